@@ -1,0 +1,54 @@
+"""API keys and document signers as they are stored."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """One client key. `secret_hmac` is the keyed hash of its secret; the secret itself is nowhere."""
+
+    id: str
+    principal: str
+    secret_hmac: bytes
+    scopes: frozenset[str]
+    grants: tuple[str, ...]
+    note: str
+    created_ns: int
+    expires_ns: int | None = None
+    revoked_ns: int | None = None
+    requests_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignerRecord:
+    """A key that may sign documents for origins that match one of `origins` (`agent://NAME` patterns)."""
+
+    key_id: str
+    name: str
+    public_jwks: str
+    origins: tuple[str, ...]
+    trusted_ns: int
+    revoked_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutKey:
+    """Create or replace a client key."""
+
+    record: KeyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PutSigner:
+    """Create or replace a trusted signer."""
+
+    record: SignerRecord
+
+
+class IdentityReader(Protocol):
+    """Reading keys and signers. Values are those of the last commit."""
+
+    async def keys(self) -> list[KeyRecord]: ...
+
+    async def signers(self) -> list[SignerRecord]: ...

@@ -1,0 +1,25 @@
+"""Scopes: what a credential may be used for. One flat list, no wildcards."""
+
+from typing import Final
+
+DOCUMENTS_EXECUTE: Final = "documents:execute"
+DOCUMENTS_VALIDATE: Final = "documents:validate"
+RUNS_READ: Final = "runs:read"
+INFERENCE_CHAT: Final = "inference:chat"
+USAGE_READ: Final = "usage:read"
+AUDIT_READ: Final = "audit:read"
+OPERATIONS_READ: Final = "operations:read"
+
+ALL: Final = frozenset(
+    {
+        DOCUMENTS_EXECUTE,
+        DOCUMENTS_VALIDATE,
+        RUNS_READ,
+        INFERENCE_CHAT,
+        USAGE_READ,
+        AUDIT_READ,
+        OPERATIONS_READ,
+    }
+)
+CLIENT_DEFAULT: Final = ALL - {AUDIT_READ, OPERATIONS_READ}
+"""What a new client key gets unless told otherwise."""

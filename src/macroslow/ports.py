@@ -1,0 +1,55 @@
+"""What every layer may ask of the world: a clock, entropy and the keeper of the signing keys."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970-01-01 UTC; may jump when the machine's clock is set."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds that never run backwards; meaningless across processes."""
+        ...
+
+
+class Entropy(Protocol):
+    """The only source of randomness."""
+
+    def random(self, size_bytes: int) -> bytes:
+        """Return fresh bytes from the system's generator."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What the gateway says about one of its own actions: plain JSON facts under a fixed purpose.
+
+    `claims` holds strings, integers, booleans, null, lists and string-keyed mappings of these.
+    """
+
+    claims: Mapping[str, object]
+
+
+class Signer(Protocol):
+    """Keeper of the gateway's own keys. It takes statements, never bytes, and can sign no document."""
+
+    async def checkpoint(self, size: int, root: bytes, proof: Sequence[bytes]) -> bytes:
+        """Return the signed note for a tree of `size` entries.
+
+        `proof` is the consistency proof from the last size signed; raises VerificationError
+        unless the new tree extends that one.
+        """
+        ...
+
+    async def answer(self, statement: Statement) -> str:
+        """Return a JWS (`typ` macroslow-answer+jws) over the statement."""
+        ...
+
+    async def history(self, statement: Statement) -> str:
+        """Return a JWS (`typ` macroslow-history+jws) over the statement."""
+        ...
