@@ -1,0 +1,10 @@
+"""The operator's own door: commands that work beside a running server, over `control.sock`.
+
+One JSON object a line each way. The socket is mode 0600 in a 0700 folder and the peer's user id is
+checked besides, so whoever gets in could read the state folder anyway.
+"""
+
+from macroslow.control.client import RemoteError, call, is_alive
+from macroslow.control.server import serve_control
+
+__all__ = ["RemoteError", "call", "is_alive", "serve_control"]

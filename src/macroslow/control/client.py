@@ -1,0 +1,44 @@
+"""Calling a running server's verbs."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import orjson
+
+from macroslow.control.server import connect
+from macroslow.errors import MacroslowError, Problem, ProblemsError
+
+
+class RemoteError(ProblemsError):
+    """What the running server refused, told as it told it."""
+
+    def __init__(self, code: str, detail: str, fix: str, step: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__(detail, problems, fix=fix, step=step)
+        self.remote_code = code
+
+
+def is_alive(path: Path) -> bool:
+    """Tell whether a server listens at `path`."""
+    try:
+        connect(path).close()
+    except OSError:
+        return False
+    return True
+
+
+def call(path: Path, verb: str, arguments: Mapping[str, object]) -> object:
+    """Perform one verb and return its result; RemoteError if it was refused."""
+    with closing(connect(path)) as connection, connection.makefile("rwb") as stream:
+        stream.write(orjson.dumps({"verb": verb, "arguments": arguments}) + b"\n")
+        stream.flush()
+        line = stream.readline()
+    match orjson.loads(line or b"null"):
+        case {"result": result}:
+            return result
+        case {"error": {"code": str(code), "detail": str(detail), **rest}}:
+            listed = rest.get("problems")
+            problems = tuple(Problem(**problem) for problem in listed) if isinstance(listed, list) else ()
+            raise RemoteError(code, detail, str(rest.get("fix", "")), str(rest.get("step", "")), problems)
+        case _:
+            raise MacroslowError("the running server broke off", fix="look at its log, then try again")

@@ -1,0 +1,116 @@
+"""Serving verbs on a Unix socket."""
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from macroslow.errors import BadRequestError, MacroslowError, ProblemsError
+
+MAX_LINE_BYTES: Final = 16 * 1024 * 1024  # a document of 1 MiB, escaped, with its inputs
+Verb = Callable[[str, Mapping[str, object]], Awaitable[object]]
+
+
+@asynccontextmanager
+async def serve_control(path: Path, perform: Verb) -> AsyncIterator[None]:
+    """Serve `perform(verb, arguments)` on the socket at `path` until the context is left."""
+    with suppress(FileNotFoundError):
+        path.unlink()  # the state folder's lock says that nobody else serves here
+    listener = socket.socket(socket.AF_UNIX)
+    with _short_name(path) as name:
+        listener.bind(name)
+    path.chmod(0o600)
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            if _peer_uid(writer) in {0, os.geteuid()}:
+                await _converse(reader, writer, perform)
+            writer.close()
+            await writer.wait_closed()
+
+    server = await asyncio.start_unix_server(converse, sock=listener, limit=MAX_LINE_BYTES)
+    try:
+        yield
+    finally:
+        server.close()
+        path.unlink(missing_ok=True)
+
+
+class _short_name:  # noqa: N801 (a context manager in use, a function to read)
+    """A name for `path` that fits the 108 bytes of sun_path, whatever the folder is called."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._folder = -1
+
+    def __enter__(self) -> str:
+        if len(os.fsencode(self._path)) < 100:
+            return str(self._path)
+        self._folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
+        return f"/proc/self/fd/{self._folder}/{self._path.name}"
+
+    def __exit__(self, *_: object) -> None:
+        if self._folder >= 0:
+            os.close(self._folder)
+
+
+def connect(path: Path) -> socket.socket:
+    """Return a connected socket; OSError if nobody listens."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        with _short_name(path) as name:
+            connection.connect(name)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _peer_uid(writer: asyncio.StreamWriter) -> int:
+    peer = writer.get_extra_info("socket")
+    _, uid, _ = struct.unpack(
+        "3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    )
+    return int(uid)
+
+
+async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, perform: Verb) -> None:
+    while True:
+        try:
+            line = await reader.readuntil()
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            return
+        writer.write(orjson.dumps(await _answer(line, perform)) + b"\n")
+        await writer.drain()
+
+
+async def _answer(line: bytes, perform: Verb) -> dict[str, object]:
+    try:
+        match orjson.loads(line):
+            case {"verb": str(verb), "arguments": dict(arguments)}:
+                return {"result": await perform(verb, arguments)}
+            case _:
+                raise BadRequestError("a line is {verb, arguments}")
+    except orjson.JSONDecodeError as error:
+        return {"error": {"code": "bad-request", "detail": f"not JSON: {error}"}}
+    except MacroslowError as error:
+        return {"error": _told(error)}
+
+
+def _told(error: MacroslowError) -> dict[str, object]:
+    problems = error.problems if isinstance(error, ProblemsError) else ()
+    return {
+        "code": error.code,
+        "title": error.title,
+        "detail": error.detail,
+        "fix": error.fix,
+        "step": error.step,
+        "problems": [asdict(problem) for problem in problems],
+    }

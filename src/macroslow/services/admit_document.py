@@ -1,0 +1,67 @@
+"""From bytes to a document that may run: every check that comes before money and code.
+
+The order is the stages of trust: size, signature over the exact bytes, document checks, rights,
+inputs. Each stage is a type of its own, and a refusal names its step.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from macroslow.authn.principal import Principal
+from macroslow.maml import inputs as maml_inputs
+from macroslow.maml import plan, rights, stages
+from macroslow.ports import Clock
+from macroslow.services.manage_signers import ManageSigners
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a caller sends to be checked or run."""
+
+    raw: bytes
+    inputs: Mapping[str, object] | None = None
+    wants_signature: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A document that may run for this caller with these inputs, and how."""
+
+    authorised: stages.Authorised
+    inputs: Mapping[str, object]
+    plan: plan.Plan
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRules:
+    """The operator's part in admission."""
+
+    max_document_bytes: int
+    signatures: stages.SignatureRule
+    operator: rights.OperatorRights
+    runtime: plan.Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class AdmitDocument:
+    """Takes up to a second of CPU on hostile input: call it off the event loop."""
+
+    signers: ManageSigners
+    rules: DocumentRules
+    clock: Clock
+
+    def __call__(self, principal: Principal, submission: Submission) -> Admitted:
+        """Return the document ready to run.
+
+        Raises TooLargeError, SignatureRefusedError, InvalidDocumentError, MissingRightError or
+        InvalidInputsError: the first stage that refuses, with all of that stage's problems.
+        """
+        rules = self.rules
+        received = stages.receive(submission.raw, rules.max_document_bytes)
+        attested = stages.attest(received, self.signers.keyring, self.clock.now_ns())
+        document = stages.read(attested, rules.signatures)
+        authorised = stages.authorise(document, caller_grants=principal.grants, operator=rules.operator)
+        planned = plan.make(document, rules.runtime)
+        signed = attested.signer is not None
+        checked = maml_inputs.check_inputs(document.parsed, submission.inputs or {}, signed=signed)
+        return Admitted(authorised, checked, planned)

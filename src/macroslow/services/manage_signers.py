@@ -1,0 +1,67 @@
+"""Which key may sign documents for which origin: the operator's decision, kept and logged."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from macroslow.authn.ports import PutSigner, SignerRecord
+from macroslow.crypto.hybrid import HybridPublicKey
+from macroslow.errors import BadRequestError, NotFoundError
+from macroslow.maml.stages import Keyring
+from macroslow.ports import Clock
+from macroslow.tlog.event import Event, EventType
+from macroslow.tlog.ports import Append
+from macroslow.workflow.books import Books
+
+OPERATOR = "operator"
+
+
+class ManageSigners:
+    """Trusted signers: `keyring` is what documents are checked against from the next one on."""
+
+    def __init__(self, books: Books, clock: Clock) -> None:
+        self._books = books
+        self._clock = clock
+        self._records: dict[str, SignerRecord] = {}
+
+    async def load(self) -> None:
+        """Read the signers that are stored."""
+        self._records = {record.key_id: record for record in await self._books.signers()}
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys in force now."""
+        return Keyring(tuple(self._records.values()))
+
+    async def trust(self, name: str, public_jwks: str, origins: Sequence[str]) -> SignerRecord:
+        """Let a public document key speak for `origins` (patterns such as `agent://reports-*`)."""
+        if not origins:
+            raise BadRequestError(
+                "no origin given: a key that speaks for nobody is of no use", fix="--origin agent://NAME"
+            )
+        for origin in origins:
+            if not origin.startswith("agent://"):
+                raise BadRequestError(f"origin {origin!r} is not agent://NAME", fix="--origin agent://NAME")
+        key = HybridPublicKey.from_jwks(public_jwks, use="document")
+        now_ns = self._clock.now_ns()
+        record = SignerRecord(key.key_id, name, public_jwks, tuple(origins), now_ns)
+        await self._put(record, EventType.SIGNER_TRUSTED)
+        return record
+
+    async def revoke(self, name_or_key_id: str) -> SignerRecord:
+        """Stop trusting a signer. Documents signed by it are refused from now on."""
+        for record in self._records.values():
+            if name_or_key_id in {record.key_id, record.name} and record.revoked_ns is None:
+                revoked = replace(record, revoked_ns=self._clock.now_ns())
+                await self._put(revoked, EventType.SIGNER_REVOKED)
+                return revoked
+        raise NotFoundError(f"no trusted signer {name_or_key_id!r}", fix="macroslow signers list")
+
+    def list(self) -> list[SignerRecord]:
+        """Return all signers, revoked ones too, oldest first."""
+        return sorted(self._records.values(), key=lambda record: record.trusted_ns)
+
+    async def _put(self, record: SignerRecord, event_type: EventType) -> None:
+        fields = {"key_id": record.key_id, "name": record.name, "origins": [*record.origins]}
+        event = Event(event_type, self._clock.now_ns(), OPERATOR, fields)
+        await self._books.commit(PutSigner(record), Append(event))
+        self._records[record.key_id] = record

@@ -1,0 +1,20 @@
+"""What a run may reach through its one way out. The edge that serves it is wired in bootstrap."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from macroslow.services.complete_chat import ChatAnswer, ChatStream
+from macroslow.workflow.outside import OutsideAnswer
+from macroslow.workflow.sandbox import EgressServer
+
+
+@dataclass(frozen=True, slots=True)
+class RunEgress:
+    """Bound to one run: the capability's SHA-256, its model calls and its granted APIs (path, query)."""
+
+    capability_sha256: bytes
+    chat: Callable[[bytes], Awaitable[ChatAnswer | ChatStream]] | None
+    apis: Mapping[str, Callable[[str, str], Awaitable[OutsideAnswer]]]
+
+
+OpenEgress = Callable[[RunEgress], EgressServer]
