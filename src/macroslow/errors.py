@@ -18,6 +18,7 @@ class Problem:
     fix: str = ""
     line: int | None = None
     field: str = ""
+    file: str = ""
 
 
 class MacroslowError(Exception):
