@@ -1,0 +1,30 @@
+"""Shared by all tests: where things are, and the rule that continuous integration skips nothing."""
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+VECTORS = ROOT.parent / "shared" / "vectors"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With MACROSLOW_NO_SKIPS set, a test that skips has failed: the machine lacks what it needs."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("MACROSLOW_NO_SKIPS"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Path:
+    """The folder of large published test vectors; the test skips where it is not there."""
+    if not VECTORS.is_dir():
+        pytest.skip(f"no published vectors at {VECTORS.relative_to(ROOT.parent)} beside the project")
+    return VECTORS
