@@ -1,0 +1,58 @@
+"""The decision on one concrete URI: document, caller and operator must each cover it.
+
+Patterns of different parties are never intersected; each is asked about the same concrete URI.
+No list means no right.
+"""
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from macroslow.authz.uri import URI, Pattern, any_covers
+
+
+class Party(enum.StrEnum):
+    """Who must agree."""
+
+    DOCUMENT = "document"
+    CALLER = "caller"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome: allowed if `missing` is None, else the first party that does not cover the URI."""
+
+    uri: URI
+    missing: Party | None
+
+    @property
+    def allowed(self) -> bool:
+        return self.missing is None
+
+    @property
+    def reason(self) -> str:
+        """One sentence for the log and for the person who is refused."""
+        match self.missing:
+            case None:
+                return f"{self.uri} is covered by document, caller and operator"
+            case Party.DOCUMENT:
+                return f"the document does not ask for {self.uri}"
+            case Party.CALLER:
+                return f"the caller's credential does not cover {self.uri}"
+            case Party.OPERATOR:
+                return f"the operator of this gateway does not offer {self.uri}"
+
+
+def decide(
+    uri: URI, *, document: Iterable[Pattern], caller: Iterable[Pattern], operator: Iterable[Pattern]
+) -> Decision:
+    """Decide `uri`. Parties are asked in the order document, caller, operator; the first to lack it is named."""
+    for party, patterns in (
+        (Party.DOCUMENT, document),
+        (Party.CALLER, caller),
+        (Party.OPERATOR, operator),
+    ):
+        if not any_covers(patterns, uri):
+            return Decision(uri, party)
+    return Decision(uri, None)
