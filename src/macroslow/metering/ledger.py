@@ -6,21 +6,38 @@ by the true cost. A child account (a run's) has its whole limit held in its pare
 what its calls cost moves from the parent's `held` to the parent's `spent`, and closing it returns
 the rest. So for every account at every commit: spent + held <= limit, and the sum of the ledger's
 rows equals the counters.
+
+The rules are the pure functions at the end; a store looks accounts up, asks a rule for the
+accounts that change, and writes them.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from macroslow.errors import BudgetExhaustedError, ConflictError
+
+MAX_COUNT: Final = 2**53 - 1
+"""Largest amount, token count or counter: what every JSON reader holds exactly. Nine billion dollars."""
+
+OUTCOMES: Final = ("ok", "refused", "aborted", "unknown")
+"""How a call may have ended. Their order is stored: only append."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The state of one account. `limit_usd_micros` None means no budget of its own."""
+    """The state of one account. `limit_usd_micros` None means no budget of its own.
+
+    A child without a limit holds in its parent just what it holds itself. A closed account
+    takes no new reservations; what is under way in it still settles.
+    """
 
     id: str
     parent: str | None
     limit_usd_micros: int | None
     spent_usd_micros: int
     held_usd_micros: int
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +53,9 @@ class Usage:
 class OpenAccount:
     """Create an account if it does not exist, else set its limit. A child holds its limit in its parent.
 
-    Refused with BudgetExhaustedError if the parent has no room for the limit.
+    Refused with BudgetExhaustedError if the parent has no room for the limit, with ConflictError
+    if the account is closed or has another parent. A limit may be set below what is spent and
+    held: then nothing more can be reserved.
     """
 
     id: str
@@ -46,14 +65,21 @@ class OpenAccount:
 
 @dataclass(frozen=True, slots=True)
 class CloseAccount:
-    """Close a child account: its parent's hold on what was not spent is lifted. Idempotent."""
+    """Close a child account: its parent's hold on what was not spent is lifted. Idempotent.
+
+    What open reservations in it hold stays held in the parent until they are settled.
+    """
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Hold `usd_micros` in `account` for one call. BudgetExhaustedError if it does not fit."""
+    """Hold `usd_micros` in `account` for one call. BudgetExhaustedError if it does not fit.
+
+    An unknown account is NotFoundError, never a free pass; a closed one, or an `id` that was
+    used before, is ConflictError. `tag` and `run_id` are empty when there is none.
+    """
 
     id: str
     account: str
@@ -71,7 +97,8 @@ class Reserve:
 class Settle:
     """Turn a reservation into its true cost. Idempotent by id: the first settlement stands.
 
-    A cost above the reservation is booked as it is (and is a defect of the estimate).
+    A cost above the reservation is booked as it is (and is a defect of the estimate). NotFoundError
+    if nothing was reserved under `id`.
     """
 
     id: str
@@ -93,11 +120,16 @@ class OpenReservation:
     model: str
     tag: str
     run_id: str
+    created_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """One line of the usage report: what one `key` of the grouping used."""
+    """One line of the usage report: what one `key` of the grouping used.
+
+    Grouped by key, `held` and `limit` are those of the account with the key's id; grouped
+    otherwise they are 0 and None.
+    """
 
     key: str
     calls: int
@@ -106,6 +138,15 @@ class UsageRow:
     usd_micros: int
     held_usd_micros: int
     limit_usd_micros: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerDifference:
+    """A counter that is not what the rows add up to. `where` names the account or the total."""
+
+    where: str
+    counter: int
+    rows: int
 
 
 class LedgerReader(Protocol):
@@ -118,5 +159,121 @@ class LedgerReader(Protocol):
     async def open_child_accounts(self) -> list[Account]: ...
 
     async def usage(self, by: str, *, principal: str | None = None) -> list[UsageRow]:
-        """Group by "key", "principal", "model", "tag" or "day" (UTC); ValueError for another word."""
+        """Group settled calls by "key", "principal", "model", "tag" or "day"; ValueError for another word.
+
+        In order of the key; a day is that of the settlement, UTC, as 2026-01-31. Grouped by key, a
+        key that has an account of its own is listed before its first call.
+        """
         ...
+
+    async def audit_ledger(self) -> list[LedgerDifference]:
+        """Add all rows up again and return every counter that differs: none in a sound ledger."""
+        ...
+
+
+def bounded(count: int) -> int:
+    """Return `count`, or raise ValueError unless it is an integer in 0..MAX_COUNT."""
+    if type(count) is not int or not 0 <= count <= MAX_COUNT:
+        raise ValueError(f"{count!r} is not an integer in 0..{MAX_COUNT}")
+    return count
+
+
+def share(account: Account) -> int:
+    """Return what a parent holds for this child: its limit that is not spent, until it is closed.
+
+    Never less than the child holds itself, so that an overrun or a late settlement is covered.
+    """
+    if account.closed or account.limit_usd_micros is None:
+        return account.held_usd_micros
+    return max(account.limit_usd_micros - account.spent_usd_micros, account.held_usd_micros)
+
+
+def ripple(
+    before: Account, after: Account, parent_of: Callable[[str], Account], *, refuse: bool
+) -> list[Account]:
+    """Return every account that changes when one does: itself, then its ancestors.
+
+    With `refuse`, an ancestor that has no room raises BudgetExhaustedError (or ConflictError if
+    closed); without, it is booked over its limit.
+    """
+    changed = [after]
+    while after.parent is not None:
+        spent = after.spent_usd_micros - before.spent_usd_micros
+        held = share(after) - share(before)
+        if not spent and not held:
+            break
+        before = parent_of(after.parent)
+        if refuse and held > 0:
+            require_room(before, held)
+        after = _moved(before, spent=spent, held=held)
+        changed.append(after)
+    return changed
+
+
+def opened(before: Account | None, change: OpenAccount, parent_of: Callable[[str], Account]) -> list[Account]:
+    """Return the accounts that change when `change` creates an account or sets its limit."""
+    if change.limit_usd_micros is not None:
+        bounded(change.limit_usd_micros)
+    if before is None:
+        before = Account(change.id, change.parent, None, 0, 0)
+        if change.parent is not None:
+            require_room(parent_of(change.parent), 0)
+    if before.closed:
+        raise ConflictError(f"Account {change.id} is closed.")
+    if before.parent != change.parent:
+        raise ConflictError(f"Account {change.id} has another parent.")
+    after = replace(before, limit_usd_micros=change.limit_usd_micros)
+    return ripple(before, after, parent_of, refuse=True)
+
+
+def closed(before: Account, parent_of: Callable[[str], Account]) -> list[Account]:
+    """Return the accounts that change when `before` is closed."""
+    return ripple(before, replace(before, closed=True), parent_of, refuse=False)
+
+
+def reserved(before: Account, usd_micros: int, parent_of: Callable[[str], Account]) -> list[Account]:
+    """Return the accounts that change when `usd_micros` are held; raises if they have no room."""
+    require_room(before, bounded(usd_micros))
+    return ripple(before, _moved(before, spent=0, held=usd_micros), parent_of, refuse=True)
+
+
+def settled(
+    before: Account, held_usd_micros: int, spent_usd_micros: int, parent_of: Callable[[str], Account]
+) -> list[Account]:
+    """Return the accounts that change when a reservation ends at its true cost. Never refused."""
+    after = _moved(before, spent=bounded(spent_usd_micros), held=-held_usd_micros)
+    return ripple(before, after, parent_of, refuse=False)
+
+
+def require_room(account: Account, needed_usd_micros: int) -> None:
+    """Raise unless `account` is open (ConflictError) and has room (BudgetExhaustedError)."""
+    if account.closed:
+        raise ConflictError(f"Account {account.id} is closed.")
+    limit, spent, held = account.limit_usd_micros, account.spent_usd_micros, account.held_usd_micros
+    if limit is None or spent + held + needed_usd_micros <= limit:
+        return
+    raise BudgetExhaustedError(
+        f"Budget {account.id}: {_usd(needed_usd_micros)} needed; of {_usd(limit)}"
+        f" {_usd(spent)} are spent and {_usd(held)} held by work under way.",
+        budget=account.id,
+        limit_usd_micros=limit,
+        spent_usd_micros=spent,
+        held_usd_micros=held,
+        needed_usd_micros=needed_usd_micros,
+        fix="Wait for work under way, ask for less, or have the budget raised.",
+    )
+
+
+def _moved(account: Account, *, spent: int, held: int) -> Account:
+    return Account(
+        account.id,
+        account.parent,
+        account.limit_usd_micros,
+        bounded(account.spent_usd_micros + spent),
+        bounded(account.held_usd_micros + held),
+        account.closed,
+    )
+
+
+def _usd(micros: int) -> str:
+    return f"${micros // 1_000_000}.{micros % 1_000_000:06d}"
