@@ -1,0 +1,73 @@
+"""`/mcp`: the SDK's Streamable HTTP transport behind the gate, in both eras, without sessions.
+
+The SDK is imported at the first request: that import takes longer than the rest of the start, and
+many gateways never see an MCP client. The gate has authenticated the request by then, capped and
+read its body, checked Host and Origin, and left the principal in `scope["state"]["principal"]`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from macroslow import __version__
+from macroslow.authn.principal import Principal
+
+if TYPE_CHECKING:
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Handler = Callable[[Principal, Mapping[str, object]], Awaitable[Mapping[str, object]]]
+
+
+class MCPEndpoint:
+    """An ASGI application for POST /mcp. `close` ends what is under way."""
+
+    def __init__(self, handlers: Mapping[str, Handler], *, max_body_bytes: int) -> None:
+        self._handlers = handlers
+        self._max_body_bytes = max_body_bytes
+        self._manager: asyncio.Future[StreamableHTTPSessionManager] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stop = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if self._manager is None:
+            self._manager = asyncio.get_running_loop().create_future()
+            self._task = asyncio.create_task(self._serve(self._manager))
+        manager = await asyncio.shield(self._manager)
+        await manager.handle_request(scope, receive, send)
+
+    async def close(self) -> None:
+        """End the transport."""
+        self._stop.set()
+        if self._task is not None:
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _serve(self, ready: "asyncio.Future[StreamableHTTPSessionManager]") -> None:
+        # One task enters and leaves the manager, as its task group requires.
+        try:
+            manager = await asyncio.to_thread(self._build)
+            async with manager.run():
+                ready.set_result(manager)
+                await self._stop.wait()
+        except BaseException as error:
+            if not ready.done():
+                ready.set_exception(error)
+            raise
+
+    def _build(self) -> "StreamableHTTPSessionManager":
+        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+        from macroslow.mcp.server import ToolServer
+
+        tools = ToolServer(self._handlers, lambda context: context.request.scope["state"]["principal"])
+        return StreamableHTTPSessionManager(
+            tools.build("macroslow", __version__),
+            json_response=True,
+            stateless=True,
+            max_request_body_size=self._max_body_bytes,
+        )
