@@ -1,0 +1,63 @@
+"""Providers as the use case sees them: a request's bytes in, an answer, a stream or a refusal out."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderAnswer:
+    """A whole answer of any status but 401, 403 and redirects. Headers are lower-case and allow-listed.
+
+    The body of an error (status 400 and above) has been capped and cleared of the operator's key.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderStream:
+    """A streamed answer of status 200: `chunks` are its bytes as they come, cut anywhere."""
+
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class NotReached:
+    """No connection could be made, so nothing was sent. `reason` is for the log."""
+
+    reason: str
+
+
+class Provider(Protocol):
+    """One account with one provider. Its destination and key come from the operator alone.
+
+    Both calls raise UpstreamRefusedError if the provider did not accept our key or sent us
+    elsewhere (no work was done), and UpstreamUnavailableError if it broke off or was too slow after
+    the request was sent (work may have been done). Cancelling closes the connection.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def emulator(self) -> bool:
+        """Whether the operator declared this provider to be the emulator."""
+        ...
+
+    async def complete(self, body: bytes, *, deadline_s: float) -> ProviderAnswer | NotReached:
+        """Send one request and read its whole answer within `deadline_s`."""
+        ...
+
+    def stream(
+        self, body: bytes, *, deadline_s: float
+    ) -> AbstractAsyncContextManager[ProviderAnswer | ProviderStream | NotReached]:
+        """Send one request; while the context is open its stream can be read, within `deadline_s`.
+
+        An answer that is no event stream comes as a ProviderAnswer.
+        """
+        ...
