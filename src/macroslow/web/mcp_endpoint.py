@@ -14,6 +14,7 @@ from macroslow import __version__
 from macroslow.authn.principal import Principal
 
 if TYPE_CHECKING:
+    from mcp.server.context import ServerRequestContext
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 Scope = MutableMapping[str, Any]
@@ -64,10 +65,17 @@ class MCPEndpoint:
 
         from macroslow.mcp.server import ToolServer
 
-        tools = ToolServer(self._handlers, lambda context: context.request.scope["state"]["principal"])
+        tools = ToolServer(self._handlers, _principal_of)
         return StreamableHTTPSessionManager(
             tools.build("macroslow", __version__),
             json_response=True,
             stateless=True,
             max_request_body_size=self._max_body_bytes,
         )
+
+
+def _principal_of(context: "ServerRequestContext[Any, Any]") -> Principal:
+    assert context.request is not None  # noqa: S101 (over HTTP there always is one)
+    principal = context.request.scope["state"]["principal"]
+    assert isinstance(principal, Principal)  # noqa: S101 (the gate put it there)
+    return principal

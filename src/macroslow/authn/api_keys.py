@@ -1,0 +1,100 @@
+"""API keys: a name that may be shown, a secret that may not, and a checksum for scanners.
+
+    msk_ + id (12) + _ + secret (43) + checksum (6)         all in 0-9 A-Z a-z
+
+The secret is 256 bits from the system's generator. The checksum is the CRC-32 of everything
+before it, so that a scanner knows a key of ours offline, without a list and nearly without false
+alarms; it protects nothing. A store keeps HMAC-SHA256(pepper, id + secret): whoever copies the
+store alone can neither use nor test a key. The id has a fixed length, so id + secret is unambiguous.
+
+No clock, store or pepper of its own: all come in as arguments. Everything given to `parse` may come
+from an adversary.
+
+Sources: RFC 2104 (HMAC); ISO/IEC 8802-3 (CRC-32).
+"""
+
+import hmac
+import re
+import zlib
+from dataclasses import dataclass, field
+from typing import Final
+
+from macroslow.authn.ports import KeyRecord
+from macroslow.ports import Entropy
+
+PREFIX: Final = "msk_"
+ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ID_LENGTH: Final = 12
+ID_BYTES: Final = 8
+SECRET_LENGTH: Final = 43  # 62**43 > 2**256
+SECRET_BYTES: Final = 32
+CHECKSUM_LENGTH: Final = 6  # 62**6 > 2**32
+KEY_LENGTH: Final = len(PREFIX) + ID_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_LENGTH
+PATTERN: Final = rf"msk_[0-9A-Za-z]{{{ID_LENGTH}}}_[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}"
+"""What a scanner looks for; `parse` then says whether it is a key or only looks like one."""
+
+_KEY: Final = re.compile(
+    rf"msk_([0-9A-Za-z]{{{ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
+)
+_PAIRS: Final = tuple(high + low for high in ALPHABET for low in ALPHABET)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedKey:
+    """The two halves of a well-formed key. Nothing is known about it yet."""
+
+    id: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MintedKey:
+    """A key at the one moment when its text exists on this side."""
+
+    text: str = field(repr=False)
+    id: str
+    secret: str = field(repr=False)
+
+
+def mint(entropy: Entropy) -> MintedKey:
+    """Make a fresh key. Whoever gets `text` must be told that it is shown once."""
+    key_id = _base62(int.from_bytes(entropy.random(ID_BYTES), "big"), ID_LENGTH)
+    secret = _base62(int.from_bytes(entropy.random(SECRET_BYTES), "big"), SECRET_LENGTH)
+    body = f"{PREFIX}{key_id}_{secret}"
+    return MintedKey(body + checksum(body), key_id, secret)
+
+
+def parse(text: str) -> ParsedKey | None:
+    """Take a key apart; None if it is not one. One regular expression and one CRC, whatever it holds."""
+    match = _KEY.fullmatch(text)
+    if match is None:
+        return None
+    key_id, secret, check = match.groups()
+    if checksum(text[:-CHECKSUM_LENGTH]) != check:
+        return None
+    return ParsedKey(key_id, secret)
+
+
+def checksum(body: str) -> str:
+    """The six characters that end a key whose other characters are `body` (ASCII)."""
+    rest, low = divmod(zlib.crc32(body.encode("ascii")), 3844)
+    high, middle = divmod(rest, 3844)
+    return _PAIRS[high] + _PAIRS[middle] + _PAIRS[low]
+
+
+def secret_hmac(pepper: bytes, key: ParsedKey | MintedKey) -> bytes:
+    """The keyed hash (32 bytes) that is stored in place of the secret."""
+    return hmac.digest(pepper, (key.id + key.secret).encode("ascii"), "sha256")
+
+
+def is_in_force(record: KeyRecord, now_ns: int) -> bool:
+    """Whether a key is neither revoked nor past its expiry."""
+    return record.revoked_ns is None and (record.expires_ns is None or now_ns < record.expires_ns)
+
+
+def _base62(number: int, length: int) -> str:
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, 62)
+        digits.append(ALPHABET[digit])
+    return "".join(reversed(digits))

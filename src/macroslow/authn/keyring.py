@@ -1,0 +1,53 @@
+"""The client keys in memory: what authentication reads on every request, without a store.
+
+The books stay the truth. Whoever changes a key commits first and puts the new record here then,
+so that a revoked key is refused from the next request on.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from macroslow.authn.ports import KeyRecord
+from macroslow.authn.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKey:
+    """A key's record, and the principal that it makes (built once, not per request)."""
+
+    record: KeyRecord
+    principal: Principal
+
+
+class KeyRing:
+    """Client keys by id. One instance a process."""
+
+    def __init__(self, records: Iterable[KeyRecord] = ()) -> None:
+        self._held: dict[str, HeldKey] = {}
+        self.replace_all(records)
+
+    def replace_all(self, records: Iterable[KeyRecord]) -> None:
+        """Forget all keys and hold these."""
+        self._held = {record.id: HeldKey(record, principal_of(record)) for record in records}
+
+    def put(self, record: KeyRecord) -> None:
+        """Hold a new key, or the new state of a known one."""
+        self._held[record.id] = HeldKey(record, principal_of(record))
+
+    def get(self, key_id: str) -> HeldKey | None:
+        """The key with this id, in force or not."""
+        return self._held.get(key_id)
+
+    def records(self) -> list[KeyRecord]:
+        """All keys, revoked ones too, oldest first."""
+        return sorted((held.record for held in self._held.values()), key=lambda record: record.created_ns)
+
+
+def account_of(key_id: str) -> str:
+    """Name of the ledger account that a key's calls are charged to."""
+    return f"key/{key_id}"
+
+
+def principal_of(record: KeyRecord) -> Principal:
+    """Who acts when this key is used."""
+    return Principal(record.principal, account_of(record.id), record.scopes, record.grants, record.id)

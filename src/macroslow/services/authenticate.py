@@ -1,0 +1,126 @@
+"""Who sends this request: the headers of a request become a principal, or nobody.
+
+A client key comes as `x-api-key` or as `Authorization: Bearer` (SDKs send it so). Where both are
+present both must be the same valid key. A credential of another kind is refused, never ignored,
+or a caller could believe in a check that nobody makes. All bad credentials look alike from
+outside; `reason` tells them apart in the log.
+
+Cost: a few microseconds. The keyed hash is computed for unknown ids too, so that time does not
+tell which ids exist.
+"""
+
+import enum
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, NoReturn
+from urllib.parse import parse_qsl
+
+from macroslow.authn.api_keys import PREFIX, is_in_force, parse, secret_hmac
+from macroslow.authn.keyring import KeyRing
+from macroslow.authn.principal import Principal
+from macroslow.errors import CredentialError
+from macroslow.ports import Clock
+
+MISSING_DETAIL: Final = "no credential given: send a client key as `x-api-key` or as `Authorization: Bearer`"
+BAD_DETAIL: Final = "the credential is not valid"
+BEARER: Final = b"bearer "
+OTHER_KINDS: Final = frozenset(
+    {b"api-key", b"proxy-authorization", b"x-amz-security-token", b"x-auth-token", b"x-goog-api-key"}
+)
+"""Headers that carry credentials of kinds that are not configured here."""
+QUERY_NAMES: Final = frozenset({"access_token", "api-key", "api_key", "apikey", "x-api-key"})
+MAX_QUERY_FIELDS: Final = 100
+_NOBODY: Final = bytes(32)
+
+
+class Refusal(enum.StrEnum):
+    """Why a credential was refused. For the log and the metrics, never for the caller."""
+
+    MISSING = "credential-missing"
+    MALFORMED = "credential-malformed"
+    UNKNOWN = "credential-unknown"
+    WRONG_SECRET = "credential-wrong-secret"  # noqa: S105 - a word for the log
+    EXPIRED = "credential-expired"
+    REVOKED = "credential-revoked"
+    AMBIGUOUS = "credential-ambiguous"
+    OTHER_KIND = "credential-other-kind"
+    IN_QUERY = "credential-in-query"
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Reads the key ring; asks no store and waits for nothing."""
+
+    keyring: KeyRing
+    pepper: bytes
+    clock: Clock
+
+    def __call__(self, headers: Iterable[tuple[bytes, bytes]], query: bytes = b"") -> Principal:
+        """Return who sent the request. `headers` have lower-case names, as ASGI gives them.
+
+        Raises CredentialError, whose `reason` is a Refusal.
+        """
+        api_key: bytes | None = None
+        bearer: bytes | None = None
+        for name, value in headers:
+            if name == b"x-api-key":
+                api_key = value if api_key is None else _refuse(Refusal.AMBIGUOUS)
+            elif name == b"authorization":
+                bearer = _bearer(value) if bearer is None else _refuse(Refusal.AMBIGUOUS)
+            elif name in OTHER_KINDS:
+                _refuse(Refusal.OTHER_KIND)
+        if query:
+            _refuse_key_in(query)
+        return self._principal(_the_one(api_key, bearer))
+
+    def _principal(self, credential: bytes) -> Principal:
+        parsed = parse(credential.decode("latin-1"))
+        if parsed is None:
+            raise _refused(Refusal.MALFORMED if credential.startswith(b"msk_") else Refusal.OTHER_KIND)
+        held = self.keyring.get(parsed.id)
+        expected = held.record.secret_hmac if held else _NOBODY
+        # Not `==`: the time of the comparison would tell how much of the hash fits.
+        fits = hmac.compare_digest(secret_hmac(self.pepper, parsed), expected)
+        if held is None:
+            raise _refused(Refusal.UNKNOWN)
+        if not fits:
+            raise _refused(Refusal.WRONG_SECRET)
+        if not is_in_force(held.record, self.clock.now_ns()):
+            raise _refused(Refusal.EXPIRED if held.record.revoked_ns is None else Refusal.REVOKED)
+        return held.principal
+
+
+def _bearer(value: bytes) -> bytes:
+    """The credential of an Authorization header (RFC 6750 section 2.1); the scheme's case is free."""
+    if value[:7].lower() != BEARER:
+        raise _refused(Refusal.OTHER_KIND)
+    return value[7:].strip(b" ")
+
+
+def _the_one(api_key: bytes | None, bearer: bytes | None) -> bytes:
+    if api_key is None and bearer is None:
+        raise CredentialError(MISSING_DETAIL, step="authenticate", reason=Refusal.MISSING)
+    if api_key is None or bearer is None:
+        return api_key or bearer or b""
+    if not hmac.compare_digest(api_key, bearer):
+        raise _refused(Refusal.AMBIGUOUS)
+    return api_key
+
+
+def _refuse_key_in(query: bytes) -> None:
+    """A URL ends up in logs and histories: a credential there is refused, even beside a good one."""
+    try:
+        fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+    except ValueError:
+        raise _refused(Refusal.IN_QUERY) from None
+    if any(name.lower() in QUERY_NAMES or PREFIX in name + value for name, value in fields):
+        raise _refused(Refusal.IN_QUERY)
+
+
+def _refuse(reason: Refusal) -> NoReturn:
+    raise _refused(reason)
+
+
+def _refused(reason: Refusal) -> CredentialError:
+    return CredentialError(BAD_DETAIL, step="authenticate", reason=reason)

@@ -1,0 +1,80 @@
+"""What the handlers can ask for: one field a use case, each stated as a callable's shape.
+
+`bootstrap` fills an Application once; nothing in `web` reaches further than this.
+"""
+
+import builtins
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from macroslow.authn.principal import Principal
+from macroslow.services.admit_document import Submission
+from macroslow.services.complete_chat import ChatAnswer, ChatStream
+from macroslow.web.lifecycle import Lifecycle
+from macroslow.web.messages import ASGIApp
+from macroslow.web.metrics import Metrics
+
+JSONObject = dict[str, object]
+
+
+class CompleteChat(Protocol):
+    """One chat completion, paid for by `principal`. Cancelling it settles what was used."""
+
+    async def __call__(
+        self, principal: Principal, body: bytes, *, request_id: str, tag: str = ""
+    ) -> ChatAnswer | ChatStream: ...
+
+
+class ExecuteDocument(Protocol):
+    """Run a document and return the answer of /execute, receipt included."""
+
+    async def __call__(
+        self, principal: Principal, submission: Submission, *, request_id: str
+    ) -> JSONObject: ...
+
+
+class ValidateDocument(Protocol):
+    """Check a document as /execute would, and run nothing."""
+
+    async def __call__(self, principal: Principal, submission: Submission) -> JSONObject: ...
+
+
+class Runs(Protocol):
+    """Runs as their owner sees them. NotFoundError for another principal's."""
+
+    async def list(self, principal: Principal) -> builtins.list[JSONObject]: ...
+
+    async def show(self, principal: Principal, run_id: str) -> JSONObject: ...
+
+    async def document(self, principal: Principal, run_id: str) -> bytes: ...
+
+    async def history(self, principal: Principal, run_id: str) -> str: ...
+
+    async def receipt(self, principal: Principal, run_id: str) -> JSONObject: ...
+
+    def events(self, principal: Principal, run_id: str) -> AsyncIterator[JSONObject]: ...
+
+    async def cancel(self, principal: Principal, run_id: str) -> JSONObject: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Everything that the routes serve.
+
+    `models` returns OpenAI model objects that the principal may use. `ready` returns reasons why
+    new work would fail now (empty: ready), besides those of `lifecycle`. `info` is what GET /info
+    shows. `mcp` is the ASGI application behind POST /mcp.
+    """
+
+    complete_chat: CompleteChat
+    models: Callable[[Principal], list[JSONObject]]
+    execute_document: ExecuteDocument
+    validate_document: ValidateDocument
+    runs: Runs
+    info: Callable[[], JSONObject]
+    ready: Callable[[], list[str]]
+    checkpoint: Callable[[], Awaitable[bytes]]
+    mcp: ASGIApp
+    metrics: Metrics
+    lifecycle: Lifecycle

@@ -1,0 +1,182 @@
+"""Errors as clients see them: problem+json (RFC 9457), and the provider's shape on /v1.
+
+One table gives each error its status and, for /v1, the provider's `type`. Only what an error class
+lists as facts for its reader goes out: never a traceback, and never `reason`, which is the log's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from macroslow import errors
+from macroslow.errors import MacroslowError
+from macroslow.web.messages import Response
+
+TYPE_PREFIX: Final = "urn:macroslow:problem:"
+DOCS_PREFIX: Final = "docs/problems.md#"
+INTERNAL: Final = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How one class of error is answered: HTTP status, and `error.type` on /v1."""
+
+    status: int
+    provider_type: str
+
+
+_INVALID: Final = "invalid_request_error"
+_PERMISSION: Final = "permission_error"
+_API: Final = "api_error"
+
+SHAPES: Final[Mapping[type[MacroslowError], Shape]] = {
+    MacroslowError: Shape(500, _API),
+    errors.ProblemsError: Shape(400, _INVALID),
+    errors.ConfigurationError: Shape(500, _API),
+    errors.StateLockedError: Shape(500, _API),
+    errors.BadRequestError: Shape(400, _INVALID),
+    errors.InvalidDocumentError: Shape(422, _INVALID),
+    errors.InvalidInputsError: Shape(422, _INVALID),
+    errors.InvalidChatRequestError: Shape(400, _INVALID),
+    errors.UnsupportedMediaTypeError: Shape(415, _INVALID),
+    errors.TooLargeError: Shape(413, _INVALID),
+    errors.RequestTimeoutError: Shape(408, _INVALID),
+    errors.NotFoundError: Shape(404, _INVALID),
+    errors.MethodNotAllowedError: Shape(405, _INVALID),
+    errors.ConflictError: Shape(409, _INVALID),
+    errors.CredentialError: Shape(401, "authentication_error"),
+    errors.ForbiddenError: Shape(403, _PERMISSION),
+    errors.MissingScopeError: Shape(403, _PERMISSION),
+    errors.MissingRightError: Shape(403, _PERMISSION),
+    errors.SignatureRefusedError: Shape(403, _PERMISSION),
+    errors.OriginRefusedError: Shape(403, _PERMISSION),
+    errors.BudgetExhaustedError: Shape(402, "insufficient_quota"),
+    errors.RateLimitedError: Shape(429, "rate_limit_error"),
+    errors.OverloadedError: Shape(503, "overloaded_error"),
+    errors.UpstreamError: Shape(502, _API),
+    errors.UpstreamRefusedError: Shape(502, _API),
+    errors.UpstreamUnavailableError: Shape(502, _API),
+    errors.SandboxUnavailableError: Shape(503, _API),
+    errors.VerificationError: Shape(422, _INVALID),
+    errors.DecryptionFailedError: Shape(500, _API),
+    errors.LogUnavailableError: Shape(503, _API),
+}
+
+FACTS: Final[Mapping[type[MacroslowError], tuple[str, ...]]] = {
+    errors.InvalidChatRequestError: ("param",),
+    errors.TooLargeError: ("limit_bytes",),
+    errors.MethodNotAllowedError: ("allowed",),
+    errors.MissingScopeError: ("scope",),
+    errors.MissingRightError: ("uri",),
+    errors.BudgetExhaustedError: (
+        "budget",
+        "limit_usd_micros",
+        "spent_usd_micros",
+        "held_usd_micros",
+        "needed_usd_micros",
+    ),
+    errors.RateLimitedError: ("limit", "count", "period_s", "retry_after_s"),
+    errors.OverloadedError: ("retry_after_s",),
+    errors.UpstreamError: ("upstream",),
+    errors.UpstreamRefusedError: ("upstream",),
+    errors.UpstreamUnavailableError: ("upstream",),
+}
+"""The attributes of each class that its reader gets besides the common ones (RFC 9457 section 3.2)."""
+
+
+class InternalError(MacroslowError):
+    """Stands in for an exception that nobody foresaw: its text stays in the log."""
+
+    code = INTERNAL
+    title = "Internal error"
+
+    def __init__(self) -> None:
+        super().__init__("the gateway failed; its log has more under this request_id")
+
+
+def status_of(error: MacroslowError) -> int:
+    """The HTTP status of an error. An upstream that asks for patience is passed on as such."""
+    if isinstance(error, errors.UpstreamRefusedError) and error.status in {429, 503}:
+        return error.status
+    return _shape(error).status
+
+
+def render(error: MacroslowError, request_id: str, *, provider_shape: bool) -> Response:
+    """The answer to a request that ended in `error`."""
+    status = status_of(error)
+    if provider_shape:
+        body, content_type = _provider_body(error), b"application/json"
+    else:
+        body, content_type = _problem(error, status, request_id), b"application/problem+json"
+    headers = [(b"content-type", content_type), *_headers(error)]
+    return Response(status, headers, orjson.dumps(body, default=list))
+
+
+def _problem(error: MacroslowError, status: int, request_id: str) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "type": TYPE_PREFIX + error.code,
+        "title": error.title,
+        "status": status,
+        "step": error.step,
+        "detail": error.detail,
+        "fix": error.fix,
+        "docs": DOCS_PREFIX + error.code,
+        "request_id": request_id,
+        "problems": _problems(error),
+    }
+    return body | _facts(error)
+
+
+def _problems(error: MacroslowError) -> list[dict[str, Any]]:
+    if not isinstance(error, errors.ProblemsError):
+        return []
+    return [
+        {"line": problem.line, "field": problem.field, "message": problem.message, "fix": problem.fix}
+        for problem in error.problems
+    ]
+
+
+def _provider_body(error: MacroslowError) -> dict[str, Any]:
+    message = error.detail
+    if isinstance(error, errors.ProblemsError):
+        message = "; ".join([message, *(problem.message for problem in error.problems)])
+    if error.fix:
+        message = f"{message} ({error.fix})"
+    facts = _facts(error)
+    param = facts.pop("param", None) or None
+    fixed = {"message": message, "type": _shape(error).provider_type, "param": param, "code": error.code}
+    return {"error": facts | fixed}
+
+
+def _facts(error: MacroslowError) -> dict[str, Any]:
+    return {name: getattr(error, name) for name in FACTS.get(_listed(error, FACTS), ())}
+
+
+def _headers(error: MacroslowError) -> list[tuple[bytes, bytes]]:
+    match error:
+        case errors.RateLimitedError() | errors.OverloadedError():
+            whole_s = max(1, -int(-error.retry_after_s // 1))
+            return [(b"retry-after", b"%d" % whole_s)]
+        case errors.MethodNotAllowedError():
+            return [(b"allow", ", ".join(error.allowed).encode("ascii"))]
+        case errors.CredentialError():
+            return [(b"www-authenticate", b'Bearer realm="macroslow"')]
+        case errors.BudgetExhaustedError():
+            # SDKs retry by default what does not look final; a budget does not fill up by itself.
+            return [(b"x-should-retry", b"false")]
+        case _:
+            return []
+
+
+def _shape(error: MacroslowError) -> Shape:
+    return SHAPES[_listed(error, SHAPES)]
+
+
+def _listed(error: MacroslowError, table: Mapping[type[MacroslowError], object]) -> type[MacroslowError]:
+    """The nearest class of the error that the table has; the root if none."""
+    for cls in type(error).__mro__:
+        if cls in table:
+            return cls
+    return MacroslowError

@@ -1,0 +1,120 @@
+"""The one route table: what exists over HTTP, who may use it, how much they may send and what is logged.
+
+Deny by default: a path that is not here does not exist, and a route without a scope is refused
+unless it is one of PUBLIC_PATHS. Nothing else in the project adds a route.
+"""
+
+import enum
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from macroslow.authz import scopes
+from macroslow.web.application import Application
+from macroslow.web.handlers import chat, documents, operations, runs
+from macroslow.web.messages import ASGIApp, Request, Response
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+NO_BODY: Final = 0
+CALL_BYTES: Final = 64 * KIB  # a body that says little, such as that of a cancellation
+DOCUMENT_BYTES: Final = 8 * MIB  # a document of 1 MiB, its inputs, and JSON escapes
+CHAT_BYTES: Final = 8 * MIB
+MCP_BYTES: Final = 4 * MIB
+
+JSON: Final = "application/json"
+DOCUMENT_TYPES: Final = frozenset({"text/markdown", "multipart/form-data", JSON})
+
+Handler = Callable[[Application, Request], Awaitable[Response]]
+
+
+class LimitedBy(enum.StrEnum):
+    """Whose requests are counted together."""
+
+    CREDENTIAL = "credential"  # the key's own requests per minute
+    ADDRESS = "address"
+
+
+class Audit(enum.StrEnum):
+    """What the log gets of a request."""
+
+    OUTCOME = "outcome"  # the use case writes what happened; refusals are logged too
+    REFUSALS = "refusals"
+    NOTHING = "nothing"  # public and without effect
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A whole ASGI application: it gets `scope["state"]["principal"]` and the body, already read."""
+
+    app: Callable[[Application], ASGIApp]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of the table. `path` has variable segments as `{name}`; `content_types` empty: no body read."""
+
+    method: str
+    path: str
+    scope: str | None
+    handler: Handler | Mount
+    cap_bytes: int = NO_BODY
+    content_types: frozenset[str] = frozenset()
+    limit: LimitedBy = LimitedBy.CREDENTIAL
+    audit: Audit = Audit.REFUSALS
+
+    @property
+    def provider_shape(self) -> bool:
+        """Whether errors take the provider's shape."""
+        return self.path.startswith("/v1/")
+
+
+def _public(path: str, handler: Handler) -> Route:
+    return Route("GET", path, None, handler, limit=LimitedBy.ADDRESS, audit=Audit.NOTHING)
+
+
+def _read(path: str, scope: str, handler: Handler) -> Route:
+    return Route("GET", path, scope, handler)
+
+
+def _act(
+    path: str, scope: str, handler: Handler | Mount, cap_bytes: int, types: frozenset[str], audit: Audit
+) -> Route:
+    return Route("POST", path, scope, handler, cap_bytes, types, audit=audit)
+
+
+_JSON: Final = frozenset({JSON})
+_DONE: Final = Audit.OUTCOME
+
+ROUTES: Final[tuple[Route, ...]] = (
+    _act("/execute", scopes.DOCUMENTS_EXECUTE, documents.execute, DOCUMENT_BYTES, DOCUMENT_TYPES, _DONE),
+    _act(
+        "/validate",
+        scopes.DOCUMENTS_VALIDATE,
+        documents.validate,
+        DOCUMENT_BYTES,
+        DOCUMENT_TYPES,
+        Audit.REFUSALS,
+    ),
+    _read("/runs", scopes.RUNS_READ, runs.listing),
+    _read("/runs/{id}", scopes.RUNS_READ, runs.show),
+    _read("/runs/{id}/events", scopes.RUNS_READ, runs.events),
+    _read("/runs/{id}/document", scopes.RUNS_READ, runs.document),
+    _read("/runs/{id}/history", scopes.RUNS_READ, runs.history),
+    _read("/runs/{id}/receipt", scopes.RUNS_READ, runs.receipt),
+    _act("/runs/{id}/cancel", scopes.DOCUMENTS_EXECUTE, runs.cancel, CALL_BYTES, _JSON, _DONE),
+    _act("/v1/chat/completions", scopes.INFERENCE_CHAT, chat.complete, CHAT_BYTES, _JSON, _DONE),
+    _read("/v1/models", scopes.INFERENCE_CHAT, chat.models),
+    _act(
+        "/mcp", scopes.DOCUMENTS_VALIDATE, Mount(lambda application: application.mcp), MCP_BYTES, _JSON, _DONE
+    ),
+    _read("/log/checkpoint", scopes.AUDIT_READ, operations.checkpoint),
+    _read("/health", scopes.OPERATIONS_READ, operations.health),
+    _read("/health/startup", scopes.OPERATIONS_READ, operations.startup),
+    _read("/info", scopes.OPERATIONS_READ, operations.info),
+    _read("/metrics", scopes.OPERATIONS_READ, operations.metrics),
+    _public("/health/live", operations.live),
+    _public("/health/ready", operations.ready),
+)
+
+PUBLIC_PATHS: Final = frozenset({"/health/live", "/health/ready"})
