@@ -1,0 +1,186 @@
+"""`macroslow-quad v1`: bytes sealed in four nested AES-256-GCM layers under four separate roots.
+
+Each layer is Cobblestone-256 (committing, chunked AES-256-GCM) under a random data key of its own,
+and each data key is wrapped under one 64-byte root, so that nothing opens without all four roots.
+That is 256-bit security (NIST category 5) with four-of-four custody; the 2,048 bits of the roots
+are the amount of key material, not a security level.
+
+Layout of a sealed object, integers big-endian:
+
+    header     magic (6) | version u8 | suite u8 | flags u16 | purpose: u8 length, ASCII
+               | object id (16) | salt (32)
+    key block  4 x: key id (16) | epoch u32 | u16 length, wrapped data key
+    body       layer 4 ( layer 3 ( layer 2 ( layer 1 ( plaintext ))))
+
+H = SHA-512(header | u64 length of the subject | subject). The context of layer i is
+"macroslow/quad/v1" | i | H, that of its wrapped key "macroslow/quad/v1/wrap" | i | H | key id |
+epoch. The key block stays outside H, so that `rewrap` moves an object to other roots without
+touching its body. Replay is not covered: callers bind what is current into the subject.
+"""
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from macroslow.crypto.guarded import Guarded
+from macroslow.crypto.hazmat import cobblestone, hkdf
+from macroslow.errors import DecryptionFailedError
+from macroslow.ports import Entropy
+
+LAYERS: Final = 4
+ROOT_BYTES: Final = 64
+KEY_ID_BYTES: Final = 16
+OBJECT_ID_BYTES: Final = 16
+SALT_BYTES: Final = 32
+WRAPPED_BYTES: Final = cobblestone.KEY_BYTES + cobblestone.OVERHEAD_BYTES
+MAX_PURPOSE_BYTES: Final = 64
+MAX_EPOCH: Final = 2**32 - 1
+
+_LABEL: Final = b"macroslow/quad/v1"
+_PREFIX: Final = struct.Struct(">6sBBHB")
+_MAGIC, _VERSION, _SUITE, _FLAGS = b"MSQUAD", 1, 1, 0
+_WRAP: Final = struct.Struct(f">{KEY_ID_BYTES}sIH{WRAPPED_BYTES}s")
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Root(Guarded):
+    """One custodian's root: 64 uniform random bytes, with a public identifier and an epoch."""
+
+    key_id: bytes
+    epoch: int
+    secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.key_id) != KEY_ID_BYTES or len(self.secret) != ROOT_BYTES:
+            raise ValueError("a root has a key id of 16 bytes and a secret of 64")
+        if not 0 <= self.epoch <= MAX_EPOCH:
+            raise ValueError("an epoch is a number of 32 bits")
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A sealed object taken apart, nothing of it believed yet."""
+
+    header: bytes
+    wrapped: tuple[tuple[bytes, int, bytes], ...]
+    body: memoryview
+
+
+class Quad(Guarded):
+    """Seals and opens under four roots. Their key-encryption keys are derived once and kept."""
+
+    __slots__ = ("_entropy", "_keks", "_names")
+
+    def __init__(self, roots: Sequence[Root], entropy: Entropy) -> None:
+        if len(roots) != LAYERS or len({root.key_id for root in roots}) != LAYERS:
+            raise ValueError("four roots with four key ids are needed")
+        if len({root.secret for root in roots}) != LAYERS:
+            raise ValueError("two roots are the same: they give no separate custody")
+        self._entropy = entropy
+        self._names = tuple((root.key_id, root.epoch) for root in roots)
+        self._keks = tuple(_kek(layer, root) for layer, root in enumerate(roots, 1))
+
+    def seal(self, plaintext: bytes, subject: str, *, purpose: str = "object") -> bytes:
+        """Return sealed bytes that open for the same subject and purpose alone.
+
+        ValueError if `purpose` is not 1 to 64 ASCII characters.
+        """
+        header = _header(purpose, self._entropy)
+        digest = _digest(header, subject)
+        keys = self._entropy.random(LAYERS * cobblestone.KEY_BYTES)
+        data_keys = [
+            keys[at : at + cobblestone.KEY_BYTES] for at in range(0, len(keys), cobblestone.KEY_BYTES)
+        ]
+        body = plaintext
+        for layer, data_key in enumerate(data_keys, 1):
+            body = cobblestone.encrypt(data_key, body, _context(layer, digest))
+        return b"".join([header, self._wrap(data_keys, digest), body])
+
+    def open(self, sealed: bytes, subject: str, *, purpose: str = "object") -> bytes:
+        """Return the plaintext, all four layers verified; else DecryptionFailedError."""
+        parts = _parse(sealed, purpose)
+        digest = _digest(parts.header, subject)
+        body: bytes | memoryview = parts.body
+        for layer, data_key in reversed(list(enumerate(self._unwrap(parts, digest), 1))):
+            body = cobblestone.decrypt(data_key, body, _context(layer, digest))
+        return bytes(body)
+
+    def rewrap(self, sealed: bytes, subject: str, onto: "Quad", *, purpose: str = "object") -> bytes:
+        """Return the same object under the roots of `onto`; header and body stay byte for byte.
+
+        DecryptionFailedError if the key block does not open here. The body is not opened.
+        """
+        parts = _parse(sealed, purpose)
+        digest = _digest(parts.header, subject)
+        return b"".join([parts.header, onto._wrap(self._unwrap(parts, digest), digest), parts.body])
+
+    def _wrap(self, data_keys: Sequence[bytes], digest: bytes) -> bytes:
+        block = bytearray()
+        for layer, (key_id, epoch), kek, data_key in zip(
+            range(1, LAYERS + 1), self._names, self._keks, data_keys, strict=True
+        ):
+            wrapped = cobblestone.encrypt(kek, data_key, _wrap_context(layer, digest, key_id, epoch))
+            block += _WRAP.pack(key_id, epoch, len(wrapped), wrapped)
+        return bytes(block)
+
+    def _unwrap(self, parts: _Parts, digest: bytes) -> list[bytes]:
+        data_keys = []
+        for layer, name, kek, (key_id, epoch, wrapped) in zip(
+            range(1, LAYERS + 1), self._names, self._keks, parts.wrapped, strict=True
+        ):
+            if name != (key_id, epoch):
+                raise _failed(f"layer {layer} is under another root or epoch")
+            data_keys.append(cobblestone.decrypt(kek, wrapped, _wrap_context(layer, digest, key_id, epoch)))
+        return data_keys
+
+
+def _header(purpose: str, entropy: Entropy) -> bytes:
+    name = _purpose_bytes(purpose)
+    prefix = _PREFIX.pack(_MAGIC, _VERSION, _SUITE, _FLAGS, len(name))
+    return prefix + name + entropy.random(OBJECT_ID_BYTES + SALT_BYTES)
+
+
+def _purpose_bytes(purpose: str) -> bytes:
+    if not purpose.isascii() or not 1 <= len(purpose) <= MAX_PURPOSE_BYTES:
+        raise ValueError("a purpose is 1 to 64 ASCII characters")
+    return purpose.encode("ascii")
+
+
+def _parse(sealed: bytes, purpose: str) -> _Parts:
+    """Take apart what an adversary may have written: one version, one suite, exact lengths."""
+    name = _purpose_bytes(purpose)
+    prefix = _PREFIX.pack(_MAGIC, _VERSION, _SUITE, _FLAGS, len(name)) + name
+    header_bytes = len(prefix) + OBJECT_ID_BYTES + SALT_BYTES
+    body_at = header_bytes + LAYERS * _WRAP.size
+    if not sealed.startswith(prefix) or len(sealed) < body_at:
+        raise _failed("another format, suite or purpose, or cut off")
+    wrapped = []
+    for key_id, epoch, length, data_key in _WRAP.iter_unpack(sealed[header_bytes:body_at]):
+        if length != WRAPPED_BYTES:
+            raise _failed("a wrapped key of another length")
+        wrapped.append((key_id, epoch, data_key))
+    return _Parts(sealed[:header_bytes], tuple(wrapped), memoryview(sealed)[body_at:])
+
+
+def _digest(header: bytes, subject: str) -> bytes:
+    associated = subject.encode("utf-8", "surrogatepass")
+    return hashlib.sha512(header + struct.pack(">Q", len(associated)) + associated).digest()
+
+
+def _kek(layer: int, root: Root) -> bytes:
+    info = _LABEL + b"/kek" + bytes([layer]) + struct.pack(">I", root.epoch)
+    return hkdf.expand(root.secret, info, cobblestone.KEY_BYTES)
+
+
+def _context(layer: int, digest: bytes) -> bytes:
+    return _LABEL + bytes([layer]) + digest
+
+
+def _wrap_context(layer: int, digest: bytes, key_id: bytes, epoch: int) -> bytes:
+    return _LABEL + b"/wrap" + bytes([layer]) + digest + key_id + struct.pack(">I", epoch)
+
+
+def _failed(reason: str) -> DecryptionFailedError:
+    return DecryptionFailedError("the sealed bytes do not open", reason=reason)

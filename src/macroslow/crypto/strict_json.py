@@ -1,0 +1,100 @@
+"""JSON with one reading and one writing (RFC 8259, RFC 8785).
+
+`parse` refuses what readers understand differently: duplicate members, NaN, invalid UTF-8, lone
+surrogates, and floats unless they are asked for. `canonical` writes the profile of signed and
+logged objects: ASCII keys; strings, booleans, null, integers within plus or minus 2**53 - 1,
+lists and objects of these. Within that profile its output equals RFC 8785.
+"""
+
+import json
+from typing import Final, NoReturn
+
+import orjson
+
+MAX_SAFE_INTEGER: Final = 2**53 - 1
+
+
+def parse(raw: bytes, *, limit_bytes: int, max_depth: int, floats: bool = False) -> object:
+    """Return the value; ValueError says in one sentence what is wrong with `raw` (from an adversary)."""
+    if len(raw) > limit_bytes:
+        raise ValueError(f"it has {len(raw)} bytes, more than {limit_bytes}")
+    try:
+        value: object = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_float=float if floats else _refuse_number,
+            parse_constant=_refuse_number,
+        )
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON ({error.msg}, line {error.lineno})") from None
+    except RecursionError:
+        raise ValueError(f"it is nested deeper than {max_depth} levels") from None
+    _check_parsed(value, max_depth)
+    return value
+
+
+def canonical(value: object, *, limit_bytes: int, max_depth: int) -> bytes:
+    """Return the one encoding of `value`; ValueError if it is outside the profile or a limit."""
+    _check(value, max_depth)
+    try:
+        encoded = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:  # a lone surrogate
+        raise ValueError(f"it cannot be written as JSON ({error})") from None
+    if len(encoded) > limit_bytes:
+        raise ValueError(f"it has {len(encoded)} bytes, more than {limit_bytes}")
+    return encoded
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("an object has a member twice")
+    return members
+
+
+def _refuse_number(text: str) -> NoReturn:
+    raise ValueError(f"the number {text[:32]} is not an integer")
+
+
+def _check_parsed(value: object, depth: int) -> None:
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, (dict, list)):
+        if depth == 0:
+            raise ValueError("it is nested too deeply")
+        for member in value.values() if isinstance(value, dict) else value:
+            _check_parsed(member, depth - 1)
+        if isinstance(value, dict):
+            for key in value:
+                _check_text(key)
+
+
+def _check_text(text: str) -> None:
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("a string has half of a surrogate pair")
+
+
+def _check(value: object, depth: int) -> None:
+    match value:
+        case None | str() | bool():
+            return
+        case int():
+            if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
+                raise ValueError("an integer is beyond 2**53 - 1: write it as a string")
+        case dict() | list() | tuple():
+            if depth == 0:
+                raise ValueError("it is nested too deeply")
+            for member in value.values() if isinstance(value, dict) else value:
+                _check(member, depth - 1)
+            if isinstance(value, dict):
+                _check_keys(value)
+        case _:
+            raise ValueError(f"a value of type {type(value).__name__} has no place in canonical JSON")
+
+
+def _check_keys(value: dict[object, object]) -> None:
+    for key in value:
+        if not isinstance(key, str) or not key.isascii():
+            raise ValueError(f"the key {key!r} is not ASCII text")
