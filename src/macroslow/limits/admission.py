@@ -17,6 +17,7 @@ from macroslow.errors import RateLimitedError
 from macroslow.limits.gcra import Admitted, Deferred, Limit, admit, settle
 
 MINUTE_NS: Final = 60_000_000_000
+MIN_RETRY_NS: Final = 1_000_000_000  # said to those for whom no better time is known
 
 
 def per_minute(name: str, count: int, burst: int | None = None) -> Limit:
@@ -99,15 +100,19 @@ class Gate:
         """Whether a call of `tokens` could ever pass."""
         return self.quota.tokens is None or tokens <= self.quota.tokens.burst
 
+    @property
+    def full(self) -> bool:
+        """Whether as many calls are under way as may be."""
+        return self.quota.concurrent is not None and self.in_flight >= self.quota.concurrent
+
     def enter(self, ticket: Ticket, now_ns: int) -> Pass | Deferred | None:
         """Let `ticket` in, or say how long its limits forbid it; None: until another call leaves.
 
         Looks at limits alone: the caller holds to the queue's order. ValueError unless it `fits`.
         """
-        if self.quota.concurrent is not None and self.in_flight >= self.quota.concurrent:
+        if self.full:
             return None
-        request = _admit(self.quota.requests, self._requests_tat_ns, now_ns, 1)
-        tokens = _admit(self.quota.tokens, self._tokens_tat_ns, now_ns, ticket.tokens)
+        request, tokens = self._decide(ticket, now_ns)
         waits_ns = [each.retry_after_ns for each in (request, tokens) if isinstance(each, Deferred)]
         if waits_ns:
             return Deferred(max(waits_ns))
@@ -118,6 +123,17 @@ class Gate:
         self.in_flight += 1
         return Pass(tokens if isinstance(tokens, Admitted) else None)
 
+    def refusal(self, ticket: Ticket, now_ns: int) -> RateLimitedError:
+        """The error for a ticket that has waited as long as it may: the limit that holds it longest."""
+        decisions = zip((self.quota.requests, self.quota.tokens), self._decide(ticket, now_ns), strict=True)
+        held = [
+            (each.retry_after_ns, limit) for limit, each in decisions if limit and isinstance(each, Deferred)
+        ]
+        if not held:
+            return _refusal("calls at once", self.quota.concurrent or self.in_flight, 0, MIN_RETRY_NS)
+        retry_after_ns, limit = max(held, key=lambda pair: pair[0])
+        return _refusal(limit.name, limit.count, limit.period_ns // 1_000_000_000, retry_after_ns)
+
     def leave(self, granted: Pass, used_tokens: int, now_ns: int) -> None:
         """The call is over and used this many tokens: give back what it did not need."""
         self.in_flight -= 1
@@ -125,6 +141,24 @@ class Gate:
             self._tokens_tat_ns = settle(
                 self.quota.tokens, self._tokens_tat_ns, now_ns, granted.tokens, used_tokens
             )
+
+    def _decide(
+        self, ticket: Ticket, now_ns: int
+    ) -> tuple[Admitted | Deferred | None, Admitted | Deferred | None]:
+        request = _admit(self.quota.requests, self._requests_tat_ns, now_ns, 1)
+        return request, _admit(self.quota.tokens, self._tokens_tat_ns, now_ns, ticket.tokens)
+
+
+def _refusal(name: str, count: int, period_s: int, retry_after_ns: int) -> RateLimitedError:
+    retry_after_s = max(retry_after_ns, MIN_RETRY_NS) / 1e9
+    return RateLimitedError(
+        f"the provider's limit of {name} ({count}) leaves no room in the time that a call may wait",
+        limit=name,
+        count=count,
+        period_s=period_s,
+        retry_after_s=retry_after_s,
+        fix=f"try again in {retry_after_s:.1f} s",
+    )
 
 
 def _admit(limit: Limit | None, tat_ns: int, now_ns: int, cost: int) -> Admitted | Deferred | None:

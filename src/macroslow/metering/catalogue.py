@@ -127,7 +127,7 @@ def _problems(name: str, entry: object) -> list[Problem]:
     if not isinstance(entry, dict):
         return [Problem("is not a table", field=f"models.{name}")]
     required = _TEXTS | _COUNTS | _PRICES
-    wrong = {key: "is missing" for key in sorted(required - entry.keys())}
+    wrong = dict.fromkeys(sorted(required - entry.keys()), "is missing")
     for key, value in entry.items():
         if message := _wrong(key, value):
             wrong[key] = message

@@ -111,9 +111,7 @@ def load(vocabulary_gz: bytes) -> Counter:
     lines = (line.split() for line in vocabulary.splitlines())
     ranks = {base64.b64decode(token): int(rank) for token, rank in lines}
     return Counter(
-        tiktoken.Encoding(
-            "o200k_base", pat_str=_O200K_BASE_PATTERN, mergeable_ranks=ranks, special_tokens={}
-        )
+        tiktoken.Encoding("o200k_base", pat_str=_O200K_BASE_PATTERN, mergeable_ranks=ranks, special_tokens={})
     )
 
 
