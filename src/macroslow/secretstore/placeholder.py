@@ -16,14 +16,17 @@ _BRACKETED: Final = re.compile(r"<.*>|\{.*\}|\[.*\]|\(.*\)|\$\{?\w+\}?|%\w+%|\{\
 _LONG_WORDS: Final = re.compile(
     r"""change[-_ ]?me | change[-_ ]?it | example | placeholder | replace | redacted | removed | compromised
     | insert[-_ ](?:your|key|api|here) | key[-_ ]here | goes[-_ ]here | put[-_ ]your | dummy[-_ ]?key
-    | your[-_ ](?:new|own|api|secret|key|open|anthropic|google|unsplash|pixabay) | my[-_ ](?:api|secret)[-_ ]?key
+    | your[-_ ](?:new|own|api|secret|key|open|anthropic|google|unsplash|pixabay)
+    | my[-_ ](?:api|secret)[-_ ]?key
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 _WHOLE: Final = re.compile(
-    """(?:your|my|the|an?)?(?:api|secret|access|test|openai|anthropic|google|provider)?(?:key|secret|token)(?:here)?
+    """(?:your|my|the|an?)?
+      (?:api|secret|access|test|openai|anthropic|google|provider)?(?:key|secret|token)(?:here)?
     | password | passwd | pass | admin | default | dummy | fake | sample | test | testing | foo | bar | foobar
-    | baz | none | null | nil | undefined | unset | todo | tbd | fixme | na | invalid | unknown | string | value
+    | baz | none | null | nil | undefined | unset | todo | tbd | fixme | na
+    | invalid | unknown | string | value
     | 12345 | 123456 | 1234567 | 12345678 | 123456789 | 1234567890 | abc | abc123 | abcdef | asdf | qwerty
     """,
     re.VERBOSE,

@@ -1,0 +1,49 @@
+"""Values laid over each other, each remembering who laid it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from macroslow.errors import Problem
+from macroslow.settings.origin import KeyPath, Origin
+
+
+@dataclass(slots=True)
+class Layers:
+    """What has been laid down so far: the last value of each setting, its origin, and what was wrong."""
+
+    table: dict[str, object] = field(default_factory=dict)
+    origins: dict[KeyPath, Origin] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def lay(
+        self,
+        path: KeyPath,
+        value: object,
+        origin: Origin,
+        lines: Mapping[KeyPath, int] = MappingProxyType({}),
+    ) -> None:
+        """Set one value, or each value of a table; what the table does not name stays."""
+        self.origins[path] = replace(origin, line=lines[path]) if path in lines else origin
+        if isinstance(value, dict):
+            self._table_at(path)
+            for key, inner in value.items():
+                self.lay((*path, key), inner, origin, lines)
+        else:
+            self._table_at(path[:-1])[path[-1]] = value
+
+    def get(self, path: KeyPath) -> object:
+        """The value at `path`, or None."""
+        node: object = self.table
+        for key in path:
+            node = node.get(key) if isinstance(node, dict) else None
+        return node
+
+    def _table_at(self, path: KeyPath) -> dict[str, object]:
+        node = self.table
+        for key in path:
+            inner = node.get(key)
+            if not isinstance(inner, dict):
+                inner = node[key] = {}
+            node = inner
+        return node

@@ -1,0 +1,132 @@
+"""What is wrong with a configuration, in the words of the person who has to mend it."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from macroslow.errors import Problem
+from macroslow.settings.model import Settings, schema
+from macroslow.settings.origin import KeyPath, Origin, dotted
+
+_POSITION: Final = re.compile(r" \(at line (\d+), column (\d+)\)")
+_QUOTES: Final = {
+    "string_type": "write it in quotes",
+    "int_type": "write it without quotes",
+    "float_type": "write it without quotes",
+    "bool_type": "write true or false, without quotes",
+}
+_LATER: Final[Mapping[KeyPath, str]] = {
+    ("sources",): "bound data sources are",
+    ("privacy",): "removal of personal data is",
+    ("auth", "jwt"): "authentication by JWT is",
+    ("auth", "oidc"): "authentication by JWT is",
+    ("providers", "*", "keys"): "more than one key for a provider is",
+}
+"""Settings of the design that only another version acts on."""
+
+
+def syntax_problem(error: Exception, file: str) -> Problem:
+    """Why the file is not TOML at all."""
+    position = _POSITION.search(str(error))
+    message = _POSITION.sub("", str(error)) if not isinstance(error, UnicodeDecodeError) else "is not UTF-8"
+    return Problem(message, "", int(position[1]) if position else None, "", file)
+
+
+def from_validation(error: ValidationError, origins: Mapping[KeyPath, Origin]) -> list[Problem]:
+    """One Problem for each complaint. Values are not quoted: one may be a secret in the wrong place."""
+    return [_problem(one, origins) for one in error.errors(include_url=False, include_input=False)]
+
+
+def contradictions(settings: Settings, origins: Mapping[KeyPath, Origin]) -> list[Problem]:
+    """What each section allows and all of them together do not."""
+    return [*_ambiguous_models(settings, origins), *_emulators_in_production(settings, origins)]
+
+
+def _problem(one: ErrorDetails, origins: Mapping[KeyPath, Origin]) -> Problem:
+    path = tuple(str(part) for part in one["loc"] if isinstance(part, str) and part != "[key]")
+    index = "".join(f"[{part}]" for part in one["loc"] if isinstance(part, int))
+    message, fix = _words(one, path)
+    origin = _origin(path, origins)
+    return Problem(message, fix, origin.line, dotted(path) + index, origin.place)
+
+
+def _words(one: ErrorDetails, path: KeyPath) -> tuple[str, str]:
+    later = _LATER.get(path) or _LATER.get((path[0], "*", *path[2:]) if len(path) > 2 else ())
+    match one["type"]:
+        case "extra_forbidden" if later:
+            return f"{later} not available in this version", f"remove {path[-1]}"
+        case "extra_forbidden":
+            return "there is no such setting", _suggestion(path)
+        case "missing":
+            return "is not set, and has no default", f"add {path[-1]} = …"
+        case _:
+            message = re.sub(r"^Input should", "should", one["msg"])
+            return message, str(one.get("ctx", {}).get("fix", "") or _QUOTES.get(one["type"], ""))
+
+
+def _suggestion(path: KeyPath) -> str:
+    """The name that was meant: the same in another section, else one alike in this section."""
+    *above, key = path
+    names = _names(above)
+    homes = [section for section in _names(()) if key in _names((section,))]
+    if homes:
+        return f'"{key}" belongs in [{homes[0]}]'
+    if alike := get_close_matches(key, names, n=1, cutoff=0.6):
+        return f'did you mean "{alike[0]}"?'
+    return "known here: " + ", ".join(names)
+
+
+def _names(path: Sequence[str]) -> list[str]:
+    """The keys that the section at `path` knows."""
+    whole = schema()
+    node: Any = whole
+    for key in path:
+        node = node.get("properties", {}).get(key) or node.get("additionalProperties") or {}
+        if not isinstance(node, dict):
+            return []
+        reference = str(node.get("$ref", "")).rpartition("/")[2]
+        node = whole["$defs"][reference] if reference else node
+    return list(node.get("properties", {}))
+
+
+def _origin(path: KeyPath, origins: Mapping[KeyPath, Origin]) -> Origin:
+    """Who set the value, or the nearest table around it."""
+    for length in range(len(path), 0, -1):
+        if path[:length] in origins:
+            return origins[path[:length]]
+    return origins.get((), Origin(""))
+
+
+def _ambiguous_models(settings: Settings, origins: Mapping[KeyPath, Origin]) -> Iterable[Problem]:
+    """Every model has one provider, or a prompt could go where nobody meant it to."""
+    owners: dict[str, str] = {}
+    for name, provider in settings.providers.items():
+        for model in provider.models or ("*",):
+            owner = owners.setdefault(model, name)
+            if owner != name:
+                what = "every model" if model == "*" else f'"{model}"'
+                origin = _origin(("providers", name, "models"), origins)
+                yield Problem(
+                    f'would serve {what}, and so would provider "{owner}"',
+                    "list in models what each of them serves",
+                    origin.line,
+                    dotted(("providers", name, "models")),
+                    origin.place,
+                )
+
+
+def _emulators_in_production(settings: Settings, origins: Mapping[KeyPath, Origin]) -> Iterable[Problem]:
+    for name, provider in settings.providers.items():
+        if provider.emulator and settings.gateway.environment.lower() == "production":
+            origin = _origin(("providers", name, "emulator"), origins)
+            yield Problem(
+                "an emulator answers with invented text, and environment is production",
+                "remove emulator, or set another environment",
+                origin.line,
+                dotted(("providers", name, "emulator")),
+                origin.place,
+            )
