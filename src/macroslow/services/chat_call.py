@@ -1,0 +1,88 @@
+"""One paid call in the books: its reservation, and the one settlement that every path ends in.
+
+A `ChatCall` is the facts of a call under way; a `Settlement` says how it ended. Booking them is one
+commit: the ledger's row and the log's leaf are durable together, or neither is.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from macroslow.authn.principal import Principal
+from macroslow.inference.ports import Provider
+from macroslow.metering.bounds import Bounds
+from macroslow.metering.ledger import Reserve, Settle, Usage
+from macroslow.tlog.event import Event, EventType
+from macroslow.tlog.ports import Append
+
+NOTHING: Final = Usage(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCall:
+    """The facts of one call. `request_sha256` is over the body as the client sent it."""
+
+    reservation_id: str
+    account: str
+    principal: Principal
+    provider: Provider
+    bounds: Bounds
+    stream: bool
+    request_id: str
+    request_sha256: str
+    tag: str
+    run_id: str
+
+    def reserve(self, now_ns: int) -> Reserve:
+        """The change that holds the most this call can cost."""
+        return Reserve(
+            id=self.reservation_id,
+            account=self.account,
+            usd_micros=self.bounds.usd_micros,
+            principal=self.principal.name,
+            key_id=self.principal.key_id,
+            provider=self.provider.name,
+            model=self.bounds.model.name,
+            created_ns=now_ns,
+            tag=self.tag,
+            run_id=self.run_id,
+        )
+
+    def book(self, ended: "Settlement", now_ns: int) -> tuple[Settle, Append]:
+        """The two changes of one commit that end this call."""
+        settle = Settle(self.reservation_id, ended.usage, now_ns, ended.outcome)
+        event = Event(EventType.CHAT_COMPLETED, now_ns, self.principal.name, self._fields(ended))
+        return settle, Append(event)
+
+    def _fields(self, ended: "Settlement") -> dict[str, object]:
+        return {
+            "request_id": self.request_id,
+            "principal": self.principal.name,
+            "key_id": self.principal.key_id,
+            "provider": self.provider.name,
+            "model": self.bounds.model.name,
+            "input_tokens": ended.usage.input_tokens,
+            "output_tokens": ended.usage.output_tokens,
+            "usd_micros": ended.usage.usd_micros,
+            "status": ended.status,
+            "outcome": ended.outcome,
+            "tag": self.tag,
+            "run_id": self.run_id,
+            "request_sha256": self.request_sha256,
+            "answer_sha256": ended.answer_sha256,
+            "stream": self.stream,
+            "emulator": self.provider.emulator,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a call ended: its outcome as in `Settle`, what is owed, and what the client was sent.
+
+    `status` is the provider's (0: none came); `answer_sha256` is over the bytes of the answer as
+    they went out, None where this gateway answered with an error of its own.
+    """
+
+    outcome: str
+    usage: Usage
+    status: int
+    answer_sha256: str | None = None
