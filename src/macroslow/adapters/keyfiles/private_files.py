@@ -1,0 +1,80 @@
+"""Files that hold secrets: made whole or not at all, read only where nobody else could.
+
+A private file belongs to us, is a regular file with one name, and has no permission for group or
+others; its folder likewise. Every refusal names the path and the command that mends it.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from macroslow.errors import ConfigurationError
+
+MAX_FILE_BYTES: Final = 64 * 1024
+FOLDER_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+
+
+def check_folder(path: Path) -> None:
+    """Return if `path` is a folder of ours that others cannot enter; else ConfigurationError."""
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise ConfigurationError(f"{path} is not a folder", fix=f"move {path} away")
+    _check_owner_and_mode(path, status, "700")
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder for private files; FileExistsError if there is something already."""
+    path.mkdir(mode=FOLDER_MODE)
+    path.chmod(FOLDER_MODE)  # whatever the umask is
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Create `path` with `content`, durable on return; FileExistsError if it exists."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, FILE_MODE), "wb") as file:
+        os.fchmod(file.fileno(), FILE_MODE)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(path: Path) -> bytes:
+    """Return the content of a private file; ConfigurationError if others could touch it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise ConfigurationError(f"the key file {path} cannot be read: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise ConfigurationError(
+                f"{path} is not a plain file with one name", fix="restore it from a backup"
+            )
+        _check_owner_and_mode(path, status, "600")
+        content = file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigurationError(f"{path} is too large for a key file", fix="restore it from a backup")
+    return content
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in `path` durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_owner_and_mode(path: Path, status: os.stat_result, mode: str) -> None:
+    if status.st_uid != os.geteuid():
+        raise ConfigurationError(
+            f"{path} belongs to user {status.st_uid}, not to us (user {os.geteuid()})",
+            fix=f"chown {os.geteuid()} {path}, once you know who made it",
+        )
+    if status.st_mode & 0o077:
+        raise ConfigurationError(
+            f"others can read {path} (mode {stat.S_IMODE(status.st_mode):o})", fix=f"chmod {mode} {path}"
+        )
