@@ -1,20 +1,19 @@
-"""A secret as a value that is hard to leak by accident.
+"""A secret text as a value that is hard to leak by accident.
 
-It does not print, format, pickle, copy, hash or compare with `==`; its text comes out through
-`reveal` alone, so that a search for that word finds every place that touches one. This guards
-against accidents, not against code in the same process.
+Its text comes out through `reveal` alone, so that a search for that word finds every place that
+touches one.
 """
 
 import hmac
-from typing import ClassVar, Final, NoReturn
+from typing import Final
+
+from macroslow.crypto.guarded import Guarded
 
 
-class Secret:
+class Secret(Guarded):
     """One secret text. Call `reveal` at the last moment and keep the result in no attribute."""
 
     __slots__ = ("_text",)
-
-    __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __init__(self, text: str) -> None:
         self._text: Final = text
@@ -26,16 +25,6 @@ class Secret:
     def matches(self, other: str) -> bool:
         """Whether `other` is this secret, in time that depends on the length of `other` alone."""
         return hmac.compare_digest(_octets(self._text), _octets(other))
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-    def __eq__(self, other: object) -> NoReturn:
-        # Not `==`: the time of the comparison would leak the text.
-        raise TypeError("secrets are compared with Secret.matches")
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a secret is neither pickled nor copied")
 
 
 def _octets(text: str) -> bytes:

@@ -1,0 +1,5 @@
+"""Providers' keys in one sealed file of the state folder."""
+
+from macroslow.adapters.keystore.store import Entry, Keystore
+
+__all__ = ["Entry", "Keystore"]
