@@ -36,9 +36,10 @@ def listed(problems: Sequence[Problem]) -> tuple[Problem, ...]:
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
     """A repair for an unknown word: the nearest known one, else `otherwise`."""
+    words = {one.casefold(): one for one in known}
     # The comparison is quadratic in the word, which anyone may have written.
-    near = difflib.get_close_matches(word[:64].casefold(), list(known), n=1, cutoff=0.75)
-    return f"did you mean {near[0]}?" if near else otherwise
+    near = difflib.get_close_matches(word[:32].casefold(), words, n=1, cutoff=0.75)
+    return f"did you mean {words[near[0]]}?" if near else otherwise
 
 
 def quoted(text: str) -> str:

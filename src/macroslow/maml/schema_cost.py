@@ -1,0 +1,298 @@
+"""What a JSON Schema costs to apply, bounded before anything applies it.
+
+A validator without memory evaluates a schema once for every way in which keywords lead to it, so a short
+schema may ask for 2**n evaluations, by `allOf` of `$ref`s at one place or by recursion along the instance.
+`Graph` finds, for every subschema, all that is evaluated at the same place (`closure`), and refuses
+references that lead back to themselves; `cost` walks an instance with counts in place of evaluations.
+
+One unit is about what one keyword takes, some tens of nanoseconds. Keywords: JSON Schema 2020-12, core
+section 10 (applicators) and 8.2 (references). References stay within the document.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from macroslow.maml.json_text import Path
+
+MAX_CLOSURE: Final = 1_000
+"""Evaluations that one subschema may cause at one place."""
+MAX_CLOSURES: Final = 100_000
+"""Sum of all of these, which bounds the analysis itself."""
+MAX_COST: Final = 20_000_000
+"""Units for one instance: well under a second."""
+MAX_PAIRS: Final = 100_000
+"""(container, subschema) pairs that the walk may visit."""
+
+Object = Mapping[str, object]
+
+_IN_PLACE: Final = ("not", "if", "then", "else")
+_IN_PLACE_LISTS: Final = ("allOf", "anyOf", "oneOf")
+_IN_PLACE_MAPS: Final = ("dependentSchemas", "dependencies")
+_REFERENCES: Final = ("$ref", "$dynamicRef")
+_ITEMS: Final = ("items", "contains", "unevaluatedItems")
+_MEMBERS: Final = ("additionalProperties", "unevaluatedProperties")
+
+
+class SchemaError(Exception):
+    """The schema cannot be applied in bounded time, or refers to what is not there."""
+
+    def __init__(self, message: str, fix: str, path: Path = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+        self.path = path
+
+
+@dataclass(slots=True)
+class Graph:
+    """The subschemas of one document, by identity, and what each leads to at the same place."""
+
+    root: Object
+    paths: dict[int, Path] = field(default_factory=dict)
+    anchors: dict[str, Object] = field(default_factory=dict)
+    closures: dict[int, dict[int, int]] = field(default_factory=dict)
+    schemas: dict[int, Object] = field(default_factory=dict)
+    weights: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._index()
+        pending = [self.root]
+        total = 0
+        while pending:
+            schema = pending.pop()
+            if id(schema) in self.closures:
+                continue
+            self._close(schema)
+            total += len(self.closures[id(schema)])
+            if total > MAX_CLOSURES:
+                raise SchemaError("the schema is too intricate", "use fewer combined subschemas")
+            pending.extend(self._below(schema))
+            pending.extend(self._beside(schema))
+        for key in self.closures:
+            self.weights[key] = sum(
+                count * _weight(self.schemas[member]) for member, count in self.closures[key].items()
+            )
+
+    def _index(self) -> None:
+        """Note where every object stands, and every anchor."""
+        pending: list[tuple[Path, object]] = [((), self.root)]
+        while pending:
+            path, value = pending.pop()
+            if isinstance(value, dict):
+                self.paths[id(value)] = path
+                self.schemas[id(value)] = value
+                for key in ("$anchor", "$dynamicAnchor"):
+                    if isinstance(name := value.get(key), str):
+                        self.anchors[name] = value
+                pending.extend(((*path, key), member) for key, member in value.items())
+            elif isinstance(value, list):
+                pending.extend(((*path, index), item) for index, item in enumerate(value))
+
+    def _close(self, start: Object) -> None:
+        """Compute the closure of `start` and of all it leads to in place, innermost first."""
+        stack = [(start, self._beside(start))]
+        under_way = {id(start)}
+        while stack:
+            schema, edges = stack[-1]
+            following = next(edges, None)
+            if following is None:
+                stack.pop()
+                under_way.discard(id(schema))
+                self._sum_up(schema)
+            elif id(following) in under_way:
+                path = self.paths[id(following)]
+                raise SchemaError("a reference leads back to itself", "refer to it below a property", path)
+            elif id(following) not in self.closures:
+                under_way.add(id(following))
+                stack.append((following, self._beside(following)))
+
+    def _sum_up(self, schema: Object) -> None:
+        # `unevaluated…` asks every subschema beside it once more what it has seen.
+        times = 2 if "unevaluatedItems" in schema or "unevaluatedProperties" in schema else 1
+        closure = {id(schema): 1}
+        for following in self._beside(schema):
+            for key, count in self.closures[id(following)].items():
+                closure[key] = closure.get(key, 0) + times * count
+        if sum(closure.values()) > MAX_CLOSURE:
+            path = self.paths[id(schema)]
+            raise SchemaError(
+                f"more than {MAX_CLOSURE} subschemas at one place", "combine fewer of them", path
+            )
+        self.closures[id(schema)] = closure
+
+    def _beside(self, schema: Object) -> Iterator[Object]:
+        """Subschemas that are evaluated at the same place as `schema`."""
+        for key in _REFERENCES:
+            if isinstance(reference := schema.get(key), str):
+                yield from _objects([self._target(reference, (*self.paths[id(schema)], key))])
+        yield from _objects(schema.get(key) for key in _IN_PLACE)
+        for key in _IN_PLACE_LISTS:
+            yield from _objects(_items(schema.get(key)))
+        for key in _IN_PLACE_MAPS:
+            yield from _objects(_members(schema.get(key)).values())
+
+    @staticmethod
+    def _below(schema: Object) -> Iterator[Object]:
+        """Subschemas that are evaluated at places below."""
+        yield from _objects(schema.get(key) for key in (*_ITEMS, *_MEMBERS, "propertyNames"))
+        yield from _objects(_items(schema.get("prefixItems")))
+        for key in ("properties", "patternProperties"):
+            yield from _objects(_members(schema.get(key)).values())
+
+    def _target(self, reference: str, path: Path) -> object:
+        """What a reference within the document names: `#`, `#/json/pointer` or `#anchor`."""
+        if not reference.startswith("#") or "%" in reference:
+            fix = "copy it under $defs and write #/$defs/NAME"
+            raise SchemaError("references outside the document are not followed", fix, path)
+        if not reference.startswith("#/") and reference != "#":
+            found: object = self.anchors.get(reference[1:])
+        else:
+            found = self.root
+            for part in reference.split("/")[1:]:
+                found = _step(found, part.replace("~1", "/").replace("~0", "~"))
+        if not isinstance(found, dict | bool):
+            raise SchemaError(f"the reference {reference[:80]!r} leads nowhere", "check its spelling", path)
+        return found
+
+    def cost(self, instance: object) -> int:
+        """Units that applying the schema to `instance` takes at most; SchemaError beyond the caps."""
+        level = {(id(instance), id(self.root)): (instance, 1)}
+        total = self.weights[id(self.root)]
+        pairs = 0
+        while level:
+            below: dict[tuple[int, int], tuple[object, int]] = {}
+            for (_, schema), (place, times) in level.items():
+                for member, count in self.closures[schema].items():
+                    total += self._spread(place, self.schemas[member], times * count, below)
+                    pairs += 1
+                    if total > MAX_COST or pairs + len(below) > MAX_PAIRS:
+                        raise SchemaError("checking this against the schema would take too long", _SIMPLER)
+            level = below
+        return total
+
+    def _spread(
+        self, place: object, schema: Object, times: int, below: dict[tuple[int, int], tuple[object, int]]
+    ) -> int:
+        """Count `schema` at `place`: scalars below are charged at once, containers are left in `below`."""
+        charged = times * _text_cost(place, schema)
+        for child, subschema in _applications(place, schema):
+            key = id(subschema)
+            if isinstance(child, dict | list) and key in self.closures:
+                before = below.get((id(child), key), (child, 0))[1]
+                below[id(child), key] = (child, before + times)
+                charged += times * self.weights[key]
+            else:
+                charged += times * (self.weights.get(key, 1) + self._leaf_cost(child, key))
+            if charged > MAX_COST:
+                break
+        return charged
+
+    def _leaf_cost(self, child: object, key: int) -> int:
+        """The patterns of a leaf's schema, applied to the leaf."""
+        if not isinstance(child, str) or key not in self.closures:
+            return 0
+        return sum(
+            count * _text_cost(child, self.schemas[member]) for member, count in self.closures[key].items()
+        )
+
+
+_SIMPLER: Final = "send less at once, or simplify the schema"
+
+
+def _applications(place: object, schema: Object) -> Iterator[tuple[object, object]]:
+    """Every (child, subschema) that `schema` asks for below `place`."""
+    if isinstance(place, list):
+        yield from zip(place, _items(schema.get("prefixItems")), strict=False)
+        for key in _ITEMS:
+            if key in schema:
+                subschema = schema[key]
+                yield from ((child, subschema) for child in place)
+    elif isinstance(place, dict):
+        yield from _member_applications(place, schema)
+
+
+def _member_applications(place: Object, schema: Object) -> Iterator[tuple[object, object]]:
+    for name, subschema in _members(schema.get("properties")).items():
+        if name in place:
+            yield place[name], subschema
+    for key in _MEMBERS:
+        if key in schema:
+            yield from ((child, schema[key]) for child in place.values())
+    for subschema in _members(schema.get("patternProperties")).values():
+        yield from ((child, subschema) for child in place.values())
+    if "propertyNames" in schema:
+        yield from ((name, schema["propertyNames"]) for name in place)
+
+
+def _text_cost(place: object, schema: Object) -> int:
+    """Steps of regular expressions: states times characters."""
+    if isinstance(place, str):
+        return states(pattern) * len(place) // 2 if isinstance(pattern := schema.get("pattern"), str) else 0
+    if isinstance(place, dict) and (patterns := _members(schema.get("patternProperties"))):
+        characters = sum(map(len, place)) + len(place)
+        return sum(map(states, patterns)) * characters // 2
+    return 0
+
+
+def _weight(schema: Object) -> int:
+    """One, and one more for each entry of the keywords that are compared one by one."""
+    listed = 1
+    for key in ("enum", "const", "required", "dependentRequired", "properties"):
+        value = schema.get(key)
+        listed += len(value) if isinstance(value, dict | list) else 0
+    return listed
+
+
+_ATOM: Final = re.compile(
+    r"(?P<class_of_letters>\\[pP](?:\{[^}]*+\}|.))|\\.|(?P<set>\[\^?\]?(?:\\.|[^\]\\])*+\])"
+    r"|\{(?P<least>\d{1,6})(?:,(?P<most>\d{0,6}))?\}|(?P<mark>[()])|.",
+    re.DOTALL,
+)
+
+
+def states(pattern: str) -> int:
+    """About how many states a regular expression has: its atoms, times their counted repetitions."""
+    totals, last = [0], 0
+    for atom in _ATOM.finditer(pattern):
+        if atom["least"]:
+            extra = last * (max(int(atom["least"]), int(atom["most"] or 0)) - 1)
+            totals[-1] += max(0, extra)
+            last += max(0, extra)
+            continue
+        if atom["mark"] == "(":
+            totals.append(0)
+            last = 0
+            continue
+        last = totals.pop() if atom["mark"] == ")" and len(totals) > 1 else _atom_states(atom)
+        totals[-1] += last
+    return sum(totals) + 1
+
+
+def _atom_states(atom: re.Match[str]) -> int:
+    if atom["class_of_letters"] or (atom["set"] and "\\p" in atom["set"].lower()):
+        return 400  # a Unicode class, as bytes of UTF-8
+    if atom[0] == "." or (atom["set"] and (atom["set"][1] == "^" or not atom["set"].isascii())):
+        return 10  # every character but some
+    return 1
+
+
+def _step(value: object, part: str) -> object:
+    if isinstance(value, dict):
+        return value.get(part)
+    if isinstance(value, list) and part.isdecimal() and len(part) < 6 and int(part) < len(value):
+        return value[int(part)]
+    return None
+
+
+def _objects(values: Iterable[object]) -> Iterator[Object]:
+    return (value for value in values if isinstance(value, dict))
+
+
+def _items(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _members(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
