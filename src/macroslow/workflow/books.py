@@ -5,6 +5,7 @@ entry cannot be told apart by a crash, and every store (SQLite here, others late
 to get right. Commits of many callers share one transaction (group commit).
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from macroslow.authn.ports import IdentityReader, PutKey, PutSigner
@@ -27,16 +28,35 @@ Change = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """One entry for people to read. `event` is its canonical bytes, None once its subject was erased."""
+
+    index: int
+    time_ns: int
+    type: int
+    subject: str
+    event: bytes | None
+
+
 class Books(LedgerReader, LogReader, JournalReader, IdentityReader, Protocol):
     """One store of everything that must stay consistent."""
 
     async def commit(self, *changes: Change) -> list[Entry]:
         """Make all changes or none, durably, in order; return one Entry for each Append.
 
-        Raises what a change raises (BudgetExhaustedError, ConflictError), then nothing happened;
-        LogUnavailableError if the store cannot be written. Once started, cancelling the caller
-        does not undo it.
+        Raises what a change raises (BudgetExhaustedError, ConflictError, NotFoundError, ValueError),
+        then nothing happened; LogUnavailableError if the store cannot be written, then nothing was
+        promised. Once started, cancelling the caller does not undo it.
         """
+        ...
+
+    async def entries(self, start: int, limit: int) -> list[LoggedEvent]:
+        """Up to `limit` entries from index `start` on, opened where their subject was not erased."""
+        ...
+
+    async def tile(self, level: int, index: int, width: int) -> bytes | None:
+        """The first `width` (1 to 256) hashes of a tile (C2SP tlog-tiles); None if there are not so many."""
         ...
 
     async def close(self) -> None:

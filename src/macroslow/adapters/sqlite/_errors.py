@@ -1,0 +1,48 @@
+"""SQLite's failures in sentences with a repair."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from macroslow.errors import ConfigurationError, LogUnavailableError
+
+_SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
+    sqlite3.SQLITE_FULL: (
+        "the disk is full",
+        "Free space on its disk; nothing that was acknowledged is lost.",
+    ),
+    sqlite3.SQLITE_READONLY: (
+        "it cannot be written",
+        "Give the gateway's user write permission to the file and its folder.",
+    ),
+    sqlite3.SQLITE_CORRUPT: (
+        "it is damaged or cut short",
+        "Keep the damaged file as evidence and restore the newest backup.",
+    ),
+    sqlite3.SQLITE_NOTADB: (
+        "it is not an SQLite database",
+        "Move it away, or correct the state folder in the configuration.",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        "it cannot be opened",
+        "Check that its folder exists and that the gateway's user may write there.",
+    ),
+    sqlite3.SQLITE_BUSY: ("another process keeps it locked", "Stop the other process."),
+    sqlite3.SQLITE_IOERR: ("the disk reports an error", "Check the disk; the system's log names the fault."),
+}
+
+
+@contextmanager
+def translated(path: Path, kind: type[ConfigurationError | LogUnavailableError]) -> Iterator[None]:
+    """Turn SQLite's and the file system's errors about `path` into `kind`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        what, fix = _SENTENCES.get(code, (f"SQLite says: {error}", ""))
+        raise kind(f"The books {path} cannot be used: {what}.", fix=fix, reason=str(error)) from error
+    except OSError as error:
+        what, fix = _SENTENCES[sqlite3.SQLITE_CANTOPEN]
+        raise kind(f"The books {path} cannot be used: {what}.", fix=fix, reason=str(error)) from error

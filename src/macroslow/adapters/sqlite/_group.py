@@ -1,0 +1,140 @@
+"""Group commit: many callers' lists of changes, one thread, one transaction.
+
+A request that comes when no batch was begun in the last window is committed at once; requests that
+come sooner gather until the window has passed. A caller learns the outcome after COMMIT, never before.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from macroslow.errors import LogUnavailableError
+from macroslow.ports import Clock
+from macroslow.tlog.ports import Entry
+from macroslow.workflow.books import Change
+
+
+class Transaction(Protocol):
+    """What a batch is run on. `apply` raises LogUnavailableError if the whole batch is lost."""
+
+    def begin(self) -> None: ...
+
+    def apply(self, changes: Sequence[Change]) -> list[Entry]: ...
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    changes: Sequence[Change]
+    done: asyncio.Future[list[Entry]]
+
+
+_Outcome = tuple[_Request, list[Entry] | Exception]
+
+
+class GroupCommit:
+    """The writer thread. Belongs to the event loop that is running when it is made."""
+
+    def __init__(self, transaction: Transaction, clock: Clock, window_ns: int) -> None:
+        self._transaction = transaction
+        self._clock = clock
+        self._window_ns = window_ns
+        self._loop = asyncio.get_running_loop()
+        self._queue = SimpleQueue[_Request | None]()
+        self._closing = False
+        self._last_began_ns = clock.monotonic_ns() - window_ns
+        self._thread = threading.Thread(target=self._run, name="books-writer", daemon=True)
+        self._thread.start()
+
+    async def commit(self, changes: Sequence[Change]) -> list[Entry]:
+        """Return the entries once they are durable. What was submitted stands, whoever stops waiting."""
+        if self._closing:
+            raise LogUnavailableError("The books are closed.")
+        done: asyncio.Future[list[Entry]] = self._loop.create_future()
+        self._queue.put(_Request(changes, done))
+        return await done
+
+    async def close(self) -> None:
+        """Commit what is submitted, then end the thread and release the store. Idempotent."""
+        if not self._closing:
+            self._closing = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        open_for_more = True
+        while open_for_more:
+            batch, open_for_more = self._gather()
+            if batch:
+                outcomes = self._commit(batch)
+                self._loop.call_soon_threadsafe(_tell, outcomes)
+        self._transaction.close()
+
+    def _gather(self) -> tuple[list[_Request], bool]:
+        """Wait for a request and for the window, then take all there are; False after the last."""
+        batch: list[_Request] = []
+        request = self._queue.get()
+        self._wait_for_window()
+        while request is not None:
+            batch.append(request)
+            try:
+                request = self._queue.get_nowait()
+            except Empty:
+                return batch, True
+        return batch, False
+
+    def _wait_for_window(self) -> None:
+        remaining_ns = self._last_began_ns + self._window_ns - self._clock.monotonic_ns()
+        if remaining_ns > 0:
+            time.sleep(remaining_ns / 1e9)
+
+    def _commit(self, batch: Sequence[_Request]) -> list[_Outcome]:
+        self._last_began_ns = self._clock.monotonic_ns()
+        try:
+            self._transaction.begin()
+            outcomes = [(request, self._apply(request)) for request in batch]
+            self._transaction.commit()
+        except LogUnavailableError as error:
+            return self._lost(batch, error)
+        return outcomes
+
+    def _apply(self, request: _Request) -> list[Entry] | Exception:
+        try:
+            return self._transaction.apply(request.changes)
+        except LogUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001  this thread's outermost handler: each caller gets his own
+            return error
+
+    def _lost(self, batch: Sequence[_Request], error: LogUnavailableError) -> list[_Outcome]:
+        try:
+            self._transaction.rollback()
+        except LogUnavailableError as worse:
+            error.add_note(f"and the rollback failed: {worse.reason}")
+        return [(request, _copy(error)) for request in batch]
+
+
+def _copy(error: LogUnavailableError) -> LogUnavailableError:
+    """One instance for each caller: a traceback grows where an exception is raised."""
+    twin = LogUnavailableError(error.detail, fix=error.fix, step="record", reason=error.reason)
+    twin.__cause__ = error
+    return twin
+
+
+def _tell(outcomes: Sequence[_Outcome]) -> None:
+    for request, outcome in outcomes:
+        if request.done.done():  # its caller stopped waiting
+            continue
+        if isinstance(outcome, Exception):
+            request.done.set_exception(outcome)
+        else:
+            request.done.set_result(outcome)

@@ -1,0 +1,220 @@
+"""The tables, and the opening of connections that keep SQLite's promises.
+
+Every identifier that repeats (accounts, principals, models, tags, runs, subjects) is stored once in
+`names` and stands as its number elsewhere, so that a ledger row stays narrow. The log is `entries` and
+`tiles`; the rightmost, growing tile of each level is not stored but rebuilt from them at start.
+"""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from macroslow.adapters.sqlite._errors import translated
+from macroslow.errors import ConfigurationError
+
+APPLICATION_ID: Final = 0x4D534C57  # "MSLW", at offset 68 of the file
+VERSION: Final = 1
+BUSY_TIMEOUT_S: Final = 5.0
+MINIMUM_SQLITE: Final = (3, 37, 0)  # STRICT tables; RETURNING came with 3.35
+
+_TABLES: Final = """
+CREATE TABLE names (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+
+CREATE TABLE accounts (
+    n INTEGER PRIMARY KEY REFERENCES names,
+    parent INTEGER REFERENCES accounts,
+    limit_usd_micros INTEGER CHECK (limit_usd_micros >= 0),
+    spent_usd_micros INTEGER NOT NULL CHECK (spent_usd_micros >= 0),
+    held_usd_micros INTEGER NOT NULL CHECK (held_usd_micros >= 0),
+    closed INTEGER NOT NULL
+) STRICT;
+CREATE INDEX accounts_open_children ON accounts (n) WHERE parent IS NOT NULL AND closed = 0;
+
+CREATE TABLE reservations (
+    n INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    account INTEGER NOT NULL,
+    reserved_usd_micros INTEGER NOT NULL,
+    principal INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    provider INTEGER NOT NULL,
+    model INTEGER NOT NULL,
+    tag INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    created_ns INTEGER NOT NULL,
+    settled_ns INTEGER,
+    outcome INTEGER,
+    input_tokens INTEGER,
+    output_tokens INTEGER,
+    usd_micros INTEGER
+) STRICT;
+CREATE INDEX reservations_open ON reservations (n) WHERE settled_ns IS NULL;
+
+CREATE TABLE totals (
+    day INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    principal INTEGER NOT NULL,
+    model INTEGER NOT NULL,
+    tag INTEGER NOT NULL,
+    calls INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    usd_micros INTEGER NOT NULL,
+    PRIMARY KEY (day, key, principal, model, tag)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE subject_keys (subject INTEGER PRIMARY KEY REFERENCES names, wrapped BLOB NOT NULL) STRICT;
+
+CREATE TABLE entries (
+    n INTEGER PRIMARY KEY,
+    leaf BLOB NOT NULL,
+    payload BLOB NOT NULL,
+    subject INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE tiles (
+    level INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    hashes BLOB NOT NULL,
+    PRIMARY KEY (level, number)
+) STRICT;
+
+CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note BLOB NOT NULL) STRICT;
+
+CREATE TABLE runs (
+    n INTEGER PRIMARY KEY REFERENCES names,
+    principal INTEGER NOT NULL REFERENCES names,
+    state TEXT NOT NULL,
+    accepted_ns INTEGER NOT NULL,
+    finished_ns INTEGER,
+    document_sha256 TEXT NOT NULL,
+    document_bytes INTEGER NOT NULL,
+    origin TEXT NOT NULL,
+    signer TEXT,
+    accepted_index INTEGER NOT NULL UNIQUE,
+    finished_index INTEGER
+) STRICT;
+CREATE INDEX runs_of_principal ON runs (principal, accepted_index);
+CREATE INDEX runs_running ON runs (accepted_index) WHERE state = 'running';
+
+CREATE TABLE objects (
+    n INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs,
+    kind TEXT NOT NULL,
+    subject INTEGER NOT NULL REFERENCES names,
+    sealed BLOB NOT NULL,
+    UNIQUE (run, kind)
+) STRICT;
+
+CREATE TABLE keys (
+    id TEXT PRIMARY KEY,
+    principal TEXT NOT NULL,
+    secret_hmac BLOB NOT NULL,
+    scopes TEXT NOT NULL,
+    grants TEXT NOT NULL,
+    note TEXT NOT NULL,
+    created_ns INTEGER NOT NULL,
+    expires_ns INTEGER,
+    revoked_ns INTEGER,
+    requests_per_minute INTEGER
+) STRICT;
+
+CREATE TABLE signers (
+    key_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    public_jwks TEXT NOT NULL,
+    origins TEXT NOT NULL,
+    trusted_ns INTEGER NOT NULL,
+    revoked_ns INTEGER
+) STRICT;
+"""
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """Open the books at `path` for writing, creating them (mode 0600) if there is no file.
+
+    Raises ConfigurationError, with the repair, if the file is empty, truncated, no SQLite database,
+    not ours, of a newer schema or not writable.
+    """
+    if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
+        raise ConfigurationError(
+            f"This Python brings SQLite {sqlite3.sqlite_version}; the books need 3.37 or newer.",
+            fix="Use a Python that is linked with a newer SQLite.",
+        )
+    with translated(path, ConfigurationError):
+        if not path.exists():
+            _create(path)
+        return _open_existing(path)
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Open a second connection that cannot write."""
+    with translated(path, ConfigurationError):
+        return _connect(path, "ro")
+
+
+def _create(path: Path) -> None:
+    if path.with_name(f"{path.name}-wal").exists():
+        raise ConfigurationError(
+            f"{path} is missing, but its write-ahead log {path.name}-wal is there.",
+            fix=f"Put {path.name} back beside it; move the -wal file away only to start from nothing.",
+        )
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    connection = _connect(path, "rw")
+    try:
+        connection.executescript(
+            f"BEGIN EXCLUSIVE; {_TABLES} PRAGMA application_id = {APPLICATION_ID};"
+            f" PRAGMA user_version = {VERSION}; COMMIT;"
+        )
+    except sqlite3.Error:
+        path.unlink()  # an empty file would look like lost books at the next start
+        raise
+    finally:
+        connection.close()
+
+
+def _open_existing(path: Path) -> sqlite3.Connection:
+    if path.stat().st_size == 0:
+        raise ConfigurationError(
+            f"{path} is empty: books were lost, or a first start was cut off.",
+            fix="Restore it from a backup; if nothing was ever kept in it, delete it.",
+        )
+    connection = _connect(path, "rw")
+    try:
+        _require_ours(path, connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # a deleted subject key leaves no bytes behind
+        connection.execute("BEGIN IMMEDIATE")  # fails here, not at the first call, if it cannot be written
+        connection.execute("ROLLBACK")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _require_ours(path: Path, connection: sqlite3.Connection) -> None:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application_id != APPLICATION_ID:
+        raise ConfigurationError(
+            f"{path} is an SQLite database of another program.",
+            fix="Move it away, or correct the state folder in the configuration.",
+        )
+    if version != VERSION:
+        raise ConfigurationError(
+            f"{path} has schema {version}; this version of Macroslow knows {VERSION}.",
+            fix="Run the version of Macroslow that wrote it, or a newer one.",
+        )
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,  # transactions are begun and ended in so many words
+        check_same_thread=False,  # opened in one thread, then used by one other
+    )

@@ -1,0 +1,74 @@
+"""Subjects' keys: one each, made on first use, stored wrapped. Deleting the row erases the subject."""
+
+import sqlite3
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, Protocol
+
+from macroslow.adapters.sqlite._names import Names
+from macroslow.adapters.sqlite._staged import Staged
+from macroslow.crypto.rows import KEY_BYTES
+from macroslow.ports import Entropy
+
+PURPOSE: Final = "subject-key"
+READER_KEYS: Final = 4_096
+
+
+class Sealer(Protocol):
+    """Seals and opens small secrets; `crypto.quad.Quad` is one. Called from two threads."""
+
+    def seal(self, plaintext: bytes, subject: str, *, purpose: str = ...) -> bytes: ...
+
+    def open(self, sealed: bytes, subject: str, *, purpose: str = ...) -> bytes: ...
+
+
+class Subjects:
+    """The `subject_keys` table, for the writer."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, names: Names, sealer: Sealer, entropy: Entropy
+    ) -> None:
+        self._connection = connection
+        self._names = names
+        self._sealer = sealer
+        self._entropy = entropy
+        self._keys = Staged[str, bytes]()
+
+    def key(self, subject: str) -> bytes:
+        """Return the subject's 32-byte key. DecryptionFailedError if what is stored does not open."""
+        key = self._keys.get(subject)
+        return self._key_in_store(subject) if key is None else key
+
+    def _key_in_store(self, subject: str) -> bytes:
+        number = self._names.number(subject)
+        query = "SELECT wrapped FROM subject_keys WHERE subject = ?"
+        row = self._connection.execute(query, (number,)).fetchone()
+        if row is not None:
+            return self._keys.learn(subject, self._sealer.open(row[0], subject, purpose=PURPOSE))
+        key = self._entropy.random(KEY_BYTES)
+        wrapped = self._sealer.seal(key, subject, purpose=PURPOSE)
+        self._connection.execute("INSERT INTO subject_keys VALUES (?, ?)", (number, wrapped))
+        self._keys.put(subject, key)
+        return key
+
+    def keep(self) -> None:
+        self._keys.keep()
+
+    def drop(self) -> None:
+        self._keys.drop()
+
+    def committed(self) -> None:
+        self._keys.committed()
+
+    def forget(self) -> None:
+        self._keys.forget()
+
+
+def cached_unwrap(sealer: Sealer) -> Callable[[str, bytes], bytes]:
+    """Return (subject, wrapped) -> key for readers: what is stored decides, so an erased key is gone."""
+
+    @lru_cache(READER_KEYS)
+    def unwrap(subject: str, wrapped: bytes) -> bytes:
+        return sealer.open(wrapped, subject, purpose=PURPOSE)
+
+    return unwrap

@@ -1,0 +1,141 @@
+"""The books in one SQLite file: one writer with group commit, one reader, each in its own thread.
+
+WAL with synchronous=FULL: what `commit` returned survives the death of the process and of the machine.
+Another process may write the same file between two batches (a command beside a stopped server):
+memory is then read anew. Two busy writers would only make each other wait.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from macroslow.adapters.sqlite import _identities as identities
+from macroslow.adapters.sqlite import _journal_reads as journal_reads
+from macroslow.adapters.sqlite import _ledger_reads as ledger_reads
+from macroslow.adapters.sqlite import _log_reads as log_reads
+from macroslow.adapters.sqlite._group import GroupCommit
+from macroslow.adapters.sqlite._reader import Reader
+from macroslow.adapters.sqlite._schema import open_reader, open_writer
+from macroslow.adapters.sqlite._subjects import Sealer, cached_unwrap
+from macroslow.adapters.sqlite._writing import Writing
+from macroslow.authn.ports import KeyRecord, SignerRecord
+from macroslow.errors import ConfigurationError, VerificationError
+from macroslow.metering.ledger import Account, LedgerDifference, OpenReservation, UsageRow
+from macroslow.ports import Clock, Entropy
+from macroslow.tlog.ports import Entry, TreeHead
+from macroslow.workflow.books import Change, LoggedEvent
+from macroslow.workflow.journal import Run
+
+COMMIT_WINDOW_NS: Final = 5_000_000
+
+
+class SqliteBooks:
+    """`workflow.books.Books` in one file. Belongs to the event loop that opened it."""
+
+    def __init__(self, writing: Writing, group: GroupCommit, reader: Reader, sealer: Sealer) -> None:
+        self._log = writing.log
+        self._group = group
+        self._reader = reader
+        self._unwrap = cached_unwrap(sealer)
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        sealer: Sealer,
+        entropy: Entropy,
+        clock: Clock,
+        commit_window_ns: int = COMMIT_WINDOW_NS,
+    ) -> Self:
+        """Open the file at `path`, creating it if there is none; its folder must exist.
+
+        ConfigurationError, with the repair, if it cannot be used; nothing is changed then.
+        """
+        writing, reader = await asyncio.to_thread(_open, path, sealer, entropy)
+        return cls(writing, GroupCommit(writing, clock, commit_window_ns), reader, sealer)
+
+    async def commit(self, *changes: Change) -> list[Entry]:
+        return await self._group.commit(changes)
+
+    async def close(self) -> None:
+        await self._group.close()
+        await self._reader.close()
+
+    # The ledger
+
+    async def account(self, account_id: str) -> Account | None:
+        return await self._reader(ledger_reads.account, account_id)
+
+    async def open_reservations(self) -> list[OpenReservation]:
+        return await self._reader(ledger_reads.open_reservations)
+
+    async def open_child_accounts(self) -> list[Account]:
+        return await self._reader(ledger_reads.open_child_accounts)
+
+    async def usage(self, by: str, *, principal: str | None = None) -> list[UsageRow]:
+        return await self._reader(ledger_reads.usage, by, principal)
+
+    async def audit_ledger(self) -> list[LedgerDifference]:
+        return await self._reader(ledger_reads.audit_ledger)
+
+    # The log
+
+    async def head(self) -> TreeHead:
+        return self._log.edge.head()
+
+    async def checkpoint(self) -> tuple[int, bytes] | None:
+        return await self._reader(log_reads.checkpoint)
+
+    async def entry(self, index: int) -> Entry | None:
+        return await self._reader(log_reads.entry, self._unwrap, index)
+
+    async def entries(self, start: int, limit: int) -> list[LoggedEvent]:
+        return await self._reader(log_reads.entries, self._unwrap, start, limit)
+
+    async def leaves(self, start: int, end: int) -> list[bytes]:
+        return await self._reader(log_reads.leaves, start, end)
+
+    async def tile(self, level: int, index: int, width: int) -> bytes | None:
+        return await self._reader(log_reads.tile, self._log.edge, level, index, width)
+
+    async def inclusion_proof(self, index: int, size: int) -> Sequence[bytes]:
+        return await self._reader(log_reads.inclusion, self._log.edge, index, size)
+
+    async def consistency_proof(self, first: int, second: int) -> Sequence[bytes]:
+        return await self._reader(log_reads.consistency, self._log.edge, first, second)
+
+    # The journal
+
+    async def run(self, run_id: str) -> Run | None:
+        return await self._reader(journal_reads.run, run_id)
+
+    async def runs(self, principal: str | None, *, limit: int = 100) -> list[Run]:
+        return await self._reader(journal_reads.runs, principal, limit)
+
+    async def running(self) -> list[Run]:
+        return await self._reader(journal_reads.running)
+
+    async def sealed_object(self, run_id: str, kind: str) -> tuple[str, bytes] | None:
+        return await self._reader(journal_reads.sealed_object, run_id, kind)
+
+    # Identities
+
+    async def keys(self) -> list[KeyRecord]:
+        return await self._reader(identities.keys)
+
+    async def signers(self) -> list[SignerRecord]:
+        return await self._reader(identities.signers)
+
+
+def _open(path: Path, sealer: Sealer, entropy: Entropy) -> tuple[Writing, Reader]:
+    connection = open_writer(path)
+    try:
+        return Writing(path, connection, sealer, entropy), Reader(path, open_reader(path))
+    except VerificationError as error:
+        connection.close()
+        raise ConfigurationError(
+            f"The log in {path} is damaged: {error.detail}",
+            fix="Keep the damaged file as evidence and restore the newest backup.",
+        ) from error
