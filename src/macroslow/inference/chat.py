@@ -36,14 +36,18 @@ class ChatRequest:
     max_output_tokens: int | None
     members: Mapping[str, Any]
 
+    @property
+    def bound_member(self) -> str | None:
+        """The member that bounds the output, if the client gave one."""
+        return next((member for member in _OUTPUT_MEMBERS if member in self.members), None)
+
     def forwarded(self, upstream_model: str, max_output_tokens: int, *, reasoning: bool = False) -> bytes:
         """The body to send: the provider's name for the model, a bound on the output, usage in streams.
 
         A client that set a bound keeps the member it used.
         """
         open_member = "max_completion_tokens" if reasoning else "max_tokens"
-        bound_by = next((member for member in _OUTPUT_MEMBERS if member in self.members), open_member)
-        changed = {"model": upstream_model, bound_by: max_output_tokens}
+        changed = {"model": upstream_model, self.bound_member or open_member: max_output_tokens}
         if self.stream:
             options = self.members.get("stream_options", {})
             changed["stream_options"] = {**options, "include_usage": True}

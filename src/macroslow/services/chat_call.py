@@ -1,20 +1,38 @@
 """One paid call in the books: its reservation, and the one settlement that every path ends in.
 
-A `ChatCall` is the facts of a call under way; a `Settlement` says how it ended. Booking them is one
-commit: the ledger's row and the log's leaf are durable together, or neither is.
+A `ChatCall` is the facts of a call; a `Settlement` says how it ended. Booking it is one commit: the
+ledger's row and the log's leaf are durable together, or neither is.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
 from macroslow.authn.principal import Principal
+from macroslow.errors import UpstreamRefusedError
+from macroslow.inference.chat_answer import Possible
 from macroslow.inference.ports import Provider
 from macroslow.metering.bounds import Bounds
 from macroslow.metering.ledger import Reserve, Settle, Usage
+from macroslow.services.admission import Place
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 
 NOTHING: Final = Usage(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a call ended: its outcome as in `Settle`, what is owed, and what the client was sent.
+
+    `status` is the provider's (0: none came); `answer_sha256` is over the bytes of the answer as
+    they went out, None where this gateway answered with an error of its own.
+    """
+
+    outcome: str
+    usage: Usage
+    status: int
+    answer_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +65,13 @@ class ChatCall:
             run_id=self.run_id,
         )
 
-    def book(self, ended: "Settlement", now_ns: int) -> tuple[Settle, Append]:
+    def book(self, ended: Settlement, now_ns: int) -> tuple[Settle, Append]:
         """The two changes of one commit that end this call."""
         settle = Settle(self.reservation_id, ended.usage, now_ns, ended.outcome)
         event = Event(EventType.CHAT_COMPLETED, now_ns, self.principal.name, self._fields(ended))
         return settle, Append(event)
 
-    def _fields(self, ended: "Settlement") -> dict[str, object]:
+    def _fields(self, ended: Settlement) -> dict[str, object]:
         return {
             "request_id": self.request_id,
             "principal": self.principal.name,
@@ -75,14 +93,34 @@ class ChatCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
-    """How a call ended: its outcome as in `Settle`, what is owed, and what the client was sent.
+class UnderWay:
+    """A call that has its place and its reservation, and since when (monotonic)."""
 
-    `status` is the provider's (0: none came); `answer_sha256` is over the bytes of the answer as
-    they went out, None where this gateway answered with an error of its own.
-    """
+    call: ChatCall
+    place: Place
+    started_ns: int
 
-    outcome: str
-    usage: Usage
-    status: int
-    answer_sha256: str | None = None
+    @property
+    def possible(self) -> Possible:
+        """The usage that a provider can report and be believed."""
+        bounds = self.call.bounds
+        return Possible(bounds.model.context_tokens, bounds.output_tokens)
+
+    def unknown(self, status: int = 0, sha256: str | None = None) -> Settlement:
+        """Nobody knows what was done: charged in full."""
+        return Settlement("unknown", self.call.bounds.in_full, status, sha256)
+
+    def aborted(
+        self, counted_tokens: int, now_ns: int, status: int = 0, sha256: str | None = None
+    ) -> Settlement:
+        """The client hung up after `counted_tokens` of output had come."""
+        usage = self.call.bounds.aborted(counted_tokens, now_ns - self.started_ns)
+        return Settlement("aborted", usage, status, sha256)
+
+    def failed(self, error: BaseException, now_ns: int) -> Settlement:
+        """No answer came, but this error."""
+        if isinstance(error, UpstreamRefusedError):
+            return Settlement("refused", NOTHING, error.status)
+        if isinstance(error, asyncio.CancelledError):
+            return self.aborted(0, now_ns)
+        return self.unknown()

@@ -6,10 +6,10 @@ the closing event of a streamed one. A refusal names its step and nothing after 
 
 Every reservation is settled, once, however its call ends:
 
-    the provider answered               what it says it used; our own count if it does not say
-    it refused before doing any work    nothing                                         "refused"
-    the client hung up                  input, and what can have been written by then   "aborted"
-    it broke off, or nobody knows       the reservation                                 "unknown"
+    the provider answered               what it says it used; our own count if it does not say: "ok"
+    it refused before doing any work    nothing: "refused"
+    the client hung up                  input, and what can have been written by then: "aborted"
+    it broke off, or nobody knows       the reservation: "unknown"
 
 The bookings run as tasks of their own, so that no cancellation of the caller can reach them.
 """
@@ -19,38 +19,30 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from macroslow.authn.principal import Principal
 from macroslow.authz.scopes import INFERENCE_CHAT
-from macroslow.errors import (
-    BudgetExhaustedError,
-    InvalidChatRequestError,
-    MacroslowError,
-    MissingScopeError,
-    NotFoundError,
-    UpstreamRefusedError,
-    UpstreamUnavailableError,
-)
-from macroslow.inference.chat import ChatRequest, parse_chat
-from macroslow.inference.chat_answer import AnswerUnreadableError, Possible, StreamReader, read_answer
+from macroslow.errors import MacroslowError, MissingScopeError, UpstreamUnavailableError
+from macroslow.inference.chat_answer import AnswerUnreadableError, StreamReader, read_answer
 from macroslow.inference.ports import NotReached, Provider, ProviderAnswer, ProviderStream
 from macroslow.inference.sse import EventTooLongError
-from macroslow.metering.bounds import Bounds
-from macroslow.metering.catalogue import Catalogue, Model
+from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.count import OFF_LOOP_BYTES, Counter
-from macroslow.metering.ledger import Account, Usage
+from macroslow.metering.ledger import Usage
 from macroslow.ports import Clock, Entropy
-from macroslow.services.admission import Admission, Place
-from macroslow.services.chat_call import NOTHING, ChatCall, Settlement
+from macroslow.services.admission import Admission
+from macroslow.services.chat_call import NOTHING, ChatCall, Settlement, UnderWay
+from macroslow.services.chat_quote import QuoteChat
 from macroslow.workflow.books import Books
 
 DEADLINE_S: Final = 600.0
-SETTLE_S: Final = 10.0  # how long one that hung up is kept for its settlement, which goes on after it
-LEAST_FILLED_OUTPUT_TOKENS: Final = 16  # with room for less than this, no bound is filled in
+SETTLE_S: Final = 10.0  # how long a failed call waits for its booking, which goes on after that
 
 # Statuses of intermediaries that lost their upstream: the work behind them may have been done.
 _LOST_STATUSES: Final = frozenset({502, 504})
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +60,7 @@ class ChatAnswer:
 
     @property
     def usd_micros(self) -> int:
+        """What it cost."""
         return self.usage.usd_micros
 
 
@@ -94,7 +87,12 @@ class CompleteChat:
     clock: Clock
     entropy: Entropy
     deadline_s: float = DEADLINE_S
+    _quote: QuoteChat = field(init=False, repr=False)
     _bookings: set["asyncio.Task[Any]"] = field(default_factory=set, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        quote = QuoteChat(self.providers, self.catalogue, self.counter, self.books, self.admission)
+        object.__setattr__(self, "_quote", quote)
 
     async def __call__(
         self,
@@ -115,213 +113,87 @@ class CompleteChat:
         if INFERENCE_CHAT not in principal.scopes:
             raise MissingScopeError(f"this credential lacks {INFERENCE_CHAT}", scope=INFERENCE_CHAT)
         paying = account or principal.account
-        request, input_tokens = await self._understand(body)
-        model, provider = self._route(request)
-        output_tokens = await self._output_bound(request, model, provider, paying, input_tokens)
+        quote = await self._quote(body, paying)
         call = ChatCall(
             reservation_id=self.entropy.random(16).hex(),
             account=paying,
             principal=principal,
-            provider=provider,
-            bounds=Bounds(model, input_tokens, output_tokens * request.choices, request.choices),
-            stream=request.stream,
+            provider=quote.provider,
+            bounds=quote.bounds,
+            stream=quote.request.stream,
             request_id=request_id,
             request_sha256=hashlib.sha256(body).hexdigest(),
             tag=tag,
             run_id=run_id,
         )
-        forwarded = request.forwarded(model.upstream, output_tokens, reasoning=model.reasoning)
         under_way = await self._admit(call)
-        if request.stream:
-            return await self._stream(under_way, forwarded, wants_usage=request.wants_usage)
-        return await self._plain(under_way, forwarded)
+        if quote.request.stream:
+            return await self._stream(under_way, quote.forwarded, wants_usage=quote.request.wants_usage)
+        return await self._plain(under_way, quote.forwarded)
 
     async def close(self, limit_s: float = SETTLE_S) -> None:
         """Wait for bookings that outlived their callers, at most `limit_s`."""
         if self._bookings:
             await asyncio.wait(set(self._bookings), timeout=limit_s)
 
-    # Before the call.
-
-    async def _understand(self, body: bytes) -> tuple[ChatRequest, int]:
-        """The request and its input tokens; large ones are read in a thread."""
-        if len(body) <= OFF_LOOP_BYTES:
-            return self._read(body)
-        return await asyncio.to_thread(self._read, body)
-
-    def _read(self, body: bytes) -> tuple[ChatRequest, int]:
-        request = parse_chat(body)
-        return request, self.counter.prompt(request.prompt)
-
-    def _route(self, request: ChatRequest) -> tuple[Model, Provider]:
-        model = self.catalogue.find(request.model)
-        provider = self.providers.get(model.provider) if model is not None else None
-        if model is None or provider is None:
-            raise NotFoundError(
-                "there is no such model here, or none that has a price and a provider",
-                step="price",
-                fix="GET /v1/models lists the models that are served",
-            )
-        return model, provider
-
-    async def _output_bound(
-        self, request: ChatRequest, model: Model, provider: Provider, account_id: str, input_tokens: int
-    ) -> int:
-        """Output tokens per choice that are allowed: what was asked for, else what model, limit and budget allow."""
-        if input_tokens > model.context_tokens:
-            raise InvalidChatRequestError(
-                f"the messages have {input_tokens} tokens, the model takes {model.context_tokens}",
-                param="messages",
-            )
-        most_tokens = self.admission.most_tokens(provider.name, model.name)
-        room = model.context_tokens if most_tokens is None else most_tokens
-        limited = (room - input_tokens) // request.choices
-        asked = request.max_output_tokens
-        if asked is not None:
-            most = (
-                min(model.max_output_tokens, limited) if most_tokens is not None else model.max_output_tokens
-            )
-            return _at_most(asked, most, request)
-        open_to = min(model.max_output_tokens, limited, (model.context_tokens - input_tokens))
-        _at_most(1, open_to, request)
-        affordable = await self._affordable(request, model, account_id, input_tokens, open_to)
-        return min(open_to, affordable)
-
-    async def _affordable(
-        self, request: ChatRequest, model: Model, account_id: str, input_tokens: int, wanted: int
-    ) -> int:
-        """Output tokens per choice that the budget has room for, at most `wanted`."""
-        budget = await self._budget(account_id)
-        if budget is None or budget.limit_usd_micros is None:
-            return wanted
-        room = budget.limit_usd_micros - budget.spent_usd_micros - budget.held_usd_micros
-        affordable = model.affordable_output_tokens(input_tokens, room) // request.choices
-        least = min(wanted, LEAST_FILLED_OUTPUT_TOKENS)
-        if affordable < least:
-            raise BudgetExhaustedError(
-                f"the budget {budget.id} has no room for an answer of {least} tokens",
-                budget=budget.id,
-                limit_usd_micros=budget.limit_usd_micros,
-                spent_usd_micros=budget.spent_usd_micros,
-                held_usd_micros=budget.held_usd_micros,
-                needed_usd_micros=model.estimate(input_tokens, least * request.choices),
-                fix="raise the budget, or wait until calls under way are settled",
-            )
-        return min(wanted, affordable)
-
-    async def _budget(self, account_id: str) -> Account | None:
-        """The account itself or its nearest ancestor that has a limit: there a reservation must fit."""
-        account = await self.books.account(account_id)
-        while account is not None and account.limit_usd_micros is None and account.parent is not None:
-            account = await self.books.account(account.parent)
-        return account
-
-    async def _admit(self, call: ChatCall) -> "UnderWay":
+    async def _admit(self, call: ChatCall) -> UnderWay:
         """Wait for a place, then make the reservation durable."""
-        bounds = call.bounds
+        most_tokens = call.bounds.input_tokens + call.bounds.output_tokens
         place = await self.admission.enter(
-            call.provider.name,
-            bounds.model.name,
-            call.principal.name,
-            bounds.input_tokens + bounds.output_tokens,
+            call.provider.name, call.bounds.model.name, call.principal.name, most_tokens
         )
         reserving = self._booking(self.books.commit(call.reserve(self.clock.now_ns())))
         try:
             await asyncio.shield(reserving)
-        except BaseException:
+        except BaseException as error:
             self.admission.leave(place, 0)
-            if not reserving.done():  # our caller hung up; what is being reserved must not stay so
+            if isinstance(error, asyncio.CancelledError):
                 self._booking(self._undo(call, reserving))
             raise
         return UnderWay(call, place, self.clock.monotonic_ns())
 
     async def _undo(self, call: ChatCall, reserving: "asyncio.Task[Any]") -> None:
-        with suppress(MacroslowError):  # not reserved: nothing to undo
+        """Our caller hung up while the reservation was on its way: let it arrive, then lift it."""
+        with suppress(MacroslowError):  # it did not arrive
             await reserving
             await self.books.commit(*call.book(Settlement("aborted", NOTHING, 0), self.clock.now_ns()))
 
-    # The call.
-
-    async def _plain(self, under_way: "UnderWay", forwarded: bytes) -> ChatAnswer:
-        ended = under_way.unknown()
+    async def _plain(self, under_way: UnderWay, forwarded: bytes) -> ChatAnswer:
         try:
             reached = await under_way.call.provider.complete(forwarded, deadline_s=self.deadline_s)
-            if isinstance(reached, NotReached):
-                ended = under_way.refused(0)
-                raise _not_reached(under_way.call.provider, reached)
-            ended = under_way.unknown(reached.status)
-            ended = self._conclude(under_way, reached)
-        except UpstreamRefusedError as error:
-            ended = under_way.refused(error.status)
+        except BaseException as error:
+            await self._settle_failed(under_way, under_way.failed(error, self.clock.monotonic_ns()))
             raise
-        except asyncio.CancelledError:
-            ended = under_way.aborted(0, self.clock.monotonic_ns())
-            raise
-        finally:
-            log_index = await self._settle(under_way, ended)
-        return _answer(under_way.call, reached, ended, log_index)
-
-    def _conclude(self, under_way: "UnderWay", answer: ProviderAnswer) -> Settlement:
-        """How a whole answer settles. Raises UpstreamUnavailableError if it makes no sense."""
-        sha256 = hashlib.sha256(answer.body).hexdigest()
-        if answer.status >= 400:
-            lost = answer.status in _LOST_STATUSES
-            usage = under_way.call.bounds.in_full if lost else NOTHING
-            return Settlement("unknown" if lost else "refused", usage, answer.status, sha256)
-        try:
-            read = read_answer(answer.body, under_way.possible)
-        except AnswerUnreadableError as error:
-            raise _broke_off(under_way.call.provider, str(error)) from error
-        if read.usage is not None:
-            usage = under_way.call.bounds.reported(read.usage)
-        else:
-            usage = under_way.call.bounds.counted(self.counter.texts(read.texts))
-        return Settlement("ok", usage, answer.status, sha256)
+        return await self._finish(under_way, reached)
 
     async def _stream(
-        self, under_way: "UnderWay", forwarded: bytes, *, wants_usage: bool
+        self, under_way: UnderWay, forwarded: bytes, *, wants_usage: bool
     ) -> ChatAnswer | ChatStream:
-        """Open the stream; what comes of it is settled by whoever reads it to the end or closes it."""
+        """Open the stream; whoever reads it to the end or closes it settles the call."""
         provider = under_way.call.provider
-        ended = under_way.unknown()
-        settled_elsewhere = False
         async with AsyncExitStack() as stack:
             try:
-                reached = await stack.enter_async_context(
-                    provider.stream(forwarded, deadline_s=self.deadline_s)
-                )
-                if isinstance(reached, NotReached):
-                    ended = under_way.refused(0)
-                    raise _not_reached(provider, reached)
-                if isinstance(reached, ProviderStream):
-                    reader = StreamReader(self.counter, under_way.possible, wants_usage=wants_usage)
-                    chunks = self._relay(under_way, reached.chunks, reader, stack.pop_all())
-                    await anext(chunks)  # started, so that dropping it runs its `finally` too
-                    settled_elsewhere = True
-                    return ChatStream(_headers(provider, reached.headers), chunks)
-                ended = under_way.unknown(reached.status)
-                ended = self._conclude(under_way, reached)
-            except UpstreamRefusedError as error:
-                ended = under_way.refused(error.status)
+                opening = provider.stream(forwarded, deadline_s=self.deadline_s)
+                reached = await stack.enter_async_context(opening)
+            except BaseException as error:
+                await self._settle_failed(under_way, under_way.failed(error, self.clock.monotonic_ns()))
                 raise
-            except asyncio.CancelledError:
-                ended = under_way.aborted(0, self.clock.monotonic_ns())
-                raise
-            finally:
-                if not settled_elsewhere:
-                    log_index = await self._settle(under_way, ended)
-        return _answer(under_way.call, reached, ended, log_index)
+            if not isinstance(reached, ProviderStream):
+                return await self._finish(under_way, reached)
+            reader = StreamReader(self.counter, under_way.possible, wants_usage=wants_usage)
+            chunks = self._relay(under_way, reached.chunks, reader, stack.pop_all())
+            await anext(chunks)  # started: one that nobody reads is closed by the loop, and settled
+            return ChatStream(_headers(provider, reached.headers), chunks)
 
     async def _relay(
         self,
-        under_way: "UnderWay",
+        under_way: UnderWay,
         chunks: AsyncIterator[bytes],
         reader: StreamReader,
         stack: AsyncExitStack,
     ) -> AsyncGenerator[bytes, None]:
-        """The bytes for the client. The first one yielded is empty: see `_stream`."""
+        """The bytes for the client, after an empty first one that `_stream` takes."""
         sent = hashlib.sha256()
-        ended: Settlement | None = None
         async with stack:
             try:
                 yield b""
@@ -332,48 +204,97 @@ class CompleteChat:
                     if reader.closing:
                         break
                 if not reader.complete:
-                    raise _broke_off(under_way.call.provider, "the stream ended before its end")
-                sent.update(reader.closing)
-                ended = self._stream_ended(under_way, reader, sent.hexdigest())
-            except (AnswerUnreadableError, EventTooLongError) as error:
-                ended = under_way.unknown(200, sent.hexdigest())
-                raise _broke_off(under_way.call.provider, str(error)) from error
-            except UpstreamUnavailableError:
-                ended = under_way.unknown(200, sent.hexdigest())
+                    raise AnswerUnreadableError("the stream ended before its end")
+            except BaseException as error:
+                await stack.aclose()  # first of all stop the provider
+                ended = self._stream_failed(under_way, reader, error, sent.hexdigest())
+                await self._settle_failed(under_way, ended)
+                if isinstance(error, (AnswerUnreadableError, EventTooLongError)):
+                    raise _broke_off(under_way.call.provider, str(error)) from error
                 raise
-            finally:
-                # Neither: our caller hung up, by cancellation or by closing this generator.
-                ended = ended or self._hung_up(under_way, reader, sent.hexdigest())
-                await self._settle(under_way, ended)
+            sent.update(reader.closing)
+            ended = self._stream_ended(under_way, reader, sent.hexdigest())
+            await asyncio.shield(self._booking(self._settle(under_way, ended)))
         if reader.closing:
             yield reader.closing
 
-    def _stream_ended(self, under_way: "UnderWay", reader: StreamReader, sha256: str) -> Settlement:
+    def _stream_ended(self, under_way: UnderWay, reader: StreamReader, sha256: str) -> Settlement:
         bounds = under_way.call.bounds
         if reader.usage is not None:
             return Settlement("ok", bounds.reported(reader.usage), 200, sha256)
         return Settlement("ok", bounds.counted(reader.output_tokens()), 200, sha256)
 
-    def _hung_up(self, under_way: "UnderWay", reader: StreamReader, sha256: str) -> Settlement:
+    def _stream_failed(
+        self, under_way: UnderWay, reader: StreamReader, error: BaseException, sha256: str
+    ) -> Settlement:
+        """The provider broke off, or our caller hung up, by cancelling or by closing."""
+        if not isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+            return under_way.unknown(200, sha256)
+        if reader.usage is not None:
+            return Settlement("aborted", under_way.call.bounds.reported(reader.usage), 200, sha256)
         try:
             counted_tokens = reader.output_tokens()
         except AnswerUnreadableError:
             return under_way.unknown(200, sha256)
         return under_way.aborted(counted_tokens, self.clock.monotonic_ns(), 200, sha256)
 
-    # After the call.
+    async def _finish(self, under_way: UnderWay, reached: ProviderAnswer | NotReached) -> ChatAnswer:
+        """Book what came of a call that is over, then answer."""
+        provider = under_way.call.provider
+        booking = self._booking(self._conclude_and_settle(under_way, reached))
+        ended, log_index = await asyncio.shield(booking)
+        if isinstance(reached, NotReached):
+            raise UpstreamUnavailableError(
+                f"the provider {provider.name} cannot be reached; nothing was sent and nothing is owed",
+                upstream=provider.name,
+                reason=reached.reason,
+            )
+        if ended.outcome == "unknown" and reached.status < 400:
+            raise _broke_off(provider, "its answer is not a chat completion")
+        dollars, micros = divmod(ended.usage.usd_micros, 1_000_000)
+        cost = {"x-macroslow-cost-usd": f"{dollars}.{micros:06d}"}
+        headers = {**_headers(provider, reached.headers), **cost}
+        return ChatAnswer(reached.status, headers, reached.body, ended.usage, log_index)
 
-    async def _settle(self, under_way: "UnderWay", ended: Settlement) -> int:
-        """Give the place back, book the end; return the log entry's number once it is durable."""
+    async def _conclude_and_settle(
+        self, under_way: UnderWay, reached: ProviderAnswer | NotReached
+    ) -> tuple[Settlement, int]:
+        if isinstance(reached, NotReached):
+            ended = Settlement("refused", NOTHING, 0)
+        elif len(reached.body) <= OFF_LOOP_BYTES:
+            ended = self._conclude(under_way, reached)
+        else:
+            ended = await asyncio.to_thread(self._conclude, under_way, reached)
+        return ended, await self._settle(under_way, ended)
+
+    def _conclude(self, under_way: UnderWay, answer: ProviderAnswer) -> Settlement:
+        """How a whole answer settles."""
+        bounds = under_way.call.bounds
+        sha256 = hashlib.sha256(answer.body).hexdigest()
+        if answer.status >= 400:
+            if answer.status in _LOST_STATUSES:
+                return under_way.unknown(answer.status, sha256)
+            return Settlement("refused", NOTHING, answer.status, sha256)
+        try:
+            read = read_answer(answer.body, under_way.possible)
+        except AnswerUnreadableError:
+            return under_way.unknown(answer.status)
+        if read.usage is not None:
+            return Settlement("ok", bounds.reported(read.usage), answer.status, sha256)
+        return Settlement("ok", bounds.counted(self.counter.texts(read.texts)), answer.status, sha256)
+
+    async def _settle(self, under_way: UnderWay, ended: Settlement) -> int:
+        """Give the place back, book the end; the log entry's number, once it is durable."""
         self.admission.leave(under_way.place, ended.usage.input_tokens + ended.usage.output_tokens)
-        changes = under_way.call.book(ended, self.clock.now_ns())
-        booking = self._booking(self.books.commit(*changes))
-        if ended.outcome == "aborted":
-            await asyncio.wait({booking}, timeout=SETTLE_S)
-            return -1
-        return (await asyncio.shield(booking))[0].index
+        settle, append = under_way.call.book(ended, self.clock.now_ns())
+        entries = await self.books.commit(settle, append)
+        return entries[0].index
 
-    def _booking(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+    async def _settle_failed(self, under_way: UnderWay, ended: Settlement) -> None:
+        """Settle a call that raised. Waits a bounded time; the booking itself goes on."""
+        await asyncio.wait({self._booking(self._settle(under_way, ended))}, timeout=SETTLE_S)
+
+    def _booking(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
         """Run `work` as a task that nobody else can cancel, and hold on to it."""
         task = asyncio.get_running_loop().create_task(work)
         self._bookings.add(task)
@@ -381,61 +302,8 @@ class CompleteChat:
         return task
 
 
-@dataclass(frozen=True, slots=True)
-class UnderWay:
-    """A call that has its place and its reservation, and since when."""
-
-    call: ChatCall
-    place: Place
-    started_ns: int
-
-    @property
-    def possible(self) -> Possible:
-        bounds = self.call.bounds
-        return Possible(bounds.model.context_tokens, bounds.output_tokens)
-
-    def refused(self, status: int) -> Settlement:
-        return Settlement("refused", NOTHING, status)
-
-    def unknown(self, status: int = 0, sha256: str | None = None) -> Settlement:
-        return Settlement("unknown", self.call.bounds.in_full, status, sha256)
-
-    def aborted(
-        self, counted_tokens: int, now_ns: int, status: int = 0, sha256: str | None = None
-    ) -> Settlement:
-        usage = self.call.bounds.aborted(counted_tokens, now_ns - self.started_ns)
-        return Settlement("aborted", usage, status, sha256)
-
-
-def _at_most(asked: int, most: int, request: ChatRequest) -> int:
-    if asked > most:
-        raise InvalidChatRequestError(
-            f"{asked} output tokens for each of {request.choices} choices is above what model and limit "
-            f"allow beside these messages: {max(most, 0)}",
-            param="max_tokens" if "max_tokens" in request.members else "max_completion_tokens",
-        )
-    return asked
-
-
-def _answer(call: ChatCall, answer: ProviderAnswer, ended: Settlement, log_index: int) -> ChatAnswer:
-    dollars, micros = divmod(ended.usage.usd_micros, 1_000_000)
-    headers = {
-        **_headers(call.provider, answer.headers),
-        "x-macroslow-cost-usd": f"{dollars}.{micros:06d}",
-    }
-    return ChatAnswer(answer.status, headers, answer.body, ended.usage, log_index)
-
-
 def _headers(provider: Provider, headers: Mapping[str, str]) -> Mapping[str, str]:
     return {**headers, "x-macroslow-emulator": "true"} if provider.emulator else headers
-
-
-def _not_reached(provider: Provider, reached: NotReached) -> UpstreamUnavailableError:
-    return UpstreamUnavailableError(
-        f"the provider {provider.name} cannot be reached; nothing was sent and nothing is owed",
-        upstream=provider.name,
-        reason=reached.reason,
-    )
 
 
 def _broke_off(provider: Provider, reason: str) -> UpstreamUnavailableError:
