@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from macroslow.authn.principal import Principal
+from macroslow.metering.ledger import UsageRow
 from macroslow.services.admit_document import Submission
 from macroslow.services.complete_chat import ChatAnswer, ChatStream
 from macroslow.web.lifecycle import Lifecycle
@@ -62,19 +63,21 @@ class Runs(Protocol):
 class Application:
     """Everything that the routes serve.
 
-    `models` returns OpenAI model objects that the principal may use. `ready` returns reasons why
-    new work would fail now (empty: ready), besides those of `lifecycle`. `info` is what GET /info
-    shows. `mcp` is the ASGI application behind POST /mcp.
+    `models` returns the body of GET /v1/models. `ready` returns reasons why new work would fail now
+    (empty: ready), besides those of `lifecycle`. `info` is what GET /info shows. `usage_by_model` is
+    the ledger's usage, asked at each scrape of the metrics. `mcp` is the ASGI application behind
+    POST /mcp: it finds the principal in `scope["state"]["principal"]`.
     """
 
     complete_chat: CompleteChat
-    models: Callable[[Principal], list[JSONObject]]
+    models: Callable[[], JSONObject]
     execute_document: ExecuteDocument
     validate_document: ValidateDocument
     runs: Runs
     info: Callable[[], JSONObject]
     ready: Callable[[], list[str]]
     checkpoint: Callable[[], Awaitable[bytes]]
+    usage_by_model: Callable[[], Awaitable[list[UsageRow]]]
     mcp: ASGIApp
     metrics: Metrics
     lifecycle: Lifecycle

@@ -1,14 +1,19 @@
 """Counters for operators, in the Prometheus text format. No label takes a caller's free text.
 
-Routes come from the table, status classes from five, reasons from error codes, and models from at
-most MAX_MODELS names: whatever comes after is counted as "other", so a caller cannot fill memory.
+Routes come from the table, status classes are five, reasons are error codes. What models used is
+read from the ledger at each scrape: it includes streams and runs, costs the hot path nothing, and
+goes on counting over a restart. At most MAX_MODELS names are shown; the rest is "other".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+
+from macroslow.metering.ledger import UsageRow
 
 MAX_MODELS: Final = 100
 MAX_REASONS: Final = 100
@@ -21,40 +26,24 @@ class Metrics:
     """One registry of our own: nothing that a library registers globally is shown."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
+        own = self._registry = CollectorRegistry()
         self._requests = Counter(
-            "macroslow_requests",
-            "Requests by route and class of status",
-            ("route", "status"),
-            registry=self._registry,
+            "macroslow_requests", "Requests by route and class of status", ("route", "status"), registry=own
         )
         self._duration_s = Histogram(
             "macroslow_request_duration_seconds",
             "From the request's headers to the answer's end",
-            registry=self._registry,
+            registry=own,
             buckets=DURATION_BUCKETS_S,
         )
         self._refusals = Counter(
-            "macroslow_refusals", "Refused requests by reason", ("reason",), registry=self._registry
+            "macroslow_refusals", "Refused requests by reason", ("reason",), registry=own
         )
-        self._tokens = Counter(
-            "macroslow_tokens",
-            "Tokens by model and direction",
-            ("model", "direction"),
-            registry=self._registry,
-        )
-        self._usd_micros = Counter(
-            "macroslow_usd_micros",
-            "Millionths of a US dollar by model",
-            ("model",),
-            registry=self._registry,
-        )
-        self._in_flight_bytes = Gauge(
-            "macroslow_body_bytes_in_flight", "Bytes of request bodies held now", registry=self._registry
+        self._body_bytes = Gauge(
+            "macroslow_body_bytes_in_flight", "Bytes of request bodies held now", registry=own
         )
         self._by_route: dict[tuple[str, int], Counter] = {}
         self._by_reason: dict[str, Counter] = {}
-        self._by_model: dict[str, tuple[Counter, Counter, Counter]] = {}
 
     def request(self, route: str, status: int, duration_s: float) -> None:
         """Count one answered request; `route` is a path template of the table, or "none"."""
@@ -73,25 +62,40 @@ class Metrics:
             self._by_reason[reason] = self._refusals.labels(reason)
         self._by_reason[reason].inc()
 
-    def usage(self, model: str, input_tokens: int, output_tokens: int, usd_micros: int) -> None:
-        """Count what one settled call used."""
-        counters = self._by_model.get(model)
-        if counters is None:
-            label = model if len(self._by_model) < MAX_MODELS else OTHER
-            counters = (
-                self._tokens.labels(label, "input"),
-                self._tokens.labels(label, "output"),
-                self._usd_micros.labels(label),
-            )
-            if label is not OTHER:
-                self._by_model[label] = counters
-        for counter, amount in zip(counters, (input_tokens, output_tokens, usd_micros), strict=True):
-            counter.inc(amount)
-
     def watch_body_bytes(self, held_bytes: Callable[[], float]) -> None:
         """Show what `held_bytes` returns, asked at each scrape."""
-        self._in_flight_bytes.set_function(held_bytes)
+        self._body_bytes.set_function(held_bytes)
 
-    def text(self) -> bytes:
+    def text(self, usage_by_model: Sequence[UsageRow]) -> bytes:
         """Everything, as a scraper reads it."""
-        return generate_latest(self._registry)
+        models = CollectorRegistry()
+        models.register(_Usage(usage_by_model))
+        return generate_latest(self._registry) + generate_latest(models)
+
+
+class _Usage(Collector):
+    """The ledger's rows as counters."""
+
+    def __init__(self, rows: Sequence[UsageRow]) -> None:
+        self._rows = sorted(rows, key=lambda row: row.usd_micros, reverse=True)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        tokens = CounterMetricFamily(
+            "macroslow_model_tokens", "Tokens by model and direction", labels=("model", "direction")
+        )
+        calls = CounterMetricFamily("macroslow_model_calls", "Calls by model", labels=("model",))
+        cost = CounterMetricFamily(
+            "macroslow_model_usd_micros", "Millionths of a US dollar by model", labels=("model",)
+        )
+        for model, rows in _named(self._rows):
+            calls.add_metric((model,), sum(row.calls for row in rows))
+            tokens.add_metric((model, "input"), sum(row.input_tokens for row in rows))
+            tokens.add_metric((model, "output"), sum(row.output_tokens for row in rows))
+            cost.add_metric((model,), sum(row.usd_micros for row in rows))
+        yield from (calls, tokens, cost)
+
+
+def _named(rows: Sequence[UsageRow]) -> Iterable[tuple[str, Sequence[UsageRow]]]:
+    yield from ((row.key, (row,)) for row in rows[:MAX_MODELS])
+    if rest := rows[MAX_MODELS:]:
+        yield OTHER, rest

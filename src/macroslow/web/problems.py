@@ -1,9 +1,10 @@
-"""Errors as clients see them: problem+json (RFC 9457), and the provider's shape on /v1.
+"""Errors as clients see them: problem+json (RFC 9457), the provider's shape on /v1, JSON-RPC on /mcp.
 
 One table gives each error its status and, for /v1, the provider's `type`. Only what an error class
 lists as facts for its reader goes out: never a traceback, and never `reason`, which is the log's.
 """
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -103,13 +104,32 @@ def status_of(error: MacroslowError) -> int:
     return _shape(error).status
 
 
-def render(error: MacroslowError, request_id: str, *, provider_shape: bool) -> Response:
+class Style(enum.Enum):
+    """In whose words an error is told."""
+
+    PROBLEM = "problem"
+    PROVIDER = "provider"
+    JSON_RPC = "json-rpc"
+
+
+def style_of(raw_path: bytes) -> Style:
+    """SDKs of the provider call below /v1, MCP clients at /mcp, whether or not the route exists."""
+    if raw_path.startswith(b"/v1/"):
+        return Style.PROVIDER
+    return Style.JSON_RPC if raw_path == b"/mcp" else Style.PROBLEM
+
+
+def render(error: MacroslowError, request_id: str, style: Style) -> Response:
     """The answer to a request that ended in `error`."""
     status = status_of(error)
-    if provider_shape:
-        body, content_type = _provider_body(error), b"application/json"
+    content_type = b"application/json"
+    if style is Style.PROVIDER:
+        body = _provider_body(error)
+    elif style is Style.JSON_RPC:
+        body = _json_rpc(error, status, request_id)
     else:
-        body, content_type = _problem(error, status, request_id), b"application/problem+json"
+        body = _problem(error, status, request_id)
+        content_type = b"application/problem+json"
     headers = [(b"content-type", content_type), *_headers(error)]
     return Response(status, headers, orjson.dumps(body, default=list))
 
@@ -148,6 +168,13 @@ def _provider_body(error: MacroslowError) -> dict[str, Any]:
     param = facts.pop("param", None) or None
     fixed = {"message": message, "type": _shape(error).provider_type, "param": param, "code": error.code}
     return {"error": facts | fixed}
+
+
+def _json_rpc(error: MacroslowError, status: int, request_id: str) -> dict[str, Any]:
+    """An error response without a request (JSON-RPC 2.0 section 5.1): its id is not known here."""
+    code = -32600 if status < 500 else -32603
+    told = {"code": code, "message": error.detail, "data": _problem(error, status, request_id)}
+    return {"jsonrpc": "2.0", "id": None, "error": told}
 
 
 def _facts(error: MacroslowError) -> dict[str, Any]:

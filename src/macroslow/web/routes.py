@@ -5,7 +5,7 @@ unless it is one of PUBLIC_PATHS. Nothing else in the project adds a route.
 """
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,7 +52,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of the table. `path` has variable segments as `{name}`; `content_types` empty: no body read."""
+    """One line of the table. `path` has variable segments as `{name}`; `cap_bytes` 0: takes no body."""
 
     method: str
     path: str
@@ -62,11 +62,6 @@ class Route:
     content_types: frozenset[str] = frozenset()
     limit: LimitedBy = LimitedBy.CREDENTIAL
     audit: Audit = Audit.REFUSALS
-
-    @property
-    def provider_shape(self) -> bool:
-        """Whether errors take the provider's shape."""
-        return self.path.startswith("/v1/")
 
 
 def _public(path: str, handler: Handler) -> Route:

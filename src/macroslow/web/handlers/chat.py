@@ -9,7 +9,6 @@ from macroslow.web.application import Application
 from macroslow.web.messages import Request, Response, json_response
 
 TAG_HEADER: Final = b"x-macroslow-tag"
-COST_HEADER: Final = b"x-macroslow-cost-usd"
 _TAG: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
 
 
@@ -21,24 +20,21 @@ async def complete(application: Application, request: Request) -> Response:
     return respond(answer)
 
 
-async def models(application: Application, request: Request) -> Response:
-    """GET /v1/models: what this caller may name."""
-    return json_response({"object": "list", "data": application.models(request.caller)})
+async def models(application: Application, _request: Request) -> Response:
+    """GET /v1/models: what a request may name."""
+    return json_response(application.models())
 
 
 def respond(answer: ChatAnswer | ChatStream) -> Response:
-    """The use case's answer as a response."""
+    """The use case's answer as a response; its headers are the use case's choice."""
+    headers = [
+        (name.lower().encode("ascii"), value.encode("latin-1")) for name, value in answer.headers.items()
+    ]
     match answer:
         case ChatStream():
-            return Response(200, answer.headers, answer.chunks)
+            return Response(200, headers, answer.chunks)
         case ChatAnswer():
-            cost = (COST_HEADER, usd(answer.usd_micros))
-            return Response(answer.status, (*answer.headers, cost), answer.body)
-
-
-def usd(usd_micros: int) -> bytes:
-    """Micro-dollars as decimal dollars, exact: 1234 becomes 0.001234."""
-    return b"%d.%06d" % divmod(usd_micros, 1_000_000)
+            return Response(answer.status, headers, answer.body)
 
 
 def _tag(request: Request) -> str:

@@ -1,0 +1,112 @@
+"""Refusals in the log, without letting those who are refused fill the log.
+
+A refusal of a known principal is an entry of its own up to a rate; beyond that it is counted. A
+refusal before authentication is only counted. Counts become one summary entry per minute and
+reason (and principal). Memory is fixed: reasons of nobody are an enumeration's or error codes, and
+past MAX_COUNTERS everything is counted as "other".
+
+What is refused waits for no log: `of_principal` and `of_nobody` only note; `run` writes.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from typing import Final
+
+from macroslow.errors import LogUnavailableError
+from macroslow.limits.gcra import Deferred, Limit, admit
+from macroslow.ports import Clock
+from macroslow.tlog.event import Event, EventType
+from macroslow.tlog.ports import Append
+from macroslow.workflow.books import Books
+
+MINUTE_NS: Final = 60_000_000_000
+SECOND_NS: Final = 1_000_000_000
+FLUSH_S: Final = 1.0
+MAX_COUNTERS: Final = 256
+MAX_PENDING: Final = 1024
+NOBODY: Final = "gateway"  # the subject of an entry that is about no known person
+OTHER: Final = "other"
+PER_PRINCIPAL: Final = Limit("refusal entries of a principal", 30, MINUTE_NS, 30)
+OF_ALL: Final = Limit("refusal entries", 300, MINUTE_NS, 300)
+
+
+class RecordRefusals:
+    """Notes refusals at once and writes them from a task of its own. One instance a process."""
+
+    def __init__(self, books: Books, clock: Clock) -> None:
+        self._books = books
+        self._clock = clock
+        self._pending: deque[Event] = deque()
+        self._counts: dict[tuple[str, str], int] = {}
+        self._window_ns = clock.now_ns()
+        self._tats_ns: dict[str, int] = {}
+        self._tat_of_all_ns = 0
+
+    def of_principal(self, principal: str, reason: str, facts: Mapping[str, object]) -> None:
+        """Note that a known caller was refused; `facts` say what and where."""
+        if len(self._pending) < MAX_PENDING and self._may_write(principal):
+            fields = {**facts, "principal": principal, "reason": reason}
+            self._pending.append(Event(EventType.REFUSED, self._clock.now_ns(), principal, fields))
+        else:
+            self._count(principal, reason)
+
+    def of_nobody(self, reason: str) -> None:
+        """Note a refusal before authentication."""
+        self._count(NOBODY, reason)
+
+    async def run(self) -> None:
+        """Write what was noted, until cancelled; what is still pending then is written by `flush`."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            try:
+                await self.flush()
+            except LogUnavailableError:
+                continue  # readiness says so already; the counts are kept and written later
+
+    async def flush(self, *, closing: bool = False) -> None:
+        """Write the pending entries, and the summaries if their minute is over or the gateway ends.
+
+        Raises LogUnavailableError; then nothing is lost but the order.
+        """
+        now_ns = self._clock.now_ns()
+        pending, counts, since_ns = self._pending, {}, self._window_ns
+        self._pending = deque()
+        if closing or now_ns - since_ns >= MINUTE_NS:
+            counts, self._counts, self._window_ns = self._counts, {}, now_ns
+        events = [*pending, *_summaries(counts, since_ns, now_ns)]
+        if not events:
+            return
+        try:
+            await self._books.commit(*(Append(event) for event in events))
+        except LogUnavailableError:
+            self._pending.extendleft(reversed(pending))
+            for (subject, reason), count in counts.items():
+                self._count(subject, reason, count)
+            raise
+
+    def _may_write(self, principal: str) -> bool:
+        """Whether another entry of its own fits the principal's rate and everybody's."""
+        now_ns = self._clock.monotonic_ns()
+        own = admit(PER_PRINCIPAL, self._tats_ns.get(principal, 0), now_ns)
+        of_all = admit(OF_ALL, self._tat_of_all_ns, now_ns)
+        if isinstance(own, Deferred) or isinstance(of_all, Deferred):
+            return False
+        # Principals are of the operator's making, so this mapping does not grow with what callers send.
+        self._tats_ns[principal] = own.tat_ns
+        self._tat_of_all_ns = of_all.tat_ns
+        return True
+
+    def _count(self, subject: str, reason: str, count: int = 1) -> None:
+        key = (subject, reason)
+        if key not in self._counts and len(self._counts) >= MAX_COUNTERS:
+            key = (NOBODY, OTHER)
+        self._counts[key] = self._counts.get(key, 0) + count
+
+
+def _summaries(counts: Mapping[tuple[str, str], int], since_ns: int, until_ns: int) -> list[Event]:
+    span = {"from_s": since_ns // SECOND_NS, "until_s": until_ns // SECOND_NS}
+    return [
+        Event(EventType.REFUSALS_SUMMARY, until_ns, subject, {"reason": reason, "count": count, **span})
+        for (subject, reason), count in counts.items()
+    ]

@@ -1,0 +1,95 @@
+"""How often a credential or an address may knock. Memory is bounded; state is per process.
+
+A good credential is never refused because a neighbour at the same address sends bad ones:
+failures are counted after they have failed, and only other failures are refused for them.
+"""
+
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Final
+
+from macroslow.authn.keyring import KeyRing
+from macroslow.authn.principal import Principal
+from macroslow.errors import RateLimitedError
+from macroslow.limits.gcra import Deferred, Limit, admit
+from macroslow.ports import Clock
+from macroslow.web.messages import Scope
+
+MINUTE_NS: Final = 60_000_000_000
+MAX_ADDRESSES: Final = 4096
+MAX_CREDENTIALS: Final = 100_000
+LOCAL: Final = "local"  # a caller on a Unix socket
+
+
+@lru_cache(maxsize=1024)
+def per_minute(name: str, count: int) -> Limit:
+    """`count` a minute; all of a minute's share may come at once."""
+    return Limit(name, count, MINUTE_NS, count)
+
+
+class Tallies:
+    """One GCRA state a key, for at most `capacity` keys: the one unused for longest is forgotten."""
+
+    def __init__(self, clock: Clock, capacity: int) -> None:
+        self._clock = clock
+        self._capacity = capacity
+        self._tats_ns: dict[str, int] = {}
+
+    def admit(self, key: str, limit: Limit) -> None:
+        """Count one request. RateLimitedError if it is one too many."""
+        decision = admit(limit, self._tats_ns.get(key, 0), self._clock.monotonic_ns())
+        if isinstance(decision, Deferred):
+            raise RateLimitedError(
+                f"more than {limit.count} in {limit.period_ns // 1_000_000_000} s",
+                limit=limit.name,
+                count=limit.count,
+                period_s=limit.period_ns // 1_000_000_000,
+                retry_after_s=decision.retry_after_ns / 1_000_000_000,
+            )
+        self._tats_ns.pop(key, None)  # so that the order of the dictionary is that of use
+        self._tats_ns[key] = decision.tat_ns
+        if len(self._tats_ns) > self._capacity:
+            del self._tats_ns[next(iter(self._tats_ns))]
+
+
+class CredentialLimits:
+    """Requests per minute of each client key, as its record says, or else `default_per_minute`."""
+
+    def __init__(self, keyring: KeyRing, clock: Clock, default_per_minute: int | None = None) -> None:
+        self._keyring = keyring
+        self._default = default_per_minute
+        self._tallies = Tallies(clock, MAX_CREDENTIALS)
+
+    def admit(self, principal: Principal) -> None:
+        """Count one request. RateLimitedError if the key has used up its minute."""
+        held = self._keyring.get(principal.key_id)
+        count = held.record.requests_per_minute if held else None
+        count = self._default if count is None else count
+        if count is not None:
+            self._tallies.admit(principal.key_id or principal.name, per_minute("requests", count))
+
+
+class AddressLimits:
+    """Requests of one kind per minute and client address (IPv6: per /64, which one caller owns)."""
+
+    def __init__(self, name: str, count_per_minute: int, clock: Clock) -> None:
+        self._limit = per_minute(name, count_per_minute)
+        self._tallies = Tallies(clock, MAX_ADDRESSES)
+
+    def admit(self, scope: Scope) -> None:
+        """Count one. RateLimitedError if the address has used up its minute."""
+        self._tallies.admit(_neighbourhood(scope), self._limit)
+
+
+def _neighbourhood(scope: Scope) -> str:
+    client = scope.get("client")
+    if not client:
+        return LOCAL
+    host: str = client[0]
+    if ":" not in host:
+        return host
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return LOCAL
+    return address.packed[:8].hex()

@@ -1,0 +1,113 @@
+"""Reading a body under three bounds: the route's cap, everybody's bytes in flight, and a deadline."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from macroslow.errors import OverloadedError, RequestTimeoutError, TooLargeError
+from macroslow.web.messages import Receive
+
+STEP_BYTES: Final = 64 * 1024  # what a body of unknown length takes from the budget at a time
+LINGER_S: Final = 2.0
+LINGER_BYTES: Final = 16 * 1024 * 1024
+
+
+class CallerLeft(Exception):  # noqa: N818 - not an error of anybody: there is just nobody to answer
+    """The caller hung up before its request was complete."""
+
+
+class ByteBudget:
+    """Bytes of request bodies that the process holds at once, for all callers together."""
+
+    def __init__(self, capacity_bytes: int) -> None:
+        self._capacity_bytes = capacity_bytes
+        self.held_bytes = 0
+
+    def take(self, size_bytes: int) -> None:
+        """Take bytes before they are read. OverloadedError if they do not fit: waiting would hold more."""
+        if self.held_bytes + size_bytes > self._capacity_bytes:
+            raise OverloadedError("too many request bytes are under way", retry_after_s=1.0)
+        self.held_bytes += size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        """Return what was taken."""
+        self.held_bytes -= size_bytes
+
+
+class Body:
+    """One request's body. `complete` says whether all of it was read; `close` gives back what it took."""
+
+    __slots__ = ("_budget", "_declared_bytes", "_taken_bytes", "complete")
+
+    def __init__(self, budget: ByteBudget, declared_bytes: int | None) -> None:
+        """`declared_bytes` is None for a chunked body."""
+        self._budget = budget
+        self._declared_bytes = declared_bytes
+        self._taken_bytes = 0
+        self.complete = declared_bytes == 0
+
+    async def read(self, receive: Receive, cap_bytes: int, deadline_s: float) -> bytes:
+        """Return all of it. TooLargeError, OverloadedError, RequestTimeoutError, CallerLeft."""
+        if self.complete:
+            return b""
+        if self._declared_bytes is not None and self._declared_bytes > cap_bytes:
+            raise _too_large(cap_bytes)
+        self._take(STEP_BYTES if self._declared_bytes is None else self._declared_bytes)
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await self._read(receive, cap_bytes)
+        except TimeoutError:
+            raise RequestTimeoutError(
+                f"the body did not arrive within {deadline_s:g} s", step="body"
+            ) from None
+
+    async def _read(self, receive: Receive, cap_bytes: int) -> bytes:
+        chunks: list[bytes] = []
+        size_bytes = 0
+        while not self.complete:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise CallerLeft
+            chunk = message.get("body", b"")
+            size_bytes += len(chunk)
+            if size_bytes > cap_bytes:
+                raise _too_large(cap_bytes)
+            while size_bytes > self._taken_bytes:
+                self._take(STEP_BYTES)
+            chunks.append(chunk)
+            self.complete = not message.get("more_body", False)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _take(self, size_bytes: int) -> None:
+        self._budget.take(size_bytes)
+        self._taken_bytes += size_bytes
+
+    def close(self) -> None:
+        """Give back what was taken. Idempotent."""
+        self._budget.give_back(self._taken_bytes)
+        self._taken_bytes = 0
+
+
+NO_BODY: Final = Body(ByteBudget(0), 0)
+"""Of a request whose headers nobody has read."""
+
+
+def _too_large(cap_bytes: int) -> TooLargeError:
+    if not cap_bytes:
+        return TooLargeError("this route takes no body", limit_bytes=0, step="body")
+    return TooLargeError(f"the body is larger than {cap_bytes} bytes", limit_bytes=cap_bytes, step="body")
+
+
+async def discard_rest(receive: Receive) -> None:
+    """Read away what a refused caller still sends, for a moment.
+
+    Closing with bytes unread would reset the connection, and the refusal would be lost on its way.
+    """
+    left_bytes = LINGER_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            while left_bytes > 0:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+                left_bytes -= len(message.get("body", b""))

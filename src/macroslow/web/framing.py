@@ -1,0 +1,98 @@
+"""What must hold of a request's headers before anybody is asked who it is.
+
+One Host, and one that the operator serves, so that a name rebound to this address (DNS rebinding)
+opens nothing; an Origin only from the same host, so that no other web page acts through a
+browser; one body length, so that two readers cannot see two requests (RFC 9112 sections 3.2, 6.3).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from macroslow.errors import BadRequestError, OriginRefusedError
+from macroslow.web.messages import Headers
+
+LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+MAX_LENGTH_DIGITS: Final = 15
+_ONCE: Final = frozenset(
+    {
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"expect",
+        b"host",
+        b"origin",
+        b"transfer-encoding",
+        b"x-api-key",
+        b"x-macroslow-tag",
+    }
+)
+"""Headers whose second copy would make the request mean two things."""
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """Headers by name, and the body's declared length: None if it is chunked, 0 if there is none."""
+
+    headers: Mapping[bytes, bytes]
+    body_bytes: int | None
+
+
+UNREAD: Final = Framing({}, 0)
+"""Of a request whose headers nobody has read."""
+
+
+def read_framing(headers: Headers) -> Framing:
+    """Return the headers as a mapping. Raises BadRequestError where they contradict themselves."""
+    by_name = dict(headers)
+    if len(by_name) != len(headers):
+        _refuse_copies(headers)
+    return Framing(by_name, _body_bytes(by_name))
+
+
+def _refuse_copies(headers: Headers) -> None:
+    seen: set[bytes] = set()
+    for name, _ in headers:
+        if name in seen and name in _ONCE:
+            raise BadRequestError(f"the header {name.decode('latin-1')!r} is there twice", step="framing")
+        seen.add(name)
+
+
+def _body_bytes(headers: Mapping[bytes, bytes]) -> int | None:
+    length = headers.get(b"content-length")
+    coding = headers.get(b"transfer-encoding")
+    if coding is not None:
+        if length is not None or coding.lower() != b"chunked":
+            raise BadRequestError("the body's length is not clear", step="framing")
+        return None
+    if length is None:
+        return 0
+    if not (length.isdigit() and len(length) <= MAX_LENGTH_DIGITS):
+        raise BadRequestError("content-length is not a number", step="framing")
+    return int(length)
+
+
+class HostRule:
+    """Which Host a request may name. `hosts` are lower-case names or addresses, without ports."""
+
+    def __init__(self, hosts: frozenset[str] = LOOPBACK_HOSTS) -> None:
+        self._hosts = frozenset(host.encode("ascii") for host in hosts)
+
+    def check(self, headers: Mapping[bytes, bytes]) -> None:
+        """Raise BadRequestError without a Host, OriginRefusedError for a foreign Host or Origin."""
+        host = headers.get(b"host", b"").lower()
+        if not host:
+            raise BadRequestError("the request names no host", step="host")
+        if _without_port(host) not in self._hosts:
+            raise OriginRefusedError(
+                "this host name is not served here", fix="add the name to `server.hosts`", step="host"
+            )
+        origin = headers.get(b"origin")
+        if origin is not None and origin.lower() not in {b"http://" + host, b"https://" + host}:
+            raise OriginRefusedError("requests from other origins are not taken", step="origin")
+
+
+def _without_port(host: bytes) -> bytes:
+    name, colon, port = host.rpartition(b":")
+    return name if colon and port.isdigit() and len(port) <= 5 else host

@@ -1,0 +1,392 @@
+"""The gate: every HTTP request passes here, in one order, before anything else sees it.
+
+    path and method -> framing, Host, Origin -> who -> how often -> may it -> type and size of the
+    body -> the body -> the handler -> the answer, with the same headers on every one
+
+Nobody's body is read before its sender is known, and nothing is decided on a decoded or rebuilt
+path. Whatever is raised on the way becomes an answer here and nowhere else; refusals are noted for
+the log. The gate knows no use case: it hands a Request to the route's handler.
+"""
+
+import asyncio
+import logging
+import re
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from macroslow.authn.principal import Principal
+from macroslow.errors import (
+    CredentialError,
+    LogUnavailableError,
+    MacroslowError,
+    MissingScopeError,
+    UnsupportedMediaTypeError,
+    UpstreamError,
+)
+from macroslow.ports import Clock, Entropy
+from macroslow.services.authenticate import Authenticate
+from macroslow.services.record_refusals import RecordRefusals
+from macroslow.web import problems
+from macroslow.web.admission import AddressLimits, CredentialLimits
+from macroslow.web.application import Application
+from macroslow.web.attention import Attention
+from macroslow.web.bodies import NO_BODY, Body, ByteBudget, CallerLeft, discard_rest
+from macroslow.web.framing import LOOPBACK_HOSTS, UNREAD, Framing, HostRule, read_framing
+from macroslow.web.messages import ASGIApp, Headers, Message, Receive, Request, Response, Scope, Send
+from macroslow.web.router import Found, Router
+from macroslow.web.routes import Audit, LimitedBy, Mount, Route
+
+log: Final = logging.getLogger("macroslow.web")
+
+SECURITY_HEADERS: Final[Headers] = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"x-xss-protection", b"0"),
+)
+CLOSE: Final = (b"connection", b"close")
+REQUEST_ID_BYTES: Final = 12
+_POOL_BYTES: Final = REQUEST_ID_BYTES * 256
+_SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_UNROUTED: Final = "none"
+_HUNG_UP: Final = 499  # what a caller that left would have got; only counted
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """The operator's bounds. `requests_per_minute` is for keys that have none of their own."""
+
+    hosts: frozenset[str] = LOOPBACK_HOSTS
+    bytes_in_flight: int = 256 * 1024 * 1024
+    body_deadline_s: float = 30.0
+    requests_per_minute: int | None = None
+    failures_per_minute: int = 120
+    public_per_minute: int = 6000
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request on its way through the gate: what is known of it so far."""
+
+    request_id: str
+    method: str
+    began_ns: int
+    route: Route | None = None
+    principal: Principal | None = None
+    framing: Framing = UNREAD
+    body: Body = NO_BODY
+    attention: Attention | None = None
+    status: int = _HUNG_UP
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether the caller may still be sending its body."""
+        return not self.body.complete
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A request that a mounted application answers."""
+
+    app: ASGIApp
+    body: bytes
+
+
+class RequestIds:
+    """Unguessable names of requests; the system's generator is asked once in 256 times."""
+
+    def __init__(self, entropy: Entropy) -> None:
+        self._entropy = entropy
+        self._pool = b""
+
+    def next(self) -> str:
+        """A fresh id of 24 hexadecimal digits."""
+        if not self._pool:
+            self._pool = self._entropy.random(_POOL_BYTES)
+        taken, self._pool = self._pool[:REQUEST_ID_BYTES], self._pool[REQUEST_ID_BYTES:]
+        return taken.hex()
+
+
+class Gate:
+    """The ASGI application of the gateway."""
+
+    def __init__(
+        self,
+        application: Application,
+        routes: Iterable[Route],
+        authenticate: Authenticate,
+        refusals: RecordRefusals,
+        clock: Clock,
+        entropy: Entropy,
+        settings: GateSettings | None = None,
+    ) -> None:
+        settings = settings or GateSettings()
+        self._application = application
+        self._router = Router(routes)
+        self._authenticate = authenticate
+        self._refusals = refusals
+        self._clock = clock
+        self._settings = settings
+        self._ids = RequestIds(entropy)
+        self._hosts = HostRule(settings.hosts)
+        self._budget = ByteBudget(settings.bytes_in_flight)
+        self._credentials = CredentialLimits(authenticate.keyring, clock, settings.requests_per_minute)
+        self._failures = AddressLimits("failed authentications", settings.failures_per_minute, clock)
+        self._public = AddressLimits("public requests", settings.public_per_minute, clock)
+        application.metrics.watch_body_bytes(lambda: self._budget.held_bytes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope. WebSockets are refused: nothing here speaks them."""
+        match scope["type"]:
+            case "http":
+                await self._http(scope, receive, send)
+            case "lifespan":
+                await _lifespan(receive, send)
+            case "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        visit = Visit(self._ids.next(), scope["method"], self._clock.monotonic_ns())
+        try:
+            answer = await self._answer(visit, scope, receive)
+            if isinstance(answer, Response):
+                await self._send(visit, answer, receive, send)
+            else:
+                await self._pass_on(visit, answer, scope, send)
+        except CallerLeft:
+            pass
+        except asyncio.CancelledError:
+            if visit.attention is None or not visit.attention.caller_left:
+                raise
+            visit.attention.forgive()
+        finally:
+            self._leave(visit)
+
+    def _leave(self, visit: Visit) -> None:
+        if visit.attention is not None:
+            visit.attention.end()
+        visit.body.close()
+        template = visit.route.path if visit.route else _UNROUTED
+        elapsed_s = (self._clock.monotonic_ns() - visit.began_ns) / 1e9
+        self._application.metrics.request(template, visit.status, elapsed_s)
+
+    async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Response | Passed:
+        """The handler's answer, or a refusal."""
+        try:
+            found = self._find(visit, scope)
+            if visit.method == "OPTIONS":
+                return Response(204, [(b"allow", ", ".join(found.allowed).encode("ascii"))])
+            request = await self._admit(visit, found, scope, receive)
+            visit.attention = Attention(receive)
+            handler = found.route(visit.method).handler
+            if isinstance(handler, Mount):
+                return Passed(handler.app(self._application), request.body)
+            return await handler(self._application, request)
+        except CallerLeft:
+            raise
+        except MacroslowError as error:
+            return self._refuse(visit, scope, error)
+        except Exception as error:  # noqa: BLE001 - the outermost handler: whatever it is becomes a 500
+            return self._fail(visit, scope, error)
+
+    def _find(self, visit: Visit, scope: Scope) -> Found:
+        """What is served at the path, once the request is one request and for this host."""
+        found = self._router.find(scope.get("raw_path") or b"")
+        visit.framing = read_framing(scope["headers"])
+        visit.body = Body(self._budget, visit.framing.body_bytes)
+        self._hosts.check(visit.framing.headers)
+        return found
+
+    async def _admit(self, visit: Visit, found: Found, scope: Scope, receive: Receive) -> Request:
+        """Who, how often, may it; then the body."""
+        route = visit.route = found.route(visit.method)
+        query: bytes = scope.get("query_string", b"")
+        visit.principal = self._who(route, scope, query)
+        media_type = _media_type(route, visit.framing)
+        body = await visit.body.read(receive, route.cap_bytes, self._settings.body_deadline_s)
+        return Request(
+            visit.method,
+            route.path,
+            query,
+            scope["headers"],
+            found.params,
+            media_type,
+            body,
+            visit.principal,
+            visit.request_id,
+        )
+
+    def _who(self, route: Route, scope: Scope, query: bytes) -> Principal | None:
+        """The principal, admitted and with the route's scope. None on a public route."""
+        if route.limit is LimitedBy.ADDRESS:
+            self._public.admit(scope)
+        if route.scope is None:
+            return None
+        try:
+            principal = self._authenticate(scope["headers"], query)
+        except CredentialError:
+            self._failures.admit(scope)
+            raise
+        self._credentials.admit(principal)
+        if route.scope not in principal.scopes:
+            raise MissingScopeError(
+                f"the credential lacks the scope {route.scope}",
+                scope=route.scope,
+                fix=f"make a key with --scope {route.scope}",
+            )
+        return principal
+
+    def _refuse(self, visit: Visit, scope: Scope, error: MacroslowError) -> Response:
+        reason = error.reason if isinstance(error, CredentialError) else error.code
+        self._application.metrics.refusal(reason)
+        response = problems.render(error, visit.request_id, problems.style_of(scope.get("raw_path") or b""))
+        if isinstance(error, UpstreamError | LogUnavailableError):
+            return response  # no refusal of ours: the use case has logged what it could
+        if visit.principal is not None:
+            self._refusals.of_principal(visit.principal.name, reason, _facts(visit, error, response.status))
+        elif visit.route is None or visit.route.audit is not Audit.NOTHING:
+            self._refusals.of_nobody(reason)
+        return response
+
+    def _fail(self, visit: Visit, scope: Scope, error: Exception) -> Response:
+        _log_failure(visit, error)
+        self._application.metrics.refusal(problems.INTERNAL)
+        style = problems.style_of(scope.get("raw_path") or b"")
+        return problems.render(problems.InternalError(), visit.request_id, style)
+
+    async def _send(self, visit: Visit, response: Response, receive: Receive, send: Send) -> None:
+        visit.status = response.status
+        headers = _complete(response.headers, visit)
+        body = response.body
+        if isinstance(body, bytes):
+            if response.status != 204:
+                headers.append((b"content-length", b"%d" % len(body)))
+            await send({"type": "http.response.start", "status": response.status, "headers": headers})
+            await send({"type": "http.response.body", "body": body, "more_body": visit.has_rest})
+        else:
+            await send({"type": "http.response.start", "status": response.status, "headers": headers})
+            if not await self._stream(visit, body, send):
+                return
+        if visit.has_rest:
+            await discard_rest(receive)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _stream(self, visit: Visit, chunks: AsyncIterator[bytes], send: Send) -> bool:
+        """Send chunks as they come. False if they broke off: the connection must then break off too."""
+        attention = visit.attention
+        if attention is None:
+            raise RuntimeError("a stream is sent by a handler, and handlers are watched")
+        try:
+            if visit.method != "HEAD":
+                async for chunk in chunks:
+                    attention.sending()
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    attention.sent()
+        except Exception as error:  # noqa: BLE001 - the outermost handler, once headers are out
+            _log_failure(visit, error)
+            return False
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+        attention.end()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return True
+
+    async def _pass_on(self, visit: Visit, passed: Passed, scope: Scope, send: Send) -> None:
+        """Let a mounted application answer, under the same headers and the same watch."""
+        started = False
+
+        async def send_ours(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                visit.status = message["status"]
+                message = {**message, "headers": _complete(message.get("headers", ()), visit)}
+            await send(message)
+
+        state = {**scope.get("state", {}), "principal": visit.principal, "request_id": visit.request_id}
+        try:
+            await passed.app({**scope, "state": state}, _replay(passed.body), send_ours)
+        except Exception as error:  # noqa: BLE001 - the outermost handler of a mounted application
+            if started:
+                _log_failure(visit, error)
+            else:
+                await self._send(visit, self._fail(visit, scope, error), _replay(b""), send)
+
+
+def _replay(body: bytes) -> Receive:
+    """A `receive` that gives a body already read. Who leaves is noticed, and cancelled, by the gate."""
+    given = False
+
+    async def receive() -> Message:
+        nonlocal given
+        if given:
+            await asyncio.get_running_loop().create_future()  # until cancelled
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Agree to start and stop: what has to start and stop is wired outside."""
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def _complete(headers: Headers, visit: Visit) -> list[tuple[bytes, bytes]]:
+    """A response's headers with those that every answer has."""
+    own = [*headers, *SECURITY_HEADERS, (b"x-request-id", visit.request_id.encode("ascii"))]
+    if visit.has_rest:
+        own.append(CLOSE)
+    return own
+
+
+def _media_type(route: Route, framing: Framing) -> str:
+    """The body's media type. UnsupportedMediaTypeError if the route does not read it."""
+    if framing.body_bytes == 0 or not route.cap_bytes:
+        return ""
+    if framing.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise UnsupportedMediaTypeError("compressed bodies are not read", step="body")
+    given = framing.headers.get(b"content-type", b"")
+    media_type = given.partition(b";")[0].strip().lower().decode("latin-1")
+    if media_type not in route.content_types:
+        raise UnsupportedMediaTypeError(
+            f"this route does not read {media_type[:80] or 'a body without a content type'!r}",
+            fix=f"content-type: {' or '.join(sorted(route.content_types))}",
+            step="body",
+        )
+    return media_type
+
+
+def _facts(visit: Visit, error: MacroslowError, status: int) -> dict[str, object]:
+    """What the log says about a refused request: no word of it is the caller's free text."""
+    facts: dict[str, object] = {
+        "request_id": visit.request_id,
+        "method": visit.route.method if visit.route else "",
+        "route": visit.route.path if visit.route else "",
+        "status": status,
+        "step": error.step,
+    }
+    if visit.principal is not None:
+        facts["key_id"] = visit.principal.key_id
+    client_request_id = visit.framing.headers.get(b"x-request-id", b"")
+    if _SANE_ID.fullmatch(client_request_id):
+        facts["client_request_id"] = client_request_id.decode("ascii")
+    return facts
+
+
+def _log_failure(visit: Visit, error: Exception) -> None:
+    """Where it happened and what class it was. Not its text: that may quote a secret or a prompt."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    log.error("request %s failed: %s at %s", visit.request_id, type(error).__qualname__, where)

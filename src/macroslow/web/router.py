@@ -1,0 +1,87 @@
+"""From a raw path to a route, without decoding anything.
+
+The path is matched as it stands in the request line: a percent escape, a dot segment, an empty
+segment or a byte outside `A-Za-z0-9._~-` fits no route. So what was authorised and what is handled
+cannot be two readings of one path.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from macroslow.errors import MethodNotAllowedError, NotFoundError
+from macroslow.web.routes import PUBLIC_PATHS, Route
+
+_SEGMENT: Final = re.compile(rb"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,127}")  # no leading dot: no `..`
+_NO_PARAMS: Final[Mapping[str, str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The routes of one path by method, and what its variable segments hold."""
+
+    methods: Mapping[str, Route]
+    params: Mapping[str, str]
+
+    def route(self, method: str) -> Route:
+        """The route for a method; HEAD is served where GET is. MethodNotAllowedError otherwise."""
+        route = self.methods.get("GET" if method == "HEAD" else method)
+        if route is None:
+            raise MethodNotAllowedError(f"{method[:20]!r} is not served here", allowed=self.allowed)
+        return route
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """What an Allow header lists."""
+        head = ("HEAD",) if "GET" in self.methods else ()
+        return (*sorted(self.methods), *head, "OPTIONS")
+
+
+class Router:
+    """A table of routes, ready for look-up. Refuses a table that is open by mistake."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._fixed: dict[bytes, dict[str, Route]] = {}
+        self._variable: dict[tuple[bytes, ...], dict[str, Route]] = {}
+        for route in routes:
+            if (route.scope is None) != (route.path in PUBLIC_PATHS):
+                raise ValueError(f"{route.path}: a route has a scope, or is one of the public paths")
+            self._add(route)
+
+    def _add(self, route: Route) -> None:
+        path = route.path.encode("ascii")
+        if b"{" in path:
+            methods = self._variable.setdefault(tuple(path.split(b"/")), {})
+        else:
+            methods = self._fixed.setdefault(path, {})
+        if route.method in methods:
+            raise ValueError(f"{route.method} {route.path} is in the table twice")
+        methods[route.method] = route
+
+    def find(self, raw_path: bytes) -> Found:
+        """Return what is served at a path. NotFoundError if nothing is."""
+        fixed = self._fixed.get(raw_path)
+        if fixed is not None:
+            return Found(fixed, _NO_PARAMS)
+        segments = raw_path.split(b"/")
+        for template, methods in self._variable.items():
+            params = _match(template, segments)
+            if params is not None:
+                return Found(methods, params)
+        raise NotFoundError("no such path")
+
+
+def _match(template: tuple[bytes, ...], segments: list[bytes]) -> dict[str, str] | None:
+    if len(template) != len(segments):
+        return None
+    params: dict[str, str] = {}
+    for expected, given in zip(template, segments, strict=True):
+        if expected[:1] != b"{":
+            if expected != given:
+                return None
+        elif _SEGMENT.fullmatch(given):
+            params[expected[1:-1].decode("ascii")] = given.decode("ascii")
+        else:
+            return None
+    return params
