@@ -1,0 +1,181 @@
+"""What the operator may ask of the gateway, as verbs: the same beside a running server and without one.
+
+A verb takes keyword arguments and returns JSON. The table is all there is: nothing here starts a
+process, evaluates anything or fetches a caller's URL.
+"""
+
+import base64
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from macroslow.authn.ports import KeyRecord, SignerRecord
+from macroslow.authn.principal import Principal
+from macroslow.authz import scopes as known_scopes
+from macroslow.errors import BadRequestError, NotFoundError
+from macroslow.services.admit_document import Submission
+from macroslow.services.checkpoint_log import CheckpointLog
+from macroslow.services.execute_document import ExecuteDocument
+from macroslow.services.manage_keys import ManageKeys, NewKey
+from macroslow.services.manage_signers import ManageSigners
+from macroslow.services.prove_entry import ProveEntry
+from macroslow.services.verify_log import VerifyLog
+from macroslow.workflow.books import Books
+
+OPERATOR: Final = Principal(
+    name="operator", account="operator", scopes=known_scopes.ALL, grants=("gateway://*", "api://*")
+)
+MAX_TAIL: Final = 1000  # entries that one `audit tail` returns
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """All verbs. `execute` is absent where no server is assembled (commands on keys, logs, reports)."""
+
+    books: Books
+    keys: ManageKeys
+    signers: ManageSigners
+    checkpoints: CheckpointLog
+    prove: ProveEntry
+    verify: VerifyLog
+    log_key_text: str
+    execute: ExecuteDocument | None = None
+
+    async def perform(self, verb: str, arguments: Mapping[str, object]) -> object:
+        """Perform one verb; BadRequestError if there is no such verb or its arguments do not fit."""
+        action = self._verbs().get(verb)
+        if action is None:
+            raise BadRequestError(f"no verb {verb!r}", fix="use a `macroslow` command of the server's version")
+        try:
+            pending = action(**arguments)
+        except TypeError as error:
+            raise BadRequestError(f"{verb}: {error}") from None
+        return await pending
+
+    def _verbs(self) -> Mapping[str, Callable[..., Awaitable[object]]]:
+        return {
+            "keys.create": self._create_key,
+            "keys.list": self._list_keys,
+            "keys.show": self._show_key,
+            "keys.revoke": self._revoke_key,
+            "signers.trust": self._trust_signer,
+            "signers.list": self._list_signers,
+            "signers.revoke": self._revoke_signer,
+            "usage": self._usage,
+            "audit.tail": self._tail,
+            "audit.show": self._show_entry,
+            "audit.prove": self._prove,
+            "audit.verify": self._verify,
+            "audit.checkpoint": self._checkpoint,
+            "audit.key": self._log_key,
+            "run": self._run,
+        }
+
+    async def _create_key(
+        self,
+        principal: str,
+        scopes: Sequence[str] | None = None,
+        grants: Sequence[str] = ("gateway://*", "api://*"),
+        budget_usd_micros: int | None = None,
+        requests_per_minute: int | None = None,
+        note: str = "",
+        expires_ns: int | None = None,
+    ) -> object:
+        wanted = known_scopes.CLIENT_DEFAULT if scopes is None else frozenset(scopes)
+        new = NewKey(principal, wanted, tuple(grants), budget_usd_micros, requests_per_minute, note, expires_ns)
+        created = await self.keys.create(new)
+        return {"key": created.text, **_key(created.record), "budget_usd_micros": budget_usd_micros}
+
+    async def _list_keys(self) -> object:
+        return {"keys": [await self._with_account(record) for record in self.keys.list()]}
+
+    async def _show_key(self, key_id: str) -> object:
+        shown = await self.keys.show(key_id)
+        return await self._with_account(shown.record)
+
+    async def _revoke_key(self, key_id: str, reason: str = "") -> object:
+        return _key(await self.keys.revoke(key_id, reason))
+
+    async def _with_account(self, record: KeyRecord) -> dict[str, object]:
+        account = (await self.keys.show(record.id)).account
+        money = asdict(account) if account else {}
+        return {**_key(record), **{name: money[name] for name in money if name.endswith("_usd_micros")}}
+
+    async def _trust_signer(self, name: str, public_jwks: str, origins: Sequence[str]) -> object:
+        return _signer(await self.signers.trust(name, public_jwks, origins))
+
+    async def _list_signers(self) -> object:
+        return {"signers": [_signer(record) for record in self.signers.list()]}
+
+    async def _revoke_signer(self, name: str) -> object:
+        return _signer(await self.signers.revoke(name))
+
+    async def _usage(self, by: str = "key", principal: str | None = None) -> object:
+        try:
+            rows = await self.books.usage(by, principal=principal)
+        except ValueError as error:
+            raise BadRequestError(str(error), fix="--by key|principal|model|tag|day") from None
+        return {"by": by, "rows": [asdict(row) for row in rows]}
+
+    async def _tail(self, count: int = 20, start: int | None = None) -> object:
+        head = await self.books.head()
+        count = max(0, min(count, MAX_TAIL))
+        first = max(0, head.size - count) if start is None else start
+        opened = await self.books.entries(first, count)
+        return {"size": head.size, "entries": [entry.shown() for entry in opened]}
+
+    async def _show_entry(self, index: int) -> object:
+        opened = await self.books.entries(index, 1)
+        if not opened:
+            raise NotFoundError(f"the log has no entry {index}", fix="macroslow audit tail")
+        return opened[0].shown()
+
+    async def _prove(self, index: int) -> object:
+        return await self.prove.by_index(index)
+
+    async def _verify(self, since: str | None = None) -> object:
+        return asdict(await self.verify(since=None if since is None else base64.b64decode(since)))
+
+    async def _checkpoint(self) -> object:
+        return {"note": (await self.checkpoints.newest()).decode()}
+
+    async def _log_key(self) -> object:
+        return {"key": self.log_key_text}
+
+    async def _run(self, document: str, inputs: Mapping[str, object] | None = None) -> object:
+        """Run a document (base64) as the local operator."""
+        if self.execute is None:
+            raise BadRequestError("this gateway runs no documents", fix="start it with `macroslow serve`")
+        submission = Submission(base64.b64decode(document), inputs)
+        return await self.execute(OPERATOR, submission, request_id="operator")
+
+
+def _key(record: KeyRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "principal": record.principal,
+        "scopes": sorted(record.scopes),
+        "grants": [*record.grants],
+        "note": record.note,
+        "requests_per_minute": record.requests_per_minute,
+        "created_at": _utc(record.created_ns),
+        "expires_at": _utc(record.expires_ns),
+        "revoked_at": _utc(record.revoked_ns),
+    }
+
+
+def _signer(record: SignerRecord) -> dict[str, object]:
+    return {
+        "key_id": record.key_id,
+        "name": record.name,
+        "origins": [*record.origins],
+        "trusted_at": _utc(record.trusted_ns),
+        "revoked_at": _utc(record.revoked_ns),
+    }
+
+
+def _utc(time_ns: int | None) -> str | None:
+    if time_ns is None:
+        return None
+    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).isoformat()
