@@ -1,0 +1,241 @@
+"""The sandboxes that the gateway can have: by namespaces, by Landlock alone, or none."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from macroslow.adapters.sandbox import _cgroup, _zygote
+from macroslow.adapters.sandbox._meter import Meter
+from macroslow.adapters.sandbox._run import Run, meet
+from macroslow.adapters.sandbox._zygote import Zygote
+from macroslow.errors import SandboxUnavailableError
+from macroslow.workflow.sandbox import EgressServer, Job, Level, Outcome
+
+PRELOADED: Final = ("openai",)
+# A new zygote after so many runs: all forks of one share the layout of their address space.
+_RUNS_PER_ZYGOTE: Final = 1000
+_START_RUN_S: Final = 20.0
+_LANGUAGES: Final = frozenset({"python", "bash"})
+
+
+@dataclass(slots=True, eq=False)
+class ProcessSandbox:
+    """Runs jobs in forks of a zygote. `mode` is "native" or "landlock"."""
+
+    mode: str
+    preload: tuple[str, ...] = PRELOADED
+    runs_per_zygote: int = _RUNS_PER_ZYGOTE
+    _parent: _cgroup.GroupParent | None = field(default_factory=_cgroup.find_parent)
+    _current: Zygote | None = None
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _warming: asyncio.Task[None] | None = None
+    _closed: bool = False
+
+    @property
+    def backend(self) -> str:
+        return self.mode
+
+    @property
+    def level(self) -> Level:
+        return Level.FULL if self.mode == "native" else Level.REDUCED
+
+    @property
+    def counts_memory(self) -> bool:
+        """Whether the kernel counts a run's memory, rather than a sampler."""
+        return self._parent is not None
+
+    async def run(self, job: Job, serve_egress: EgressServer | None = None) -> Outcome:
+        """Run the blocks in order, stop at the first that fails; see `Sandbox.run`.
+
+        ValueError for a language that is not run here, and for a job that wants an egress that nobody serves.
+        """
+        _check(job, serve_egress)
+        async with contextlib.AsyncExitStack() as stack:
+            run = await self._start(job, stack)
+            if serve_egress is not None and run.process.listener is not None:
+                await stack.enter_async_context(serve_egress(run.process.listener))
+            outcomes, result = await run.blocks()
+            return Outcome(outcomes, result, self.backend, self.level)
+
+    async def warm(self) -> None:
+        """Load the preloaded modules into the zygote now, rather than in each run."""
+        async with self._lock:
+            await self._zygote()
+        if self._warming is not None:
+            await self._warming
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.gather(self._warming, return_exceptions=True)
+        if self._current is not None:
+            await self._current.close()
+            self._current = None
+
+    async def _start(self, job: Job, stack: contextlib.AsyncExitStack) -> Run:
+        """Fork a run, in a second zygote if the first has died."""
+        for _ in range(2):
+            async with self._lock:
+                zygote = await self._zygote()
+            try:
+                return await self._spawn(zygote, job, stack)
+            except EOFError:
+                await self._discard(zygote)
+        raise SandboxUnavailableError("the sandbox process died twice while it started a run")
+
+    async def _zygote(self) -> Zygote:
+        """Return the living zygote, a new one if need be. Call with the lock held."""
+        if self._closed:
+            raise SandboxUnavailableError("the sandbox is closed")
+        current = self._current
+        if current is not None and not current.alive:
+            await current.close()
+            current = None
+        if current is None or current.runs >= self.runs_per_zygote:
+            fresh = await Zygote.start(self.mode)
+            if current is not None:
+                await self._retire(current)
+            self._current = current = fresh
+            self._warming = asyncio.create_task(fresh.warm(list(self.preload)))
+        return current
+
+    async def _retire(self, zygote: Zygote) -> None:
+        """Let a zygote finish its runs; whoever ends the last one closes it."""
+        zygote.retired = True
+        if not zygote.active:
+            await zygote.close()
+
+    async def _discard(self, zygote: Zygote) -> None:
+        async with self._lock:
+            if self._current is zygote:
+                self._current = None
+                await zygote.close()
+
+    async def _leave(self, zygote: Zygote) -> None:
+        zygote.active -= 1
+        if zygote.retired and not zygote.active:
+            await zygote.close()
+
+    async def _spawn(self, zygote: Zygote, job: Job, stack: contextlib.AsyncExitStack) -> Run:
+        """Fork a run of this zygote; what it leaves behind is undone by `stack`."""
+        zygote.runs += 1
+        zygote.active += 1
+        stack.push_async_callback(self._leave, zygote)
+        group = self._group(job)
+        if group is not None:
+            stack.push_async_callback(asyncio.to_thread, group.remove)
+        work, listener = "", None
+        if self.mode == "landlock":
+            work = await stack.enter_async_context(_work_folder())
+            listener = _host_listener() if job.wants_egress else None
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        stack.callback(control.close)
+        with theirs:
+            await zygote.ask(self._request(job, work, listener, counted=group is not None), theirs.fileno())
+        try:
+            async with asyncio.timeout(_START_RUN_S):
+                process = await meet(control)
+        except TimeoutError:
+            raise SandboxUnavailableError("the sandbox process does not answer") from None
+        process.listener = process.listener or listener
+        gentle = self.mode == "landlock"
+        stack.push_async_callback(process.end, gentle=gentle)
+        if group is not None:
+            group.attach(process.pid)
+        return Run(job, process, Meter(process.pid, group), work or None)
+
+    def _group(self, job: Job) -> _cgroup.MemoryGroup | None:
+        if self._parent is None:
+            return None
+        name = f"macroslow-{os.getpid()}-{secrets.token_hex(6)}"
+        try:
+            return self._parent.create(name, job.limits.memory_bytes)
+        except OSError:
+            return None
+
+    def _request(
+        self, job: Job, work: str, listener: socket.socket | None, *, counted: bool
+    ) -> dict[str, object]:
+        limits = job.limits
+        others = _tasks_of_sandbox_user() if self.mode == "landlock" else 0
+        return {
+            "kind": "run",
+            "egress": job.wants_egress,
+            "shared_memory": counted,
+            "work": work,
+            "port": listener.getsockname()[1] if listener else 0,
+            "cpu_s": limits.cpu_s,
+            "file_bytes": limits.file_bytes,
+            "files": limits.files,
+            "processes": limits.processes + 1 + others,  # init is one more
+            "open_files_per_process": limits.open_files_per_process,
+        }
+
+
+def _check(job: Job, serve_egress: EgressServer | None) -> None:
+    for block in job.blocks:
+        if block.language not in _LANGUAGES:
+            raise ValueError(f"block {block.name!r}: no sandbox runs {block.language!r}")
+    if job.wants_egress and serve_egress is None:
+        raise ValueError(f"run {job.run_id}: it wants an egress and nobody serves one")
+
+
+@contextlib.asynccontextmanager
+async def _work_folder() -> AsyncIterator[str]:
+    """A folder on the host's disk for a run that cannot mount one."""
+    path = tempfile.mkdtemp(prefix="macroslow-run-")
+    try:
+        if os.geteuid() == 0:
+            os.chown(path, _zygote.sandbox_uid(), _zygote.sandbox_uid())
+        yield path
+    finally:
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+
+
+def _host_listener() -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(64)
+    return listener
+
+
+def _tasks_of_sandbox_user() -> int:
+    """How many threads the sandbox's user has already: without a user namespace the limit counts them all."""
+    uid = _zygote.sandbox_uid() if os.geteuid() == 0 else os.geteuid()
+    count = 0
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if process.name.isdecimal() and process.stat().st_uid == uid:
+                count += sum(1 for _ in (process / "task").iterdir())
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class NoSandbox:
+    """Stands where no sandbox works: refuses every job, with the reason and the repair."""
+
+    reason: str
+    repair: str
+
+    @property
+    def backend(self) -> str:
+        return "none"
+
+    @property
+    def level(self) -> Level:
+        return Level.NONE
+
+    async def run(self, job: Job, serve_egress: EgressServer | None = None) -> Outcome:
+        raise SandboxUnavailableError(self.reason, fix=self.repair, step="sandbox")
+
+    async def close(self) -> None:
+        return

@@ -1,0 +1,154 @@
+"""A memory group per run: the only limit that counts every kind of memory of all its processes.
+
+Made below the gateway's own group, in cgroup v1 or v2, whichever the machine has and lets us. Where
+it does not, callers fall back to sampling and say so.
+
+Source: Linux Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst.
+"""
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_REMOVE_TRIES: Final = 50
+_REMOVE_PAUSE_S: Final = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The file names of one cgroup version."""
+
+    limit: str
+    swap: str
+    swap_is_total: bool  # v1 bounds memory and swap together, v2 swap alone
+    peak: str
+    events: str
+
+
+V1: Final = Layout(
+    "memory.limit_in_bytes",
+    "memory.memsw.limit_in_bytes",
+    True,
+    "memory.max_usage_in_bytes",
+    "memory.oom_control",
+)
+V2: Final = Layout("memory.max", "memory.swap.max", False, "memory.peak", "memory.events")
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryGroup:
+    """One run's group."""
+
+    path: Path
+    layout: Layout
+
+    def attach(self, pid: int) -> None:
+        """Put a process, and all that it will start, into the group."""
+        (self.path / "cgroup.procs").write_text(str(pid))
+
+    def peak_bytes(self) -> int:
+        return int((self.path / self.layout.peak).read_text())
+
+    def oom_kills(self) -> int:
+        """How many processes the kernel killed because the group was full."""
+        lines = (self.path / self.layout.events).read_text().splitlines()
+        return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+    def remove(self) -> None:
+        """Remove the group; the kernel may take a moment to see that it is empty."""
+        for _ in range(_REMOVE_TRIES):
+            try:
+                self.path.rmdir()
+            except FileNotFoundError:
+                return
+            except OSError:
+                time.sleep(_REMOVE_PAUSE_S)
+            else:
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class GroupParent:
+    """Where groups can be made."""
+
+    path: Path
+    layout: Layout
+
+    def create(self, name: str, limit_bytes: int) -> MemoryGroup:
+        """Make a group that holds at most `limit_bytes`; raises OSError."""
+        path = self.path / name
+        path.mkdir()
+        group = MemoryGroup(path, self.layout)
+        try:
+            (path / self.layout.limit).write_text(str(limit_bytes))
+            with contextlib.suppress(FileNotFoundError):  # no swap accounting
+                swap = limit_bytes if self.layout.swap_is_total else 0
+                (path / self.layout.swap).write_text(str(swap))
+            group.oom_kills()
+            group.peak_bytes()
+        except OSError:
+            group.remove()
+            raise
+        return group
+
+
+def find_parent() -> GroupParent | None:
+    """Return where memory groups can be made, having made one; None where they cannot."""
+    for parent in _candidates():
+        with contextlib.suppress(OSError, ValueError):
+            parent.create(f"macroslow-{os.getpid()}-trial", 64 * 1024 * 1024).remove()
+            return parent
+    return None
+
+
+def _candidates() -> list[GroupParent]:
+    try:
+        own = Path("/proc/self/cgroup").read_text().splitlines()
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in own:
+        _, controllers, group = line.split(":", 2)
+        kind = "cgroup2" if not controllers else "cgroup"
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        for folder, root in _mounted(mounts, kind):
+            below = group.removeprefix(root.rstrip("/")).lstrip("/")
+            parent = GroupParent(folder / below, V1 if controllers else V2)
+            if controllers or _delegates_memory(parent.path):
+                found.append(parent)
+    return found
+
+
+def _mounted(mounts: list[str], kind: str) -> list[tuple[Path, str]]:
+    """Mount points of a cgroup file system that has the memory controller, with their root groups."""
+    found = []
+    for line in mounts:
+        left, _, right = line.partition(" - ")
+        fields, (fs_type, _, options) = left.split(), right.split()[:3]
+        if fs_type == kind and (kind == "cgroup2" or "memory" in options.split(",")):
+            found.append((Path(fields[4]), fields[3]))
+    return found
+
+
+def _delegates_memory(group: Path) -> bool:
+    """Whether children of a v2 group get the memory controller; ours may hold processes only in leaves."""
+    control = group / "cgroup.subtree_control"
+    try:
+        if "memory" in control.read_text().split():
+            return True
+        if (group / "cgroup.procs").read_text().split() != [str(os.getpid())]:
+            return False
+        if "memory" not in (group / "cgroup.controllers").read_text().split():
+            return False
+        leaf = group / "gateway"
+        leaf.mkdir(exist_ok=True)
+        (leaf / "cgroup.procs").write_text(str(os.getpid()))
+        control.write_text("+memory")
+    except OSError:
+        return False
+    return True

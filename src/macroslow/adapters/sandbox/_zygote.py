@@ -1,0 +1,152 @@
+"""The gateway's handle of one zygote: start it, ask it for runs, notice when it dies."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from macroslow.adapters.sandbox.inside import wire
+from macroslow.errors import SandboxUnavailableError
+
+START_S: Final = 20.0
+_CLOSE_S: Final = 5.0
+_BOOT: Final = "import sys; sys.path.insert(0, sys.argv[1]); from inside.zygote import main; main()"
+# Who root becomes. A number of our own, so that nothing else on the machine shares it; containers
+# that map few ids get the traditional nobody.
+_OWN_UID: Final = 1_879_000_000
+_NOBODY: Final = 65_534
+
+
+async def wait_readable(descriptor: int) -> None:
+    """Return once `descriptor` can be read, or its other side has gone."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(descriptor, lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(descriptor)
+
+
+async def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Return the next message from the other side; see `wire.receive`."""
+    await wait_readable(channel.fileno())
+    return wire.receive(channel)
+
+
+def folders() -> list[str]:
+    """Return what a run may read: the system's programs, the interpreter and its libraries."""
+    wanted = ["/usr", "/etc/alternatives", str(Path(sys.base_prefix).resolve()), *libraries()]
+    kept: list[str] = []
+    for path in wanted:
+        covered = any(Path(path).is_relative_to(other) for other in kept)
+        if not covered and Path(path).is_dir():
+            kept.append(path)
+    return kept
+
+
+def libraries() -> list[str]:
+    """Return the folders of installed packages that this interpreter uses."""
+    return [path for path in sys.path if Path(path).name in {"site-packages", "dist-packages"}]
+
+
+def sandbox_uid() -> int:
+    """Return the user that a gateway running as root turns its sandbox into."""
+    mapped = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    known = any(int(first) <= _OWN_UID < int(first) + int(count) for first, _, count in mapped)
+    return _OWN_UID if known else _NOBODY
+
+
+@dataclass(slots=True, eq=False)
+class Zygote:
+    """A started zygote. `runs` counts those it has forked, `active` those that still live."""
+
+    process: subprocess.Popen[bytes]
+    channel: socket.socket
+    runs: int = 0
+    active: int = 0
+    retired: bool = False
+    warmed: list[str] = field(default_factory=list)
+
+    @classmethod
+    async def start(cls, mode: str) -> "Zygote":
+        """Start one and wait until it has built its walls. It gets no secret and no environment.
+
+        Raises SandboxUnavailableError with the step that failed.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            zygote = cls(_spawn(theirs), ours)
+        config = {"mode": mode, "folders": folders(), "sys_path": libraries(), "uid": sandbox_uid()}
+        try:
+            async with asyncio.timeout(START_S):
+                wire.send(ours, config)
+                message, _ = await receive(ours)
+        except (EOFError, TimeoutError, OSError) as error:
+            await zygote.close()
+            raise SandboxUnavailableError("the sandbox process did not start") from error
+        except asyncio.CancelledError:
+            await zygote.close()
+            raise
+        if message["kind"] != "ready":
+            await zygote.close()
+            raise SandboxUnavailableError(str(message["error"]))
+        ours.setblocking(False)
+        return zygote
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    async def ask(self, message: Mapping[str, object], descriptor: int | None = None) -> None:
+        """Send a request; raises EOFError if the zygote has gone."""
+        while True:
+            try:
+                wire.send(self.channel, message, [] if descriptor is None else [descriptor])
+            except BlockingIOError:  # busy with imports: its queue is full
+                await asyncio.sleep(0.005)
+            except OSError as error:
+                raise EOFError from error
+            else:
+                return
+
+    async def warm(self, modules: list[str]) -> None:
+        """Have it import `modules` (those that exist) ahead of all later runs; returns when done."""
+        try:
+            await self.ask({"kind": "warm", "modules": modules})
+            message, _ = await receive(self.channel)
+        except EOFError:
+            return
+        self.warmed = list(message["modules"])
+
+    async def close(self) -> None:
+        """End it and everything in it."""
+        self.channel.close()
+        pidfd = os.pidfd_open(self.process.pid) if self.alive else None
+        if pidfd is not None:
+            try:
+                async with asyncio.timeout(_CLOSE_S):
+                    await wait_readable(pidfd)
+            except TimeoutError:
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            finally:
+                os.close(pidfd)
+        self.process.wait()
+
+
+def _spawn(channel: socket.socket) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-c", _BOOT, str(Path(__file__).parent), str(channel.fileno())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={},
+        pass_fds=[channel.fileno()],
+        start_new_session=True,
+    )

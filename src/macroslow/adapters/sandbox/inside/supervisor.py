@@ -1,0 +1,308 @@
+"""Init of one run: builds its walls, starts its blocks, reports how each ended as the kernel says.
+
+It runs none of the document's code, is not dumpable and, as pid 1 of its namespace, cannot be
+killed from inside; when it dies, everything in the run dies.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Final
+
+from . import cells, landlock, namespaces, seal, seccomp, syscalls, wire
+
+_CONTROL: Final = 3
+_MAX_ERROR_CHARS: Final = 2000
+_FIRST_LINES: Final = 1024
+_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Walls:
+    """What the zygote was told about one run, and about the backend."""
+
+    native: bool
+    bounds: seal.Bounds
+    egress: bool
+    shared_memory: bool
+    folders: tuple[str, ...]
+    work: str = namespaces.WORK
+    port: int = 0
+
+    @property
+    def temporary(self) -> str:
+        return f"{self.work}/.tmp"
+
+    @property
+    def profile(self) -> seccomp.Profile:
+        scoped = self.native or landlock.abi() >= landlock.SCOPE_ABI
+        return seccomp.Profile(
+            shared_memory=self.shared_memory, signals=scoped, unix_sockets=scoped, datagrams=self.native
+        )
+
+
+def main(control_descriptor: int, walls: Walls) -> None:
+    """Be the init of one run, from the fork on. Never returns."""
+    os.dup2(control_descriptor, _CONTROL)
+    syscalls.close_from(_CONTROL + 1)
+    control = socket.socket(fileno=_CONTROL)
+    try:
+        listener = _build(walls)
+        port = listener[1] if listener else walls.port
+        passed = [listener[0].fileno()] if listener else []
+        wire.send(control, {"kind": "ready", "port": port}, passed)
+        if listener:
+            listener[0].close()
+        seal.seal(walls.profile, scope=walls.native)
+        _Supervisor(control, walls).run()
+    except EOFError:
+        os._exit(0)
+    except OSError as error:
+        wire.send(control, {"kind": "failed", "error": str(error)})
+        os._exit(1)
+
+
+def _build(walls: Walls) -> tuple[socket.socket, int] | None:
+    """Namespaces, limits and folders; returns the egress listener if the run wants one."""
+    os.setsid()
+    os.umask(0o077)
+    if walls.native:
+        namespaces.enter_run(walls.bounds.file_bytes, walls.bounds.files)
+    else:
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    null = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+    os.chdir(walls.work)
+    os.mkdir(walls.temporary)  # noqa: PTH102 - this side stays free of pathlib
+    os.mkdir(f"{walls.work}/.shm")  # noqa: PTH102
+    listener = namespaces.listen() if walls.native and walls.egress else None
+    seal.limit(walls.bounds)
+    return listener
+
+
+@dataclass(slots=True)
+class _Current:
+    """The block that runs now. `pid` is the process whose end is the block's end."""
+
+    index: int
+    pid: int
+    is_cell: bool
+
+
+@dataclass(slots=True)
+class _Supervisor:
+    control: socket.socket
+    walls: Walls
+    job: dict[str, Any] = field(default_factory=dict)
+    current: _Current | None = None
+    cell: socket.socket | None = None
+    cell_pid: int = 0
+    stopping: bool = False
+
+    def run(self) -> None:
+        """Serve the gateway until it hangs up."""
+        wakeup, wakeup_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, self._noticed)
+        signal.signal(signal.SIGTERM, self._noticed)
+        while True:
+            watched: list[Any] = [self.control, wakeup]
+            if self.cell is not None:
+                watched.append(self.cell)
+            ready, _, _ = select.select(watched, [], [])
+            if self.cell in ready:
+                self._hear_cell()
+            if wakeup in ready:
+                os.read(wakeup, 4096)
+                self._reap()
+            if self.stopping:
+                self._sweep()
+            if self.control in ready:
+                self._hear_gateway()
+
+    def _noticed(self, number: int, _frame: FrameType | None) -> None:
+        self.stopping = self.stopping or number == signal.SIGTERM
+
+    def _hear_gateway(self) -> None:
+        try:
+            message, descriptors = wire.receive(self.control)
+        except EOFError:
+            self._sweep()
+            raise
+        if message["kind"] == "begin":
+            with open(descriptors[0], "rb") as file:  # noqa: PTH123
+                self.job = json.load(file)
+            _write_file(f"{self.walls.temporary}/inputs.json", json.dumps(self.job["inputs"]))
+            return
+        self._start(message["index"], descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _start(self, index: int, descriptors: list[int]) -> None:
+        block = self.job["blocks"][index]
+        try:
+            if block["language"] == "python":
+                if self.cell is None:
+                    self._start_cell()
+                assert self.cell is not None
+                self.current = _Current(index, self.cell_pid, is_cell=True)
+                wire.send(self.cell, {"index": index}, descriptors)
+            else:
+                self.current = _Current(index, self._start_shell(index, block, descriptors), is_cell=False)
+        except OSError as error:
+            self.current = self.current or _Current(index, 0, is_cell=False)
+            self._end(exit_code=None, error=f"The block could not be started: {error}.")
+
+    def _start_cell(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            channel = socket.socket(fileno=self._enter_child(theirs.detach()))
+            os.environ.clear()
+            os.environ.update(self._environment())
+            cells.serve(channel, self.job)
+        theirs.close()
+        self.cell, self.cell_pid = ours, pid
+
+    def _start_shell(self, index: int, block: Mapping[str, Any], descriptors: list[int]) -> int:
+        # Empty lines in front, so that bash counts as the document does.
+        script = f"{self.walls.temporary}/block-{index}.sh"
+        _write_file(script, "\n" * (block["line"] - 1) + block["code"])
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.dup2(descriptors[0], 1)
+                os.dup2(descriptors[1], 2)
+                self._enter_child(None)
+                os.execve("/bin/bash", ["bash", "--noprofile", "--norc", script], self._environment())
+            except OSError as error:
+                os.write(2, f"bash: {error.strerror}\n".encode())
+            os._exit(127)
+        return pid
+
+    def _enter_child(self, kept: int | None) -> int:
+        """Reset what init changed for itself; leave open the three streams and, as 3, `kept`."""
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        os.setsid()
+        if kept is not None:
+            os.dup2(kept, _CONTROL)
+        else:
+            os.close(_CONTROL)
+        syscalls.close_from(_CONTROL + 1)
+        if kept is not None:  # Python's own habits, for Python's own code
+            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not self.walls.native:
+            devices = [f"/dev/{name}" for name in namespaces.DEVICES]
+            landlock.restrict(self.walls.folders, [self.walls.work], devices, self.walls.port)
+        return _CONTROL
+
+    def _environment(self) -> dict[str, str]:
+        base = {
+            "PATH": _PATH,
+            "HOME": self.walls.work,
+            "TMPDIR": self.walls.temporary,
+            "LANG": "C.UTF-8",
+            "MAML_INPUTS": f"{self.walls.temporary}/inputs.json",
+        }
+        given: dict[str, str] = self.job["environment"]
+        return {**base, **given}
+
+    def _hear_cell(self) -> None:
+        assert self.cell is not None
+        try:
+            message, descriptors = wire.receive(self.cell)
+        except (EOFError, OSError):
+            self.cell.close()
+            self.cell = None
+            return
+        except ValueError:  # the code wrote to our socket itself
+            return
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if self.current is not None and self.current.is_cell:
+            code = message.get("exit_code")
+            self._end(exit_code=code if isinstance(code, int) else 1, error=str(message.get("error", "")))
+
+    def _reap(self) -> None:
+        """Collect everything that died, orphans included; report the block if it was its process."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if self.current is None or pid != self.current.pid:
+                continue
+            number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+            self._end(
+                exit_code=None if number else os.WEXITSTATUS(status),
+                number=number,
+                cpu_ms=round((usage.ru_utime + usage.ru_stime) * 1000),
+            )
+
+    def _end(
+        self, *, exit_code: int | None, number: int | None = None, cpu_ms: int = 0, error: str = ""
+    ) -> None:
+        assert self.current is not None
+        report = {"kind": "ended", "index": self.current.index, "exit_code": exit_code, "signal": number}
+        report |= {"cpu_ms": cpu_ms, "error": error[:_MAX_ERROR_CHARS], **self._disk()}
+        self.current = None
+        wire.send(self.control, report)
+
+    def _disk(self) -> dict[str, int]:
+        """What the work folder holds, and what it has room for still."""
+        if not self.walls.native:
+            return {}
+        room = os.statvfs(self.walls.work)
+        return {
+            "disk_bytes": (room.f_blocks - room.f_bfree) * room.f_frsize,
+            "disk_free_bytes": room.f_bfree * room.f_frsize,
+            "disk_files": room.f_files - room.f_ffree - 5,
+            "disk_free_files": room.f_ffree,
+        }
+
+    def _sweep(self) -> None:
+        """Without a pid namespace: kill all that descends from us, until nothing is left; then leave."""
+        if self.walls.native:
+            os._exit(0)
+        while victims := _descendants(os.getpid()):
+            for pid in victims:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            self.current = None
+            self._reap()
+        os._exit(0)
+
+
+def _descendants(pid: int) -> list[int]:
+    """All living and dead children of `pid`, theirs, and so on. Needs /proc."""
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        parent = waiting.pop()
+        try:
+            for thread in os.listdir(f"/proc/{parent}/task"):  # noqa: PTH208
+                with open(f"/proc/{parent}/task/{thread}/children") as file:  # noqa: PTH123
+                    waiting += (children := [int(child) for child in file.read().split()])
+                    found += children
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def _write_file(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123
+        file.write(text)

@@ -1,0 +1,121 @@
+"""The zygote: an interpreter that has everything loaded, knows no secret and forks one run per request.
+
+Started by exec with an empty environment and one socket; single-threaded, since a fork of a
+threaded process may inherit a lock that nobody will ever open. When the gateway hangs up it
+ends, and with it (it is pid 1 of its own namespace) everything that it started.
+"""
+
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+from . import namespaces, seal, supervisor, syscalls, warm, wire
+
+_WORKS_WITHOUT: Final = -1
+
+
+def main() -> None:
+    """Entry point: argv[2] is the descriptor of the gateway's socket."""
+    channel = socket.socket(fileno=int(sys.argv[2]))
+    config, _ = wire.receive(channel)
+    _reset_process(config["sys_path"])
+    try:
+        own_namespace = _enter(config)
+    except OSError as error:
+        wire.send(channel, {"kind": "failed", "error": _words(error)})
+        os._exit(1)
+    wire.send(channel, {"kind": "ready"})
+    _serve(channel, config, own_namespace)
+
+
+def _words(error: OSError) -> str:
+    """The error as one line: which step, which file, what the system said."""
+    return f"{error.strerror} ({error.filename})" if error.filename else str(error.strerror)
+
+
+def _reset_process(sys_path: list[str]) -> None:
+    """Shed what the gateway's process may have passed on."""
+    os.umask(0o022)  # the jail is built by root and read by another
+    os.chdir("/")
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    sys.dont_write_bytecode = True
+    sys.path[:] = [*sys.path[1:], *(path for path in sys_path if path not in sys.path)]
+
+
+def _enter(config: Mapping[str, Any]) -> int:
+    """Take our place; returns a descriptor of the zygote's own pid namespace (native), or -1."""
+    if config["mode"] != "native":
+        if os.geteuid() == 0:
+            namespaces.become(config["uid"])
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        return _WORKS_WITHOUT
+    pid = namespaces.enter_jail(config["folders"], config["uid"])
+    if pid:
+        # The gateway's own child: it stays as the handle by which the jail can be waited for.
+        syscalls.close_from(0)
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
+    return os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _serve(channel: socket.socket, config: Mapping[str, Any], own_namespace: int) -> None:
+    wakeup, wakeup_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    while True:
+        ready, _, _ = select.select([channel, wakeup], [], [])
+        if wakeup in ready:
+            os.read(wakeup, 4096)
+        _reap()
+        if channel in ready:
+            try:
+                message, descriptors = wire.receive(channel)
+            except EOFError:
+                os._exit(0)
+            if message["kind"] == "warm":
+                wire.send(channel, {"kind": "warmed", "modules": warm.warm(message["modules"])})
+            else:
+                _spawn(descriptors[0], config, message, own_namespace)
+
+
+def _reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
+
+
+def _spawn(control: int, config: Mapping[str, Any], message: Mapping[str, Any], own_namespace: int) -> None:
+    """Fork one run; tell the gateway its pidfd over the run's own socket."""
+    native = config["mode"] == "native"
+    walls = supervisor.Walls(
+        native=native,
+        bounds=seal.Bounds.read(message),
+        egress=bool(message["egress"]),
+        shared_memory=bool(message["shared_memory"]),
+        folders=tuple(config["folders"]),
+        work=message["work"] or namespaces.WORK,
+        port=int(message["port"]),
+    )
+    with socket.socket(fileno=control) as gateway:
+        try:
+            if native:
+                syscalls.unshare(syscalls.NEW_PID, "pid")
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                warm.reseed()
+                supervisor.main(gateway.detach(), walls)
+                os._exit(1)
+            if native:
+                syscalls.setns(own_namespace, syscalls.NEW_PID)
+            pidfd = os.pidfd_open(pid)
+            wire.send(gateway, {"kind": "forked"}, [pidfd])
+            os.close(pidfd)
+        except OSError as error:
+            wire.send(gateway, {"kind": "failed", "error": _words(error)})
