@@ -19,13 +19,15 @@ touching its body. Replay is not covered: callers bind what is current into the 
 """
 
 import hashlib
+import io
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from macroslow.crypto.guarded import Guarded
 from macroslow.crypto.hazmat import cobblestone, hkdf
+from macroslow.crypto.hazmat.cobblestone import KEY_BYTES, Bytes
 from macroslow.errors import DecryptionFailedError
 from macroslow.ports import Entropy
 
@@ -34,14 +36,16 @@ ROOT_BYTES: Final = 64
 KEY_ID_BYTES: Final = 16
 OBJECT_ID_BYTES: Final = 16
 SALT_BYTES: Final = 32
-WRAPPED_BYTES: Final = cobblestone.KEY_BYTES + cobblestone.OVERHEAD_BYTES
+WRAPPED_BYTES: Final = KEY_BYTES + cobblestone.OVERHEAD_BYTES
 MAX_PURPOSE_BYTES: Final = 64
 MAX_EPOCH: Final = 2**32 - 1
+STEP_BYTES: Final = 64 * 1024
 
 _LABEL: Final = b"macroslow/quad/v1"
 _PREFIX: Final = struct.Struct(">6sBBHB")
 _MAGIC, _VERSION, _SUITE, _FLAGS = b"MSQUAD", 1, 1, 0
 _WRAP: Final = struct.Struct(f">{KEY_ID_BYTES}sIH{WRAPPED_BYTES}s")
+_Wrapped = tuple[bytes, int, bytes]  # key id, epoch, wrapped data key
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -57,15 +61,6 @@ class Root(Guarded):
             raise ValueError("a root has a key id of 16 bytes and a secret of 64")
         if not 0 <= self.epoch <= MAX_EPOCH:
             raise ValueError("an epoch is a number of 32 bits")
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """A sealed object taken apart, nothing of it believed yet."""
-
-    header: bytes
-    wrapped: tuple[tuple[bytes, int, bytes], ...]
-    body: memoryview
 
 
 class Quad(Guarded):
@@ -87,34 +82,59 @@ class Quad(Guarded):
 
         ValueError if `purpose` is not 1 to 64 ASCII characters.
         """
-        header = _header(purpose, self._entropy)
-        digest = _digest(header, subject)
-        keys = self._entropy.random(LAYERS * cobblestone.KEY_BYTES)
-        data_keys = [
-            keys[at : at + cobblestone.KEY_BYTES] for at in range(0, len(keys), cobblestone.KEY_BYTES)
-        ]
-        body = plaintext
-        for layer, data_key in enumerate(data_keys, 1):
-            body = cobblestone.encrypt(data_key, body, _context(layer, digest))
-        return b"".join([header, self._wrap(data_keys, digest), body])
+        return _joined(self._seal(_steps(plaintext), subject, purpose))
 
     def open(self, sealed: bytes, subject: str, *, purpose: str = "object") -> bytes:
         """Return the plaintext, all four layers verified; else DecryptionFailedError."""
-        parts = _parse(sealed, purpose)
-        digest = _digest(parts.header, subject)
-        body: bytes | memoryview = parts.body
-        for layer, data_key in reversed(list(enumerate(self._unwrap(parts, digest), 1))):
-            body = cobblestone.decrypt(data_key, body, _context(layer, digest))
-        return bytes(body)
+        return _joined(self._open(_steps(sealed), subject, purpose))
+
+    def seal_stream(
+        self, chunks: Iterable[bytes], subject: str, *, purpose: str = "object"
+    ) -> Iterator[bytes]:
+        """Seal what `chunks` give, in constant memory if they are small (64 KiB is a good size)."""
+        return map(bytes, self._seal(chunks, subject, purpose))
+
+    def open_stream(
+        self, chunks: Iterable[bytes], subject: str, *, purpose: str = "object"
+    ) -> Iterator[bytes]:
+        """Open what `chunks` give. Believe nothing before the end: the last step checks the whole.
+
+        Write to a temporary place, and keep it only if no DecryptionFailedError came.
+        """
+        return map(bytes, self._open(chunks, subject, purpose))
+
+    def _seal(self, chunks: Iterable[Bytes], subject: str, purpose: str) -> Iterator[Bytes]:
+        header = _header(purpose, self._entropy)
+        digest = _digest(header, subject)
+        keys = self._entropy.random(LAYERS * KEY_BYTES)
+        data_keys = [keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES)]
+        yield header + self._wrap(data_keys, digest)
+        cascade = cobblestone.encrypting(_layers(data_keys, digest))
+        for chunk in chunks:
+            yield cascade.update(chunk)
+        yield cascade.finalize()
+
+    def _open(self, chunks: Iterable[Bytes], subject: str, purpose: str) -> Iterator[Bytes]:
+        source = iter(chunks)
+        head, first = _take(source, _head_bytes(purpose))
+        header, wrapped = _parse(head, purpose)
+        digest = _digest(header, subject)
+        cascade = cobblestone.decrypting(_layers(self._unwrap(wrapped, digest), digest))
+        yield cascade.update(first)
+        for chunk in source:
+            yield cascade.update(chunk)
+        yield cascade.finalize()
 
     def rewrap(self, sealed: bytes, subject: str, onto: "Quad", *, purpose: str = "object") -> bytes:
         """Return the same object under the roots of `onto`; header and body stay byte for byte.
 
         DecryptionFailedError if the key block does not open here. The body is not opened.
         """
-        parts = _parse(sealed, purpose)
-        digest = _digest(parts.header, subject)
-        return b"".join([parts.header, onto._wrap(self._unwrap(parts, digest), digest), parts.body])
+        head_bytes = _head_bytes(purpose)
+        header, wrapped = _parse(sealed[:head_bytes], purpose)
+        digest = _digest(header, subject)
+        block = onto._wrap(self._unwrap(wrapped, digest), digest)
+        return b"".join([header, block, memoryview(sealed)[head_bytes:]])
 
     def _wrap(self, data_keys: Sequence[bytes], digest: bytes) -> bytes:
         block = bytearray()
@@ -125,10 +145,10 @@ class Quad(Guarded):
             block += _WRAP.pack(key_id, epoch, len(wrapped), wrapped)
         return bytes(block)
 
-    def _unwrap(self, parts: _Parts, digest: bytes) -> list[bytes]:
+    def _unwrap(self, block: Sequence[_Wrapped], digest: bytes) -> list[bytes]:
         data_keys = []
         for layer, name, kek, (key_id, epoch, wrapped) in zip(
-            range(1, LAYERS + 1), self._names, self._keks, parts.wrapped, strict=True
+            range(1, LAYERS + 1), self._names, self._keks, block, strict=True
         ):
             if name != (key_id, epoch):
                 raise _failed(f"layer {layer} is under another root or epoch")
@@ -148,20 +168,48 @@ def _purpose_bytes(purpose: str) -> bytes:
     return purpose.encode("ascii")
 
 
-def _parse(sealed: bytes, purpose: str) -> _Parts:
-    """Take apart what an adversary may have written: one version, one suite, exact lengths."""
+def _head_bytes(purpose: str) -> int:
+    return _PREFIX.size + len(_purpose_bytes(purpose)) + OBJECT_ID_BYTES + SALT_BYTES + LAYERS * _WRAP.size
+
+
+def _parse(head: bytes, purpose: str) -> tuple[bytes, list[_Wrapped]]:
+    """Header and key block of what an adversary may have written: one version, one suite, exact lengths."""
     name = _purpose_bytes(purpose)
     prefix = _PREFIX.pack(_MAGIC, _VERSION, _SUITE, _FLAGS, len(name)) + name
-    header_bytes = len(prefix) + OBJECT_ID_BYTES + SALT_BYTES
-    body_at = header_bytes + LAYERS * _WRAP.size
-    if not sealed.startswith(prefix) or len(sealed) < body_at:
+    if not head.startswith(prefix) or len(head) != _head_bytes(purpose):
         raise _failed("another format, suite or purpose, or cut off")
-    wrapped = []
-    for key_id, epoch, length, data_key in _WRAP.iter_unpack(sealed[header_bytes:body_at]):
+    block_at = len(head) - LAYERS * _WRAP.size
+    wrapped: list[_Wrapped] = []
+    for key_id, epoch, length, data_key in _WRAP.iter_unpack(head[block_at:]):
         if length != WRAPPED_BYTES:
             raise _failed("a wrapped key of another length")
         wrapped.append((key_id, epoch, data_key))
-    return _Parts(sealed[:header_bytes], tuple(wrapped), memoryview(sealed)[body_at:])
+    return head[:block_at], wrapped
+
+
+def _take(source: Iterator[Bytes], size_bytes: int) -> tuple[bytes, Bytes]:
+    """The first `size_bytes` of the source (fewer if it ends), and what came with them."""
+    head, rest = bytearray(), memoryview(b"")
+    while len(head) < size_bytes:
+        chunk = next(source, None)
+        if chunk is None:
+            break
+        missing = size_bytes - len(head)
+        head += chunk[:missing]
+        rest = memoryview(chunk)[missing:]
+    return bytes(head), rest
+
+
+def _steps(data: bytes) -> Iterator[Bytes]:
+    view = memoryview(data)
+    return (view[at : at + STEP_BYTES] for at in range(0, len(data), STEP_BYTES))
+
+
+def _joined(pieces: Iterable[Bytes]) -> bytes:
+    whole = io.BytesIO()  # hands out its own buffer at the end, without a copy
+    for piece in pieces:
+        whole.write(piece)
+    return whole.getvalue()
 
 
 def _digest(header: bytes, subject: str) -> bytes:
@@ -171,11 +219,11 @@ def _digest(header: bytes, subject: str) -> bytes:
 
 def _kek(layer: int, root: Root) -> bytes:
     info = _LABEL + b"/kek" + bytes([layer]) + struct.pack(">I", root.epoch)
-    return hkdf.expand(root.secret, info, cobblestone.KEY_BYTES)
+    return hkdf.expand(root.secret, info, KEY_BYTES)
 
 
-def _context(layer: int, digest: bytes) -> bytes:
-    return _LABEL + bytes([layer]) + digest
+def _layers(data_keys: Sequence[bytes], digest: bytes) -> list[tuple[bytes, bytes]]:
+    return [(key, _LABEL + bytes([layer]) + digest) for layer, key in enumerate(data_keys, 1)]
 
 
 def _wrap_context(layer: int, digest: bytes, key_id: bytes, epoch: int) -> bytes:

@@ -77,24 +77,29 @@ def _check_text(text: str) -> None:
 
 
 def _check(value: object, depth: int) -> None:
-    match value:
-        case None | str() | bool():
-            return
-        case int():
-            if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
-                raise ValueError("an integer is beyond 2**53 - 1: write it as a string")
-        case dict() | list() | tuple():
-            if depth == 0:
-                raise ValueError("it is nested too deeply")
-            for member in value.values() if isinstance(value, dict) else value:
+    if isinstance(value, (str, bool)) or value is None:
+        return
+    if isinstance(value, int):
+        if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
+            raise ValueError("an integer is beyond 2**53 - 1: write it as a string")
+    elif isinstance(value, (dict, list, tuple)):
+        if depth == 0:
+            raise ValueError("it is nested too deeply")
+        if isinstance(value, dict):
+            _check_keys(value)
+            value = value.values()
+        for member in value:
+            if type(member) is not str:  # most are: this keeps a log entry cheap
                 _check(member, depth - 1)
-            if isinstance(value, dict):
-                _check_keys(value)
-        case _:
-            raise ValueError(f"a value of type {type(value).__name__} has no place in canonical JSON")
+    else:
+        _refuse_type(value)
 
 
 def _check_keys(value: dict[object, object]) -> None:
     for key in value:
-        if not isinstance(key, str) or not key.isascii():
+        if not (isinstance(key, str) and key.isascii()):
             raise ValueError(f"the key {key!r} is not ASCII text")
+
+
+def _refuse_type(value: object) -> NoReturn:
+    raise ValueError(f"a value of type {type(value).__name__} has no place in canonical JSON")
