@@ -1,0 +1,143 @@
+"""`macroslow emulator`: a stand-in for the provider, until Ctrl-C or SIGTERM.
+
+It prints one line, its address, when it listens, and ends with exit code 0.
+"""
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from uvicorn.loops.auto import auto_loop_factory
+
+from macroslow.adapters.dotenv import EnvironmentSource, FileSource
+from macroslow.cli._output import emit, json_option
+from macroslow.emulator import (
+    AcceptedKeys,
+    Emulator,
+    create_emulator,
+    parse_faults,
+    parse_latency,
+    parse_limits,
+    running,
+)
+from macroslow.emulator.keys import ANY_PREFIX, TEST_PREFIX
+from macroslow.errors import ConfigurationError
+from macroslow.secretstore.reference import Scheme, parse_reference
+from macroslow.secretstore.resolve import read
+
+_ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]]+)):(?P<port>\d{1,5})")
+
+
+class _Parsed(click.ParamType):
+    """An option whose text goes through `parse`; what that refuses is a usage error."""
+
+    def __init__(self, name: str, parse: Callable[[str], object]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ConfigurationError as error:
+            self.fail(f"{error.detail}; {error.fix}" if error.fix else error.detail, param, ctx)
+
+
+def _address(text: str) -> tuple[str, int]:
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match["port"]) > 65_535:
+        raise ConfigurationError("an address is HOST:PORT or [IPV6]:PORT")
+    return match["v6"] or match["host"], int(match["port"])
+
+
+@click.command("emulator")
+@click.option(
+    "--listen",
+    type=_Parsed("host:port", _address),
+    default="127.0.0.1:8100",
+    show_default=True,
+    help="Address; port 0 picks a free one.",
+)
+@click.option(
+    "--limits",
+    type=_Parsed("spec", parse_limits),
+    default="rpm=500,tpm=200000",
+    show_default=True,
+    help="Requests and tokens a minute, for each model; charge=used or charge=max_tokens says whether a "
+    "call takes the tokens of its answer or the most it allows. `none`: no limits.",
+)
+@click.option(
+    "--faults",
+    type=_Parsed("spec", parse_faults),
+    default="",
+    help="status=500@3: every third request fails; cut=0.5@4: every fourth answer breaks off half way.",
+)
+@click.option(
+    "--latency",
+    type=_Parsed("spec", parse_latency),
+    default="first_ms=20,per_token_ms=1",
+    show_default=True,
+    help="Time to the first token, and for each token.",
+)
+@click.option(
+    "--key",
+    "references",
+    multiple=True,
+    metavar="REF",
+    help=f"Accept just this key: env:NAME or file:PATH; repeatable.  [default: any key {TEST_PREFIX}…]",
+)
+@click.option("--any-key", is_flag=True, help=f"Accept any key that begins with {ANY_PREFIX}.")
+@json_option
+def emulator(
+    listen: tuple[str, int],
+    references: Sequence[str],
+    any_key: bool,
+    as_json: bool,
+    **behaviour: Any,
+) -> None:
+    """Stand in for the OpenAI API on this machine: no key, no cost, no network.
+
+    It answers chat completions and models with real shapes, token counts, rate limits and errors. A
+    message `Answer with exactly: TEXT` is answered by TEXT. Every answer has the header
+    x-macroslow-emulator. GET /emulator/stats tells what it was asked.
+    """
+    if references and any_key:
+        raise click.UsageError("--key and --any-key exclude each other.")
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        accepted = runner.run(_accepted(references, any_key=any_key))
+        served = create_emulator(keys=accepted, **behaviour)
+        runner.run(_serve(served, *listen, as_json=as_json))
+
+
+async def _accepted(references: Sequence[str], *, any_key: bool) -> AcceptedKeys:
+    if not references:
+        return AcceptedKeys(prefix=ANY_PREFIX) if any_key else AcceptedKeys()
+    sources = {Scheme.ENV: EnvironmentSource(os.environ), Scheme.FILE: FileSource(Path())}
+    keys = []
+    for reference in map(parse_reference, references):
+        if reference.scheme not in sources:
+            raise click.UsageError(f"--key takes env:NAME or file:PATH, not {reference.scheme}:.")
+        keys.append((await read(reference, sources)).reveal())
+    return AcceptedKeys.only(keys)
+
+
+async def _serve(served: Emulator, host: str, port: int, *, as_json: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with running(served, host, port) as base_url:
+            if as_json:
+                emit({"base_url": base_url, "port": int(base_url.rpartition(":")[2].partition("/")[0])})
+            else:
+                click.echo(f"emulator on {base_url}")
+            await stop.wait()
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from error
