@@ -1,5 +1,5 @@
-"""Commands."""
+"""The command line. Each command has a module of its own, imported when it is called for."""
 
+from macroslow.cli._main import main
 
-def main() -> None:
-    """Run the command line."""
+__all__ = ["main"]

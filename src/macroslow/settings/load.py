@@ -64,6 +64,7 @@ def load(
         if not problems:
             settings._source = Source(folder, file, dotenv, MappingProxyType(layers.origins))
             return settings
+    problems.sort(key=lambda one: (one.file, one.line or 0))
     raise ConfigurationError("the configuration does not allow a start", problems, step="configuration")
 
 

@@ -32,6 +32,11 @@ class StateFolder:
         return self.path / CONTROL_SOCKET
 
     @property
+    def has_keys(self) -> bool:
+        """Whether the gateway's own keys were made already."""
+        return (self.path / "keys").exists()
+
+    @property
     def keystore(self) -> Path:
         """The sealed store of providers' keys."""
         return self.path / "keystore.sealed"

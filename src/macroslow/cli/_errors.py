@@ -1,0 +1,58 @@
+"""Errors as a person at a terminal wants them: where, what, and what to do about it."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import click
+
+from macroslow.errors import MacroslowError, Problem, ProblemsError
+
+CHECKED_IS_BAD: Final = 1
+CANNOT_DECIDE: Final = 2
+BAD_CONFIGURATION: Final = 78  # EX_CONFIG of sysexits.h
+
+_EXIT: Final = {"configuration": BAD_CONFIGURATION, "state-locked": BAD_CONFIGURATION} | dict.fromkeys(
+    (
+        "verification-failed",
+        "decryption-failed",
+        "invalid-document",
+        "invalid-inputs",
+        "signature-refused",
+        "origin-refused",
+        "missing-right",
+        "missing-scope",
+        "forbidden",
+        "unauthorized",
+        "budget-exhausted",
+        "conflict",
+        "not-found",
+    ),
+    CHECKED_IS_BAD,
+)
+"""Codes whose meaning is a verdict; every other one means that there is none."""
+
+
+def exit_code(error: MacroslowError) -> int:
+    """The exit code of an error, also of one that a running server reported under its own code."""
+    return _EXIT.get(getattr(error, "remote_code", error.code), CANNOT_DECIDE)
+
+
+def report(error: MacroslowError) -> None:
+    """Write the error to stderr, with every problem in it."""
+    click.echo(f"macroslow: {error.detail}", err=True)
+    if isinstance(error, ProblemsError):
+        for line in problem_lines(error.problems):
+            click.echo(f"  {line}", err=True)
+    if error.fix:
+        click.echo(f"  fix: {error.fix}", err=True)
+
+
+def problem_lines(problems: Iterable[Problem]) -> Iterable[str]:
+    """`file:line: field: what`, and below it the repair."""
+    for problem in problems:
+        place = f"{problem.file}:{problem.line}" if problem.file and problem.line else problem.file
+        if problem.line and not problem.file:
+            place = f"line {problem.line}"
+        yield ": ".join(part for part in (place, problem.field, problem.message) if part)
+        if problem.fix:
+            yield f"    fix: {problem.fix}"

@@ -1,0 +1,19 @@
+"""The keystore, opened under the gateway's own sealing roots."""
+
+from macroslow.adapters.keyfiles import load_or_create
+from macroslow.adapters.keystore import Keystore
+from macroslow.adapters.statefolder import hold, prepare
+from macroslow.adapters.system import SystemEntropy
+from macroslow.crypto.quad import Quad
+from macroslow.settings import Settings
+
+
+def open_keystore(settings: Settings) -> Keystore:
+    """The keystore of the state folder. The roots are made if there are none; a server may be running."""
+    folder = prepare(settings.state_folder)
+    entropy = SystemEntropy()
+    if not folder.has_keys:
+        with hold(folder):
+            load_or_create(folder.path, settings.log_origin, entropy)
+    keys = load_or_create(folder.path, settings.log_origin, entropy)
+    return Keystore(folder.keystore, Quad(keys.quad_roots, entropy))

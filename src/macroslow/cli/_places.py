@@ -1,0 +1,57 @@
+"""The places of secrets as commands reach them, and who else can reach those."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from macroslow.adapters.dotenv import EnvironmentSource, FileSource, exposure, read_dotenv
+from macroslow.secretstore.ports import SecretSource
+from macroslow.secretstore.reference import Reference, Scheme
+from macroslow.secretstore.secret import Secret
+from macroslow.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class _KeystoreSource:
+    """The keystore, opened when a reference needs it: most configurations have none."""
+
+    settings: Settings
+
+    async def read(self, reference: Reference) -> Secret:
+        """Read one entry; the keystore's own errors pass through."""
+        # Only here: what opens it costs 50 ms that a start without a keystore need not pay.
+        from macroslow.cli._keystore import open_keystore
+
+        return await open_keystore(self.settings).read(reference)
+
+
+def secret_sources(settings: Settings) -> Mapping[Scheme, SecretSource]:
+    """What `secretstore.resolve` reads from."""
+    return {
+        Scheme.ENV: EnvironmentSource(os.environ, settings.source.dotenv),
+        Scheme.FILE: FileSource(settings.source.folder),
+        Scheme.KEYSTORE: _KeystoreSource(settings),
+    }
+
+
+def warnings_about(settings: Settings) -> list[str]:
+    """What does not stop a start and should not stay: files open to others, names set twice."""
+    return [*_open_to_others(settings), *_set_twice(settings)]
+
+
+def _open_to_others(settings: Settings) -> Iterator[str]:
+    source = settings.source
+    references = (wanted.reference for wanted in settings.secrets())
+    files = [source.folder / one.name for one in references if one.scheme is Scheme.FILE]
+    for path in [source.dotenv, *files]:
+        if path and (who := exposure(path)):
+            yield f"{path}: {who} (fix: chmod 600 {path})"
+
+
+def _set_twice(settings: Settings) -> Iterator[str]:
+    dotenv = settings.source.dotenv
+    times = Counter(line.name for line in read_dotenv(dotenv)) if dotenv else {}
+    for name, count in times.items():
+        if count > 1:
+            yield f"{dotenv}: {name} is set {count} times, and the last line counts"

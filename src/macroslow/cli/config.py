@@ -1,0 +1,101 @@
+"""`macroslow config`: what is set, where that comes from, and whether a start would succeed."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import click
+
+from macroslow.cli._configured import config_option, settings_of
+from macroslow.cli._errors import BAD_CONFIGURATION, problem_lines
+from macroslow.cli._output import emit, json_option
+from macroslow.cli._places import secret_sources, warnings_about
+from macroslow.cli._toml import annotated
+from macroslow.errors import ConfigurationError, Problem
+from macroslow.secretstore.resolve import resolve
+from macroslow.settings import Settings, dotted, schema
+
+
+@click.group()
+def config() -> None:
+    """Show and check the configuration."""
+
+
+@config.command()
+@config_option
+@json_option
+def show(config_file: Path | None, as_json: bool) -> None:
+    """Show every setting, and where it comes from.
+
+    Secrets are never shown; the references to them are.
+    """
+    settings = settings_of(config_file)
+    values = settings.model_dump(mode="json")
+    origins = {path: str(origin) for path, origin in settings.source.origins.items()}
+    if as_json:
+        named = {dotted(path): origin for path, origin in origins.items() if path}
+        emit({"file": settings.source.file, "settings": values, "origins": named})
+        return
+    for line in annotated(values, origins):
+        click.echo(line)
+    click.echo("\n# In force where nothing is set:")
+    click.echo(f"# documents.signatures = {settings.signature_rule}, log.origin = {settings.log_origin}")
+
+
+@config.command()
+@config_option
+@json_option
+def check(config_file: Path | None, as_json: bool) -> int:
+    """Check the configuration and its secrets as a start does.
+
+    Reports all problems at once. Exit code 78 if there is one.
+    """
+    try:
+        settings = settings_of(config_file)
+        asyncio.run(resolve(settings.secrets(), secret_sources(settings)))
+    except ConfigurationError as error:
+        problems = error.problems or (Problem(error.detail, error.fix),)
+        return _bad(problems, as_json=as_json)
+    warnings = warnings_about(settings)
+    if as_json:
+        emit({"ok": True, "file": settings.source.file, "problems": [], "warnings": warnings})
+        return 0
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(_summary(settings))
+    return 0
+
+
+@config.command(name="schema")
+def schema_() -> None:
+    """Print the JSON Schema of macroslow.toml, for editors."""
+    click.echo(json.dumps(schema(), indent=2))
+
+
+def _bad(problems: tuple[Problem, ...], *, as_json: bool) -> int:
+    if as_json:
+        listed = [
+            {"file": one.file, "line": one.line, "field": one.field, "message": one.message, "fix": one.fix}
+            for one in problems
+        ]
+        emit({"ok": False, "problems": listed, "warnings": []})
+        return BAD_CONFIGURATION
+    for line in problem_lines(problems):
+        click.echo(line)
+    click.echo(f"{_count(len(problems), 'problem')}: `macroslow serve` would not start", err=True)
+    return BAD_CONFIGURATION
+
+
+def _summary(settings: Settings) -> str:
+    parts = [
+        _count(len(settings.providers), "provider"),
+        _count(len(settings.apis), "outside API"),
+        _count(len(settings.secrets()), "secret") + " found",
+        f"documents' signatures {settings.signature_rule}",
+        f"listens on {settings.server.listen}",
+    ]
+    return f"{settings.source.file or 'no file, defaults'}: good ({', '.join(parts)})"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
