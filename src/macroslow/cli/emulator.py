@@ -7,7 +7,7 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,13 +27,14 @@ from macroslow.emulator import (
 )
 from macroslow.emulator.keys import ANY_PREFIX, TEST_PREFIX
 from macroslow.errors import ConfigurationError
+from macroslow.secretstore.ports import SecretSource
 from macroslow.secretstore.reference import Scheme, parse_reference
 from macroslow.secretstore.resolve import read
 
 _ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]]+)):(?P<port>\d{1,5})")
 
 
-class _Parsed(click.ParamType):
+class _Parsed(click.ParamType[Any]):
     """An option whose text goes through `parse`; what that refuses is a usage error."""
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:
@@ -118,7 +119,10 @@ def emulator(
 async def _accepted(references: Sequence[str], *, any_key: bool) -> AcceptedKeys:
     if not references:
         return AcceptedKeys(prefix=ANY_PREFIX) if any_key else AcceptedKeys()
-    sources = {Scheme.ENV: EnvironmentSource(os.environ), Scheme.FILE: FileSource(Path())}
+    sources: Mapping[Scheme, SecretSource] = {
+        Scheme.ENV: EnvironmentSource(os.environ),
+        Scheme.FILE: FileSource(Path()),
+    }
     keys = []
     for reference in map(parse_reference, references):
         if reference.scheme not in sources:

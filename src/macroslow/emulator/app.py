@@ -24,7 +24,7 @@ from macroslow.emulator.latency import Latency
 from macroslow.emulator.limits import Limits
 from macroslow.emulator.members import refuse
 from macroslow.emulator.refusals import RefusedError
-from macroslow.emulator.statistics import Statistics
+from macroslow.emulator.tally import Statistics
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.count import Counter
 from macroslow.ports import Clock

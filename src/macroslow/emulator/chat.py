@@ -17,7 +17,7 @@ from macroslow.emulator.latency import Latency
 from macroslow.emulator.limits import Charge, Limits, Meter
 from macroslow.emulator.members import refuse
 from macroslow.emulator.request import ChatRequest, parse_chat
-from macroslow.emulator.statistics import Statistics
+from macroslow.emulator.tally import Statistics
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.count import OFF_LOOP_BYTES, Counter
 from macroslow.ports import Clock

@@ -7,9 +7,8 @@ from macroslow.emulator.spec import decimal, parse_pairs, whole_number
 from macroslow.errors import ConfigurationError
 
 STATUSES: Final = (500, 502, 503, 504)
-_FLAG: Final = "--faults"
 _TAKES: Final = (
-    f"{_FLAG} takes status=S@N (every Nth request answers S, one of {', '.join(map(str, STATUSES))}) and "
+    f"it takes status=S@N (every Nth request answers S, one of {', '.join(map(str, STATUSES))}) and "
     "cut=F@N (every Nth answer ends after the share F of it, 0 to 1, and the connection is closed)"
 )
 
@@ -35,17 +34,17 @@ class Faults:
 def parse_faults(text: str) -> Faults:
     """Read `status=500@3,cut=0.5@4`: each `what@every`. Raises ConfigurationError."""
     try:
-        pairs = parse_pairs(_FLAG, text, ("status", "cut"))
+        pairs = parse_pairs(text, ("status", "cut"))
         status, status_every = _every("status", pairs.get("status", "500@0"))
         cut, cut_every = _every("cut", pairs.get("cut", "0@0"))
-        number = whole_number(_FLAG, "status", status)
+        number = whole_number("status", status)
         if number not in STATUSES:
-            raise ConfigurationError(f"{_FLAG}: {number} is not a status that can be asked for")
-        return Faults(number, status_every, decimal(_FLAG, "cut", cut, most=1.0), cut_every)
+            raise ConfigurationError(f"{number} is not a status that can be asked for")
+        return Faults(number, status_every, decimal("cut", cut, most=1.0), cut_every)
     except ConfigurationError as error:
         raise ConfigurationError(error.detail, fix=_TAKES) from error
 
 
 def _every(name: str, value: str) -> tuple[str, int]:
     what, _, every = value.partition("@")
-    return what, whole_number(_FLAG, f"{name}'s number after @", every, least=0)
+    return what, whole_number(f"{name}'s number after @", every, least=0)

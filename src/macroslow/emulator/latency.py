@@ -22,7 +22,6 @@ class Latency:
 
 def parse_latency(text: str) -> Latency:
     """Read `first_ms=20,per_token_ms=1.5`; what is missing is 0. Raises ConfigurationError."""
-    flag = "--latency"
-    pairs = parse_pairs(flag, text, ("first_ms", "per_token_ms"))
-    ms = {name: decimal(flag, name, value, most=_MOST_MS) for name, value in pairs.items()}
+    pairs = parse_pairs(text, ("first_ms", "per_token_ms"))
+    ms = {name: decimal(name, value, most=_MOST_MS) for name, value in pairs.items()}
     return Latency(ms.get("first_ms", 0.0) / 1000, ms.get("per_token_ms", 0.0) / 1000)

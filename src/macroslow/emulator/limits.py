@@ -140,10 +140,9 @@ def parse_limits(text: str) -> Limits:
     """Read `rpm=500,tpm=200000,charge=used`; `none` is no limits. Raises ConfigurationError."""
     if text.strip() == "none":
         return Limits()
-    flag = "--limits"
-    pairs = parse_pairs(flag, text, ("rpm", "tpm", "charge"))
+    pairs = parse_pairs(text, ("rpm", "tpm", "charge"))
     charge = pairs.pop("charge", Charge.USED)
     if charge not in set(Charge):
-        raise ConfigurationError(f"{flag}: charge is one of {', '.join(Charge)}, not {charge!r}")
-    counts = {name: whole_number(flag, name, value) for name, value in pairs.items()}
+        raise ConfigurationError(f"charge is one of {', '.join(Charge)}, not {charge!r}")
+    counts = {name: whole_number(name, value) for name, value in pairs.items()}
     return Limits(counts.get("rpm"), counts.get("tpm"), Charge(charge))
