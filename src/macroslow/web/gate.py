@@ -9,10 +9,8 @@ the log. The gate knows no use case: it hands a Request to the route's handler.
 """
 
 import asyncio
-import logging
 import re
-import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,30 +30,15 @@ from macroslow.web import problems
 from macroslow.web.admission import AddressLimits, CredentialLimits
 from macroslow.web.application import Application
 from macroslow.web.attention import Attention
-from macroslow.web.bodies import NO_BODY, Body, ByteBudget, CallerLeft, discard_rest
-from macroslow.web.framing import LOOPBACK_HOSTS, UNREAD, Framing, HostRule, read_framing
-from macroslow.web.messages import ASGIApp, Headers, Message, Receive, Request, Response, Scope, Send
+from macroslow.web.bodies import Body, ByteBudget, CallerLeft
+from macroslow.web.framing import LOOPBACK_HOSTS, Framing, HostRule, read_framing
+from macroslow.web.messages import ASGIApp, Message, Receive, Request, Response, Scope, Send
 from macroslow.web.router import Found, Router
 from macroslow.web.routes import Audit, LimitedBy, Mount, Route
+from macroslow.web.visit import RequestIds, Visit, complete_headers, log_failure, send_answer
 
-log: Final = logging.getLogger("macroslow.web")
-
-SECURITY_HEADERS: Final[Headers] = (
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"x-xss-protection", b"0"),
-)
-CLOSE: Final = (b"connection", b"close")
-REQUEST_ID_BYTES: Final = 12
-_POOL_BYTES: Final = REQUEST_ID_BYTES * 256
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _UNROUTED: Final = "none"
-_HUNG_UP: Final = 499  # what a caller that left would have got; only counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,47 +53,12 @@ class GateSettings:
     public_per_minute: int = 6000
 
 
-@dataclass(slots=True)
-class Visit:
-    """One request on its way through the gate: what is known of it so far."""
-
-    request_id: str
-    method: str
-    began_ns: int
-    route: Route | None = None
-    principal: Principal | None = None
-    framing: Framing = UNREAD
-    body: Body = NO_BODY
-    attention: Attention | None = None
-    status: int = _HUNG_UP
-
-    @property
-    def has_rest(self) -> bool:
-        """Whether the caller may still be sending its body."""
-        return not self.body.complete
-
-
 @dataclass(frozen=True, slots=True)
 class Passed:
     """A request that a mounted application answers."""
 
     app: ASGIApp
     body: bytes
-
-
-class RequestIds:
-    """Unguessable names of requests; the system's generator is asked once in 256 times."""
-
-    def __init__(self, entropy: Entropy) -> None:
-        self._entropy = entropy
-        self._pool = b""
-
-    def next(self) -> str:
-        """A fresh id of 24 hexadecimal digits."""
-        if not self._pool:
-            self._pool = self._entropy.random(_POOL_BYTES)
-        taken, self._pool = self._pool[:REQUEST_ID_BYTES], self._pool[REQUEST_ID_BYTES:]
-        return taken.hex()
 
 
 class Gate:
@@ -156,7 +104,7 @@ class Gate:
         try:
             answer = await self._answer(visit, scope, receive)
             if isinstance(answer, Response):
-                await self._send(visit, answer, receive, send)
+                await send_answer(visit, answer, receive, send)
             else:
                 await self._pass_on(visit, answer, scope, send)
         except CallerLeft:
@@ -169,9 +117,7 @@ class Gate:
             self._leave(visit)
 
     def _leave(self, visit: Visit) -> None:
-        if visit.attention is not None:
-            visit.attention.end()
-        visit.body.close()
+        visit.leave()
         template = visit.route.path if visit.route else _UNROUTED
         elapsed_s = (self._clock.monotonic_ns() - visit.began_ns) / 1e9
         self._application.metrics.request(template, visit.status, elapsed_s)
@@ -255,48 +201,10 @@ class Gate:
         return response
 
     def _fail(self, visit: Visit, scope: Scope, error: Exception) -> Response:
-        _log_failure(visit, error)
+        log_failure(visit, error)
         self._application.metrics.refusal(problems.INTERNAL)
         style = problems.style_of(scope.get("raw_path") or b"")
         return problems.render(problems.InternalError(), visit.request_id, style)
-
-    async def _send(self, visit: Visit, response: Response, receive: Receive, send: Send) -> None:
-        visit.status = response.status
-        headers = _complete(response.headers, visit)
-        body = response.body
-        if isinstance(body, bytes):
-            if response.status != 204:
-                headers.append((b"content-length", b"%d" % len(body)))
-            await send({"type": "http.response.start", "status": response.status, "headers": headers})
-            await send({"type": "http.response.body", "body": body, "more_body": visit.has_rest})
-        else:
-            await send({"type": "http.response.start", "status": response.status, "headers": headers})
-            if not await self._stream(visit, body, send):
-                return
-        if visit.has_rest:
-            await discard_rest(receive)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _stream(self, visit: Visit, chunks: AsyncIterator[bytes], send: Send) -> bool:
-        """Send chunks as they come. False if they broke off: the connection must then break off too."""
-        attention = visit.attention
-        if attention is None:
-            raise RuntimeError("a stream is sent by a handler, and handlers are watched")
-        try:
-            if visit.method != "HEAD":
-                async for chunk in chunks:
-                    attention.sending()
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                    attention.sent()
-        except Exception as error:  # noqa: BLE001 - the outermost handler, once headers are out
-            _log_failure(visit, error)
-            return False
-        finally:
-            if isinstance(chunks, AsyncGenerator):
-                await chunks.aclose()
-        attention.end()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-        return True
 
     async def _pass_on(self, visit: Visit, passed: Passed, scope: Scope, send: Send) -> None:
         """Let a mounted application answer, under the same headers and the same watch."""
@@ -307,7 +215,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 started = True
                 visit.status = message["status"]
-                message = {**message, "headers": _complete(message.get("headers", ()), visit)}
+                message = {**message, "headers": complete_headers(message.get("headers", ()), visit)}
             await send(message)
 
         state = {**scope.get("state", {}), "principal": visit.principal, "request_id": visit.request_id}
@@ -315,9 +223,9 @@ class Gate:
             await passed.app({**scope, "state": state}, _replay(passed.body), send_ours)
         except Exception as error:  # noqa: BLE001 - the outermost handler of a mounted application
             if started:
-                _log_failure(visit, error)
+                log_failure(visit, error)
             else:
-                await self._send(visit, self._fail(visit, scope, error), _replay(b""), send)
+                await send_answer(visit, self._fail(visit, scope, error), _replay(b""), send)
 
 
 def _replay(body: bytes) -> Receive:
@@ -341,14 +249,6 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         await send({"type": message["type"] + ".complete"})
         if message["type"] == "lifespan.shutdown":
             return
-
-
-def _complete(headers: Headers, visit: Visit) -> list[tuple[bytes, bytes]]:
-    """A response's headers with those that every answer has."""
-    own = [*headers, *SECURITY_HEADERS, (b"x-request-id", visit.request_id.encode("ascii"))]
-    if visit.has_rest:
-        own.append(CLOSE)
-    return own
 
 
 def _media_type(route: Route, framing: Framing) -> str:
@@ -383,10 +283,3 @@ def _facts(visit: Visit, error: MacroslowError, status: int) -> dict[str, object
     if _SANE_ID.fullmatch(client_request_id):
         facts["client_request_id"] = client_request_id.decode("ascii")
     return facts
-
-
-def _log_failure(visit: Visit, error: Exception) -> None:
-    """Where it happened and what class it was. Not its text: that may quote a secret or a prompt."""
-    frames = traceback.extract_tb(error.__traceback__)[-6:]
-    where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
-    log.error("request %s failed: %s at %s", visit.request_id, type(error).__qualname__, where)

@@ -1,0 +1,149 @@
+"""A run's only way out: model calls and the outside APIs that its document was granted.
+
+The application answers on a socket inside the run's own network namespace, so whatever speaks to it
+is code of that run; it is hostile all the same. Model calls carry the run's capability as Bearer,
+which is what `openai.OpenAI()` sends of itself; granted APIs are plain addresses, usable by any HTTP
+client, and lend nothing but what the document was granted. Every error has the provider's shape.
+Requests are limited in rate, refused ones too, and each is handed to a use case that charges and logs it.
+"""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from macroslow.errors import (
+    CredentialError,
+    MacroslowError,
+    MethodNotAllowedError,
+    MissingRightError,
+    NotFoundError,
+)
+from macroslow.limits.gcra import Limit
+from macroslow.ports import Clock, Entropy
+from macroslow.services.run_egress import OpenEgress, RunEgress
+from macroslow.web import problems
+from macroslow.web.admission import MINUTE_NS, Tallies
+from macroslow.web.attention import Attention
+from macroslow.web.bodies import Body, ByteBudget, CallerLeft
+from macroslow.web.framing import read_framing
+from macroslow.web.handlers.chat import respond
+from macroslow.web.messages import Receive, Response, Scope, Send, json_response
+from macroslow.web.routes import CHAT_BYTES
+from macroslow.web.serve import serve_socket
+from macroslow.web.visit import RequestIds, Visit, log_failure, send_answer
+
+BODY_DEADLINE_S: Final = 30.0
+RATE: Final = Limit("egress requests of a run", 600, MINUTE_NS, 120)
+CHAT_PATH: Final = b"/v1/chat/completions"
+MODELS_PATH: Final = b"/v1/models"
+API_PREFIX: Final = b"/api/"
+
+
+class EgressApp:
+    """The ASGI application of one run's egress listener."""
+
+    def __init__(
+        self,
+        run: RunEgress,
+        models: Callable[[], dict[str, object]],
+        clock: Clock,
+        entropy: Entropy,
+        budget: ByteBudget,
+    ) -> None:
+        """`models` is the body of GET /v1/models; `budget` is shared with whoever reads bodies."""
+        self._run = run
+        self._models = models
+        self._clock = clock
+        self._ids = RequestIds(entropy)
+        self._budget = budget
+        self._tallies = Tallies(clock, capacity=1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        if scope["type"] != "http":
+            return
+        visit = Visit(self._ids.next(), scope["method"], self._clock.monotonic_ns())
+        try:
+            await send_answer(visit, await self._answer(visit, scope, receive), receive, send)
+        except CallerLeft:
+            pass
+        except asyncio.CancelledError:
+            if visit.attention is None or not visit.attention.caller_left:
+                raise
+            visit.attention.forgive()
+        finally:
+            visit.leave()
+
+    async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Response:
+        try:
+            return await self._serve(visit, scope, receive)
+        except CallerLeft:
+            raise
+        except MacroslowError as error:
+            return problems.render(error, visit.request_id, problems.Style.PROVIDER)
+        except Exception as error:  # noqa: BLE001 - the outermost handler: whatever it is becomes a 500
+            log_failure(visit, error)
+            return problems.render(problems.InternalError(), visit.request_id, problems.Style.PROVIDER)
+
+    async def _serve(self, visit: Visit, scope: Scope, receive: Receive) -> Response:
+        visit.framing = read_framing(scope["headers"])
+        visit.body = Body(self._budget, visit.framing.body_bytes)
+        self._tallies.admit("", RATE)
+        path: bytes = scope["raw_path"]
+        if path.startswith(API_PREFIX):
+            return await self._api(visit, path, scope.get("query_string", b""), receive)
+        if path not in {CHAT_PATH, MODELS_PATH}:
+            raise NotFoundError("a run's way out has /v1/chat/completions, /v1/models and /api/NAME")
+        self._check_capability(visit.framing.headers)
+        if self._run.chat is None:
+            raise MissingRightError(
+                "this document may not call models",
+                uri="api://openai",
+                fix="add api://openai to permissions.execute",
+            )
+        if path == MODELS_PATH:
+            _require("GET", visit)
+            return json_response(self._models())
+        _require("POST", visit)
+        body = await visit.body.read(receive, CHAT_BYTES, BODY_DEADLINE_S)
+        visit.attention = Attention(receive)
+        return respond(await self._run.chat(body))
+
+    async def _api(self, visit: Visit, path: bytes, query: bytes, receive: Receive) -> Response:
+        _require("GET", visit)
+        if b"authorization" in visit.framing.headers:
+            self._check_capability(visit.framing.headers)
+        name, slash, rest = path[len(API_PREFIX) :].decode("latin-1").partition("/")
+        api = self._run.apis.get(name)
+        if api is None:
+            raise MissingRightError(
+                f"this document may not use the API {name[:80]!r}",
+                uri=f"api://{name[:80]}",
+                fix=f"add api://{name[:80]} to permissions.execute",
+            )
+        await visit.body.read(receive, 0, BODY_DEADLINE_S)
+        visit.attention = Attention(receive)
+        answer = await api(slash + rest, query.decode("latin-1"))
+        content_type = answer.content_type.encode("latin-1", "replace")
+        return Response(answer.status, ((b"content-type", content_type),), answer.body)
+
+    def _check_capability(self, headers: Mapping[bytes, bytes]) -> None:
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        digest = hashlib.sha256(given.strip(b" ")).digest()
+        # Not `==`: the time of the comparison would tell how much of the digest fits.
+        fits = hmac.compare_digest(digest, self._run.capability_sha256)
+        if scheme.lower() != b"bearer" or not fits:
+            raise CredentialError("send the run's own OPENAI_API_KEY as Bearer", step="authenticate")
+
+
+def egress_opener(models: Callable[[], dict[str, object]], clock: Clock, entropy: Entropy) -> OpenEgress:
+    """Make the function that serves a run's egress on the socket which its sandbox passes out."""
+    budget = ByteBudget(64 * 1024 * 1024)
+    return lambda run: lambda sock: serve_socket(sock, EgressApp(run, models, clock, entropy, budget))
+
+
+def _require(method: str, visit: Visit) -> None:
+    if visit.method != method:
+        raise MethodNotAllowedError(f"{visit.method[:20]!r} is not served here", allowed=(method,))

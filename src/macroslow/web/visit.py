@@ -1,0 +1,128 @@
+"""One request on its way through an edge: what is known of it, and how its answer is sent.
+
+Every answer of every edge leaves through `send_answer`, so the headers that protect a browser and
+the request's id are on all of them, and a caller that is still sending is dealt with in one way.
+"""
+
+import logging
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from macroslow.authn.principal import Principal
+from macroslow.ports import Entropy
+from macroslow.web.attention import Attention
+from macroslow.web.bodies import NO_BODY, Body, discard_rest
+from macroslow.web.framing import UNREAD, Framing
+from macroslow.web.messages import Headers, Receive, Response, Send
+from macroslow.web.routes import Route
+
+log: Final = logging.getLogger("macroslow.web")
+
+SECURITY_HEADERS: Final[Headers] = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"x-xss-protection", b"0"),
+)
+CLOSE: Final = (b"connection", b"close")
+NO_CONTENT: Final = 204
+HUNG_UP: Final = 499  # what a caller that left would have got; only counted
+REQUEST_ID_BYTES: Final = 12
+_POOL_BYTES: Final = REQUEST_ID_BYTES * 256
+
+
+class RequestIds:
+    """Unguessable names of requests; the system's generator is asked once in 256 times."""
+
+    def __init__(self, entropy: Entropy) -> None:
+        self._entropy = entropy
+        self._ids: list[str] = []
+
+    def next(self) -> str:
+        """A fresh id of 24 hexadecimal digits."""
+        if not self._ids:
+            pool = self._entropy.random(_POOL_BYTES).hex(":", REQUEST_ID_BYTES)
+            self._ids = pool.split(":")
+        return self._ids.pop()
+
+
+@dataclass(slots=True)  # not frozen: it fills as the request goes on
+class Visit:
+    """What is known of one request so far."""
+
+    request_id: str
+    method: str
+    began_ns: int
+    route: Route | None = None
+    principal: Principal | None = None
+    framing: Framing = UNREAD
+    body: Body = NO_BODY
+    attention: Attention | None = None
+    status: int = HUNG_UP
+
+    def leave(self) -> None:
+        """Give back what the request held."""
+        if self.attention is not None:
+            self.attention.end()
+        self.body.close()
+
+
+async def send_answer(visit: Visit, response: Response, receive: Receive, send: Send) -> None:
+    """Send an answer. A stream that breaks off is left incomplete, so that the server cuts it off."""
+    visit.status = response.status
+    headers = complete_headers(response.headers, visit)
+    body = response.body
+    if not isinstance(body, bytes):
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await _send_stream(visit, body, send)
+        return
+    if response.status != NO_CONTENT:
+        headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    unread = not visit.body.complete
+    await send({"type": "http.response.body", "body": body, "more_body": unread})
+    if unread:
+        if b"expect" not in visit.framing.headers:  # who waits for leave to send is not sending
+            await discard_rest(receive)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send_stream(visit: Visit, chunks: AsyncIterator[bytes], send: Send) -> None:
+    attention = visit.attention
+    if attention is None:
+        raise RuntimeError("a stream is sent by a handler, and handlers are watched")
+    try:
+        if visit.method != "HEAD":
+            async for chunk in chunks:
+                attention.sending()
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                attention.sent()
+    except Exception as error:  # noqa: BLE001 - the headers are out: all that is left is to break off
+        log_failure(visit, error)
+        return
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
+    attention.end()
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def complete_headers(headers: Headers, visit: Visit) -> list[tuple[bytes, bytes]]:
+    """A response's headers with those that every answer has."""
+    own = [*headers, *SECURITY_HEADERS, (b"x-request-id", visit.request_id.encode("ascii"))]
+    if not visit.body.complete:
+        own.append(CLOSE)
+    return own
+
+
+def log_failure(visit: Visit, error: Exception) -> None:
+    """Where it happened and what class it was. Not its text: that may quote a secret or a prompt."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    log.error("request %s failed: %s at %s", visit.request_id, type(error).__qualname__, where)
