@@ -47,7 +47,7 @@ class Decision:
 def decide(
     uri: URI, *, document: Iterable[Pattern], caller: Iterable[Pattern], operator: Iterable[Pattern]
 ) -> Decision:
-    """Decide `uri`. Parties are asked in the order document, caller, operator; the first to lack it is named."""
+    """Decide `uri`. Document, caller and operator are asked in this order; the first to lack it is named."""
     for party, patterns in (
         (Party.DOCUMENT, document),
         (Party.CALLER, caller),

@@ -1,6 +1,6 @@
 """Code blocks: what the fenced blocks under Code_Blocks are to run, and under which name and limit.
 
-An info string is the language and then `name=` and `timeout=` (seconds): ```` ```python name=load timeout=5 ````.
+An info string is the language, then `name=` and `timeout=` in seconds, as in `python name=load timeout=5`.
 A block without a language is refused, since nothing would say how to run it.
 """
 

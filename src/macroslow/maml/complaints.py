@@ -36,10 +36,16 @@ def listed(problems: Sequence[Problem]) -> tuple[Problem, ...]:
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
     """A repair for an unknown word: the nearest known one, else `otherwise`."""
-    words = {one.casefold(): one for one in known}
-    # The comparison is quadratic in the word, which anyone may have written.
+    near = nearest(word, known)
+    return f"did you mean {near}?" if near else otherwise
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is nearest to `word`, if one is near."""
+    # The comparison is quadratic in the words, and anyone may have written them.
+    words = {one[:32].casefold(): one for one in known}
     near = difflib.get_close_matches(word[:32].casefold(), words, n=1, cutoff=0.75)
-    return f"did you mean {words[near[0]]}?" if near else otherwise
+    return words[near[0]] if near else None
 
 
 def quoted(text: str) -> str:

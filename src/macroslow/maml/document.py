@@ -94,7 +94,7 @@ class FrontMatter:
     model: str | None = None
     title: str | None = None
     description: str | None = None
-    encryption: str | None = None
+    encryption: object = None
     tags: tuple[str, ...] = ()
     extra: Mapping[str, object] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)

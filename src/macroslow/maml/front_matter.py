@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from macroslow.authz.uri import URI, Pattern
 from macroslow.errors import BadRequestError
-from macroslow.maml.complaints import Complaints, did_you_mean, quoted
+from macroslow.maml.complaints import Complaints, did_you_mean, nearest, quoted
 from macroslow.maml.document import (
     TYPES,
     VERSIONS,
@@ -154,10 +154,15 @@ class _Fields:
         for name in fields.unknown(known):
             line = fields.line(name)
             hint = did_you_mean(name, known, "remove it, or leave it: nothing reads it")
-            self.complaints.warn(
-                f"unknown key {quoted(name)} in {key}", hint, line, f"{fields.prefix}{name[:64]}"
-            )
+            where = f"{fields.prefix}{name[:64]}"
+            self.complaints.warn(f"unknown key {quoted(name)} in {key}", hint, line, where)
         return fields
+
+    def missing(self, key: str, example: str) -> None:
+        """Complain that a key is missing, with what to add or which key to rename."""
+        near = nearest(key, self.unknown(KEYS)[:MAX_LIST_ITEMS])
+        fix = f"rename {quoted(near)} in line {self.line(near)}" if near else f"add: {example}"
+        self.refuse(key, f"{key} is missing", fix)
 
     def unknown(self, known: tuple[str, ...]) -> list[str]:
         return [key for key in self.mapping.key_lines if key not in known]
@@ -176,15 +181,13 @@ def read_front_matter(mapping: Mapping, complaints: Complaints) -> FrontMatter:
         requires=_requires(fields),
         verification=_verification(fields),
         quantum_security_flag=fields.flag("quantum_security_flag"),
-        quantum_context_layer=fields.text(
-            "quantum_context_layer", "quantum_context_layer: q-noise-v3-enhanced"
-        ),
+        quantum_context_layer=fields.text("quantum_context_layer", "name a noise model"),
         created_at=_created_at(fields, version),
         timeout_s=fields.seconds("timeout_s"),
         model=fields.text("model", "model: gpt-4o"),
         title=fields.text("title", "title: a few words"),
         description=fields.text("description", "description: one sentence"),
-        encryption=fields.text("encryption", "encryption: AES-256"),
+        encryption=plain(node) if (node := fields.node("encryption")) else None,
         tags=tuple(tag for tag, _ in fields.texts("tags")),
         extra=_extra(fields),
         lines=dict(mapping.key_lines),
@@ -194,7 +197,7 @@ def read_front_matter(mapping: Mapping, complaints: Complaints) -> FrontMatter:
 def _needed(fields: _Fields, key: str, example: str) -> str:
     """A required string; empty, and complained of, if it is missing."""
     if fields.node(key) is None:
-        fields.refuse(key, f"{key} is missing", f"add the line: {example}")
+        fields.missing(key, example)
         return ""
     return fields.text(key, example) or ""
 
@@ -257,9 +260,9 @@ def _origin(fields: _Fields) -> str:
 
 
 def _permissions(fields: _Fields) -> Permissions:
-    example = 'permissions:\n  execute: ["gateway://local"]'
+    example = 'permissions: {execute: ["gateway://local"]}'
     if fields.node("permissions") is None:
-        fields.refuse("permissions", "permissions is missing", f"add the lines: {example}")
+        fields.missing("permissions", example)
         return Permissions()
     inner = fields.inner("permissions", ("read", "write", "execute"), example)
     if inner is None:
@@ -305,9 +308,7 @@ def _created_at(fields: _Fields, version: str) -> str | None:
     example = "created_at: 2025-10-17T14:30:00Z"
     if fields.node("created_at") is None:
         if version.startswith("1."):
-            fields.refuse(
-                "created_at", "created_at is missing, and version 1.0.0 needs it", f"add: {example}"
-            )
+            fields.missing("created_at", example)
         return None
     value = fields.text("created_at", example)
     if value is not None and not _is_rfc3339(value):

@@ -47,9 +47,8 @@ def parse(raw: bytes) -> Parsed:
 def _text(raw: bytes, complaints: Complaints) -> str | None:
     """The bytes as text that can be cut into lines in one way only."""
     if len(raw) > MAX_DOCUMENT_BYTES:
-        complaints.refuse(
-            f"more than {MAX_DOCUMENT_BYTES} bytes", "split the document, or send data as inputs"
-        )
+        fix = "split the document, or send data as inputs"
+        complaints.refuse(f"more than {MAX_DOCUMENT_BYTES} bytes", fix)
         return None
     try:
         text = raw.decode("utf-8")
@@ -57,16 +56,13 @@ def _text(raw: bytes, complaints: Complaints) -> str | None:
         line = raw.count(b"\n", 0, error.start) + 1
         complaints.refuse("not UTF-8", "save the file as UTF-8", line)
         return None
-    for message, fix, found in (
-        (
-            "a byte order mark at the start",
-            "remove it: macroslow maml validate --fix",
-            text.find("\ufeff", 0, 1),
-        ),
-        ("a carriage return", "use LF line ends: macroslow maml validate --fix", text.find("\r")),
+    for message, found in (
+        ("a byte order mark at the start", text.find("\ufeff", 0, 1)),
+        ("a carriage return, and line ends are LF", text.find("\r")),
     ):
         if found >= 0:
-            complaints.refuse(message, fix, text.count("\n", 0, found) + 1)
+            line = text.count("\n", 0, found) + 1
+            complaints.refuse(message, "remove it: macroslow maml validate --fix", line)
     if not complaints.problems and (bad := _FORBIDDEN.search(text)):
         message = f"the control character U+{ord(bad[0]):04X}"
         complaints.refuse(message, "remove it", text.count("\n", 0, bad.start()) + 1)
@@ -111,9 +107,8 @@ def _check_sections(body: Body, first_line: int, complaints: Complaints) -> None
         fix = "add: ## Intent, and below it what the document is for"
         complaints.refuse("the section Intent is missing", fix, first_line, "Intent")
     elif not intent.text.strip():
-        complaints.refuse(
-            "the section Intent is empty", "say what the document is for", intent.line, "Intent"
-        )
+        fix = "say what the document is for"
+        complaints.refuse("the section Intent is empty", fix, intent.line, "Intent")
     if not seen["Context"]:
         fix = "add: ## Context, and below it what a reader must know"
         complaints.warn("the section Context is missing", fix, first_line, "Context")

@@ -59,9 +59,8 @@ def _schema_text(body: Body, section: Section, complaints: Complaints) -> tuple[
             return None
         return fences[0].text, fences[0].line + 1
     if not section.text.lstrip().startswith(("{", "true", "false")):
-        complaints.refuse(
-            "no JSON Schema under the heading", f"for example: {_EXAMPLE}", section.line, section.name
-        )
+        fix = f"for example: {_EXAMPLE}"
+        complaints.refuse("no JSON Schema under the heading", fix, section.line, section.name)
         return None
     return section.text, section.line + 1
 
@@ -103,9 +102,9 @@ def _schema_problems(value: dict[str, Any]) -> list[tuple[str, str, Path]]:
         return [("$id below the root is not read", "use $defs and $anchor", (*nested[0], "$id"))]
     try:
         _compile(value)
-    except (jsonschema_rs.ValidationError, ValueError) as error:
-        path = tuple(error.instance_path) if isinstance(error, jsonschema_rs.ValidationError) else ()
-        return [(_told(error), "keep patterns small, without look-around or back-references", path)]
+    except jsonschema_rs.ValidationError as error:
+        fix = "patterns must be small, without look-around or back-references"
+        return [("this cannot be used as a schema", fix, tuple(error.instance_path))]
     return []
 
 

@@ -96,7 +96,7 @@ class _Builder:
     keys: list[str | None] = field(default_factory=list)
 
     def take(self, event: yaml.Event) -> None:
-        line = event.start_mark.line + self.line_offset
+        line = self.line_offset + (event.start_mark.line if event.start_mark else 0)
         match event:
             case yaml.DocumentStartEvent():
                 self._document(event, line)
