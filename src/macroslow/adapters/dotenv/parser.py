@@ -21,6 +21,7 @@ _ASSIGNMENT: Final = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]
 _COMMENT: Final = re.compile(r"(?:^|[ \t]+)#.*")
 _QUOTED: Final = re.compile(r"""(?:'([^']*)'|"((?:[^"\\]|\\.)*)")(?:[ \t]*|[ \t]+#.*)""")
 _ESCAPE: Final = re.compile(r"\\([\\\"$`nrt])")
+_SPECIAL: Final = re.compile(r'[\\"$`]')
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -68,3 +69,19 @@ def _assignment(line: str, number: int) -> Assignment:
     single, double = quoted.groups()
     value = single if double is None else _ESCAPE.sub(lambda m: _ESCAPES.get(m[1], m[1]), double)
     return Assignment(name, Secret(value), number)
+
+
+def written(name: str, secret: Secret) -> str:
+    """The line, without its end, that `parse` and a shell read back as this assignment.
+
+    ValueError for a value that one line cannot hold.
+    """
+    text = secret.reveal()
+    if not text.isprintable():
+        raise ValueError("control characters do not fit on a line")
+    if re.fullmatch(r"[A-Za-z0-9_./:=@%+,-]*", text):
+        return f"{name}={text}"
+    if "'" not in text:
+        return f"{name}='{text}'"
+    escaped = _SPECIAL.sub(r"\\\g<0>", text)
+    return f'{name}="{escaped}"'

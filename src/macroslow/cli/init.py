@@ -1,0 +1,148 @@
+"""`macroslow init`: a folder that a server can start from. It never overwrites a file."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import click
+
+from macroslow.adapters.dotenv import written
+from macroslow.cli._ask import STDIN, at_terminal, from_stdin, without_echo
+from macroslow.cli._output import emit, json_option
+from macroslow.errors import ConfigurationError
+from macroslow.secretstore.placeholder import fault
+from macroslow.secretstore.reference import FORMS, parse_reference
+from macroslow.secretstore.resolve import CLIENT_KEY_PREFIX
+from macroslow.secretstore.secret import Secret
+from macroslow.settings import FILE_NAME
+from macroslow.settings.profiles import NAMES, profile
+
+VARIABLE: Final = "OPENAI_API_KEY"
+_IGNORED: Final = (".env", ".macroslow/")
+_PRIVATE, _PUBLIC = 0o600, 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderKey:
+    """Where the provider's key will be found, and the key itself if it is to be written to `.env`."""
+
+    reference: str = f"env:{VARIABLE}"
+    secret: Secret | None = None
+    found: bool = False
+
+
+@click.command()
+@click.argument("folder", default=".", type=click.Path(path_type=Path, file_okay=False), metavar="[DIR]")
+@click.option("--profile", "profile_name", type=click.Choice(NAMES), default=NAMES[0], show_default=True)
+@click.option(
+    "--provider-key",
+    metavar="-|REF",
+    help=f"- reads the provider's key from stdin; else a reference to it: {FORMS}.",
+)
+@json_option
+def init(folder: Path, profile_name: str, provider_key: str | None, as_json: bool) -> None:
+    """Write a configuration, ready to start.
+
+    Makes macroslow.toml, .env, .env.template, .gitignore and .gitattributes in DIR, and asks for
+    the provider's key without showing it. What is there already stays as it is.
+    """
+    key = _provider_key(provider_key, folder / ".env")
+    folder.mkdir(parents=True, exist_ok=True)
+    outcomes = {
+        name: _write_new(folder / name, text, mode) for name, text, mode in _contents(profile_name, key)
+    }
+    wrote = [name for name, new in outcomes.items() if new]
+    kept = [name for name, new in outcomes.items() if not new]
+    notes = list(_notes(folder, profile_name, key, kept))
+    if as_json:
+        emit({"folder": folder, "wrote": wrote, "kept": kept, "notes": notes})
+        return
+    for name in wrote:
+        click.echo(f"wrote  {folder / name}")
+    for name in kept:
+        click.echo(f"kept   {folder / name} (it was there already)")
+    for note in notes:
+        click.echo(f"\n{note}")
+
+
+def _provider_key(option: str | None, dotenv: Path) -> ProviderKey:
+    """Settle where the key comes from before anything is written."""
+    if option == STDIN:
+        if dotenv.exists():
+            raise click.UsageError(
+                f"{dotenv} is there already and is not changed: write {VARIABLE}=… into it."
+            )
+        return ProviderKey(secret=_not_a_client_key(from_stdin()), found=True)
+    if option is not None:
+        try:
+            return ProviderKey(reference=str(parse_reference(option)), found=True)
+        except ConfigurationError:
+            raise click.UsageError(
+                f"--provider-key is - or a reference ({FORMS}). A key itself is not taken from the command "
+                "line, where other programs and the shell's history see it; consider it known."
+            ) from None
+    inherited = os.environ.get(VARIABLE, "")
+    if inherited and not inherited.startswith(CLIENT_KEY_PREFIX) and not fault(inherited):
+        return ProviderKey(found=True)
+    if dotenv.exists() or not at_terminal():
+        return ProviderKey(found=dotenv.exists())
+    secret = without_echo("OpenAI API key (not shown; Enter to add it later): ")
+    return ProviderKey(secret=secret and _not_a_client_key(secret), found=secret is not None)
+
+
+def _not_a_client_key(secret: Secret) -> Secret:
+    if secret.reveal().startswith(CLIENT_KEY_PREFIX):
+        raise click.UsageError("That is a client key of a gateway, not a provider's key.")
+    return secret
+
+
+def _contents(profile_name: str, key: ProviderKey) -> Iterator[tuple[str, str, int]]:
+    """Name, text and mode of each file."""
+    configuration = _template("macroslow.toml").replace("@PROFILE@", profile_name)
+    assignment = written(VARIABLE, key.secret or Secret(""))
+    yield FILE_NAME, configuration.replace("@KEY@", key.reference), _PUBLIC
+    yield ".env", _template("env").replace(f"{VARIABLE}=@SECRET@", assignment), _PRIVATE
+    yield ".env.template", _template("env.template"), _PUBLIC
+    yield ".gitignore", _template("gitignore"), _PUBLIC
+    yield ".gitattributes", _template("gitattributes"), _PUBLIC
+
+
+def _template(name: str) -> str:
+    return files("macroslow.cli").joinpath("files", name).read_text(encoding="utf-8")
+
+
+def _write_new(path: Path, text: str, mode: int) -> bool:
+    """Create the file; False if there is one, which stays as it is."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}", fix="name another folder"
+        ) from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    return True
+
+
+def _notes(folder: Path, profile_name: str, key: ProviderKey, kept: list[str]) -> Iterator[str]:
+    """What the person has to know or do before a start."""
+    if ".gitignore" in kept and (missing := _not_ignored(folder / ".gitignore")):
+        yield f"Secrets are not ignored by Git yet. Add to {folder / '.gitignore'}: {'  '.join(missing)}"
+    if unmet := profile(profile_name).unmet:
+        yield (
+            f'Profile "{profile_name}" cannot start in this version, which does not do: {", ".join(unmet)}. '
+            'To start today, write profile = "dunes" in macroslow.toml.'
+        )
+    if not key.found:
+        yield f"The provider's key is missing: write {VARIABLE}=… into {folder / '.env'}"
+    yield f"Next: {'' if folder == Path() else f'cd {folder} && '}macroslow config check && macroslow serve"
+
+
+def _not_ignored(gitignore: Path) -> list[str]:
+    lines = {line.strip().strip("/") for line in gitignore.read_text(encoding="utf-8").splitlines()}
+    return [name for name in _IGNORED if name.strip("/") not in lines]
