@@ -28,7 +28,7 @@ OFF_LOOP_BYTES: Final = 32 * 1024
 O200K_BASE_SHA256: Final = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
 
 # Longer text is counted in parts. The expression engine gives up (a Rust panic) near a million
-# characters of whitespace; a cut can only split a token, so the sum errs on the high side.
+# characters of whitespace. A cut changes the count by a token or two, mostly upwards.
 _PART_CHARACTERS: Final = 100_000
 
 _REPLY_TOKENS: Final = 3
@@ -73,7 +73,7 @@ class Counter:
     encoder: Encoder
 
     def text(self, text: str) -> int:
-        """Tokens of `text`: exact up to 100,000 characters, a few too many above."""
+        """Tokens of `text`: exact up to 100,000 characters, within a few above."""
         if len(text) <= _PART_CHARACTERS:
             return self._part(text)
         cuts = range(0, len(text), _PART_CHARACTERS)

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from macroslow.errors import BudgetExhaustedError, InvalidChatRequestError, NotFoundError
+from macroslow.errors import InvalidChatRequestError, NotFoundError
 from macroslow.inference.chat import ChatRequest, parse_chat
 from macroslow.inference.ports import Provider
 from macroslow.metering.bounds import Bounds
 from macroslow.metering.catalogue import Catalogue, Model
 from macroslow.metering.count import OFF_LOOP_BYTES, Counter
-from macroslow.metering.ledger import Account
+from macroslow.metering.ledger import Account, require_room
 from macroslow.services.admission import Admission
 from macroslow.workflow.books import Books
 
@@ -114,15 +114,7 @@ class QuoteChat:
         affordable = model.affordable_output_tokens(input_tokens, room) // request.choices
         least = min(wanted, LEAST_FILLED_OUTPUT_TOKENS)
         if affordable < least:
-            raise BudgetExhaustedError(
-                f"the budget {budget.id} has no room for an answer of {least} tokens",
-                budget=budget.id,
-                limit_usd_micros=budget.limit_usd_micros,
-                spent_usd_micros=budget.spent_usd_micros,
-                held_usd_micros=budget.held_usd_micros,
-                needed_usd_micros=model.estimate(input_tokens, least * request.choices),
-                fix="raise the budget, or wait until calls under way are settled",
-            )
+            require_room(budget, model.estimate(input_tokens, least * request.choices))
         return min(wanted, affordable)
 
     async def _budget(self, account_id: str) -> Account | None:

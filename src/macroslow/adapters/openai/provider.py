@@ -8,7 +8,6 @@ connections serves all calls; cancelling a call closes its connection, which sto
 Source: OpenAI API reference, "Create chat completion".
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
@@ -135,7 +134,8 @@ class OpenAIProvider:
                 status=response.status,
                 fix="the operator must set base_url to the provider's final address",
             )
-        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        compressed = response.headers.get("Content-Encoding", "identity").lower() != "identity"
+        if compressed and response.status < 400:  # of errors, what cannot be read is replaced
             raise UpstreamUnavailableError(
                 f"the provider {self.name} sent a compressed answer, which was not asked for",
                 upstream=self.name,
@@ -149,7 +149,7 @@ class OpenAIProvider:
                 received_bytes += len(chunk)
                 if received_bytes > self._max_answer_bytes:
                     raise UpstreamUnavailableError(
-                        f"the answer of the provider {self.name} is larger than {self._max_answer_bytes} bytes",
+                        f"the provider {self.name} sent more than {self._max_answer_bytes} bytes",
                         upstream=self.name,
                     )
                 yield chunk

@@ -1,0 +1,183 @@
+"""Reading answers of providers that are right, wrong and hostile."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.metering.vocabulary import counter
+
+from macroslow.inference.chat_answer import AnswerUnreadableError, Possible, StreamReader, read_answer
+from macroslow.metering.catalogue import TokenCounts
+
+POSSIBLE = Possible(1000, 100)
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["choices", "message", "delta", "content", "tool_calls", "function", "usage"]),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+def whole(usage=None, content="hello world") -> bytes:
+    choices = [{"index": 0, "message": {"role": "assistant", "content": content}}]
+    return orjson.dumps({"choices": choices, **({} if usage is None else {"usage": usage})})
+
+
+def event(payload) -> bytes:
+    return b"data: " + orjson.dumps(payload) + b"\n\n"
+
+
+def delta(text: str, **more) -> bytes:
+    return event({"choices": [{"index": 0, "delta": {"content": text}}], **more})
+
+
+USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+USAGE_EVENT = event({"choices": [], "usage": USAGE})
+DONE = b"data: [DONE]\n\n"
+
+
+def reader(*, wants_usage: bool = False) -> StreamReader:
+    return StreamReader(counter(), POSSIBLE, wants_usage=wants_usage)
+
+
+def test_usage_is_taken_as_reported():
+    details = {"prompt_tokens_details": {"cached_tokens": 4}}
+    assert read_answer(whole({**USAGE, **details}), POSSIBLE).usage == TokenCounts(10, 5, 4)
+
+
+def test_zero_is_a_value():
+    zero = {"prompt_tokens": 0, "completion_tokens": 0}
+    assert read_answer(whole(zero), POSSIBLE).usage == TokenCounts(0, 0)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        [],
+        {},
+        {"prompt_tokens": 10},
+        {"prompt_tokens": 10, "completion_tokens": -1},
+        {"prompt_tokens": -5, "completion_tokens": 5},
+        {"prompt_tokens": 10, "completion_tokens": 101},
+        {"prompt_tokens": 1001, "completion_tokens": 1},
+        {"prompt_tokens": 10.0, "completion_tokens": 5},
+        {"prompt_tokens": "10", "completion_tokens": 5},
+        {"prompt_tokens": True, "completion_tokens": 5},
+        {"prompt_tokens": 10**18, "completion_tokens": 10**18},
+    ],
+)
+def test_a_usage_that_cannot_be_is_as_good_as_none(usage):
+    read = read_answer(whole(usage), POSSIBLE)
+    assert read.usage is None
+    assert read.texts == ("hello world",)
+
+
+@pytest.mark.parametrize("cached", [-1, 11, "4", 2.5, None, True])
+def test_cached_tokens_that_cannot_be_are_not_cached(cached):
+    usage = {**USAGE, "prompt_tokens_details": {"cached_tokens": cached}}
+    assert read_answer(whole(usage), POSSIBLE).usage == TokenCounts(10, 5, 0)
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{", b"\xff", b'{"a": 1e400}', b"<html>"])
+def test_what_is_no_json_object_is_no_answer(body):
+    with pytest.raises(AnswerUnreadableError):
+        read_answer(body, POSSIBLE)
+
+
+@given(json_values)
+def test_answers_of_any_shape_are_read_without_failing(choices):
+    read = read_answer(orjson.dumps({"choices": choices, "usage": choices}), POSSIBLE)
+    assert all(isinstance(text, str) for text in read.texts)
+
+
+def test_all_that_a_model_wrote_is_found():
+    call = {"function": {"name": "f", "arguments": "{}"}}
+    message = {"content": "a", "refusal": "b", "reasoning_content": "c", "tool_calls": [call]}
+    body = orjson.dumps({"choices": [{"message": message}, {"message": {"content": "d"}}]})
+    assert read_answer(body, POSSIBLE).texts == ("a", "b", "c", "f", "{}", "d")
+
+
+@pytest.mark.parametrize("wants_usage", [False, True])
+@given(places=st.lists(st.integers(0, 1000), max_size=10))
+def test_a_stream_passes_byte_for_byte_but_for_the_usage_nobody_asked_for(wants_usage, places):
+    shown = [b": ping\r\n\r\n", delta("hello", usage=None), delta(" world")]
+    stream = b"".join(shown) + USAGE_EVENT + DONE
+    marks = [0, *sorted(place % len(stream) for place in places), len(stream)]
+    reading = reader(wants_usage=wants_usage)
+    passed = b"".join(reading.feed(stream[a:b]) for a, b in zip(marks, marks[1:], strict=False))
+    assert passed == b"".join(shown) + (USAGE_EVENT if wants_usage else b"")
+    assert reading.closing == DONE
+    assert reading.usage == TokenCounts(10, 5)
+    assert reading.complete
+    assert reading.output_tokens() == counter().text("hello world")
+
+
+def test_usage_beside_text_is_noted_and_passed():
+    reading = reader()
+    last = delta("x", usage=USAGE)
+    assert reading.feed(last) == last
+    assert reading.usage == TokenCounts(10, 5)
+
+
+def test_the_word_usage_in_the_text_is_text():
+    reading = reader()
+    said = delta('he said "usage": {} and "error"')
+    assert reading.feed(said) == said
+    assert reading.usage is None
+
+
+def test_the_last_usage_that_can_be_believed_stands():
+    reading = reader()
+    reading.feed(event({"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 1}}))
+    reading.feed(USAGE_EVENT)
+    reading.feed(event({"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 10**9}}))
+    assert reading.usage == TokenCounts(10, 5)
+
+
+def test_nothing_after_the_closing_event_is_read():
+    reading = reader()
+    assert reading.feed(DONE + delta("smuggled")) == b""
+    assert reading.closing == DONE
+    assert reading.output_tokens() == 0
+
+
+def test_half_an_event_is_neither_passed_nor_an_end():
+    reading = reader()
+    first = delta("a")
+    assert reading.feed(first + delta("b")[:-5]) == first
+    assert not reading.complete
+
+
+def test_a_failure_within_the_stream_is_not_passed_on():
+    with pytest.raises(AnswerUnreadableError):
+        reader().feed(event({"error": {"message": "key sk-canary is over its quota"}}))
+
+
+def test_an_error_member_of_null_is_none():
+    assert reader().feed(delta("x", error=None))
+
+
+def test_a_long_stream_is_counted_as_it_goes_and_not_kept():
+    reading = reader()
+    for _ in range(5000):
+        reading.feed(delta("hello "))
+    assert reading._unread_bytes < 65 * 1024
+    assert reading.output_tokens() == pytest.approx(5000, rel=0.3)
+
+
+def test_chunks_that_are_not_json_make_the_count_impossible():
+    reading = reader()
+    reading.feed(b"data: {not json\n\n")
+    with pytest.raises(AnswerUnreadableError):
+        reading.output_tokens()
