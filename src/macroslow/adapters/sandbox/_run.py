@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from macroslow.adapters.sandbox._capture import Budget, Capture
-from macroslow.adapters.sandbox._meter import INTERVAL_S, Meter
+from macroslow.adapters.sandbox._meter import INTERVAL_S, Meter, folder_use
 from macroslow.adapters.sandbox._zygote import receive, wait_readable
 from macroslow.errors import SandboxUnavailableError
-from macroslow.workflow.sandbox import Block, BlockOutcome, BlockStatus, Job
+from macroslow.workflow.sandbox import Block, BlockOutcome, BlockStatus, Job, Limits
 
 _MAX_ERROR_CHARS: Final = 2000
 _DEATH_S: Final = 10.0
@@ -261,6 +261,17 @@ class Run:
                 self._stop_for(breach)
             if self.meter.cpu_s > limits.cpu_s:
                 self._stop_for(self._cpu_spent(self.meter.cpu_s))
+            if self.folder is not None:
+                self._check_folder(self.folder)
+
+    def _check_folder(self, folder: str) -> None:
+        """Hold the limits of a work folder that is not a file system of its own."""
+        limits = self.job.limits
+        held_bytes, files = folder_use(folder, limits.files + 1)
+        if held_bytes > limits.file_bytes:
+            self._stop_for(_folder_breach(limits, "file_bytes", held_bytes, BlockStatus.OUTPUT))
+        if files > limits.files:
+            self._stop_for(_folder_breach(limits, "files", files, BlockStatus.OUTPUT))
 
     def _time_left_s(self, block: Block) -> float:
         left_s = self.job.limits.wall_s - (time.monotonic() - self.started_s)
@@ -307,8 +318,8 @@ class Run:
         self._stop_for(Breach(BlockStatus.OUTPUT, "output_bytes", seen, sentence))
 
     def _result_overrun(self) -> None:
-        assert self._result is not None
-        limit, seen = self._result.budget.limit_bytes, self._result.budget.seen_bytes
+        limit = self.job.limits.result_bytes
+        seen = self._result.budget.seen_bytes if self._result else limit
         sentence = f"The result is longer than {limit} bytes."
         self._stop_for(Breach(BlockStatus.OUTPUT, "result_bytes", seen, sentence))
 
@@ -360,17 +371,20 @@ def _skipped(block: Block) -> BlockOutcome:
 
 
 def _disk_limit(report: Mapping[str, Any], job: Job) -> Breach | None:
-    """A work folder that is full, when a block failed: named, though the code may have failed of another cause."""
+    """A full work folder where a block failed: named, though the block may have failed of another cause."""
     if report.get("exit_code") == 0 or "disk_bytes" not in report:
         return None
     status = BlockStatus.ERROR if report.get("signal") is None else BlockStatus.CRASH
     if report["disk_free_bytes"] == 0:
-        sentence = f"The work folder is full: it holds {job.limits.file_bytes // _MIB} MiB."
-        return Breach(status, "file_bytes", int(report["disk_bytes"]), sentence)
+        return _folder_breach(job.limits, "file_bytes", int(report["disk_bytes"]), status)
     if report["disk_free_files"] == 0:
-        sentence = f"The work folder is full: it holds {job.limits.files} files."
-        return Breach(status, "files", int(report["disk_files"]), sentence)
+        return _folder_breach(job.limits, "files", int(report["disk_files"]), status)
     return None
+
+
+def _folder_breach(limits: Limits, limit: str, peak: int, status: BlockStatus) -> Breach:
+    room = f"{limits.file_bytes // _MIB} MiB" if limit == "file_bytes" else f"{limits.files} files"
+    return Breach(status, limit, peak, f"The work folder is full: it may hold {room}.")
 
 
 def _is_json(text: bytes) -> bool:

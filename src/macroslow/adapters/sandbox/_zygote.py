@@ -27,7 +27,12 @@ async def wait_readable(descriptor: int) -> None:
     """Return once `descriptor` can be read, or its other side has gone."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(descriptor, lambda: ready.done() or ready.set_result(None))
+
+    def notice() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(descriptor, notice)
     try:
         await ready
     finally:

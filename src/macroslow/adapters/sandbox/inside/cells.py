@@ -144,7 +144,7 @@ def _chain(shown: traceback.TracebackException) -> Iterator[traceback.TracebackE
 def _open_streams() -> None:
     """New text streams over descriptors 1 and 2, in case a block closed or replaced the old ones."""
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
-        stream = open(  # noqa: SIM115, PTH123 - lives as long as the block
+        stream = open(  # noqa: SIM115 - lives as long as the block
             descriptor, "w", encoding="utf-8", errors="backslashreplace", closefd=False
         )
         setattr(sys, name, stream)
@@ -155,7 +155,7 @@ def serve(channel: socket.socket, job: Mapping[str, Any]) -> None:
     """Run the blocks that arrive on `channel` until it closes; never returns."""
     own_pid = os.getpid()
     cells = Cells(job["inputs"], job["apis"])
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.argv = [""]
     while True:
         try:

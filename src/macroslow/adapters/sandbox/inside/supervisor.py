@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Final
@@ -18,7 +17,6 @@ from . import cells, landlock, namespaces, seal, seccomp, syscalls, wire
 
 _CONTROL: Final = 3
 _MAX_ERROR_CHARS: Final = 2000
-_FIRST_LINES: Final = 1024
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -117,8 +115,8 @@ class _Supervisor:
             if self.cell is not None:
                 watched.append(self.cell)
             ready, _, _ = select.select(watched, [], [])
-            if self.cell in ready:
-                self._hear_cell()
+            if self.cell is not None and self.cell in ready:
+                self._hear_cell(self.cell)
             if wakeup in ready:
                 os.read(wakeup, 4096)
                 self._reap()
@@ -139,28 +137,36 @@ class _Supervisor:
         if message["kind"] == "begin":
             with open(descriptors[0], "rb") as file:  # noqa: PTH123
                 self.job = json.load(file)
-            _write_file(f"{self.walls.temporary}/inputs.json", json.dumps(self.job["inputs"]))
+            self._write_files()
             return
         self._start(message["index"], descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
 
+    def _write_files(self) -> None:
+        """All that init ever writes, before any block could lay a link in its way."""
+        _write_file(f"{self.walls.temporary}/inputs.json", json.dumps(self.job["inputs"]))
+        for index, block in enumerate(self.job["blocks"]):
+            if block["language"] != "python":
+                # Empty lines in front, so that bash counts as the document does.
+                _write_file(self._script(index), "\n" * (block["line"] - 1) + block["code"])
+
+    def _script(self, index: int) -> str:
+        return f"{self.walls.temporary}/block-{index}.sh"
+
     def _start(self, index: int, descriptors: list[int]) -> None:
         block = self.job["blocks"][index]
         try:
             if block["language"] == "python":
-                if self.cell is None:
-                    self._start_cell()
-                assert self.cell is not None
+                cell = self.cell or self._start_cell()
                 self.current = _Current(index, self.cell_pid, is_cell=True)
-                wire.send(self.cell, {"index": index}, descriptors)
+                wire.send(cell, {"index": index}, descriptors)
             else:
-                self.current = _Current(index, self._start_shell(index, block, descriptors), is_cell=False)
+                self.current = _Current(index, self._start_shell(index, descriptors), is_cell=False)
         except OSError as error:
-            self.current = self.current or _Current(index, 0, is_cell=False)
-            self._end(exit_code=None, error=f"The block could not be started: {error}.")
+            self._end(index, exit_code=None, error=f"The block could not be started: {error}.")
 
-    def _start_cell(self) -> None:
+    def _start_cell(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
@@ -170,18 +176,17 @@ class _Supervisor:
             cells.serve(channel, self.job)
         theirs.close()
         self.cell, self.cell_pid = ours, pid
+        return ours
 
-    def _start_shell(self, index: int, block: Mapping[str, Any], descriptors: list[int]) -> int:
-        # Empty lines in front, so that bash counts as the document does.
-        script = f"{self.walls.temporary}/block-{index}.sh"
-        _write_file(script, "\n" * (block["line"] - 1) + block["code"])
+    def _start_shell(self, index: int, descriptors: list[int]) -> int:
         pid = os.fork()
         if pid == 0:
             try:
                 os.dup2(descriptors[0], 1)
                 os.dup2(descriptors[1], 2)
                 self._enter_child(None)
-                os.execve("/bin/bash", ["bash", "--noprofile", "--norc", script], self._environment())
+                command = ["bash", "--noprofile", "--norc", self._script(index)]
+                os.execve("/bin/bash", command, self._environment())  # noqa: S606 - to start one is the point
             except OSError as error:
                 os.write(2, f"bash: {error.strerror}\n".encode())
             os._exit(127)
@@ -217,12 +222,11 @@ class _Supervisor:
         given: dict[str, str] = self.job["environment"]
         return {**base, **given}
 
-    def _hear_cell(self) -> None:
-        assert self.cell is not None
+    def _hear_cell(self, cell: socket.socket) -> None:
         try:
-            message, descriptors = wire.receive(self.cell)
+            message, descriptors = wire.receive(cell)
         except (EOFError, OSError):
-            self.cell.close()
+            cell.close()
             self.cell = None
             return
         except ValueError:  # the code wrote to our socket itself
@@ -231,7 +235,8 @@ class _Supervisor:
             os.close(descriptor)
         if self.current is not None and self.current.is_cell:
             code = message.get("exit_code")
-            self._end(exit_code=code if isinstance(code, int) else 1, error=str(message.get("error", "")))
+            code = code if isinstance(code, int) else 1
+            self._end(self.current.index, exit_code=code, error=str(message.get("error", "")))
 
     def _reap(self) -> None:
         """Collect everything that died, orphans included; report the block if it was its process."""
@@ -246,16 +251,22 @@ class _Supervisor:
                 continue
             number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
             self._end(
+                self.current.index,
                 exit_code=None if number else os.WEXITSTATUS(status),
                 number=number,
                 cpu_ms=round((usage.ru_utime + usage.ru_stime) * 1000),
             )
 
     def _end(
-        self, *, exit_code: int | None, number: int | None = None, cpu_ms: int = 0, error: str = ""
+        self,
+        index: int,
+        *,
+        exit_code: int | None,
+        number: int | None = None,
+        cpu_ms: int = 0,
+        error: str = "",
     ) -> None:
-        assert self.current is not None
-        report = {"kind": "ended", "index": self.current.index, "exit_code": exit_code, "signal": number}
+        report = {"kind": "ended", "index": index, "exit_code": exit_code, "signal": number}
         report |= {"cpu_ms": cpu_ms, "error": error[:_MAX_ERROR_CHARS], **self._disk()}
         self.current = None
         wire.send(self.control, report)
@@ -304,5 +315,5 @@ def _descendants(pid: int) -> list[int]:
 
 
 def _write_file(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123
+    with open(path, "x", encoding="utf-8") as file:  # noqa: PTH123
         file.write(text)

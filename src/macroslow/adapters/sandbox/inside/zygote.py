@@ -67,7 +67,8 @@ def _serve(channel: socket.socket, config: Mapping[str, Any], own_namespace: int
     signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     while True:
-        ready, _, _ = select.select([channel, wakeup], [], [])
+        watched: list[Any] = [channel, wakeup]
+        ready, _, _ = select.select(watched, [], [])
         if wakeup in ready:
             os.read(wakeup, 4096)
         _reap()
