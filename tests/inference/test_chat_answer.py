@@ -1,5 +1,7 @@
 """Reading answers of providers that are right, wrong and hostile."""
 
+from itertools import pairwise
+
 import orjson
 import pytest
 from hypothesis import given
@@ -115,7 +117,7 @@ def test_a_stream_passes_byte_for_byte_but_for_the_usage_nobody_asked_for(wants_
     stream = b"".join(shown) + USAGE_EVENT + DONE
     marks = [0, *sorted(place % len(stream) for place in places), len(stream)]
     reading = reader(wants_usage=wants_usage)
-    passed = b"".join(reading.feed(stream[a:b]) for a, b in zip(marks, marks[1:], strict=False))
+    passed = b"".join(reading.feed(stream[a:b]) for a, b in pairwise(marks))
     assert passed == b"".join(shown) + (USAGE_EVENT if wants_usage else b"")
     assert reading.closing == DONE
     assert reading.usage == TokenCounts(10, 5)

@@ -104,13 +104,15 @@ def test_messages_follow_the_cookbook():
     pairs = [
         (
             None,
-            "You are a helpful, pattern-following assistant that translates corporate jargon into plain English.",
+            "You are a helpful, pattern-following assistant that translates corporate jargon into "
+            "plain English.",
         ),
         ("example_user", "New synergies will help drive top-line growth."),
         ("example_assistant", "Things working well together will increase revenue."),
         (
             "example_user",
-            "Let's circle back when we have more bandwidth to touch base on opportunities for increased leverage.",
+            "Let's circle back when we have more bandwidth to touch base on opportunities for "
+            "increased leverage.",
         ),
         ("example_assistant", "Let's talk later when we're less busy about how to do better."),
         (

@@ -69,10 +69,10 @@ def parse_chat(body: bytes) -> ChatRequest:
     tools = members.get("tools", ())
     for at, tool in enumerate(tools):
         TOOL.check(tool, f"tools[{at}]")
-    try:
-        prompt = prompt_of(members["messages"], tools, members.get("response_format"))
-    except TypeError as error:  # the serialiser's bound on depth, 254
-        raise InvalidChatRequestError("a schema is nested too deeply", param="tools") from error
+    response_format = members.get("response_format")
+    if tools or response_format:
+        _require_flat(members)
+    prompt = prompt_of(members["messages"], tools, response_format)
     return ChatRequest(
         model=members["model"],
         prompt=prompt,
@@ -110,6 +110,14 @@ def _known(parsed: dict[str, Any]) -> dict[str, Any]:
         if name not in members:
             raise InvalidChatRequestError(f"{name} is missing", param=name)
     return members
+
+
+def _require_flat(members: Mapping[str, Any]) -> None:
+    """Schemas alone may be nested; deeper than the serialiser goes (254) they cannot be forwarded."""
+    try:
+        orjson.dumps(members)
+    except TypeError as error:
+        raise InvalidChatRequestError("a schema is nested too deeply", param="tools") from error
 
 
 def _messages(messages: list[Any]) -> list[dict[str, Any]]:

@@ -30,7 +30,10 @@ class EventSplitter:
         self._searched_bytes = 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The events that `chunk` completes. Raises EventTooLongError."""
+        """The events that `chunk` completes. Raises EventTooLongError.
+
+        Where a chunk ends between the last CR and LF of an event, the LF comes with the next one.
+        """
         data = self.rest + chunk if self.rest else chunk
         events, start, search = [], 0, self._searched_bytes
         while (end := _EMPTY_LINE.search(data, search)) is not None:
