@@ -1,0 +1,32 @@
+"""Emulators to ask: one in process, one on a real socket."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.emulator.asking import Ask, FakeClock, Reply, call, chat_body
+
+from macroslow.emulator import Emulator, create_emulator, running
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def ask(clock: FakeClock) -> Ask:
+    """Ask an emulator without limits for a chat completion: `await ask("Hello", max_tokens=3)`."""
+    app = create_emulator(clock=clock)
+
+    async def _ask(content: object = "Hello", **members: object) -> Reply:
+        return await call(app, chat_body(content, **members))
+
+    return _ask
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[Emulator, str]]:
+    """An emulator on a real socket, and its base URL."""
+    app = create_emulator()
+    async with running(app) as base_url:
+        yield app, base_url
