@@ -39,10 +39,15 @@ def translated(path: Path, kind: type[ConfigurationError | LogUnavailableError])
     """Turn SQLite's and the file system's errors about `path` into `kind`."""
     try:
         yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        what, fix = _SENTENCES.get(code, (f"SQLite says: {error}", ""))
-        raise kind(f"The books {path} cannot be used: {what}.", fix=fix, reason=str(error)) from error
-    except OSError as error:
-        what, fix = _SENTENCES[sqlite3.SQLITE_CANTOPEN]
-        raise kind(f"The books {path} cannot be used: {what}.", fix=fix, reason=str(error)) from error
+    except (sqlite3.Error, OSError) as error:
+        raise failure(path, error, kind) from error
+
+
+def failure(
+    path: Path, error: Exception, kind: type[ConfigurationError | LogUnavailableError]
+) -> ConfigurationError | LogUnavailableError:
+    """Return `kind`, with a sentence and a repair, for an error of SQLite or of the file system."""
+    unopened = sqlite3.SQLITE_CANTOPEN if isinstance(error, OSError) else sqlite3.SQLITE_ERROR
+    code = getattr(error, "sqlite_errorcode", unopened) & 0xFF
+    what, fix = _SENTENCES.get(code, (f"SQLite says: {error}", ""))
+    return kind(f"The books {path} cannot be used: {what}.", fix=fix, reason=str(error))

@@ -5,6 +5,7 @@ come sooner gather until the window has passed. A caller learns the outcome afte
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
@@ -104,7 +105,13 @@ class GroupCommit:
             outcomes = [(request, self._apply(request)) for request in batch]
             self._transaction.commit()
         except LogUnavailableError as error:
-            return self._lost(batch, error)
+            self._roll_back()
+            return [(request, _copy(error)) for request in batch]
+        except Exception as error:  # noqa: BLE001  a row that the store does not take: whose is it?
+            self._roll_back()
+            if len(batch) == 1:
+                return [(batch[0], error)]
+            return [outcome for request in batch for outcome in self._commit([request])]
         return outcomes
 
     def _apply(self, request: _Request) -> list[Entry] | Exception:
@@ -115,12 +122,9 @@ class GroupCommit:
         except Exception as error:  # noqa: BLE001  this thread's outermost handler: each caller gets his own
             return error
 
-    def _lost(self, batch: Sequence[_Request], error: LogUnavailableError) -> list[_Outcome]:
-        try:
+    def _roll_back(self) -> None:
+        with contextlib.suppress(LogUnavailableError):  # then the next `begin` fails, and says so
             self._transaction.rollback()
-        except LogUnavailableError as worse:
-            error.add_note(f"and the rollback failed: {worse.reason}")
-        return [(request, _copy(error)) for request in batch]
 
 
 def _copy(error: LogUnavailableError) -> LogUnavailableError:

@@ -3,16 +3,15 @@
 import json
 import sqlite3
 from collections.abc import Iterable
-from typing import Final
 
-from macroslow.authn.ports import KeyRecord, SignerRecord
-
-_PUT_KEY: Final = "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_PUT_SIGNER: Final = "INSERT OR REPLACE INTO signers VALUES (?, ?, ?, ?, ?, ?)"
+from macroslow.adapters.sqlite._stage import Stage
+from macroslow.adapters.sqlite._statements import PUT_KEY, PUT_SIGNER
+from macroslow.authn.ports import KeyRecord, PutKey, PutSigner, SignerRecord
 
 
-def put_key(connection: sqlite3.Connection, record: KeyRecord) -> None:
+def put_key(stage: Stage, change: PutKey) -> None:
     """Create or replace a client key."""
+    record = change.record
     row = (
         record.id,
         record.principal,
@@ -25,11 +24,12 @@ def put_key(connection: sqlite3.Connection, record: KeyRecord) -> None:
         record.revoked_ns,
         record.requests_per_minute,
     )
-    connection.execute(_PUT_KEY, row)
+    stage.write(PUT_KEY, row)
 
 
-def put_signer(connection: sqlite3.Connection, record: SignerRecord) -> None:
+def put_signer(stage: Stage, change: PutSigner) -> None:
     """Create or replace a trusted signer."""
+    record = change.record
     row = (
         record.key_id,
         record.name,
@@ -38,7 +38,7 @@ def put_signer(connection: sqlite3.Connection, record: SignerRecord) -> None:
         record.trusted_ns,
         record.revoked_ns,
     )
-    connection.execute(_PUT_SIGNER, row)
+    stage.write(PUT_SIGNER, row)
 
 
 def keys(connection: sqlite3.Connection) -> list[KeyRecord]:

@@ -2,11 +2,19 @@
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from macroslow.adapters.sqlite._names import Names
-from macroslow.adapters.sqlite._staged import Staged
-from macroslow.errors import NotFoundError
+from macroslow.adapters.sqlite._stage import Cache, Row, Stage
+from macroslow.adapters.sqlite._statements import (
+    ADD_TOTAL,
+    DELETE_RESERVATION,
+    PUT_ACCOUNT,
+    PUT_CALL,
+    PUT_RESERVATION,
+)
+from macroslow.errors import ConflictError, NotFoundError
 from macroslow.metering.ledger import (
     OUTCOMES,
     Account,
@@ -14,7 +22,6 @@ from macroslow.metering.ledger import (
     OpenAccount,
     Reserve,
     Settle,
-    Usage,
     bounded,
     closed,
     opened,
@@ -24,57 +31,49 @@ from macroslow.metering.ledger import (
 
 DAY_NS: Final = 86_400 * 10**9
 
-_Total = tuple[int, int, int, int, int]
-"""Day since 1970, and the numbers of key, principal, model and tag."""
-
-_RESERVE: Final = """
-INSERT INTO reservations (
-    id, account, reserved_usd_micros, principal, key, provider, model, tag, run, created_ns
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_SETTLE: Final = """
-UPDATE reservations SET settled_ns = ?, outcome = ?, input_tokens = ?, output_tokens = ?, usd_micros = ?
-WHERE id = ? AND settled_ns IS NULL
-RETURNING account, reserved_usd_micros, key, principal, model, tag
-"""
-_ADD_TOTAL: Final = """
-INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET
-    calls = calls + excluded.calls,
-    input_tokens = input_tokens + excluded.input_tokens,
-    output_tokens = output_tokens + excluded.output_tokens,
-    usd_micros = usd_micros + excluded.usd_micros
-"""
-_PUT_ACCOUNT: Final = """
-INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET
-    limit_usd_micros = excluded.limit_usd_micros,
-    spent_usd_micros = excluded.spent_usd_micros,
-    held_usd_micros = excluded.held_usd_micros,
-    closed = excluded.closed
-"""
 _ACCOUNT: Final = """
-SELECT parent, limit_usd_micros, spent_usd_micros, held_usd_micros, closed FROM accounts WHERE n = ?
+SELECT p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros, a.closed
+FROM accounts a LEFT JOIN names p ON p.n = a.parent WHERE a.n = ?
 """
+_RESERVATIONS: Final = """
+SELECT a.name, r.* FROM reservations r JOIN names a ON a.n = r.account
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An open reservation: who pays, how much, and its row."""
+
+    account: str
+    usd_micros: int
+    row: tuple[str | int, ...]
 
 
 class Ledger:
-    """Accounts are kept in memory and written once a batch; rows are written as they come."""
+    """The `accounts`, `reservations`, `calls` and `totals` tables, for the writer.
 
-    def __init__(self, connection: sqlite3.Connection, names: Names) -> None:
+    All open reservations are in memory: there are never more of them than calls under way.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, stage: Stage, names: Names) -> None:
         self._connection = connection
+        self._stage = stage
         self._names = names
-        self._accounts = Staged[str, Account]()
-        self._settled: list[tuple[_Total, Usage]] = []
-        self._settled_kept = 0
+        self._accounts = Cache[str, Account](stage.undo)
+        self._open = Cache[str, _Held](stage.undo)
+        self._touched: set[str] = set()
+        self.reload()
 
     def open_account(self, change: OpenAccount) -> None:
+        self._names.number(change.id)
         self._put(opened(self._find(change.id), change, self._account))
 
     def close_account(self, change: CloseAccount) -> None:
         self._put(closed(self._account(change.id), self._account))
 
     def reserve(self, change: Reserve) -> None:
+        if self._open.get(change.id) is not None or self._is_settled(change.id):
+            raise ConflictError(f"The reservation {change.id} was made before.", step="reserve")
         self._put(reserved(self._account(change.account), change.usd_micros, self._account))
         number = self._names.number
         row = (
@@ -89,65 +88,49 @@ class Ledger:
             number(change.run_id),
             change.created_ns,
         )
-        self._connection.execute(_RESERVE, row)
+        self._open.put(change.id, _Held(change.account, change.usd_micros, row))
+        self._stage.write(PUT_RESERVATION, row)
 
     def settle(self, change: Settle) -> None:
         usage = change.usage
-        row = (
+        outcome = (
             change.settled_ns,
             OUTCOMES.index(change.outcome),
             bounded(usage.input_tokens),
             bounded(usage.output_tokens),
             bounded(usage.usd_micros),
-            change.id,
         )
-        found = self._connection.execute(_SETTLE, row).fetchall()
-        if not found:
-            self._require_known(change.id)
+        held = self._open.take(change.id)
+        if held is None:
+            if not self._is_settled(change.id):
+                raise NotFoundError(f"Nothing was reserved under {change.id}.", step="settle")
             return
-        account, held, key, principal, model, tag = found[0]
-        before = self._account(self._names.name(account))
-        self._put(settled(before, held, usage.usd_micros, self._account))
-        self._settled.append(((change.settled_ns // DAY_NS, key, principal, model, tag), usage))
-
-    def keep(self) -> None:
-        self._accounts.keep()
-        self._settled_kept = len(self._settled)
-
-    def drop(self) -> None:
-        self._accounts.drop()
-        del self._settled[self._settled_kept :]
+        before = self._account(held.account)
+        self._put(settled(before, held.usd_micros, usage.usd_micros, self._account))
+        self._stage.write(DELETE_RESERVATION, (change.id,))
+        self._stage.write(PUT_CALL, held.row + outcome)
 
     def flush(self) -> None:
-        """Write what the batch left in memory."""
-        number = self._names.number
-        rows = [
-            (
-                number(account.id),
-                None if account.parent is None else number(account.parent),
-                account.limit_usd_micros,
-                account.spent_usd_micros,
-                account.held_usd_micros,
-                account.closed,
-            )
-            for account in self._accounts.changed().values()
-        ]
-        self._connection.executemany(_PUT_ACCOUNT, rows)
-        self._connection.executemany(_ADD_TOTAL, _sums(self._settled))
+        """Have the accounts and totals written that the batch changed."""
+        accounts = (self._accounts.get(account_id) for account_id in self._touched)
+        self._stage.rows(PUT_ACCOUNT).extend(self._account_row(found) for found in accounts if found)
+        self._stage.rows(ADD_TOTAL).extend(_totals(self._stage.rows(PUT_CALL)))
 
     def committed(self) -> None:
-        self._accounts.committed()
-        self._settled.clear()
-        self._settled_kept = 0
+        self._touched.clear()
+        self._accounts.trim()
 
-    def forget(self) -> None:
-        self._accounts.forget()
-        self._settled.clear()
-        self._settled_kept = 0
+    def reload(self) -> None:
+        self._touched.clear()
+        self._accounts.clear()
+        self._open.clear()
+        for account, *row in self._connection.execute(_RESERVATIONS):
+            self._open.learn(row[0], _Held(account, row[2], tuple(row)))
 
     def _put(self, accounts: Iterable[Account]) -> None:
         for account in accounts:
             self._accounts.put(account.id, account)
+            self._touched.add(account.id)
 
     def _account(self, account_id: str) -> Account:
         account = self._find(account_id)
@@ -159,28 +142,51 @@ class Ledger:
         known = self._accounts.get(account_id)
         if known is not None:
             return known
-        row = self._connection.execute(_ACCOUNT, (self._names.number(account_id),)).fetchone()
+        row = self._connection.execute(_ACCOUNT, (self._names.known(account_id),)).fetchone()
         if row is None:
             return None
         parent, limit, spent, held, is_closed = row
-        name = None if parent is None else self._names.name(parent)
-        return self._accounts.learn(
-            account_id, Account(account_id, name, limit, spent, held, bool(is_closed))
+        account = Account(account_id, parent, limit, spent, held, bool(is_closed))
+        return self._accounts.learn(account_id, account)
+
+    def _account_row(self, account: Account) -> Row:
+        return (
+            self._names.number(account.id),
+            None if account.parent is None else self._names.number(account.parent),
+            account.limit_usd_micros,
+            account.spent_usd_micros,
+            account.held_usd_micros,
+            account.closed,
         )
 
-    def _require_known(self, reservation_id: str) -> None:
-        query = "SELECT 1 FROM reservations WHERE id = ?"
-        if self._connection.execute(query, (reservation_id,)).fetchone() is None:
-            raise NotFoundError(f"Nothing was reserved under {reservation_id}.", step="settle")
+    def _is_settled(self, reservation_id: str) -> bool:
+        query = "SELECT 1 FROM calls WHERE id = ?"
+        return self._connection.execute(query, (reservation_id,)).fetchone() is not None
 
 
-def _sums(settlements: Iterable[tuple[_Total, Usage]]) -> list[tuple[int, ...]]:
-    """Add settlements of the same total up, so that a batch writes each total once."""
-    sums: dict[_Total, list[int]] = {}
-    for total, usage in settlements:
-        counts = sums.setdefault(total, [0, 0, 0, 0])
+def _totals(calls: Iterable[Row]) -> list[Row]:
+    """Add calls of the same total up, so that a batch writes each total once."""
+    sums: dict[Row, list[int]] = {}
+    for (
+        _,
+        _,
+        _,
+        principal,
+        key,
+        _,
+        model,
+        tag,
+        _,
+        _,
+        settled_ns,
+        _,
+        input_tokens,
+        output_tokens,
+        cost,
+    ) in calls:
+        counts = sums.setdefault((settled_ns // DAY_NS, key, principal, model, tag), [0, 0, 0, 0])
         counts[0] += 1
-        counts[1] += usage.input_tokens
-        counts[2] += usage.output_tokens
-        counts[3] += usage.usd_micros
+        counts[1] += input_tokens
+        counts[2] += output_tokens
+        counts[3] += cost
     return [(*total, *counts) for total, counts in sums.items()]

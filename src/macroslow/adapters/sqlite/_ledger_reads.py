@@ -15,11 +15,11 @@ SELECT i.name, p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros
 FROM accounts a JOIN names i ON i.n = a.n LEFT JOIN names p ON p.n = a.parent
 """
 _OPEN_RESERVATIONS: Final = """
-SELECT r.id, a.name, r.reserved_usd_micros, p.name, k.name, v.name, m.name, t.name, u.name, r.created_ns
+SELECT r.id, a.name, r.usd_micros, p.name, k.name, v.name, m.name, t.name, u.name, r.created_ns
 FROM reservations r JOIN names a ON a.n = r.account JOIN names p ON p.n = r.principal
     JOIN names k ON k.n = r.key JOIN names v ON v.n = r.provider JOIN names m ON m.n = r.model
     JOIN names t ON t.n = r.tag JOIN names u ON u.n = r.run
-WHERE r.settled_ns IS NULL ORDER BY r.n
+ORDER BY r.created_ns, r.id
 """
 _GROUPINGS: Final[Mapping[str, str]] = {
     "key": "(SELECT name FROM names WHERE n = key)",
@@ -30,14 +30,15 @@ _GROUPINGS: Final[Mapping[str, str]] = {
 }
 _SUMS: Final = "sum(calls), sum(input_tokens), sum(output_tokens), sum(usd_micros)"
 _ROW_SUMS: Final = """
-SELECT n.name, coalesce(sum(usd_micros), 0),
-    coalesce(sum(reserved_usd_micros) FILTER (WHERE settled_ns IS NULL), 0)
-FROM accounts a JOIN names n ON n.n = a.n LEFT JOIN reservations r ON r.account = a.n GROUP BY a.n
+SELECT n.name, coalesce(c.spent, 0), coalesce(r.held, 0)
+FROM accounts a JOIN names n ON n.n = a.n
+    LEFT JOIN (SELECT account, sum(usd_micros) AS spent FROM calls GROUP BY 1) c ON c.account = a.n
+    LEFT JOIN (SELECT account, sum(usd_micros) AS held FROM reservations GROUP BY 1) r ON r.account = a.n
 """
 _COUNTED: Final = """
 SELECT settled_ns / ?, key, principal, model, tag,
     count(*), sum(input_tokens), sum(output_tokens), sum(usd_micros)
-FROM reservations WHERE settled_ns IS NOT NULL GROUP BY 1, 2, 3, 4, 5
+FROM calls GROUP BY 1, 2, 3, 4, 5
 """
 _COUNTS: Final = ("calls", "input_tokens", "output_tokens", "usd_micros")
 _NO_COUNTS: Final = (0, 0, 0, 0)

@@ -2,54 +2,44 @@
 
 import sqlite3
 
-from macroslow.adapters.sqlite._staged import Staged
+from macroslow.adapters.sqlite._stage import Cache, Stage
+from macroslow.adapters.sqlite._statements import PUT_NAME
 
 
 class Names:
     """The `names` table, for the writer."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, stage: Stage) -> None:
         self._connection = connection
-        self._numbers = Staged[str, int]()
-        self._names = Staged[int, str]()
+        self._stage = stage
+        self._numbers = Cache[str, int](stage.undo)
+        self._next = 0
+        self.reload()
 
     def number(self, name: str) -> int:
         """Return the number of `name`, giving it one if it is new."""
         number = self._numbers.get(name)
         return self._number_in_store(name) if number is None else number
 
-    def name(self, number: int) -> str:
-        """Return the name with this number."""
-        name = self._names.get(number)
-        if name is None:
-            (name,) = self._connection.execute("SELECT name FROM names WHERE n = ?", (number,)).fetchone()
-            self._names.learn(number, name)
-        return name
-
-    def _number_in_store(self, name: str) -> int:
-        row = self._connection.execute("SELECT n FROM names WHERE name = ?", (name,)).fetchone()
-        number: int
-        if row is not None:
-            (number,) = row
-            return self._numbers.learn(name, number)
-        insert = "INSERT INTO names (name) VALUES (?) RETURNING n"
-        ((number,),) = self._connection.execute(insert, (name,)).fetchall()
-        self._numbers.put(name, number)
-        self._names.put(number, name)
+    def known(self, name: str) -> int | None:
+        """Return the number of `name` if it has one."""
+        number = self._numbers.get(name)
+        if number is None:
+            row = self._connection.execute("SELECT n FROM names WHERE name = ?", (name,)).fetchone()
+            number = None if row is None else self._numbers.learn(name, row[0])
         return number
 
-    def keep(self) -> None:
-        self._numbers.keep()
-        self._names.keep()
-
-    def drop(self) -> None:
-        self._numbers.drop()
-        self._names.drop()
-
     def committed(self) -> None:
-        self._numbers.committed()
-        self._names.committed()
+        self._numbers.trim()
 
-    def forget(self) -> None:
-        self._numbers.forget()
-        self._names.forget()
+    def reload(self) -> None:
+        self._numbers.clear()
+        (self._next,) = self._connection.execute("SELECT coalesce(max(n), 0) + 1 FROM names").fetchone()
+
+    def _number_in_store(self, name: str) -> int:
+        number = self.known(name)
+        if number is None:
+            number, self._next = self._next, self._next + 1  # a refused list leaves a gap, no harm
+            self._numbers.put(name, number)
+            self._stage.write(PUT_NAME, (number, name))
+        return number

@@ -1,7 +1,8 @@
 """The tables, and the opening of connections that keep SQLite's promises.
 
 Every identifier that repeats (accounts, principals, models, tags, runs, subjects) is stored once in
-`names` and stands as its number elsewhere, so that a ledger row stays narrow. The log is `entries` and
+`names` and stands as its number elsewhere, so that a ledger row stays narrow. `reservations` holds what
+is under way and stays small; settling moves a row to `calls`, which only grows. The log is `entries` and
 `tiles`; the rightmost, growing tile of each level is not stored but rebuilt from them at start.
 """
 
@@ -23,7 +24,7 @@ CREATE TABLE names (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 
 CREATE TABLE accounts (
     n INTEGER PRIMARY KEY REFERENCES names,
-    parent INTEGER REFERENCES accounts,
+    parent INTEGER REFERENCES accounts DEFERRABLE INITIALLY DEFERRED,
     limit_usd_micros INTEGER CHECK (limit_usd_micros >= 0),
     spent_usd_micros INTEGER NOT NULL CHECK (spent_usd_micros >= 0),
     held_usd_micros INTEGER NOT NULL CHECK (held_usd_micros >= 0),
@@ -32,6 +33,19 @@ CREATE TABLE accounts (
 CREATE INDEX accounts_open_children ON accounts (n) WHERE parent IS NOT NULL AND closed = 0;
 
 CREATE TABLE reservations (
+    id TEXT PRIMARY KEY,
+    account INTEGER NOT NULL REFERENCES accounts,
+    usd_micros INTEGER NOT NULL,
+    principal INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    provider INTEGER NOT NULL,
+    model INTEGER NOT NULL,
+    tag INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    created_ns INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE calls (
     n INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     account INTEGER NOT NULL,
@@ -43,13 +57,12 @@ CREATE TABLE reservations (
     tag INTEGER NOT NULL,
     run INTEGER NOT NULL,
     created_ns INTEGER NOT NULL,
-    settled_ns INTEGER,
-    outcome INTEGER,
-    input_tokens INTEGER,
-    output_tokens INTEGER,
-    usd_micros INTEGER
+    settled_ns INTEGER NOT NULL,
+    outcome INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    usd_micros INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX reservations_open ON reservations (n) WHERE settled_ns IS NULL;
 
 CREATE TABLE totals (
     day INTEGER NOT NULL,
@@ -77,6 +90,7 @@ CREATE TABLE tiles (
     level INTEGER NOT NULL,
     number INTEGER NOT NULL,
     hashes BLOB NOT NULL,
+    root BLOB NOT NULL,
     PRIMARY KEY (level, number)
 ) STRICT;
 

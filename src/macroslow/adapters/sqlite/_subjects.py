@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 from macroslow.adapters.sqlite._names import Names
-from macroslow.adapters.sqlite._staged import Staged
+from macroslow.adapters.sqlite._stage import Cache, Stage
+from macroslow.adapters.sqlite._statements import PUT_SUBJECT_KEY
 from macroslow.crypto.rows import KEY_BYTES
 from macroslow.ports import Entropy
 
@@ -26,13 +27,19 @@ class Subjects:
     """The `subject_keys` table, for the writer."""
 
     def __init__(
-        self, connection: sqlite3.Connection, names: Names, sealer: Sealer, entropy: Entropy
+        self,
+        connection: sqlite3.Connection,
+        stage: Stage,
+        names: Names,
+        sealer: Sealer,
+        entropy: Entropy,
     ) -> None:
         self._connection = connection
+        self._stage = stage
         self._names = names
         self._sealer = sealer
         self._entropy = entropy
-        self._keys = Staged[str, bytes]()
+        self._keys = Cache[str, bytes](stage.undo)
 
     def key(self, subject: str) -> bytes:
         """Return the subject's 32-byte key. DecryptionFailedError if what is stored does not open."""
@@ -47,21 +54,15 @@ class Subjects:
             return self._keys.learn(subject, self._sealer.open(row[0], subject, purpose=PURPOSE))
         key = self._entropy.random(KEY_BYTES)
         wrapped = self._sealer.seal(key, subject, purpose=PURPOSE)
-        self._connection.execute("INSERT INTO subject_keys VALUES (?, ?)", (number, wrapped))
+        self._stage.write(PUT_SUBJECT_KEY, (number, wrapped))
         self._keys.put(subject, key)
         return key
 
-    def keep(self) -> None:
-        self._keys.keep()
-
-    def drop(self) -> None:
-        self._keys.drop()
-
     def committed(self) -> None:
-        self._keys.committed()
+        self._keys.trim()
 
-    def forget(self) -> None:
-        self._keys.forget()
+    def reload(self) -> None:
+        self._keys.clear()
 
 
 def cached_unwrap(sealer: Sealer) -> Callable[[str, bytes], bytes]:

@@ -2,9 +2,8 @@
 
 import sqlite3
 
-from macroslow.errors import VerificationError
 from macroslow.tlog.leaf import leaf_hash
-from macroslow.tlog.tree import HASH_BYTES, TILE_HEIGHT, TILE_WIDTH, Edge, ReadTile, root_of
+from macroslow.tlog.tree import HASH_BYTES, TILE_HEIGHT, TILE_WIDTH, Edge, ReadTile
 
 
 def stored_tile(connection: sqlite3.Connection, level: int, index: int) -> bytes | None:
@@ -35,21 +34,14 @@ def rebuild(connection: sqlite3.Connection) -> Edge:
         tile = stored_tile(connection, level, index)
         if tile is not None:
             return tile[: width * HASH_BYTES]
-        first = index * TILE_WIDTH
-        if level == 0:
-            return b"".join(_leaf_hashes(connection, first, first + width))
-        return b"".join(_tile_root(connection, level - 1, below) for below in range(first, first + width))
+        return b"".join(_hashes_below(connection, level, index * TILE_WIDTH, width))
 
     return Edge.rebuild(size, read_tile)
 
 
-def _leaf_hashes(connection: sqlite3.Connection, start: int, end: int) -> list[bytes]:
-    query = "SELECT leaf FROM entries WHERE n >= ? AND n < ? ORDER BY n"
-    return [leaf_hash(leaf) for (leaf,) in connection.execute(query, (start, end))]
-
-
-def _tile_root(connection: sqlite3.Connection, level: int, index: int) -> bytes:
-    tile = stored_tile(connection, level, index)
-    if tile is None:
-        raise VerificationError(f"The stored tile {level}/{index} is missing.")
-    return root_of([tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)])
+def _hashes_below(connection: sqlite3.Connection, level: int, first: int, width: int) -> list[bytes]:
+    if level == 0:
+        query = "SELECT leaf FROM entries WHERE n >= ? AND n < ? ORDER BY n"
+        return [leaf_hash(leaf) for (leaf,) in connection.execute(query, (first, first + width))]
+    query = "SELECT root FROM tiles WHERE level = ? AND number >= ? AND number < ? ORDER BY number"
+    return [root for (root,) in connection.execute(query, (level - 1, first, first + width))]

@@ -1,16 +1,19 @@
 """One writer's transaction: lists of changes in, each whole or not at all, all durable together."""
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from macroslow.adapters.sqlite import _identities as identities
-from macroslow.adapters.sqlite._errors import translated
+from macroslow.adapters.sqlite._errors import failure
+from macroslow.adapters.sqlite._identities import put_key, put_signer
 from macroslow.adapters.sqlite._journal import Journal
 from macroslow.adapters.sqlite._ledger import Ledger
 from macroslow.adapters.sqlite._log import Log
 from macroslow.adapters.sqlite._names import Names
+from macroslow.adapters.sqlite._stage import Stage
 from macroslow.adapters.sqlite._subjects import Sealer, Subjects
 from macroslow.authn.ports import PutKey, PutSigner
 from macroslow.errors import ConflictError, LogUnavailableError
@@ -20,8 +23,8 @@ from macroslow.tlog.ports import Append, Entry, StoreCheckpoint
 from macroslow.workflow.books import Change
 from macroslow.workflow.journal import AcceptRun, FinishRun, PutObject
 
-_REFUSALS: Final = (sqlite3.IntegrityError, sqlite3.DataError)
-"""SQLite's errors that are the fault of one list; any other fails the whole batch."""
+_CALLERS_FAULTS: Final = (sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+"""SQLite's errors about values that it does not take; all others are about the store."""
 
 
 class Writing:
@@ -30,12 +33,13 @@ class Writing:
     def __init__(self, path: Path, connection: sqlite3.Connection, sealer: Sealer, entropy: Entropy) -> None:
         self._path = path
         self._connection = connection
-        names = Names(connection)
-        subjects = Subjects(connection, names, sealer, entropy)
-        self._ledger = ledger = Ledger(connection, names)
-        self.log = log = Log(connection, names, subjects, entropy)
-        journal = Journal(connection, names, log)
-        self._staged = (names, subjects, ledger, log)
+        self._stage = stage = Stage()
+        names = Names(connection, stage)
+        subjects = Subjects(connection, stage, names, sealer, entropy)
+        self._ledger = ledger = Ledger(connection, stage, names)
+        self.log = log = Log(connection, stage, names, subjects, entropy)
+        journal = Journal(connection, stage, names, log)
+        self._parts = (names, subjects, ledger, log, journal)
         self._handlers: Mapping[type[Change], Callable[[Any], Entry | None]] = {
             Reserve: ledger.reserve,
             Settle: ledger.settle,
@@ -46,54 +50,55 @@ class Writing:
             AcceptRun: journal.accept,
             FinishRun: journal.finish,
             PutObject: journal.put_object,
-            PutKey: self._put_key,
-            PutSigner: self._put_signer,
+            PutKey: partial(put_key, stage),
+            PutSigner: partial(put_signer, stage),
         }
-        self._version = self._data_version()
+        self._version: int | None = self._data_version()
 
     def begin(self) -> None:
         """Begin a batch. LogUnavailableError if the store cannot be written."""
-        with translated(self._path, LogUnavailableError):
+        with self._failures():
             self._connection.execute("BEGIN IMMEDIATE")
             version = self._data_version()
-            if version != self._version:  # another process committed: what we remember is stale
+            if version != self._version:  # another process wrote, or a batch failed: memory is stale
+                for part in self._parts:
+                    part.reload()
                 self._version = version
-                self._forget()
-                self.log.reload()
 
     def apply(self, changes: Sequence[Change]) -> list[Entry]:
-        """Make one list of changes, or none of it.
+        """Decide one list of changes, whole or not at all.
 
         LogUnavailableError means that the batch is lost; any other error concerns this list alone.
         """
-        with translated(self._path, LogUnavailableError):
-            self._connection.execute("SAVEPOINT list")
-            try:
-                entries = self._apply(changes)
-            except _REFUSALS as error:
-                self._drop()
-                raise ConflictError("A change contradicts what is stored.", reason=str(error)) from error
-            except BaseException:
-                self._drop()
-                raise
-            self._connection.execute("RELEASE list")
-            for part in self._staged:
-                part.keep()
-            return entries
+        try:
+            entries = self._decide(changes)
+        except BaseException as error:
+            self._stage.drop()
+            if isinstance(error, sqlite3.Error):
+                raise failure(self._path, error, LogUnavailableError) from error
+            raise
+        self._stage.keep()
+        return entries
 
     def commit(self) -> None:
-        """Make the batch durable. LogUnavailableError if that fails: then `rollback`."""
-        with translated(self._path, LogUnavailableError):
+        """Make the batch durable, or raise; then `rollback`.
+
+        LogUnavailableError is about the store, any other error about a row that it does not take.
+        """
+        with self._failures():
             self._ledger.flush()
             self.log.flush()
+            self._stage.flush(self._connection)
             self._connection.execute("COMMIT")
-        for part in self._staged:
+        self._stage.clear()
+        for part in self._parts:
             part.committed()
 
     def rollback(self) -> None:
-        """Undo the batch, in the store and in memory."""
-        self._forget()
-        with translated(self._path, LogUnavailableError):
+        """Undo the batch, in the store and in memory. LogUnavailableError if the store is out of reach."""
+        self._stage.clear()
+        self._version = None
+        with self._failures():
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
@@ -101,7 +106,7 @@ class Writing:
         """Fold the write-ahead log into the file and release it."""
         self._connection.close()
 
-    def _apply(self, changes: Sequence[Change]) -> list[Entry]:
+    def _decide(self, changes: Sequence[Change]) -> list[Entry]:
         _require_entry_of_run(changes)
         entries = []
         for change in changes:
@@ -110,21 +115,16 @@ class Writing:
                 entries.append(entry)
         return entries
 
-    def _put_key(self, change: PutKey) -> None:
-        identities.put_key(self._connection, change.record)
-
-    def _put_signer(self, change: PutSigner) -> None:
-        identities.put_signer(self._connection, change.record)
-
-    def _drop(self) -> None:
-        self._connection.execute("ROLLBACK TO list")
-        self._connection.execute("RELEASE list")
-        for part in self._staged:
-            part.drop()
-
-    def _forget(self) -> None:
-        for part in self._staged:
-            part.forget()
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            raise ConflictError("A change contradicts what is stored.", reason=str(error)) from error
+        except _CALLERS_FAULTS as error:
+            raise ValueError(f"a change cannot be stored: {error}") from error
+        except sqlite3.Error as error:
+            raise failure(self._path, error, LogUnavailableError) from error
 
     def _data_version(self) -> int:
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()

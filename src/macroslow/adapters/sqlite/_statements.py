@@ -1,0 +1,67 @@
+"""Every statement that writes, in the order in which a batch makes them: what is referred to comes first."""
+
+from typing import Final
+
+PUT_NAME: Final = "INSERT INTO names (n, name) VALUES (?, ?)"
+PUT_SUBJECT_KEY: Final = "INSERT INTO subject_keys (subject, wrapped) VALUES (?, ?)"
+PUT_ACCOUNT: Final = """
+INSERT INTO accounts (n, parent, limit_usd_micros, spent_usd_micros, held_usd_micros, closed)
+VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET
+    limit_usd_micros = excluded.limit_usd_micros,
+    spent_usd_micros = excluded.spent_usd_micros,
+    held_usd_micros = excluded.held_usd_micros,
+    closed = excluded.closed
+"""
+PUT_RESERVATION: Final = """
+INSERT INTO reservations (id, account, usd_micros, principal, key, provider, model, tag, run, created_ns)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+DELETE_RESERVATION: Final = "DELETE FROM reservations WHERE id = ?"
+PUT_CALL: Final = """
+INSERT INTO calls (
+    id, account, reserved_usd_micros, principal, key, provider, model, tag, run, created_ns,
+    settled_ns, outcome, input_tokens, output_tokens, usd_micros
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+ADD_TOTAL: Final = """
+INSERT INTO totals (day, key, principal, model, tag, calls, input_tokens, output_tokens, usd_micros)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET
+    calls = calls + excluded.calls,
+    input_tokens = input_tokens + excluded.input_tokens,
+    output_tokens = output_tokens + excluded.output_tokens,
+    usd_micros = usd_micros + excluded.usd_micros
+"""
+PUT_ENTRY: Final = "INSERT INTO entries (n, leaf, payload, subject) VALUES (?, ?, ?, ?)"
+PUT_TILE: Final = "INSERT INTO tiles (level, number, hashes, root) VALUES (?, ?, ?, ?)"
+PUT_CHECKPOINT: Final = "INSERT OR REPLACE INTO checkpoints (size, note) VALUES (?, ?)"
+DELETE_OLD_CHECKPOINTS: Final = "DELETE FROM checkpoints WHERE size < (SELECT max(size) FROM checkpoints)"
+PUT_RUN: Final = """
+INSERT INTO runs (
+    n, principal, state, accepted_ns, document_sha256, document_bytes, origin, signer, accepted_index
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+FINISH_RUN: Final = "UPDATE runs SET state = ?, finished_ns = ?, finished_index = ? WHERE n = ?"
+PUT_OBJECT: Final = "INSERT OR REPLACE INTO objects (run, kind, subject, sealed) VALUES (?, ?, ?, ?)"
+PUT_KEY: Final = "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_SIGNER: Final = "INSERT OR REPLACE INTO signers VALUES (?, ?, ?, ?, ?, ?)"
+
+IN_ORDER: Final = (
+    PUT_NAME,
+    PUT_SUBJECT_KEY,
+    PUT_ACCOUNT,
+    PUT_RESERVATION,
+    DELETE_RESERVATION,
+    PUT_CALL,
+    ADD_TOTAL,
+    PUT_ENTRY,
+    PUT_TILE,
+    PUT_CHECKPOINT,
+    DELETE_OLD_CHECKPOINTS,
+    PUT_RUN,
+    FINISH_RUN,
+    PUT_OBJECT,
+    PUT_KEY,
+    PUT_SIGNER,
+)
