@@ -24,13 +24,13 @@ class Layers:
         lines: Mapping[KeyPath, int] = MappingProxyType({}),
     ) -> None:
         """Set one value, or each value of a table; what the table does not name stays."""
-        self.origins[path] = replace(origin, line=lines[path]) if path in lines else origin
+        laid_by = self.origins[path] = replace(origin, line=lines[path]) if path in lines else origin
         if isinstance(value, dict):
-            self._table_at(path)
+            self._table_at(path, laid_by)
             for key, inner in value.items():
                 self.lay((*path, key), inner, origin, lines)
         else:
-            self._table_at(path[:-1])[path[-1]] = value
+            self._table_at(path[:-1], laid_by)[path[-1]] = value
 
     def get(self, path: KeyPath) -> object:
         """The value at `path`, or None."""
@@ -39,11 +39,13 @@ class Layers:
             node = node.get(key) if isinstance(node, dict) else None
         return node
 
-    def _table_at(self, path: KeyPath) -> dict[str, object]:
+    def _table_at(self, path: KeyPath, laid_by: Origin) -> dict[str, object]:
+        """The table at `path`; where there is none, or something else, it is made and attributed."""
         node = self.table
-        for key in path:
+        for depth, key in enumerate(path, start=1):
             inner = node.get(key)
             if not isinstance(inner, dict):
                 inner = node[key] = {}
+                self.origins[path[:depth]] = laid_by
             node = inner
         return node

@@ -24,11 +24,13 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     lines: dict[KeyPath, int] = {}
     table: KeyPath = ()
     for line, statement in _statements(text):
+        path: KeyPath = ()
         if statement.lstrip().startswith("["):
-            table = _path(statement.strip().strip("[]"))
-            lines.setdefault(table, line)
+            path = table = _path(statement.strip().strip("[]"))
         elif match := _KEY.match(statement):
-            lines.setdefault(table + _path(match[1]), line)
+            path = table + _path(match[1])
+        for depth in range(1, len(path) + 1):  # [a.b] also mentions a
+            lines.setdefault(path[:depth], line)
     return lines
 
 

@@ -1,0 +1,299 @@
+"""One file, layers above it, and every problem at once."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from macroslow.errors import ConfigurationError
+from macroslow.settings import Settings, load, schema
+from macroslow.workflow.sandbox import Limits
+
+OPENAI = '[providers.openai]\nbase_url = "https://api.openai.com/v1"\n'
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(text: str, dotenv: str | None = None) -> Path:
+        file = tmp_path / "macroslow.toml"
+        file.write_text(text, encoding="utf-8")
+        if dotenv is not None:
+            (tmp_path / ".env").write_text(dotenv, encoding="utf-8")
+        return file
+
+    return written
+
+
+def told(file: Path | None, environ: dict[str, str] | None = None) -> dict[str, tuple[int | None, str, str]]:
+    """Line, message and fix of each problem, by its field."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(file, environ or {})
+    return {one.field: (one.line, one.message, one.fix) for one in caught.value.problems}
+
+
+def test_without_a_file_the_defaults_hold(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = load(None, {})
+    assert settings.model_dump() == Settings().model_dump()
+    assert settings.source.file is None
+    assert settings.state_folder == Path(".macroslow")
+    assert settings.sandbox.limits.bounds == Limits()
+
+
+def test_the_file_in_the_working_folder_is_found(write, tmp_path, monkeypatch):
+    write('[gateway]\nname = "here"\n')
+    monkeypatch.chdir(tmp_path)
+    assert load(None, {}).gateway.name == "here"
+
+
+def test_a_file_that_was_named_must_exist(tmp_path):
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        load(tmp_path / "none.toml", {})
+
+
+def test_state_and_files_are_relative_to_the_configuration(write, tmp_path):
+    settings = load(write('[state]\nfolder = "kept"\n'), {})
+    assert settings.state_folder == tmp_path / "kept"
+    assert settings.source.dotenv == tmp_path / ".env"
+
+
+def test_all_problems_are_told_at_once_each_with_line_and_repair(write):
+    file = write(
+        "\n".join(
+            [
+                "[gateway]",
+                'mode = "observe"',
+                'profil = "dunes"',
+                'listen = "127.0.0.1:1"',
+                "[server]",
+                'max_body_bytes = "8 MiB"',
+                "[providers.a]",
+                'kind = "anthropic"',
+                'base_url = "https://api.anthropic.com"',
+                'keys = ["env:A"]',
+                "[providers.b]",
+                "[apis.weather]",
+                'base_url = "https://a.example/x?key=1"',
+                'secret = "vault:a"',
+                'placement = "body"',
+                'methods = ["POST"]',
+                'paths = ["a"]',
+                "[auth]",
+                "byok = true",
+                "[auth.jwt]",
+                'issuer = "x"',
+                "[sources.patients]",
+                'path = "x"',
+                "[sandbox]",
+                'backend = "bubblewrap"',
+            ]
+        )
+    )
+    problems = told(file)
+    assert {field: line for field, (line, _, _) in problems.items()} == {
+        "gateway.mode": 2,
+        "gateway.profil": 3,
+        "gateway.listen": 4,
+        "server.max_body_bytes": 6,
+        "providers.a.kind": 8,
+        "providers.a.keys": 10,
+        "providers.b.base_url": 11,
+        "apis.weather.base_url": 13,
+        "apis.weather.secret": 14,
+        "apis.weather.placement": 15,
+        "apis.weather.methods[0]": 16,
+        "apis.weather.paths[0]": 17,
+        "auth.byok": 19,
+        "auth.jwt": 20,
+        "sources": 22,
+        "sandbox.backend": 25,
+    }
+    assert problems["gateway.profil"][1:] == ("there is no such setting", 'did you mean "profile"?')
+    assert problems["gateway.listen"][2] == '"listen" belongs in [server]'
+    for later in (
+        "gateway.mode",
+        "providers.a.kind",
+        "providers.a.keys",
+        "auth.jwt",
+        "sources",
+        "sandbox.backend",
+    ):
+        assert "not available in this version" in problems[later][1]
+        assert problems[later][2]
+
+
+@pytest.mark.parametrize("name", ["chimera", "glastonbury"])
+def test_a_profile_that_demands_more_than_this_version_does_is_refused(write, name):
+    line, message, fix = told(write(f'\n[gateway]\nprofile = "{name}"\n'))["gateway.profile"]
+    assert line == 3
+    assert message.startswith(f'profile "{name}" demands ')
+    assert message.endswith("which this version does not do")
+    assert fix == 'write profile = "dunes"'
+
+
+def test_an_unknown_profile_is_refused(write):
+    assert told(write('[gateway]\nprofile = "dune"\n'))["gateway.profile"][0] == 2
+
+
+def test_a_secret_in_the_place_of_its_reference_appears_in_no_message(write):
+    file = write(
+        OPENAI
+        + 'key = "sk-canary-7f3a"\n[gateway]\nname = "sk-canary-7f3a!"\n[server]\nlisten = "sk-canary-7f3a"\n'
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        load(file, {"MACROSLOW__KEYS__BUDGET_USD": "sk-canary-7f3a", "PORT": "sk-canary-7f3a"})
+    assert len(caught.value.problems) == 5
+    assert "canary" not in f"{caught.value.problems}{caught.value!r}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("[gateway]\nname = \n", 2, "Invalid value"),
+        ("[gateway]\n[gateway]\n", 2, "Cannot declare"),
+        ('a = "', None, "Unterminated string"),
+    ],
+)
+def test_what_is_not_toml_is_told_with_its_line(write, text, line, message):
+    with pytest.raises(ConfigurationError, match="is not TOML") as caught:
+        load(write(text), {})
+    (problem,) = caught.value.problems
+    assert problem.line == line
+    assert message in problem.message
+
+
+def test_what_is_not_utf8_is_refused(tmp_path):
+    (tmp_path / "x.toml").write_bytes(b'name = "\xff"')
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path / "x.toml", {})
+    assert caught.value.problems[0].message == "is not UTF-8"
+
+
+def test_a_huge_file_is_refused_before_it_is_parsed(tmp_path):
+    (tmp_path / "x.toml").write_bytes(b"#" * (1024 * 1024 + 1))
+    with pytest.raises(ConfigurationError, match="larger than"):
+        load(tmp_path / "x.toml", {})
+
+
+def test_nobody_serves_two_masters(write):
+    second = OPENAI.replace("openai]", "other]")
+    assert 'so would provider "openai"' in told(write(OPENAI + second))["providers.other.models"][1]
+    file = write(OPENAI + 'models = ["a", "b"]\n' + second + 'models = ["b"]\n')
+    assert told(file)["providers.other.models"][:2] == (6, 'would serve "b", and so would provider "openai"')
+    assert len(load(write(OPENAI + second + 'models = ["llama*"]\n'), {}).providers) == 2
+
+
+def test_an_emulator_is_refused_in_production(write):
+    file = write(OPENAI + "emulator = true\n")
+    assert load(file, {}).providers["openai"].emulator
+    assert "invented text" in told(file, {"ENVIRONMENT": "production"})["providers.openai.emulator"][1]
+
+
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        ("https://api.openai.com/v1", True),
+        ("http://127.0.0.1:8100/v1", True),
+        ("http://localhost:11434", True),
+        ("http://[::1]:8100/v1", True),
+        ("http://10.0.0.8:8000/v1", False),
+        ("http://localhost.evil.example/v1", False),
+        ("http://127.0.0.1@evil.example/v1", False),
+        ("https://user:pw@a.example/v1", False),
+        ("https://a.example/v1?x=1", False),
+        ("https://a.example/v1#x", False),
+        ("https://a.example/v1?", False),
+        ("https://a.example:99999/", False),
+        ("https:///v1", False),
+        ("file:///etc/passwd", False),
+        ("https://a.example/\n", False),
+        ("a.example", False),
+    ],
+)
+def test_a_destination_is_an_encrypted_url_or_on_this_machine(write, url, good):
+    escaped = url.replace("\n", "\\n")
+    file = write(f'[providers.p]\nbase_url = "{escaped}"\n')
+    if good:
+        assert load(file, {}).providers["p"].base_url == url
+    else:
+        assert set(told(file)) & {"providers.p.base_url", "providers.p"}
+
+
+def test_plain_http_to_another_machine_can_be_asked_for(write):
+    load(write('[providers.p]\nbase_url = "http://vllm:8000/v1"\nplain_http = true\n'), {})
+
+
+@pytest.mark.parametrize(
+    ("listen", "host", "port"),
+    [("127.0.0.1:0", "127.0.0.1", 0), ("[::1]:8000", "::1", 8000), ("0.0.0.0:80", "0.0.0.0", 80)],
+)
+def test_addresses_are_taken_apart(write, listen, host, port):
+    server = load(write(f'[server]\nlisten = "{listen}"\n'), {}).server
+    assert (server.host, server.port) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "listen", ["8000", ":8000", "::1:8000", "[::1]", "a:b", "a:65536", "a:-1", "[a]:1", "a:１"]
+)
+def test_what_is_no_address_is_refused(write, listen):
+    assert "server.listen" in told(write(f'[server]\nlisten = "{listen}"\n'))
+
+
+def test_the_signature_rule_depends_on_who_can_reach_the_listener(write):
+    for listen, rule in [
+        ("127.0.0.1:1", "optional"),
+        ("127.8.0.1:1", "optional"),
+        ("0.0.0.0:1", "required"),
+        ("[::]:1", "required"),
+        ("gateway:1", "required"),
+    ]:
+        assert load(write(f'[server]\nlisten = "{listen}"\n'), {}).signature_rule == rule
+    assert (
+        load(
+            write('[server]\nlisten = "0.0.0.0:1"\n[documents]\nsignatures = "flagged"\n'), {}
+        ).signature_rule
+        == "flagged"
+    )
+
+
+def test_hosts_are_loopback_the_listener_and_those_allowed(write):
+    hosts = load(write('[server]\nlisten = "gw:1"\nallowed_hosts = ["a.example"]\n'), {}).server.hosts
+    assert hosts == {"localhost", "127.0.0.1", "::1", "gw", "a.example"}
+
+
+def test_prices_are_exact(write):
+    model = load(write('[models."llama3.3"]\ninput_usd = 0.1\noutput_usd = 2\n'), {}).models["llama3.3"]
+    assert (model.input_usd, model.output_usd) == (Decimal("0.1"), Decimal(2))
+
+
+@pytest.mark.parametrize("amount", ["-1", "nan", "inf", "true", '"x"', "1e12"])
+def test_what_is_no_amount_is_refused(write, amount):
+    assert "keys.budget_usd" in told(write(f"[keys]\nbudget_usd = {amount}\n"))
+
+
+def test_settings_cannot_be_changed(write):
+    settings = load(write(OPENAI), {})
+    with pytest.raises(ValidationError):
+        settings.server.listen = "0.0.0.0:1"
+    with pytest.raises(TypeError):
+        settings.providers["x"] = settings.providers["openai"]
+
+
+def test_every_secret_is_listed_with_its_place(write):
+    file = write(OPENAI + 'key = "env:A"\n[apis.w]\nbase_url = "https://w.example"\nsecret = "file:w"\n')
+    assert [(one.setting, str(one.reference), one.line) for one in load(file, {}).secrets()] == [
+        ("providers.openai.key", "env:A", 3),
+        ("apis.w.secret", "file:w", 6),
+    ]
+
+
+def test_a_dotenv_that_cannot_be_read_stops_the_start(write):
+    with pytest.raises(ConfigurationError) as caught:
+        load(write("", dotenv="A=1\nnot an assignment\n"), {})
+    assert caught.value.problems[0].line == 2
+
+
+def test_the_schema_is_closed_and_serialisable():
+    assert schema()["additionalProperties"] is False
+    assert schema()["properties"].keys() == Settings.model_fields.keys()
