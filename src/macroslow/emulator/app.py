@@ -102,8 +102,9 @@ class Emulator:
             await exchange.answer(refusal.status, refusal.body(), refusal.headers)
 
     def _route(self, method: str, path: str) -> Callable[[Exchange], Awaitable[None]]:
+        handler: Callable[[Exchange], Awaitable[None]]
         if path == _CHAT:
-            allowed, handler = "POST", self._chat.__call__
+            allowed, handler = "POST", self._chat
         elif path == _MODELS or path.startswith(f"{_MODELS}/"):
             allowed, handler = "GET", self._models
         else:
