@@ -69,23 +69,31 @@ def _text(raw: bytes, complaints: Complaints) -> str | None:
     return None if complaints.problems else text
 
 
+def cut(text: str) -> tuple[str, str] | None:
+    """Front matter and body of a document, without the lines of ---; None if either line is missing."""
+    opening = _FENCE.match(text)
+    closing = _CLOSE.search(text, opening.end()) if opening else None
+    if opening is None or closing is None:
+        return None
+    return text[opening.end() : closing.start()], text[closing.end() :]
+
+
 def _read(text: str, complaints: Complaints) -> Parsed | None:
     """Read front matter and body, both in any case, so that all problems come at once."""
-    opening = _FENCE.match(text)
-    if opening is None:
-        complaints.refuse("the document does not begin with front matter", "begin with a line of ---", 1)
-        return None
-    closing = _CLOSE.search(text, opening.end())
-    if closing is None:
-        complaints.refuse("the front matter never closes", "add a line of --- after its last key", 1)
+    parts = cut(text)
+    if parts is None:
+        if _FENCE.match(text):
+            complaints.refuse("the front matter never closes", "add a line of --- after its last key", 1)
+        else:
+            fix = "begin with a line of ---"
+            complaints.refuse("the document does not begin with front matter", fix, 1)
         return None
     if bidi := _REORDERING.search(text):
         message = f"the character U+{ord(bidi[0]):04X} changes the order in which text is shown"
         complaints.warn(message, "remove it unless it is meant", text.count("\n", 0, bidi.start()) + 1)
-    mapping = read_yaml(text[opening.end() : closing.start()], first_line=2, problems=complaints.problems)
+    mapping = read_yaml(parts[0], first_line=2, problems=complaints.problems)
     front = read_front_matter(mapping, complaints) if mapping else None
-    first_line = text.count("\n", 0, closing.end()) + 1
-    return _assemble(front, text[closing.end() :], first_line, complaints)
+    return _assemble(front, parts[1], parts[0].count("\n") + 3, complaints)
 
 
 def _assemble(front: FrontMatter | None, text: str, first_line: int, complaints: Complaints) -> Parsed | None:
