@@ -94,6 +94,7 @@ def _header(protected: str, typ: str) -> Mapping[str, object]:
     raw = _header_bytes(protected)
     try:
         header = strict_json.parse(raw, limit_bytes=HEADER_BYTES, max_depth=2)
+        is_canonical = raw == strict_json.canonical(header, limit_bytes=HEADER_BYTES, max_depth=2)
     except ValueError as error:
         raise VerificationError(f"a protected header is refused: {error}") from None
     if not isinstance(header, dict) or not _HEADER_MEMBERS <= set(header) <= _HEADER_MEMBERS | {"exp"}:
@@ -104,7 +105,7 @@ def _header(protected: str, typ: str) -> Mapping[str, object]:
         raise VerificationError(f"it is not signed as {typ}")
     if type(header["iat"]) is not int or type(header.get("exp", 0)) is not int:
         raise VerificationError("a time in the header is not a whole number of seconds")
-    if raw != _canonical(header):
+    if not is_canonical:
         raise VerificationError("a protected header is not in canonical form")
     return header
 

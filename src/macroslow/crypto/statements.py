@@ -30,7 +30,7 @@ def sign(statement: Statement, key: HybridPrivateKey, *, issued_ns: int) -> str:
     (no floats, ASCII keys, integers below 2**53, 64 KiB).
     """
     typ = _typ(key.use)
-    payload = strict_json.canonical(dict(statement.claims), limit_bytes=CLAIMS_BYTES, max_depth=CLAIMS_DEPTH)
+    payload = _claims_bytes(dict(statement.claims))
     signatures = jws.sign(payload, key, typ=typ, issued_ns=issued_ns)
     return _canonical({"payload": base64url.encode(payload), "signatures": signatures}).decode("ascii")
 
@@ -57,8 +57,9 @@ def _take_apart(text: str) -> tuple[bytes, object]:
     try:
         raw = text.encode("utf-8")
         envelope = strict_json.parse(raw, limit_bytes=TEXT_BYTES, max_depth=3)
-        match envelope:
-            case {"payload": str() as payload, "signatures": signatures} if _canonical(envelope) == raw:
+        members = envelope if isinstance(envelope, dict) and len(envelope) == 2 else {}
+        match members:
+            case {"payload": str() as payload, "signatures": signatures} if _canonical(members) == raw:
                 return base64url.decode(payload), signatures
             case _:
                 raise ValueError("it is not `payload` and `signatures` in canonical form")
@@ -69,11 +70,16 @@ def _take_apart(text: str) -> tuple[bytes, object]:
 def _claims(payload: bytes) -> dict[str, object]:
     try:
         claims = strict_json.parse(payload, limit_bytes=CLAIMS_BYTES, max_depth=CLAIMS_DEPTH)
+        is_canonical = payload == _claims_bytes(claims)
     except ValueError as error:
         raise VerificationError(f"the statement's claims are refused: {error}") from None
-    if not isinstance(claims, dict):
-        raise VerificationError("the statement's claims are not an object")
+    if not isinstance(claims, dict) or not is_canonical:
+        raise VerificationError("the statement's claims are not an object in canonical form")
     return claims
+
+
+def _claims_bytes(claims: object) -> bytes:
+    return strict_json.canonical(claims, limit_bytes=CLAIMS_BYTES, max_depth=CLAIMS_DEPTH)
 
 
 def _canonical(envelope: object) -> bytes:
