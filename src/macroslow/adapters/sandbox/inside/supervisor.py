@@ -38,9 +38,16 @@ class Walls:
 
     @property
     def profile(self) -> seccomp.Profile:
-        scoped = self.native or landlock.abi() >= landlock.SCOPE_ABI
+        """What stands in for the walls that are missing.
+
+        Landlock does not look at connections to sockets in the file system: the gateway's own
+        control socket could be among them, so there are no UNIX sockets without a mount namespace.
+        """
         return seccomp.Profile(
-            shared_memory=self.shared_memory, signals=scoped, unix_sockets=scoped, datagrams=self.native
+            shared_memory=self.shared_memory,
+            signals=self.native or landlock.abi() >= landlock.SCOPE_ABI,
+            unix_sockets=self.native,
+            datagrams=self.native,
         )
 
 

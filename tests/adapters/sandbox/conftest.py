@@ -1,0 +1,95 @@
+"""Gateways of every kind that this machine can have, each in a process of its own."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from macroslow.adapters.sandbox.inside import landlock
+from macroslow.workflow.sandbox import Block, BlockOutcome, BlockStatus, Level, Outcome
+
+NOBODY = 65_534
+KINDS = [
+    pytest.param(("native", 0), id="native-root"),
+    pytest.param(("native", NOBODY), id="native-user"),
+    pytest.param(("landlock", 0), id="landlock-root"),
+    pytest.param(("landlock", NOBODY), id="landlock-user"),
+]
+
+
+class Gateway:
+    """Drives one `gateway_process.py`."""
+
+    def __init__(self, mode: str, uid: int, folder: Path) -> None:
+        self.mode = mode
+        self.secret = f"MARK-OF-{secrets.token_hex(12)}"
+        script = str(Path(__file__).with_name("gateway_process.py"))
+        self.process = subprocess.Popen(
+            [sys.executable, script, "enter", str(uid), mode, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"SECRET": self.secret},
+        )
+        hello = self._read()
+        self.places: dict[str, list[Any]] = hello["places"]
+        self.counts_memory: bool = hello["counts_memory"]
+
+    def _read(self) -> Any:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, "the gateway process died"
+        return json.loads(line)
+
+    def run(self, *blocks: Block, inputs: Any = None, **job: Any) -> Outcome:
+        """Run one job; the secret must be in nothing that comes back."""
+        assert self.process.stdin is not None
+        given = {"run_id": "r", "inputs": self.places if inputs is None else inputs, **job}
+        given["blocks"] = [
+            {"language": b.language, "name": b.name, "code": b.code, "line": b.line, "timeout_s": b.timeout_s}
+            for b in blocks
+        ]
+        self.process.stdin.write(json.dumps(given) + "\n")
+        self.process.stdin.flush()
+        answer = self._read()
+        assert self.secret not in json.dumps(answer)
+        outcomes = [BlockOutcome(**{**b, "status": BlockStatus(b["status"])}) for b in answer["blocks"]]
+        result = answer["result_json"]
+        return Outcome(
+            tuple(outcomes),
+            None if result is None else result.encode(),
+            answer["backend"],
+            Level(answer["level"]),
+        )
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(20)
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
+    mode, uid = request.param
+    if os.geteuid() != 0 and uid == 0:
+        pytest.skip("needs root")
+    if mode == "landlock" and landlock.abi() < landlock.TCP_ABI:
+        pytest.skip("no Landlock of ABI 4 here")
+    folder = Path(tempfile.mkdtemp(prefix="sandbox-test-"))
+    folder.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(folder, uid, uid)
+    started = Gateway(mode, uid if os.geteuid() == 0 else os.geteuid(), folder)
+    yield started
+    started.close()
+    shutil.rmtree(folder)

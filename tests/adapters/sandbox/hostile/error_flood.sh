@@ -1,0 +1,2 @@
+# Writes without end, to the other stream.
+yes >&2
