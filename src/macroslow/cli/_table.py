@@ -6,6 +6,16 @@ from macroslow.cli._group import Lazy
 
 COMMANDS: Final = {
     "init": Lazy("macroslow.cli.init:init", "Write a configuration, ready to start."),
-    "config": Lazy("macroslow.cli.config:config", "Show and check the configuration."),
+    "serve": Lazy("macroslow.cli.serve:serve", "Serve the gateway."),
+    "emulator": Lazy("macroslow.cli.emulator:emulator", "Stand in for a provider, without its bill."),
+    "maml": Lazy("macroslow.cli.maml:group", "Write, check and sign workflow documents."),
+    "run": Lazy("macroslow.cli.run:run", "Run a workflow document on this machine."),
+    "keys": Lazy("macroslow.cli.keys:keys", "Clients' API keys."),
+    "signers": Lazy("macroslow.cli.signers:signers", "Keys that sign documents."),
     "secrets": Lazy("macroslow.cli.secrets:secrets", "Keep and check providers' keys."),
+    "usage": Lazy("macroslow.cli.usage:usage", "What was spent, by whom and on what."),
+    "receipt": Lazy("macroslow.cli.receipt:receipt", "Verify the proof of a single action, offline."),
+    "audit": Lazy("macroslow.cli.audit:audit", "Read, prove and verify the log."),
+    "config": Lazy("macroslow.cli.config:config", "Show and check the configuration."),
+    "doctor": Lazy("macroslow.cli.doctor:doctor", "What works on this machine, tried for real."),
 }

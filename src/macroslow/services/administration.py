@@ -5,8 +5,9 @@ process, evaluates anything or fetches a caller's URL.
 """
 
 import base64
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,11 +22,11 @@ from macroslow.services.manage_keys import ManageKeys, NewKey
 from macroslow.services.manage_signers import ManageSigners
 from macroslow.services.prove_entry import ProveEntry
 from macroslow.services.verify_log import VerifyLog
-from macroslow.workflow.books import Books
+from macroslow.tlog.checkpoint import LogPublicKey
+from macroslow.tlog.event import EventType
+from macroslow.workflow.books import Books, LoggedEvent
 
-OPERATOR: Final = Principal(
-    name="operator", account="operator", scopes=known_scopes.ALL, grants=("gateway://*", "api://*")
-)
+OPERATOR: Final = Principal(name="operator", account="operator", scopes=known_scopes.ALL)
 MAX_TAIL: Final = 1000  # entries that one `audit tail` returns
 
 
@@ -38,15 +39,14 @@ class Administration:
     signers: ManageSigners
     checkpoints: CheckpointLog
     prove: ProveEntry
-    verify: VerifyLog
-    log_key_text: str
+    log_key: LogPublicKey
     execute: ExecuteDocument | None = None
 
     async def perform(self, verb: str, arguments: Mapping[str, object]) -> object:
         """Perform one verb; BadRequestError if there is no such verb or its arguments do not fit."""
         action = self._verbs().get(verb)
         if action is None:
-            raise BadRequestError(f"no verb {verb!r}", fix="use a `macroslow` command of the server's version")
+            raise BadRequestError(f"no verb {verb!r}", fix="use the server's own version of `macroslow`")
         try:
             pending = action(**arguments)
         except TypeError as error:
@@ -83,8 +83,9 @@ class Administration:
         expires_ns: int | None = None,
     ) -> object:
         wanted = known_scopes.CLIENT_DEFAULT if scopes is None else frozenset(scopes)
-        new = NewKey(principal, wanted, tuple(grants), budget_usd_micros, requests_per_minute, note, expires_ns)
-        created = await self.keys.create(new)
+        created = await self.keys.create(
+            NewKey(principal, wanted, tuple(grants), budget_usd_micros, requests_per_minute, note, expires_ns)
+        )
         return {"key": created.text, **_key(created.record), "budget_usd_micros": budget_usd_micros}
 
     async def _list_keys(self) -> object:
@@ -123,32 +124,54 @@ class Administration:
         count = max(0, min(count, MAX_TAIL))
         first = max(0, head.size - count) if start is None else start
         opened = await self.books.entries(first, count)
-        return {"size": head.size, "entries": [entry.shown() for entry in opened]}
+        return {"size": head.size, "entries": [_entry(entry) for entry in opened]}
 
     async def _show_entry(self, index: int) -> object:
         opened = await self.books.entries(index, 1)
         if not opened:
             raise NotFoundError(f"the log has no entry {index}", fix="macroslow audit tail")
-        return opened[0].shown()
+        return _entry(opened[0])
 
     async def _prove(self, index: int) -> object:
         return await self.prove.by_index(index)
 
-    async def _verify(self, since: str | None = None) -> object:
-        return asdict(await self.verify(since=None if since is None else base64.b64decode(since)))
+    async def _verify(self, since: str | None = None, key: str | None = None) -> object:
+        """Verify the whole log; `since` is a checkpoint in base64, `key` the text of a pinned log key."""
+        try:
+            pinned = self.log_key if key is None else LogPublicKey.parse(key)
+            kept = None if since is None else base64.b64decode(since, validate=True)
+        except ValueError as error:
+            raise BadRequestError(f"the key or checkpoint cannot be read: {error}") from None
+        found = await VerifyLog(self.books, pinned)(since=kept)
+        return {**asdict(found), "key_fingerprint": pinned.fingerprint}
 
     async def _checkpoint(self) -> object:
         return {"note": (await self.checkpoints.newest()).decode()}
 
     async def _log_key(self) -> object:
-        return {"key": self.log_key_text}
+        return {"key": self.log_key.format(), "fingerprint": self.log_key.fingerprint}
 
-    async def _run(self, document: str, inputs: Mapping[str, object] | None = None) -> object:
-        """Run a document (base64) as the local operator."""
+    async def _run(
+        self, document: str, inputs: Mapping[str, object] | None = None, allow: Sequence[str] = ()
+    ) -> object:
+        """Run a document (base64) as the local operator, who grants it the URIs in `allow`."""
         if self.execute is None:
             raise BadRequestError("this gateway runs no documents", fix="start it with `macroslow serve`")
+        caller = replace(OPERATOR, grants=("gateway://*", *allow))
         submission = Submission(base64.b64decode(document), inputs)
-        return await self.execute(OPERATOR, submission, request_id="operator")
+        return await self.execute(caller, submission, request_id="operator")
+
+
+def _entry(entry: LoggedEvent) -> dict[str, object]:
+    """One entry for people; `fields` is None where the subject was erased."""
+    fields = None if entry.event is None else json.loads(entry.event)["fields"]
+    return {
+        "index": entry.index,
+        "time": _utc(entry.time_ns),
+        "type": EventType(entry.type).name.lower().replace("_", "-"),
+        "subject": entry.subject,
+        "fields": fields,
+    }
 
 
 def _key(record: KeyRecord) -> dict[str, object]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from macroslow.authn.principal import Principal
+from macroslow.errors import Problem
 from macroslow.maml import inputs as maml_inputs
 from macroslow.maml import plan, rights, stages
 from macroslow.ports import Clock
@@ -30,13 +31,22 @@ class Admitted:
     authorised: stages.Authorised
     inputs: Mapping[str, object]
     plan: plan.Plan
+    wants_signature: bool
+
+    @property
+    def document(self) -> stages.Document:
+        return self.authorised.document
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What the author should know, from every stage."""
+        return (*self.document.parsed.warnings, *self.authorised.rights.warnings, *self.plan.warnings)
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentRules:
     """The operator's part in admission."""
 
-    max_document_bytes: int
     signatures: stages.SignatureRule
     operator: rights.OperatorRights
     runtime: plan.Runtime
@@ -57,11 +67,12 @@ class AdmitDocument:
         InvalidInputsError: the first stage that refuses, with all of that stage's problems.
         """
         rules = self.rules
-        received = stages.receive(submission.raw, rules.max_document_bytes)
+        received = stages.receive(submission.raw)
         attested = stages.attest(received, self.signers.keyring, self.clock.now_ns())
         document = stages.read(attested, rules.signatures)
         authorised = stages.authorise(document, caller_grants=principal.grants, operator=rules.operator)
         planned = plan.make(document, rules.runtime)
         signed = attested.signer is not None
         checked = maml_inputs.check_inputs(document.parsed, submission.inputs or {}, signed=signed)
-        return Admitted(authorised, checked, planned)
+        flagged = document.parsed.front.quantum_security_flag
+        return Admitted(authorised, checked, planned, flagged or submission.wants_signature)

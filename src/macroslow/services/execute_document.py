@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Coroutine, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -31,7 +31,7 @@ from macroslow.tlog.ports import Append, Entry
 from macroslow.workflow import answer as run_answer
 from macroslow.workflow.books import Books, Change
 from macroslow.workflow.journal import AcceptRun, FinishRun, PutObject, RunEvent
-from macroslow.workflow.sandbox import BlockOutcome, BlockStatus, Job, Level, Limits, Outcome, Sandbox
+from macroslow.workflow.sandbox import Block, BlockOutcome, BlockStatus, Job, Level, Limits, Outcome, Sandbox
 
 T = TypeVar("T")
 
@@ -78,6 +78,7 @@ class ExecuteDocument:
     entropy: Entropy
     rules: RunRules
     under_way: dict[str, asyncio.Task[Outcome]]
+    slots: asyncio.Semaphore
 
     async def __call__(
         self, principal: Principal, submission: Submission, *, request_id: str
@@ -88,6 +89,8 @@ class ExecuteDocument:
         A caller that hangs up cancels the run; that is logged like any other end.
         """
         admitted = await asyncio.to_thread(self.admit, principal, submission)
+        if admitted.plan.blocks and self.sandbox.level is Level.NONE:
+            await self.sandbox.run(Job("", (), {}))  # raises, and knows why no sandbox works here
         run = await self._accept(principal, admitted, submission, request_id)
         work = self.under_way[run.id] = asyncio.create_task(self._work(run))
         try:
@@ -111,7 +114,7 @@ class ExecuteDocument:
         """Make the run, its account and its `accepted` entry durable in one commit."""
         run_id = self.entropy.random(RUN_ID_BYTES).hex()
         now_ns = self.clock.now_ns()
-        raw, document, rights = submission.raw, admitted.authorised.document, admitted.authorised.rights
+        raw, document, rights = submission.raw, admitted.document, admitted.authorised.rights
         digest = hashlib.sha256(raw).hexdigest()
         inputs = json.dumps(admitted.inputs, sort_keys=True).encode()
         signer = document.signer.key_id if document.signer else None
@@ -155,13 +158,18 @@ class ExecuteDocument:
         planned = run.admitted.plan
         if not planned.blocks:
             return Outcome((), None, self.sandbox.backend, self.sandbox.level)
+        async with self.slots:
+            return await self._work_in_sandbox(run)
+
+    async def _work_in_sandbox(self, run: Started) -> Outcome:
+        planned = run.admitted.plan
         rights = run.admitted.authorised.rights
         capability = CAPABILITY_PREFIX + self.entropy.random(CAPABILITY_BYTES).hex()
         job = Job(
             run_id=run.id,
-            blocks=planned.blocks,
+            blocks=tuple(Block(b.language, b.name, b.code, b.line, b.timeout_s) for b in planned.blocks),
             inputs=run.admitted.inputs,
-            limits=planned.lower(self.rules.limits),
+            limits=_lowered(self.rules.limits, planned.timeout_s),
             environment=_environment(capability) if rights.providers else {},
             apis={name: f"/api/{name}" for name in rights.apis},
             wants_egress=bool(rights.providers or rights.apis),
@@ -182,7 +190,7 @@ class ExecuteDocument:
 
     async def _finish(self, run: Started, outcome: Outcome, event: RunEvent | None) -> dict[str, object]:
         """Conclude, settle, seal, log; then prove. `event` overrides what the outcome says."""
-        document = run.admitted.authorised.document
+        document = run.admitted.document
         conclusion = run_answer.conclude(outcome, partial(maml_inputs.check_result, document.parsed))
         duration_ms = (self.clock.monotonic_ns() - run.started_ns) // 1_000_000
         answer: dict[str, object] = {
@@ -224,7 +232,7 @@ class ExecuteDocument:
             "principal": run.principal.name,
             "key_id": run.principal.key_id,
             "document_sha256": run.document_sha256,
-            "origin": run.admitted.authorised.document.parsed.front.origin,
+            "origin": run.admitted.document.parsed.front.origin,
             "rights": [*run.admitted.authorised.rights.uris],
             "answer_sha256": receipt.answer_sha256(answer),
         }
@@ -252,6 +260,11 @@ class ExecuteDocument:
 def _environment(capability: str) -> dict[str, str]:
     """What makes official SDKs work unchanged in a block."""
     return {"OPENAI_BASE_URL": "http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": capability}
+
+
+def _lowered(limits: Limits, timeout_s: float | None) -> Limits:
+    """A document may only ask for less."""
+    return limits if timeout_s is None else replace(limits, wall_s=min(limits.wall_s, timeout_s))
 
 
 def _failed_block(error: str) -> BlockOutcome:

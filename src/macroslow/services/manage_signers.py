@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from macroslow.authn.ports import PutSigner, SignerRecord
+from macroslow.authz.uri import Pattern
 from macroslow.crypto.hybrid import HybridPublicKey
 from macroslow.errors import BadRequestError, NotFoundError
 from macroslow.maml.stages import Keyring
@@ -22,15 +23,17 @@ class ManageSigners:
         self._books = books
         self._clock = clock
         self._records: dict[str, SignerRecord] = {}
+        self._keyring = Keyring(())
 
     async def load(self) -> None:
         """Read the signers that are stored."""
         self._records = {record.key_id: record for record in await self._books.signers()}
+        self._keyring = Keyring(tuple(self._records.values()))
 
     @property
     def keyring(self) -> Keyring:
         """The keys in force now."""
-        return Keyring(tuple(self._records.values()))
+        return self._keyring
 
     async def trust(self, name: str, public_jwks: str, origins: Sequence[str]) -> SignerRecord:
         """Let a public document key speak for `origins` (patterns such as `agent://reports-*`)."""
@@ -39,7 +42,7 @@ class ManageSigners:
                 "no origin given: a key that speaks for nobody is of no use", fix="--origin agent://NAME"
             )
         for origin in origins:
-            if not origin.startswith("agent://"):
+            if Pattern.parse(origin).scheme != "agent":
                 raise BadRequestError(f"origin {origin!r} is not agent://NAME", fix="--origin agent://NAME")
         key = HybridPublicKey.from_jwks(public_jwks, use="document")
         now_ns = self._clock.now_ns()
@@ -65,3 +68,4 @@ class ManageSigners:
         event = Event(event_type, self._clock.now_ns(), OPERATOR, fields)
         await self._books.commit(PutSigner(record), Append(event))
         self._records[record.key_id] = record
+        self._keyring = Keyring(tuple(self._records.values()))

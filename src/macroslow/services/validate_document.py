@@ -17,7 +17,7 @@ class ValidateDocument:
     async def __call__(self, principal: Principal, submission: Submission) -> dict[str, object]:
         """Return what the document is and may do; raises what /execute would raise."""
         admitted = await asyncio.to_thread(self.admit, principal, submission)
-        document = admitted.authorised.document
+        document = admitted.document
         return {
             "valid": True,
             "id": document.parsed.front.id,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from macroslow.authn.ports import IdentityReader, PutKey, PutSigner
-from macroslow.metering.ledger import CloseAccount, LedgerReader, OpenAccount, Reserve, Settle
+from macroslow.metering.ledger import CloseAccount, LedgerReader, OpenAccount, Reserve, Settle, UsageRow
 from macroslow.tlog.ports import Append, Entry, LogReader, StoreCheckpoint
 from macroslow.workflow.journal import AcceptRun, FinishRun, JournalReader, PutObject
 
@@ -53,6 +53,14 @@ class Books(LedgerReader, LogReader, JournalReader, IdentityReader, Protocol):
 
     async def entries(self, start: int, limit: int) -> list[LoggedEvent]:
         """Up to `limit` entries from index `start` on, opened where their subject was not erased."""
+        ...
+
+    async def stored(self, start: int, end: int) -> list[tuple[bytes, bytes]]:
+        """Leaf and payload of each entry of [start, end), as stored and unchecked."""
+        ...
+
+    async def run_usage(self, run_id: str) -> list[UsageRow]:
+        """What the settled calls of one run used, by model."""
         ...
 
     async def tile(self, level: int, index: int, width: int) -> bytes | None:

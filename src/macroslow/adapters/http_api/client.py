@@ -1,6 +1,7 @@
 """GET from one configured base URL. No redirects, no cookies, no proxies from the environment."""
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -8,7 +9,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from macroslow.errors import ConfigurationError, TooLargeError, UpstreamUnavailableError
+from macroslow.errors import ConfigurationError, MissingRightError, TooLargeError, UpstreamUnavailableError
 from macroslow.secretstore.secret import Secret
 from macroslow.workflow.outside import OutsideAnswer
 
@@ -50,16 +51,26 @@ def parse_placement(text: str) -> Placement:
 
 @dataclass(frozen=True, slots=True)
 class HTTPOutsideAPI:
-    """One outside API. `base_url` has no query; paths are checked by the caller."""
+    """One outside API. `base_url` has no query; `paths` are the prefixes that the operator opened.
+
+    Paths are checked by the caller to be plain (`workflow.outside.check_target`).
+    """
 
     name: str
     base_url: str
+    paths: Sequence[str]
     secret: Secret | None
     placement: Placement
     session: aiohttp.ClientSession
 
     async def get(self, path: str, query: str) -> OutsideAnswer:
-        """Fetch once; the whole answer, at most MAX_ANSWER_BYTES."""
+        """Fetch once; the whole answer, at most MAX_ANSWER_BYTES. MissingRightError outside `paths`."""
+        if not any(path.startswith(prefix) for prefix in self.paths):
+            raise MissingRightError(
+                f"the operator has not opened this path of {self.name!r}",
+                uri=f"api://{self.name}",
+                fix=f"the operator may add it to [apis.{self.name}] paths",
+            )
         url, headers = self._target(path, query)
         try:
             async with self.session.get(

@@ -28,6 +28,11 @@ _GROUPINGS: Final[Mapping[str, str]] = {
     "tag": "(SELECT name FROM names WHERE n = tag)",
     "day": "day",
 }
+_OF_RUN: Final = """
+SELECT (SELECT name FROM names WHERE n = model),
+    count(*), sum(input_tokens), sum(output_tokens), sum(usd_micros), 0, NULL
+FROM calls WHERE run > 0 AND run = (SELECT n FROM names WHERE name = ?) GROUP BY 1 ORDER BY 1
+"""
 _SUMS: Final = "sum(calls), sum(input_tokens), sum(output_tokens), sum(usd_micros)"
 _ROW_SUMS: Final = """
 SELECT n.name, coalesce(c.spent, 0), coalesce(r.held, 0)
@@ -75,6 +80,11 @@ def usage(connection: sqlite3.Connection, by: str, principal: str | None) -> lis
             return [replace(row, key=_date(int(row.key))) for row in found]
         case _:
             return found
+
+
+def run_usage(connection: sqlite3.Connection, run_id: str) -> list[UsageRow]:
+    """Return the settled calls of one run by model; an index over run calls alone finds them."""
+    return [UsageRow(*row) for row in connection.execute(_OF_RUN, (run_id,))]
 
 
 def audit_ledger(connection: sqlite3.Connection) -> list[LedgerDifference]:

@@ -51,6 +51,12 @@ def leaves(connection: sqlite3.Connection, start: int, end: int) -> list[bytes]:
     return [leaf for (leaf,) in connection.execute(query, (start, end))]
 
 
+def stored(connection: sqlite3.Connection, start: int, end: int) -> list[tuple[bytes, bytes]]:
+    """Return leaf and payload of each entry of [start, end), as far as there are any."""
+    query = "SELECT leaf, payload FROM entries WHERE n >= ? AND n < ? ORDER BY n"
+    return [(leaf, payload) for leaf, payload in connection.execute(query, (start, end))]
+
+
 def tile(connection: sqlite3.Connection, edge: Edge, level: int, index: int, width: int) -> bytes | None:
     """Return the first `width` hashes of a tile, or None if there are not so many."""
     hashes = tile_reader(connection, edge)(level, index, width)

@@ -21,6 +21,7 @@ MINIMUM_SQLITE: Final = (3, 37, 0)  # STRICT tables; RETURNING came with 3.35
 
 _TABLES: Final = """
 CREATE TABLE names (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+INSERT INTO names VALUES (0, '');
 
 CREATE TABLE accounts (
     n INTEGER PRIMARY KEY REFERENCES names,
@@ -63,6 +64,7 @@ CREATE TABLE calls (
     output_tokens INTEGER NOT NULL,
     usd_micros INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX calls_of_runs ON calls (run) WHERE run > 0;
 
 CREATE TABLE totals (
     day INTEGER NOT NULL,

@@ -77,6 +77,9 @@ class SqliteBooks:
     async def usage(self, by: str, *, principal: str | None = None) -> list[UsageRow]:
         return await self._reader(ledger_reads.usage, by, principal)
 
+    async def run_usage(self, run_id: str) -> list[UsageRow]:
+        return await self._reader(ledger_reads.run_usage, run_id)
+
     async def audit_ledger(self) -> list[LedgerDifference]:
         return await self._reader(ledger_reads.audit_ledger)
 
@@ -96,6 +99,9 @@ class SqliteBooks:
 
     async def leaves(self, start: int, end: int) -> list[bytes]:
         return await self._reader(log_reads.leaves, start, end)
+
+    async def stored(self, start: int, end: int) -> list[tuple[bytes, bytes]]:
+        return await self._reader(log_reads.stored, start, end)
 
     async def tile(self, level: int, index: int, width: int) -> bytes | None:
         return await self._reader(log_reads.tile, self._log.edge, level, index, width)

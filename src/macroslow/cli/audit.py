@@ -1,0 +1,139 @@
+"""`macroslow audit`: what happened, and whether the log that says so is whole."""
+
+import base64
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from macroslow.cli._configured import config_option
+from macroslow.cli._operator import ask
+from macroslow.cli._output import emit, json_option
+
+FOLLOW_S: Final = 0.5
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def audit() -> None:
+    """Read, prove and verify the log."""
+
+
+@audit.command()
+@click.option("-n", "--lines", "count", default=20, show_default=True, type=click.IntRange(0, 1000))
+@click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
+@config_option
+@json_option
+def tail(count: int, *, follow: bool, config_file: Path | None, as_json: bool) -> None:
+    """Show the newest entries."""
+    shown = ask(config_file, "audit.tail", count=count)
+    _print(shown, as_json=as_json)
+    while follow:
+        time.sleep(FOLLOW_S)
+        at = shown["size"]
+        shown = ask(config_file, "audit.tail", start=at, count=1000)
+        if shown["entries"]:
+            _print(shown, as_json=as_json)
+
+
+@audit.command()
+@click.argument("index", type=click.IntRange(0))
+@config_option
+@json_option
+def show(index: int, config_file: Path | None, as_json: bool) -> None:
+    """Show one entry whole."""
+    entry = ask(config_file, "audit.show", index=index)
+    if as_json:
+        emit(entry)
+    else:
+        click.echo(json.dumps(entry, indent=2, ensure_ascii=False))
+
+
+@audit.command()
+@click.argument("index", type=click.IntRange(0))
+@config_option
+def prove(index: int, config_file: Path | None) -> None:
+    """Print the receipt of one entry."""
+    emit(ask(config_file, "audit.prove", index=index))
+
+
+@audit.command()
+@click.option("--since", type=_FILE, help="A checkpoint that you kept: the log must extend it.")
+@click.option("--key", "key_file", type=_FILE, help="The log's public key that you pinned.")
+@config_option
+@json_option
+def verify(since: Path | None, key_file: Path | None, *, config_file: Path | None, as_json: bool) -> None:
+    """Verify the whole log: every entry, the tree, the signatures, the ledger.
+
+    Without --key the log is held against the key in its own state folder: whoever owns that folder
+    could have signed anew. Exit code 1 if anything is wrong.
+    """
+    brought = {
+        "since": None if since is None else base64.b64encode(since.read_bytes()).decode(),
+        "key": None if key_file is None else key_file.read_text(),
+    }
+    found = ask(config_file, "audit.verify", **brought)
+    if as_json:
+        emit(found)
+        return
+    click.echo(f"SOUND: {found['entries']} entries, root {found['root_sha256'][:16]}…")
+    click.echo(
+        f"  signed     the first {found['signed']} (Ed25519 and ML-DSA-44); not witnessed by a third party"
+    )
+    click.echo(
+        f"  key        {found['key_fingerprint']}" + ("" if key_file else "  (its own: pin it with --key)")
+    )
+    if found["since"] is not None:
+        click.echo(f"  extends    your checkpoint of {found['since']} entries")
+    click.echo("  ledger     counters equal the rows")
+
+
+@audit.command()
+@config_option
+@json_option
+def checkpoint(config_file: Path | None, as_json: bool) -> None:
+    """Print the newest signed checkpoint, to be kept elsewhere."""
+    signed = ask(config_file, "audit.checkpoint")
+    if as_json:
+        emit(signed)
+    else:
+        click.echo(signed["note"], nl=False)
+
+
+@audit.command()
+@config_option
+@json_option
+def key(config_file: Path | None, as_json: bool) -> None:
+    """Print the log's public key, to be given to whoever shall verify."""
+    public = ask(config_file, "audit.key")
+    if as_json:
+        emit(public)
+    else:
+        click.echo(public["key"], nl=False)
+
+
+def _print(shown: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        emit(shown)
+        return
+    for entry in shown["entries"]:
+        click.echo(_line(entry))
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    moment = entry["time"].removesuffix("+00:00").replace("T", " ")
+    fields = entry["fields"]
+    told = (
+        "(erased)"
+        if fields is None
+        else " ".join(f"{name}={_short(value)}" for name, value in fields.items())
+    )
+    return f"{entry['index']:>6}  {moment}  {entry['type']:<18} {told}"
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 48 else f"{text[:16]}…"

@@ -1,0 +1,33 @@
+"""`macroslow serve`: the gateway."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from macroslow.cli._configured import config_option, settings_of
+from macroslow.cli._output import emit, json_option
+
+
+@click.command()
+@click.option("--listen", metavar="HOST:PORT", help="Where to listen; port 0 chooses one.")
+@config_option
+@json_option
+def serve(listen: str | None, config_file: Path | None, *, as_json: bool) -> None:
+    """Serve until Ctrl-C or SIGTERM; running requests may end first.
+
+    Prints one line when it is ready.
+    """
+    from macroslow import bootstrap  # Here: it imports everything, and `--help` must not wait for that.
+
+    settings = settings_of(config_file, {"server.listen": listen})
+
+    def announce(started: bootstrap.Started) -> None:
+        if as_json:
+            emit({"url": started.url, "state": str(settings.state_folder), "sandbox": started.sandbox})
+            return
+        click.echo(f"macroslow listens on {started.url}  (Ctrl-C ends it)")
+        for line in started.notes:
+            click.echo(f"  {line}")
+
+    asyncio.run(bootstrap.serve(settings, announce))

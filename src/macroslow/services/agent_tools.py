@@ -1,0 +1,74 @@
+"""The tools that agents call over MCP, each one an existing use case with its arguments taken apart.
+
+Arguments have passed the tool's schema; results are the use case's own JSON.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+from macroslow.authn.principal import Principal
+from macroslow.errors import UpstreamRefusedError
+from macroslow.ports import Entropy
+from macroslow.services.admit_document import Submission
+from macroslow.services.complete_chat import ChatAnswer, CompleteChat
+from macroslow.services.execute_document import ExecuteDocument
+from macroslow.services.validate_document import ValidateDocument
+from macroslow.workflow.books import Books
+
+Arguments = Mapping[str, Any]
+REQUEST_ID_BYTES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTools:
+    """One method a tool; `handlers` is the table that the MCP server takes."""
+
+    execute: ExecuteDocument
+    validate: ValidateDocument
+    chat: CompleteChat
+    books: Books
+    entropy: Entropy
+
+    @property
+    def handlers(self) -> Mapping[str, Callable[[Principal, Arguments], Awaitable[Mapping[str, object]]]]:
+        return {
+            "run_document": self.run_document,
+            "validate_document": self.validate_document,
+            "complete_chat": self.complete_chat,
+            "usage": self.usage,
+        }
+
+    async def run_document(self, principal: Principal, arguments: Arguments) -> Mapping[str, object]:
+        """The answer of /execute."""
+        return await self.execute(principal, _submission(arguments), request_id=self._request_id())
+
+    async def validate_document(self, principal: Principal, arguments: Arguments) -> Mapping[str, object]:
+        """The answer of /validate."""
+        return await self.validate(principal, _submission(arguments))
+
+    async def complete_chat(self, principal: Principal, arguments: Arguments) -> Mapping[str, object]:
+        """The provider's own answer; UpstreamRefusedError if it was an error."""
+        body = orjson.dumps(dict(arguments))
+        answer = await self.chat(principal, body, request_id=self._request_id())
+        assert isinstance(answer, ChatAnswer)  # noqa: S101 (no stream was asked for)
+        said = orjson.loads(answer.body)
+        if answer.status >= 400:
+            detail = said.get("error", {}).get("message", "the provider refused the request")
+            raise UpstreamRefusedError(str(detail), upstream="provider", status=answer.status)
+        return {**said, "usd_micros": answer.usd_micros}
+
+    async def usage(self, principal: Principal, arguments: Arguments) -> Mapping[str, object]:
+        """The caller's own spending."""
+        by = arguments.get("by", "key")
+        rows = await self.books.usage(by, principal=principal.name)
+        return {"by": by, "rows": [asdict(row) for row in rows]}
+
+    def _request_id(self) -> str:
+        return self.entropy.random(REQUEST_ID_BYTES).hex()
+
+
+def _submission(arguments: Arguments) -> Submission:
+    return Submission(arguments["document"].encode(), arguments.get("inputs"))
