@@ -105,7 +105,7 @@ class Connection(HttpToolsProtocol):
         self._disarm()
         if not self.url.startswith(b"/"):
             self._refuse(400, "bad-request", "the request's target is not a path")
-        parser = cast("HttpRequestParser", self.parser)
+        parser: HttpRequestParser = cast("Any", self.parser)
         if parser.get_http_version() not in _VERSIONS:
             self._refuse(505, "bad-request", "HTTP/1.1 is spoken here")
         if parser.should_upgrade():

@@ -1,0 +1,115 @@
+"""API keys: their form, their checksum and what is stored of them."""
+
+import hashlib
+import hmac
+import re
+import string
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from macroslow.authn import api_keys
+from macroslow.authn.api_keys import KEY_LENGTH, PATTERN, checksum, is_in_force, mint, parse, secret_hmac
+from macroslow.authn.ports import KeyRecord
+
+PEPPER = bytes(range(32))
+
+
+class GivenEntropy:
+    """Gives the bytes it was given, in order."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def random(self, size_bytes: int) -> bytes:
+        taken, self._data = self._data[:size_bytes], self._data[size_bytes:]
+        assert len(taken) == size_bytes
+        return taken
+
+
+KEYS = st.binary(min_size=40, max_size=40).map(lambda data: mint(GivenEntropy(data)))
+
+
+def base62(number: int) -> str:
+    """The slow, obvious reference."""
+    digits = string.digits + string.ascii_uppercase + string.ascii_lowercase
+    text = ""
+    while number:
+        text = digits[number % 62] + text
+        number //= 62
+    return text
+
+
+@given(KEYS)
+def test_a_minted_key_parses_into_its_own_halves(key: api_keys.MintedKey) -> None:
+    parsed = parse(key.text)
+    assert parsed is not None
+    assert (parsed.id, parsed.secret) == (key.id, key.secret)
+    assert len(key.text) == KEY_LENGTH
+    assert re.fullmatch(PATTERN, key.text)
+
+
+@given(st.binary(min_size=40, max_size=40))
+def test_id_and_secret_are_all_of_the_entropy(data: bytes) -> None:
+    key = mint(GivenEntropy(data))
+    assert key.id == base62(int.from_bytes(data[:8], "big")).rjust(12, "0")
+    assert key.secret == base62(int.from_bytes(data[8:], "big")).rjust(43, "0")
+
+
+@given(st.text(alphabet=string.ascii_letters + string.digits + "_", max_size=80))
+def test_the_checksum_is_the_crc_32_of_all_before_it(body: str) -> None:
+    assert checksum(body) == base62(zlib.crc32(body.encode())).rjust(6, "0")
+
+
+@given(KEYS, st.data())
+def test_one_altered_character_is_no_key(key: api_keys.MintedKey, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(key.text) - 1))
+    other = data.draw(st.characters(max_codepoint=0x17F).filter(lambda character: character != key.text[at]))
+    assert parse(key.text[:at] + other + key.text[at + 1 :]) is None
+
+
+@given(KEYS, st.data())
+def test_a_cut_or_lengthened_key_is_no_key(key: api_keys.MintedKey, data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(key.text) - 1))
+    assert parse(key.text[:cut]) is None
+    assert parse(key.text + data.draw(st.text(min_size=1, max_size=3))) is None
+
+
+@given(st.text(max_size=100))
+def test_no_other_text_is_a_key_or_breaks_the_parser(text: str) -> None:
+    assert parse(text) is None
+
+
+@pytest.mark.parametrize("text", ["", "msk_", "msk_\n", "sk-abc", "msk_" + "0" * 62, "msk_" + "é" * 62])
+def test_what_only_looks_like_a_key_is_none(text: str) -> None:
+    assert parse(text) is None
+
+
+def test_a_line_end_after_a_key_is_not_forgiven() -> None:
+    assert parse(mint(GivenEntropy(bytes(40))).text + "\n") is None
+
+
+@given(KEYS)
+def test_the_stored_hash_is_hmac_sha256_over_id_and_secret(key: api_keys.MintedKey) -> None:
+    expected = hmac.new(PEPPER, (key.id + key.secret).encode(), hashlib.sha256).digest()
+    assert secret_hmac(PEPPER, key) == expected
+    assert secret_hmac(bytes(32), key) != expected
+
+
+def test_neither_half_prints_the_secret() -> None:
+    key = mint(GivenEntropy(bytes(range(40))))
+    assert key.secret not in repr(key)
+    assert key.secret not in repr(parse(key.text))
+
+
+@pytest.mark.parametrize(
+    ("expires_ns", "revoked_ns", "now_ns", "in_force"),
+    [(None, None, 5, True), (6, None, 5, True), (5, None, 5, False), (None, 1, 5, False), (9, 1, 5, False)],
+)
+def test_a_key_is_in_force_until_it_expires_or_is_revoked(
+    expires_ns: int | None, revoked_ns: int | None, now_ns: int, in_force: bool
+) -> None:
+    record = KeyRecord("id", "p", b"", frozenset(), (), "", 0, expires_ns, revoked_ns)
+    assert is_in_force(record, now_ns) is in_force
