@@ -1,0 +1,446 @@
+"""Books in memory: the slow, obvious reference. Every counter is added up from the rows when asked for.
+
+Usable wherever a test needs books: `FakeBooks()` keeps the whole contract of `workflow.books.Books`
+except durability. State is copied before each commit and put back if a change is refused.
+"""
+
+import copy
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from macroslow.authn.ports import KeyRecord, PutKey, PutSigner, SignerRecord
+from macroslow.errors import (
+    BudgetExhaustedError,
+    ConflictError,
+    DecryptionFailedError,
+    LogUnavailableError,
+    NotFoundError,
+)
+from macroslow.metering.ledger import (
+    MAX_COUNT,
+    OUTCOMES,
+    Account,
+    CloseAccount,
+    LedgerDifference,
+    OpenAccount,
+    OpenReservation,
+    Reserve,
+    Settle,
+    UsageRow,
+)
+from macroslow.tlog.leaf import leaf_hash, open_payload, parse_leaf, seal_event
+from macroslow.tlog.ports import Append, Entry, StoreCheckpoint, TreeHead
+from macroslow.tlog.tree import TILE_WIDTH, consistency_proof, inclusion_proof, root_of
+from macroslow.workflow.books import Change, LoggedEvent
+from macroslow.workflow.journal import NEXT, AcceptRun, FinishRun, PutObject, Run, RunState
+
+
+@dataclass
+class _Account:
+    parent: str | None
+    limit: int | None
+    closed: bool = False
+
+
+@dataclass
+class _Logged:
+    leaf: bytes
+    payload: bytes
+    subject: str
+
+
+@dataclass
+class _State:
+    accounts: dict[str, _Account] = field(default_factory=dict)
+    reservations: dict[str, Reserve] = field(default_factory=dict)
+    settlements: dict[str, Settle] = field(default_factory=dict)
+    log: list[_Logged] = field(default_factory=list)
+    subject_keys: dict[str, bytes] = field(default_factory=dict)
+    checkpoint: tuple[int, bytes] | None = None
+    runs: dict[str, Run] = field(default_factory=dict)
+    objects: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
+    keys: dict[str, KeyRecord] = field(default_factory=dict)
+    signers: dict[str, SignerRecord] = field(default_factory=dict)
+
+    def copied(self) -> "_State":
+        """A state that can change alone; its values are immutable but for the accounts."""
+        twin = _State(**{name: copy.copy(getattr(self, name)) for name in self.__dataclass_fields__})
+        twin.accounts = {name: copy.copy(account) for name, account in self.accounts.items()}
+        return twin
+
+    def spent(self, account_id: str) -> int:
+        """What was paid out of the account and of everything below it."""
+        own = sum(
+            settlement.usage.usd_micros
+            for name, settlement in self.settlements.items()
+            if self.reservations[name].account == account_id
+        )
+        return own + sum(self.spent(child) for child in self.children(account_id))
+
+    def held(self, account_id: str) -> int:
+        """What the account's own open reservations and its children hold."""
+        own = sum(
+            reservation.usd_micros
+            for name, reservation in self.reservations.items()
+            if reservation.account == account_id and name not in self.settlements
+        )
+        return own + sum(self.held_for(child) for child in self.children(account_id))
+
+    def held_for(self, child: str) -> int:
+        """What a parent holds for a child: all that it may still spend."""
+        account = self.accounts[child]
+        if account.closed or account.limit is None:
+            return self.held(child)
+        return max(account.limit - self.spent(child), self.held(child))
+
+    def children(self, account_id: str) -> list[str]:
+        return [name for name, account in self.accounts.items() if account.parent == account_id]
+
+
+class FakeBooks:
+    """`Books` without a disk. `fail_next_commit` makes the next commit fail as a full disk would."""
+
+    def __init__(self, random: Callable[[int], bytes] = os.urandom) -> None:
+        self._random = random
+        self._state = _State()
+        self._closed = False
+        self.fail_next_commit = False
+
+    async def commit(self, *changes: Change) -> list[Entry]:
+        if self._closed:
+            raise LogUnavailableError("The books are closed.")
+        before, self._state = self._state, self._state.copied()
+        try:
+            entries = self._apply(changes)
+            if self.fail_next_commit:
+                self.fail_next_commit = False
+                raise LogUnavailableError("The disk is full.")
+        except Exception:
+            self._state = before
+            raise
+        return entries
+
+    async def close(self) -> None:
+        self._closed = True
+
+    def erase(self, subject: str) -> None:
+        """Destroy the subject's key, as an operator would."""
+        del self._state.subject_keys[subject]
+
+    # Changes
+
+    def _apply(self, changes: Sequence[Change]) -> list[Entry]:
+        entries: list[Entry] = []
+        awaited = -1
+        committed = len(self._state.log)
+        for change in changes:
+            match change:
+                case Append():
+                    entries.append(self._append(change))
+                case OpenAccount():
+                    self._open(change)
+                case CloseAccount():
+                    self._account(change.id).closed = True
+                case Reserve():
+                    self._reserve(change)
+                case Settle():
+                    self._settle(change)
+                case AcceptRun():
+                    awaited = len(self._state.log)
+                    self._accept(change)
+                case FinishRun():
+                    awaited = len(self._state.log)
+                    self._finish(change)
+                case PutObject():
+                    self._run(change.run_id)
+                    self._state.objects[change.run_id, change.kind] = (change.subject, change.sealed)
+                case StoreCheckpoint():
+                    self._store_checkpoint(change, committed)
+                case PutKey():
+                    self._state.keys[change.record.id] = change.record
+                case PutSigner():
+                    self._state.signers[change.record.key_id] = change.record
+        if awaited == len(self._state.log):
+            raise ValueError("a run without a log entry")
+        return entries
+
+    def _append(self, change: Append) -> Entry:
+        subject = change.event.subject
+        key = self._state.subject_keys.setdefault(subject, self._random(32))
+        sealed = seal_event(change.event, key, salt=self._random(32), nonce=self._random(12))
+        self._state.log.append(_Logged(sealed.leaf, sealed.payload, subject))
+        return Entry(len(self._state.log) - 1, sealed.leaf, sealed.canonical, sealed.salt)
+
+    def _open(self, change: OpenAccount) -> None:
+        if change.limit_usd_micros is not None:
+            _check_count(change.limit_usd_micros)
+        if change.parent is not None:
+            self._account(change.parent)
+        before = self._all_held()
+        known = self._state.accounts.get(change.id)
+        if known is None:
+            if change.parent is not None:
+                self._require_open_and_not_over(change.parent)
+            self._state.accounts[change.id] = _Account(change.parent, change.limit_usd_micros)
+        elif known.closed or known.parent != change.parent:
+            raise ConflictError("closed, or a child of another")
+        else:
+            known.limit = change.limit_usd_micros
+        self._refuse_what_does_not_fit(change.parent, before)
+
+    def _reserve(self, change: Reserve) -> None:
+        _check_count(change.usd_micros)
+        if change.id in self._state.reservations:
+            raise ConflictError("reserved before")
+        if self._account(change.account).closed:
+            raise ConflictError("closed")
+        before = self._all_held()
+        if change.usd_micros == 0:
+            self._require_open_and_not_over(change.account)
+        self._state.reservations[change.id] = change
+        self._refuse_what_does_not_fit(change.account, before)
+
+    def _settle(self, change: Settle) -> None:
+        for count in (change.usage.input_tokens, change.usage.output_tokens, change.usage.usd_micros):
+            _check_count(count)
+        if change.outcome not in OUTCOMES:
+            raise ValueError("no such outcome")
+        if change.id not in self._state.reservations:
+            raise NotFoundError("nothing reserved")
+        self._state.settlements.setdefault(change.id, change)
+
+    def _all_held(self) -> dict[str, int]:
+        return {name: self._state.held(name) for name in self._state.accounts}
+
+    def _refuse_what_does_not_fit(self, account_id: str | None, before: dict[str, int]) -> None:
+        """Raise for the first account, upwards, that holds more than before and has no room for it."""
+        while account_id is not None:
+            account, held, spent = (
+                self._account(account_id),
+                before[account_id],
+                self._state.spent(account_id),
+            )
+            needed = self._state.held(account_id) - held
+            if needed > 0:
+                if account.closed:
+                    raise ConflictError("closed")
+                if account.limit is not None and spent + held + needed > account.limit:
+                    raise _exhausted(account_id, account.limit, spent, held, needed)
+            account_id = account.parent
+
+    def _require_open_and_not_over(self, account_id: str) -> None:
+        account = self._account(account_id)
+        spent, held = self._state.spent(account_id), self._state.held(account_id)
+        if account.closed:
+            raise ConflictError("closed")
+        if account.limit is not None and spent + held > account.limit:
+            raise _exhausted(account_id, account.limit, spent, held, 0)
+
+    def _account(self, account_id: str) -> _Account:
+        if account_id not in self._state.accounts:
+            raise NotFoundError("no such account")
+        return self._state.accounts[account_id]
+
+    def _store_checkpoint(self, change: StoreCheckpoint, committed: int) -> None:
+        if not 0 <= change.size <= committed:
+            raise ValueError("no such size")
+        if self._state.checkpoint is None or self._state.checkpoint[0] <= change.size:
+            self._state.checkpoint = (change.size, change.note)
+
+    def _accept(self, change: AcceptRun) -> None:
+        if change.id in self._state.runs:
+            raise ConflictError("accepted before")
+        self._state.runs[change.id] = Run(
+            change.id,
+            change.principal,
+            RunState.RUNNING,
+            change.accepted_ns,
+            None,
+            change.document_sha256,
+            change.document_bytes,
+            change.origin,
+            change.signer,
+            len(self._state.log),
+            None,
+        )
+
+    def _finish(self, change: FinishRun) -> None:
+        run = self._run(change.id)
+        after = NEXT.get((run.state, change.event))
+        if after is None:
+            raise ConflictError("not running")
+        self._state.runs[change.id] = replace(
+            run, state=after, finished_ns=change.finished_ns, finished_index=len(self._state.log)
+        )
+
+    def _run(self, run_id: str) -> Run:
+        if run_id not in self._state.runs:
+            raise NotFoundError("no such run")
+        return self._state.runs[run_id]
+
+    # The ledger
+
+    async def account(self, account_id: str) -> Account | None:
+        account = self._state.accounts.get(account_id)
+        if account is None:
+            return None
+        spent, held = self._state.spent(account_id), self._state.held(account_id)
+        return Account(account_id, account.parent, account.limit, spent, held, account.closed)
+
+    async def open_reservations(self) -> list[OpenReservation]:
+        found = [r for name, r in self._state.reservations.items() if name not in self._state.settlements]
+        return [
+            OpenReservation(
+                r.id, r.account, r.usd_micros, r.principal, r.key_id, r.provider, r.model, r.tag, r.run_id,
+                r.created_ns,
+            )
+            for r in sorted(found, key=lambda reservation: (reservation.created_ns, reservation.id))
+        ]  # fmt: skip
+
+    async def open_child_accounts(self) -> list[Account]:
+        found = [await self.account(name) for name in self._state.accounts]
+        return [account for account in found if account and account.parent is not None and not account.closed]
+
+    async def usage(self, by: str, *, principal: str | None = None) -> list[UsageRow]:
+        label = _LABELS.get(by)
+        if label is None:
+            raise ValueError("no such grouping")
+        rows: dict[str, UsageRow] = {}
+        if by == "key":
+            known = [key.id for key in self._state.keys.values() if principal in (None, key.principal)]
+            rows = {key: await self._row_of_key(key) for key in known}
+        for settlement in self._state.settlements.values():
+            reservation = self._state.reservations[settlement.id]
+            if principal not in (None, reservation.principal):
+                continue
+            key = label(reservation, settlement)
+            row = rows.get(key) or await (self._row_of_key(key) if by == "key" else _empty_row(key))
+            rows[key] = _added(row, settlement)
+        return [rows[key] for key in sorted(rows)]
+
+    async def _row_of_key(self, key: str) -> UsageRow:
+        account = await self.account(f"key/{key}")
+        if account is None:
+            return UsageRow(key, 0, 0, 0, 0, 0, None)
+        return UsageRow(key, 0, 0, 0, 0, account.held_usd_micros, account.limit_usd_micros)
+
+    async def audit_ledger(self) -> list[LedgerDifference]:
+        return []  # there are no counters to differ
+
+    # The log
+
+    async def head(self) -> TreeHead:
+        hashes = [leaf_hash(logged.leaf) for logged in self._state.log]
+        return TreeHead(len(hashes), root_of(hashes))
+
+    async def checkpoint(self) -> tuple[int, bytes] | None:
+        return self._state.checkpoint
+
+    async def entry(self, index: int) -> Entry | None:
+        if not 0 <= index < len(self._state.log):
+            return None
+        logged = self._state.log[index]
+        if logged.subject not in self._state.subject_keys:
+            raise DecryptionFailedError("erased")
+        event, salt = open_payload(logged.leaf, logged.payload, self._state.subject_keys[logged.subject])
+        return Entry(index, logged.leaf, event, salt)
+
+    async def entries(self, start: int, limit: int) -> list[LoggedEvent]:
+        return [self._logged(index) for index in range(start, min(start + limit, len(self._state.log)))]
+
+    def _logged(self, index: int) -> LoggedEvent:
+        logged = self._state.log[index]
+        facts, key = parse_leaf(logged.leaf), self._state.subject_keys.get(logged.subject)
+        event = open_payload(logged.leaf, logged.payload, key)[0] if key else None
+        return LoggedEvent(index, facts.time_ns, facts.type, logged.subject, event)
+
+    async def leaves(self, start: int, end: int) -> list[bytes]:
+        return [logged.leaf for logged in self._state.log[start:end]]
+
+    async def tile(self, level: int, index: int, width: int) -> bytes | None:
+        hashes = self._tile(level, index, width)
+        return hashes if len(hashes) == 32 * width else None
+
+    async def inclusion_proof(self, index: int, size: int) -> Sequence[bytes]:
+        self._require_size(size)
+        return inclusion_proof(index, size, self._tile)
+
+    async def consistency_proof(self, first: int, second: int) -> Sequence[bytes]:
+        self._require_size(second)
+        return consistency_proof(first, second, self._tile)
+
+    def _require_size(self, size: int) -> None:
+        if size > len(self._state.log):
+            raise ValueError("no such tree")
+
+    def _tile(self, level: int, index: int, width: int) -> bytes:
+        span = TILE_WIDTH**level
+        hashes = [leaf_hash(logged.leaf) for logged in self._state.log]
+        first = index * TILE_WIDTH
+        last = min(first + width, len(hashes) // span)
+        return b"".join(root_of(hashes[at * span : (at + 1) * span]) for at in range(first, last))
+
+    # The journal and identities
+
+    async def run(self, run_id: str) -> Run | None:
+        return self._state.runs.get(run_id)
+
+    async def runs(self, principal: str | None, *, limit: int = 100) -> list[Run]:
+        found = [run for run in self._state.runs.values() if principal in (None, run.principal)]
+        return found[::-1][:limit]
+
+    async def running(self) -> list[Run]:
+        return [run for run in self._state.runs.values() if run.state is RunState.RUNNING]
+
+    async def sealed_object(self, run_id: str, kind: str) -> tuple[str, bytes] | None:
+        return self._state.objects.get((run_id, kind))
+
+    async def keys(self) -> list[KeyRecord]:
+        return sorted(self._state.keys.values(), key=lambda key: (key.created_ns, key.id))
+
+    async def signers(self) -> list[SignerRecord]:
+        return sorted(self._state.signers.values(), key=lambda signer: (signer.trusted_ns, signer.key_id))
+
+
+_LABELS: dict[str, Callable[[Reserve, Settle], str]] = {
+    "key": lambda reservation, _: reservation.key_id,
+    "principal": lambda reservation, _: reservation.principal,
+    "model": lambda reservation, _: reservation.model,
+    "tag": lambda reservation, _: reservation.tag,
+    "day": lambda _, settlement: str(datetime.fromtimestamp(settlement.settled_ns // 10**9, UTC).date()),
+}
+
+
+async def _empty_row(key: str) -> UsageRow:
+    return UsageRow(key, 0, 0, 0, 0, 0, None)
+
+
+def _added(row: UsageRow, settlement: Settle) -> UsageRow:
+    usage = settlement.usage
+    return UsageRow(
+        row.key,
+        row.calls + 1,
+        row.input_tokens + usage.input_tokens,
+        row.output_tokens + usage.output_tokens,
+        row.usd_micros + usage.usd_micros,
+        row.held_usd_micros,
+        row.limit_usd_micros,
+    )
+
+
+def _exhausted(budget: str, limit: int, spent: int, held: int, needed: int) -> BudgetExhaustedError:
+    return BudgetExhaustedError(
+        "does not fit",
+        budget=budget,
+        limit_usd_micros=limit,
+        spent_usd_micros=spent,
+        held_usd_micros=held,
+        needed_usd_micros=needed,
+    )
+
+
+def _check_count(count: int) -> None:
+    if type(count) is not int or not 0 <= count <= MAX_COUNT:
+        raise ValueError("no count")
