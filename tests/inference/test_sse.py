@@ -33,8 +33,11 @@ def test_no_byte_is_lost_changed_or_moved(stream, places):
 def test_events_are_the_same_however_the_stream_is_cut(bodies, end, places):
     events = [body + end + end for body in bodies]
     splitter = EventSplitter()
-    got = [event for piece in cut(b"".join(events), places) for event in splitter.feed(piece)]
-    assert [data_of(event) for event in got] == [data_of(event) for event in events]
+    assert [event for piece in cut(b"".join(events), places) for event in splitter.feed(piece)] == events
+
+
+def test_lines_may_end_with_cr_alone():
+    assert EventSplitter().feed(b"data: a\r\rdata: b\r\r") == [b"data: a\r\r", b"data: b\r\r"]
 
 
 def test_one_crlf_is_one_line_end():

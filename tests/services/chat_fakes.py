@@ -1,4 +1,4 @@
-"""Stateful stand-ins for what a chat call touches: books that hold the money rules, a provider that obeys a script."""
+"""Stateful stand-ins for what a chat call touches: books with the money rules, a provider with a script."""
 
 import asyncio
 import time
@@ -120,7 +120,7 @@ class LedgerInMemory:
 
 @dataclass
 class ScriptedProvider:
-    """Answers with `script(body)`: an answer, a list of chunks for a stream, NotReached, or an error to raise.
+    """Answers with `script(body)`: an answer, a list of a stream's chunks, NotReached, or an error.
 
     It checks that every call it gets has a durable reservation; `turns` makes each step take a while.
     """

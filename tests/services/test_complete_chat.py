@@ -386,10 +386,14 @@ async def test_a_stream_that_breaks_off_is_charged_in_full(chunks):
     world = World()
     world.provider.script = lambda _: list(chunks)
     stream = await world.ask(request(stream=True))
-    got = []
-    with pytest.raises(UpstreamUnavailableError) as caught:
+    got: list[bytes] = []
+
+    async def read() -> None:
         async for chunk in stream.chunks:
-            got.append(chunk)
+            got.append(chunk)  # noqa: PERF401 - what came before the failure is looked at
+
+    with pytest.raises(UpstreamUnavailableError) as caught:
+        await read()
     assert b"sk-canary" not in b"".join(got) + str(vars(caught.value)).encode()
     assert b"".join(got) in (b"", delta("a"))
     assert (world.books.last.outcome, world.books.last.usage.usd_micros) == ("unknown", RESERVED)

@@ -12,8 +12,9 @@ from typing import Final
 
 MAX_EVENT_BYTES: Final = 1024 * 1024
 
-# The groups are atomic: a CRLF must not be taken for two line ends.
-_EMPTY_LINE: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+# The groups are atomic: a CRLF must not be taken for two line ends. A CR that is the last byte so far
+# may be half of one, so it is waited with, unless lines end with CR alone.
+_EMPTY_LINE: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r(?!\Z))|\r\r\Z")
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _OVERLAP_BYTES: Final = 3  # the longest line end but one byte
 
@@ -30,10 +31,7 @@ class EventSplitter:
         self._searched_bytes = 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The events that `chunk` completes. Raises EventTooLongError.
-
-        Where a chunk ends between the last CR and LF of an event, the LF comes with the next one.
-        """
+        """The events that `chunk` completes. Raises EventTooLongError."""
         data = self.rest + chunk if self.rest else chunk
         events, start, search = [], 0, self._searched_bytes
         while (end := _EMPTY_LINE.search(data, search)) is not None:

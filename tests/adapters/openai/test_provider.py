@@ -1,0 +1,314 @@
+"""The adapter against real servers on the loopback, well-behaved and not."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from macroslow.adapters.openai import OpenAIProvider
+from macroslow.errors import ConfigurationError, UpstreamRefusedError, UpstreamUnavailableError
+from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
+from macroslow.secretstore.secret import Secret
+
+KEY = "sk-canary-0123456789"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def serving(handler: Handler, **options) -> AsyncIterator[OpenAIProvider]:
+    """A provider that is connected to `handler` on a port of its own."""
+    server = web.Server(handler)
+    runner = web.ServerRunner(server)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]
+    provider = OpenAIProvider("up", f"http://127.0.0.1:{port}/v1", Secret(KEY), **options)
+    try:
+        yield provider
+    finally:
+        await provider.close()
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def talking(raw: bytes, *, then_wait: bool = False, **options) -> AsyncIterator[OpenAIProvider]:
+    """A provider connected to a server that reads a request, sends `raw` and hangs up (or never does)."""
+    forever = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(raw)
+        await writer.drain()
+        if then_wait:
+            await forever.wait()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    provider = OpenAIProvider("up", f"http://127.0.0.1:{port}/v1", Secret(KEY), **options)
+    try:
+        yield provider
+    finally:
+        forever.set()
+        await provider.close()
+        server.close()
+        await server.wait_closed()
+
+
+def fixed(status: int, body: bytes = b"{}", **headers: str) -> Handler:
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(status=status, body=body, headers=headers)
+
+    return handler
+
+
+async def test_the_body_goes_out_and_comes_back_byte_for_byte():
+    seen = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append((request.method, request.path, dict(request.headers), await request.read()))
+        return web.Response(body=b'{ "odd" : 1.50 }', content_type="application/json")
+
+    async with serving(handler) as provider:
+        answer = await provider.complete(b'{"a":1}', deadline_s=5)
+    assert answer == ProviderAnswer(200, {"content-type": "application/json"}, b'{ "odd" : 1.50 }')
+    method, path, headers, body = seen[0]
+    assert (method, path, body) == ("POST", "/v1/chat/completions", b'{"a":1}')
+    headers.pop("Host")
+    assert headers == {
+        "Authorization": f"Bearer {KEY}",
+        "User-Agent": "macroslow",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Content-Type": "application/json",
+        "Content-Length": "7",
+    }
+
+
+async def test_only_listed_headers_come_back():
+    headers = {"Set-Cookie": "a=b", "X-Ratelimit-Remaining-Tokens": "5", "X-Secret": KEY, "Server": "x"}
+    async with serving(fixed(200, **headers)) as provider:
+        answer = await provider.complete(b"{}", deadline_s=5)
+        again = await provider.complete(b"{}", deadline_s=5)
+    assert answer.headers == again.headers
+    assert answer.headers.keys() == {"content-type", "x-ratelimit-remaining-tokens"}
+
+
+async def test_connections_are_kept_alive_and_no_cookie_is_kept():
+    connections, cookies = set(), []
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        connections.add(request.transport.get_extra_info("peername"))
+        cookies.append(request.headers.get("Cookie"))
+        return web.Response(body=b"{}", headers={"Set-Cookie": "a=b; Path=/"})
+
+    async with serving(handler) as provider:
+        for _ in range(5):
+            await provider.complete(b"{}", deadline_s=5)
+    assert len(connections) == 1
+    assert cookies == [None] * 5
+
+
+async def test_a_stream_comes_as_it_is_sent():
+    go_on = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        await response.prepare(request)
+        await response.write(b"data: 1\n\n")
+        await go_on.wait()
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    async with serving(handler) as provider, provider.stream(b"{}", deadline_s=5) as opened:
+        assert isinstance(opened, ProviderStream)
+        chunks = opened.chunks
+        assert await anext(chunks) == b"data: 1\n\n"
+        go_on.set()
+        assert b"".join([chunk async for chunk in chunks]) == b"data: [DONE]\n\n"
+
+
+async def test_leaving_a_stream_closes_its_connection():
+    gone = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"data: x\n\n")
+                await asyncio.sleep(0.01)
+        except (ConnectionError, asyncio.CancelledError):
+            gone.set()
+            raise
+
+    async with serving(handler) as provider:
+        async with provider.stream(b"{}", deadline_s=5) as opened:
+            await anext(opened.chunks)
+        await asyncio.wait_for(gone.wait(), 5)
+
+
+async def test_cancelling_a_call_closes_its_connection():
+    arrived, gone = asyncio.Event(), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        arrived.set()
+        while await reader.read(1000):
+            pass
+        gone.set()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    provider = OpenAIProvider("up", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", Secret(KEY))
+    task = asyncio.create_task(provider.complete(b"{}", deadline_s=5))
+    await asyncio.wait_for(arrived.wait(), 5)
+    task.cancel()
+    await asyncio.wait({task})
+    await asyncio.wait_for(gone.wait(), 5)
+    await provider.close()
+    server.close()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_is_an_error_that_quotes_nothing(status):
+    body = f'{{"error":{{"message":"Incorrect API key provided: {KEY}"}}}}'.encode()
+    async with serving(fixed(status, body)) as provider:
+        with pytest.raises(UpstreamRefusedError) as caught:
+            await provider.complete(b"{}", deadline_s=5)
+    assert caught.value.status == status
+    assert "canary" not in repr(caught.value) + str(vars(caught.value))
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_redirects_are_not_followed(status):
+    asked = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=status, headers={"Location": "/elsewhere"})
+
+    async with serving(handler) as provider:
+        with pytest.raises(UpstreamRefusedError) as caught:
+            await provider.complete(b"{}", deadline_s=5)
+    assert caught.value.status == status
+    assert asked == ["/v1/chat/completions"]
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 500, 503])
+async def test_errors_pass_without_the_key(status):
+    body = f'{{"error":{{"message":"quota of {KEY} used up"}}}}'.encode()
+    headers = {"Retry-After": "9", "Content-Type": "text/html"}
+    async with serving(fixed(status, body, **headers)) as provider:
+        answer = await provider.complete(b"{}", deadline_s=5)
+    assert answer.status == status
+    assert answer.headers == {"retry-after": "9", "content-type": "application/json"}
+    assert answer.body == b'{"error":{"message":"quota of [removed] used up"}}'
+
+
+async def test_an_error_of_any_length_is_bounded():
+    async with serving(fixed(500, b'{"x":"' + b"y" * 10_000_000 + b'"}')) as provider:
+        answer = await provider.complete(b"{}", deadline_s=5)
+    assert len(answer.body) < 1000
+
+
+async def test_a_compressed_answer_is_refused_unread():
+    bomb = gzip.compress(b"0" * 10_000_000)
+    async with serving(fixed(200, bomb, **{"Content-Encoding": "gzip"})) as provider:
+        with pytest.raises(UpstreamUnavailableError):
+            await provider.complete(b"{}", deadline_s=5)
+
+
+async def test_an_answer_above_the_bound_is_cut_off():
+    async with serving(fixed(200, b"x" * 2000), max_answer_bytes=1000) as provider:
+        with pytest.raises(UpstreamUnavailableError):
+            await provider.complete(b"{}", deadline_s=5)
+
+
+async def test_nobody_there_means_that_nothing_was_sent():
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    provider = OpenAIProvider("up", f"http://127.0.0.1:{port}/v1", Secret(KEY))
+    assert isinstance(await provider.complete(b"{}", deadline_s=5), NotReached)
+    await provider.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        OK + b"Content-Length: 100\r\n\r\n{",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+        OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n12345",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
+        STREAM + b"9\r\ndata: 1\n\n\r\n5\r\nda",
+    ],
+)
+async def test_an_answer_that_is_cut_or_is_no_http_is_a_break(raw):
+    async with talking(raw) as provider:
+        with pytest.raises(UpstreamUnavailableError) as caught:
+            await provider.complete(b"{}", deadline_s=5)
+    assert "canary" not in str(vars(caught.value))
+
+
+async def test_a_cut_stream_gives_what_came_and_then_the_break():
+    async with talking(STREAM + b"9\r\ndata: 1\n\n\r\n5\r\nda") as provider:
+        async with provider.stream(b"{}", deadline_s=5) as opened:
+            assert await anext(opened.chunks) == b"data: 1\n\n"
+            with pytest.raises(UpstreamUnavailableError):
+                [chunk async for chunk in opened.chunks]
+
+
+@pytest.mark.parametrize("raw", [b"", OK, OK + b"Content-Length: 9\r\n\r\n{", STREAM])
+@pytest.mark.parametrize(("idle_s", "deadline_s"), [(0.1, 30), (30, 0.1)])
+async def test_one_that_falls_silent_is_given_up(raw, idle_s, deadline_s):
+    async with talking(raw, then_wait=True, idle_s=idle_s) as provider:
+        with pytest.raises(UpstreamUnavailableError):
+            await asyncio.wait_for(provider.complete(b"{}", deadline_s=deadline_s), 5)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "",
+        "api.openai.com/v1",
+        "ftp://host/v1",
+        "http://",
+        "http:///v1",
+        "https://user:pw@host/v1",
+        "https://host/v1?x=1",
+        "https://host/v1#f",
+        "https://host/v1?",
+    ],
+)
+def test_a_destination_that_is_not_plain_is_refused(base_url):
+    with pytest.raises(ConfigurationError):
+        OpenAIProvider("up", base_url, Secret(KEY))
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\r\nX: y", "schlüssel", "a\x00"])
+def test_a_key_that_cannot_be_sent_is_refused(key):
+    with pytest.raises(ConfigurationError) as caught:
+        OpenAIProvider("up", "https://host/v1", Secret(key))
+    assert not key or key not in str(vars(caught.value))
+
+
+async def test_a_provider_that_was_never_used_closes():
+    await OpenAIProvider("up", "https://host/v1/", Secret(KEY)).close()
