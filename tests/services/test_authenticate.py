@@ -1,12 +1,12 @@
 """Who sends a request: every credential that is not one valid client key is refused, and all alike."""
 
 import pytest
+from tests.web.fakes import PEPPER, START_NS, FakeBooks, FakeClock, SystemEntropy
 
 from macroslow.authn.keyring import KeyRing
 from macroslow.errors import CredentialError
 from macroslow.services.authenticate import BAD_DETAIL, Authenticate, Refusal
 from macroslow.services.manage_keys import ManageKeys, NewKey
-from tests.web.fakes import PEPPER, START_NS, FakeBooks, FakeClock, SystemEntropy
 
 
 @pytest.fixture

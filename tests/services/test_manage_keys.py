@@ -1,6 +1,7 @@
 """Client keys: made with their account, listed, revoked, and all of it logged."""
 
 import pytest
+from tests.web.fakes import PEPPER, START_NS, FakeBooks, FakeClock, SystemEntropy
 
 from macroslow.authn.keyring import KeyRing
 from macroslow.authz import scopes
@@ -9,7 +10,6 @@ from macroslow.metering.ledger import OpenAccount
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.manage_keys import ManageKeys, NewKey
 from macroslow.tlog.event import EventType
-from tests.web.fakes import PEPPER, START_NS, FakeBooks, FakeClock, SystemEntropy
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ class FakeRuns:
         except KeyError:
             raise NotFoundError("no such run") from None
 
-    async def list(self, principal: Principal) -> list[dict[str, object]]:  # noqa: A003
+    async def list(self, principal: Principal) -> list[dict[str, object]]:
         return [dict(run) for run in self.known.get(principal.name, {}).values()]
 
     async def show(self, principal: Principal, run_id: str) -> dict[str, object]:

@@ -153,7 +153,7 @@ class Gate:
         """Who, how often, may it; then the body."""
         route = visit.route = found.route(visit.method)
         query: bytes = scope.get("query_string", b"")
-        visit.principal = self._who(route, scope, query)
+        self._identify(visit, route, scope, query)
         media_type = _media_type(route, visit.framing)
         body = await visit.body.read(receive, route.cap_bytes, self._settings.body_deadline_s)
         return Request(
@@ -168,14 +168,14 @@ class Gate:
             visit.request_id,
         )
 
-    def _who(self, route: Route, scope: Scope, query: bytes) -> Principal | None:
-        """The principal, admitted and with the route's scope. None on a public route."""
+    def _identify(self, visit: Visit, route: Route, scope: Scope, query: bytes) -> None:
+        """Find out who it is, how often they came and whether they have the route's scope."""
         if route.limit is LimitedBy.ADDRESS:
             self._public.admit(scope)
         if route.scope is None:
-            return None
+            return
         try:
-            principal = self._authenticate(scope["headers"], query)
+            principal = visit.principal = self._authenticate(scope["headers"], query)
         except CredentialError:
             self._failures.admit(scope)
             raise
@@ -186,7 +186,6 @@ class Gate:
                 scope=route.scope,
                 fix=f"make a key with --scope {route.scope}",
             )
-        return principal
 
     def _refuse(self, visit: Visit, scope: Scope, error: MacroslowError) -> Response:
         reason = error.reason if isinstance(error, CredentialError) else error.code

@@ -1,0 +1,646 @@
+"""The gate in-process: the order of its checks, and that every answer has what every answer must have."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.web.fakes import Answer, House, build, call
+
+from macroslow.authz import scopes
+from macroslow.errors import BudgetExhaustedError, NotFoundError, RateLimitedError
+from macroslow.metering.ledger import Usage
+from macroslow.services.complete_chat import ChatAnswer, ChatStream
+from macroslow.services.manage_keys import NewKey
+from macroslow.tlog.event import EventType
+from macroslow.web import attention
+from macroslow.web.gate import GateSettings
+from macroslow.web.messages import Message, Receive, Scope, Send
+from macroslow.web.routes import CHAT_BYTES, PUBLIC_PATHS, ROUTES, Route
+from macroslow.web.visit import SECURITY_HEADERS
+
+CHAT = "/v1/chat/completions"
+SECURED = [route for route in ROUTES if route.path not in PUBLIC_PATHS]
+
+
+@pytest.fixture
+async def house() -> House:
+    return await build()
+
+
+def concrete(route: Route) -> str:
+    return route.path.replace("{id}", "r1")
+
+
+def dressed(answer: Answer) -> None:
+    """What every answer has."""
+    for name, value in SECURITY_HEADERS:
+        assert answer.headers[name.decode()] == value.decode()
+    assert len(answer.headers["x-request-id"]) == 24
+    assert "server" not in answer.headers
+
+
+# Who.
+
+
+@pytest.mark.parametrize("route", SECURED, ids=lambda route: f"{route.method} {route.path}")
+async def test_every_route_but_the_public_ones_wants_a_credential_and_its_scope(
+    route: Route, house: House
+) -> None:
+    body = b"{}" if route.cap_bytes else b""
+    content_type = "application/json"
+    unknown = await house.ask(route.method, concrete(route), key=None, body=body, content_type=content_type)
+    assert unknown.status == 401
+    assert unknown.headers["www-authenticate"].startswith("Bearer")
+    dressed(unknown)
+    assert route.scope is not None
+    poor = await house.new_key("poor", scopes=scopes.ALL - {route.scope})
+    lacking = await house.ask(route.method, concrete(route), key=poor, body=body, content_type=content_type)
+    assert lacking.status == 403
+    assert route.scope.encode() in lacking.body
+    dressed(lacking)
+    assert unknown.body_reads == lacking.body_reads == 0
+    allowed = await house.ask(
+        route.method, concrete(route), body=b'{"document":"x"}' if body else b"", content_type=content_type
+    )
+    assert allowed.status in {200, 202}
+    dressed(allowed)
+
+
+async def test_the_public_routes_answer_without_a_credential_and_say_little(house: House) -> None:
+    for path in sorted(PUBLIC_PATHS):
+        answer = await house.ask("GET", path, key=None)
+        assert answer.status == 200
+        dressed(answer)
+    house.application.lifecycle.stop()
+    assert (await house.ask("GET", "/health/live", key=None)).status == 200
+    not_ready = await house.ask("GET", "/health/ready", key=None)
+    assert (not_ready.status, not_ready.json) == (503, {"status": "not ready"})
+    assert (await house.ask("GET", "/health")).json["reasons"] == ["shutting down"]
+
+
+async def test_bad_credentials_get_answers_that_differ_in_the_request_id_alone(house: House) -> None:
+    wrong = house.key[:-1] + ("0" if house.key[-1] != "0" else "1")
+    revoked = await house.keys.create(NewKey("alice"))
+    await house.keys.revoke(revoked.record.id)
+    seen = []
+    for key in (wrong, revoked.text, "sk-x", "' OR 1=1 --", "\x01\x7f", "é", ""):
+        answer = await house.ask("GET", "/runs", headers=[("x-api-key", key)], key=None)
+        assert answer.status == 401
+        request_id = answer.headers["x-request-id"]
+        headers = tuple(
+            sorted((name, value) for name, value in answer.headers.items() if name != "x-request-id")
+        )
+        seen.append((headers, answer.body.replace(request_id.encode(), b"ID")))
+    assert len(set(seen)) == 1
+
+
+async def test_a_refused_caller_is_not_read(house: House) -> None:
+    for headers in (
+        [],
+        [("x-api-key", "msk_nope")],
+        [("host", "evil.example")],
+        [("origin", "https://evil.example")],
+    ):
+        answer = await house.ask("POST", CHAT, key=None, headers=headers, body=b"x" * 100)
+        assert answer.status in {401, 403}
+        assert answer.body_reads == 0
+        assert answer.headers["connection"] == "close"
+
+
+async def test_failures_of_an_address_are_limited_and_good_keys_of_it_are_not() -> None:
+    house = await build(GateSettings(failures_per_minute=3))
+    statuses = [(await house.ask("GET", "/runs", key=None)).status for _ in range(5)]
+    assert statuses == [401, 401, 401, 429, 429]
+    assert (await house.ask("GET", "/runs")).status == 200
+    assert (await house.ask("GET", "/runs", key=None, client=("10.0.0.9", 1))).status == 401
+    house.clock.pass_s(20)
+    assert (await house.ask("GET", "/runs", key=None)).status == 401
+
+
+async def test_neighbours_in_one_ipv6_network_share_their_failures() -> None:
+    house = await build(GateSettings(failures_per_minute=1))
+    first = await house.ask("GET", "/runs", key=None, client=("2001:db8::1", 1))
+    second = await house.ask("GET", "/runs", key=None, client=("2001:db8::ffff:2", 1))
+    other = await house.ask("GET", "/runs", key=None, client=("2001:db8:0:1::1", 1))
+    assert [first.status, second.status, other.status] == [401, 429, 401]
+
+
+async def test_a_key_is_limited_by_its_own_rate(house: House) -> None:
+    key = await house.new_key("bob", requests_per_minute=2)
+    answers = [await house.ask("GET", "/runs", key=key) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert answers[2].headers["retry-after"] == "30"
+    assert answers[2].json["count"] == 2
+    assert (await house.ask("GET", "/runs")).status == 200
+    house.clock.pass_s(30)
+    assert (await house.ask("GET", "/runs", key=key)).status == 200
+
+
+async def test_two_keys_of_one_principal_see_the_same_runs_and_another_principal_none(house: House) -> None:
+    second = await house.new_key("alice")
+    assert (await house.ask("GET", "/runs/r1", key=second)).status == 200
+    for path in ("/runs/r1", "/runs/r1/document", "/runs/r1/receipt", "/runs/r1/history", "/runs/r1/events"):
+        foreign = await house.ask("GET", path, key=house.other_key)
+        unknown = await house.ask("GET", path.replace("r1", "r2"), key=house.other_key)
+        assert (foreign.status, unknown.status) == (404, 404)
+        same = foreign.body.replace(foreign.headers["x-request-id"].encode(), b"")
+        assert same == unknown.body.replace(unknown.headers["x-request-id"].encode(), b"")
+
+
+# Where.
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nope", "/", "", "//runs", "/runs/", "/runs//", "/./runs", "/x/../runs", "/runs/..", "/runs/.",
+        "/runs/%2e%2e", "/%72uns", "/runs%2fr1", "/runs/r1%2Fdocument", "/runs/r1/../r2", "/runs/r1/document/",
+        "/runs/r1;x", "/Runs", "/runs/r1\x00", "/runs/\xff", "/runs/" + "a" * 129, "/runs/.hidden",
+        "/health/live/..", "/health/live%00",
+        "/v1/chat/completions/", "/v1//chat/completions", "/mcp/", "/mcp/x", "*", "http://127.0.0.1/runs",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("key", ["", None])
+async def test_a_path_that_is_not_exactly_a_route_does_not_exist(
+    path: str, key: str | None, house: House
+) -> None:
+    answer = await house.ask("GET", path, key=key)
+    assert answer.status == 404
+    dressed(answer)
+
+
+async def test_a_wrong_method_is_told_the_right_ones(house: House) -> None:
+    answer = await house.ask("GET", "/execute")
+    assert (answer.status, answer.headers["allow"]) == (405, "POST, OPTIONS")
+    assert (await house.ask("DELETE", "/runs/r1")).headers["allow"] == "GET, HEAD, OPTIONS"
+    assert (await house.ask("GET", "/mcp")).status == 405
+    assert (await house.ask("TRACE", "/runs")).status == 405
+
+
+async def test_options_lists_methods_and_grants_no_origin(house: House) -> None:
+    answer = await house.ask("OPTIONS", "/runs", key=None)
+    assert (answer.status, answer.headers["allow"], answer.body) == (204, "GET, HEAD, OPTIONS", b"")
+    assert "content-length" not in answer.headers
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    preflight = await house.ask("OPTIONS", "/runs", key=None, headers=[("origin", "https://evil.example")])
+    assert preflight.status == 403
+
+
+async def test_head_is_get_with_its_own_authentication(house: House) -> None:
+    assert (await house.ask("HEAD", "/runs", key=None)).status == 401
+    get, head = await house.ask("GET", "/runs"), await house.ask("HEAD", "/runs")
+    assert head.headers["content-length"] == get.headers["content-length"]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.1@evil.example",
+        "localhost:80:80", "localhost:http", "[::1", "127.0.0.1/", "127.0.0.1#x", "localhost:999999",
+        "127.1", "0x7f000001", "2130706433",
+    ],
+)  # fmt: skip
+async def test_a_foreign_host_is_refused(host: str, house: House) -> None:
+    assert (await house.ask("GET", "/runs", headers=[("host", host)])).status == 403
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:8000", "[::1]"])
+async def test_loopback_names_are_served_on_any_port(host: str, house: House) -> None:
+    assert (await house.ask("GET", "/runs", headers=[("host", host)])).status == 200
+
+
+async def test_no_host_or_two_are_refused(house: House) -> None:
+    key = (b"x-api-key", house.key.encode())
+    host = (b"host", b"127.0.0.1")
+    assert (await call(house.gate, "GET", "/runs", [key])).status == 400
+    assert (await call(house.gate, "GET", "/runs", [key, host, host])).status == 400
+    assert (await call(house.gate, "GET", "/runs", [key, (b"host", b"")])).status == 400
+
+
+async def test_only_an_origin_of_the_same_host_is_taken(house: House) -> None:
+    for origin, status in [
+        ("http://127.0.0.1:8000", 200), ("https://127.0.0.1:8000", 200), ("http://127.0.0.1:8001", 403),
+        ("http://evil.example", 403), ("null", 403), ("", 403), ("http://127.0.0.1:8000.evil.example", 403),
+    ]:  # fmt: skip
+        assert (await house.ask("GET", "/runs", headers=[("origin", origin)])).status == status, origin
+
+
+@pytest.mark.parametrize(
+    "twice", ["authorization", "content-type", "content-length", "x-api-key", "origin", "x-macroslow-tag"]
+)
+async def test_headers_that_decide_something_come_once(twice: str, house: House) -> None:
+    headers = [(b"host", b"localhost"), (twice.encode(), b"1"), (twice.encode(), b"1")]
+    assert (await call(house.gate, "POST", CHAT, headers)).status == 400
+
+
+async def test_two_lengths_are_no_length(house: House) -> None:
+    base = [
+        (b"host", b"localhost"),
+        (b"x-api-key", house.key.encode()),
+        (b"content-type", b"application/json"),
+    ]
+    for extra in (
+        [(b"content-length", b"2"), (b"transfer-encoding", b"chunked")],
+        [(b"transfer-encoding", b"gzip, chunked")],
+        [(b"content-length", b"-1")],
+        [(b"content-length", b"1e3")],
+        [(b"content-length", "²".encode())],
+        [(b"content-length", b"9" * 30)],
+    ):
+        assert (await call(house.gate, "POST", CHAT, base + extra, b"{}")).status == 400
+
+
+async def test_other_protocols_are_refused(house: House) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    await house.gate({"type": "websocket", "path": "/mcp", "headers": []}, receive, send)
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+async def test_lifespan_is_answered(house: House) -> None:
+    messages = iter(["lifespan.startup", "lifespan.shutdown"])
+    sent: list[str] = []
+
+    async def receive() -> Message:
+        return {"type": next(messages)}
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    await house.gate({"type": "lifespan"}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+# Bodies.
+
+
+async def test_only_the_routes_content_types_are_read(house: House) -> None:
+    for content_type in (
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "",
+        "é",
+    ):
+        answer = await house.ask("POST", CHAT, body=b"{}", content_type=content_type)
+        assert answer.status == 415
+        assert answer.body_reads == 0
+    for content_type in ("application/json; charset=utf-8", "Application/JSON"):
+        assert (await house.ask("POST", CHAT, body=b"{}", content_type=content_type)).status == 200
+    packed = await house.ask("POST", CHAT, body=b"{}", headers=[("content-encoding", "gzip")])
+    assert packed.status == 415
+
+
+async def test_a_declared_body_over_the_cap_is_refused_unread_with_the_number(house: House) -> None:
+    answer = await house.ask("POST", CHAT, body=b"x", headers=[("content-length", str(CHAT_BYTES + 1))])
+    assert answer.status == 413
+    assert answer.body_reads == 0
+    assert str(CHAT_BYTES) in answer.json["error"]["message"]
+    assert answer.json["error"]["limit_bytes"] == CHAT_BYTES
+    with_body = await house.ask("GET", "/runs", body=b"x")
+    assert with_body.status == 413
+
+
+def pieces(*bodies: bytes, then: str = "wait") -> Receive:
+    """A caller that sends pieces, and then waits or hangs up."""
+    messages = [{"type": "http.request", "body": body, "more_body": True} for body in bodies]
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop(0)
+        if then == "wait":
+            await asyncio.get_running_loop().create_future()
+        return {"type": "http.disconnect"}
+
+    return receive
+
+
+def chat_headers(house: House, *extra: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    key = (b"x-api-key", house.key.encode())
+    return [(b"host", b"localhost"), key, (b"content-type", b"application/json"), *extra]
+
+
+CHUNKED = (b"transfer-encoding", b"chunked")
+
+
+async def test_a_chunked_body_over_the_cap_is_refused_when_it_gets_there(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("macroslow.web.bodies.LINGER_S", 0.01)
+    receive = pieces(*[b"x" * 65536] * 129)
+    answer = await call(house.gate, "POST", CHAT, chat_headers(house, CHUNKED), receive=receive)
+    assert answer.status == 413
+    assert answer.headers["connection"] == "close"
+    assert not house.seen.chats
+
+
+async def test_a_slow_body_is_refused_and_its_bytes_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("macroslow.web.bodies.LINGER_S", 0.01)
+    house = await build(GateSettings(body_deadline_s=0.05, bytes_in_flight=65536))
+    answer = await call(house.gate, "POST", CHAT, chat_headers(house, CHUNKED), receive=pieces(b"{"))
+    assert answer.status == 408
+    assert (await house.ask("POST", CHAT, body=b"{}")).status == 200
+
+
+async def test_bodies_in_flight_share_a_budget_taken_before_reading() -> None:
+    arrived, leave = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object, **__: object) -> ChatAnswer:
+        arrived.set()
+        await leave.wait()
+        return ChatAnswer(200, {}, b"{}", Usage(0, 0, 0), 0)
+
+    house = await build(GateSettings(bytes_in_flight=1000), complete_chat=slow)
+    first = asyncio.create_task(house.ask("POST", CHAT, body=b"x" * 600))
+    await arrived.wait()
+    refused = await house.ask("POST", CHAT, body=b"x" * 600)
+    assert (refused.status, refused.headers["retry-after"], refused.body_reads) == (503, "1", 0)
+    leave.set()
+    assert (await first).status == 200
+    assert (await house.ask("POST", CHAT, body=b"x" * 600)).status == 200
+
+
+async def test_a_caller_that_hangs_up_while_sending_gets_no_answer_and_leaves_nothing(house: House) -> None:
+    receive = pieces(b"{", then="hang up")
+    answer = await call(house.gate, "POST", CHAT, chat_headers(house, CHUNKED), receive=receive)
+    assert answer.status == 0
+    assert not house.seen.chats
+    assert b"macroslow_body_bytes_in_flight 0.0" in (await house.ask("GET", "/metrics")).body
+
+
+# Answers.
+
+
+async def test_a_chat_reaches_its_use_case_with_body_request_id_and_tag(house: House) -> None:
+    answer = await house.ask("POST", CHAT, body=b'{"a":1}', headers=[("x-macroslow-tag", "team/x")])
+    ((principal, body, request_id, tag),) = house.seen.chats
+    assert (principal.name, body, tag) == ("alice", b'{"a":1}', "team/x")
+    assert request_id == answer.headers["x-request-id"]
+    assert answer.headers["x-macroslow-cost-usd"] == "0.000012"
+    for bad in ("", "a" * 65, "a b", "-x", "\x1b[2J"):
+        assert (await house.ask("POST", CHAT, body=b"{}", headers=[("x-macroslow-tag", bad)])).status == 400
+
+
+async def test_refusals_on_v1_have_the_providers_shape_and_their_numbers() -> None:
+    async def broke(*_: object, **__: object) -> ChatAnswer:
+        raise BudgetExhaustedError(
+            "no room",
+            budget="key/x",
+            limit_usd_micros=5,
+            spent_usd_micros=4,
+            held_usd_micros=0,
+            needed_usd_micros=2,
+        )
+
+    async def limited(*_: object, **__: object) -> ChatAnswer:
+        raise RateLimitedError("too many", limit="tokens", count=9, period_s=60, retry_after_s=3.5)
+
+    house = await build(complete_chat=broke)
+    answer = await house.ask("POST", CHAT, body=b"{}")
+    assert (answer.status, answer.json["error"]["code"]) == (402, "budget-exhausted")
+    house = await build(complete_chat=limited)
+    answer = await house.ask("POST", CHAT, body=b"{}")
+    assert (answer.status, answer.headers["retry-after"]) == (429, "4")
+    assert (await house.ask("GET", "/v1/nope")).json["error"]["type"] == "invalid_request_error"
+
+
+async def test_an_unforeseen_exception_is_a_500_that_says_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(*_: object, **__: object) -> dict[str, object]:
+        raise ZeroDivisionError("sk-canary-1234")
+
+    house = await build(execute_document=broken)
+    answer = await house.ask("POST", "/execute", body=b"x", content_type="text/markdown")
+    assert answer.status == 500
+    dressed(answer)
+    assert b"canary" not in answer.body
+    assert b"ZeroDivision" not in answer.body
+    (record,) = caplog.records
+    assert answer.headers["x-request-id"] in record.getMessage()
+    assert "ZeroDivisionError" in record.getMessage()
+    assert "canary" not in caplog.text
+    assert (await house.ask("GET", "/runs")).status == 200
+
+
+async def test_the_request_id_is_ours_and_a_sane_one_of_the_callers_is_only_logged(house: House) -> None:
+    for given, logged in (("abc-1", "abc-1"), ("a\nb", None), ("x" * 65, None)):
+        answer = await house.ask("GET", "/runs/none", headers=[("x-request-id", given)])
+        assert answer.headers["x-request-id"] != given
+        await house.refusals.flush()
+        event = house.books.events[-1]
+        assert event.fields["request_id"] == answer.headers["x-request-id"]
+        assert event.fields.get("client_request_id") == logged
+
+
+async def test_refusals_of_a_known_caller_are_entries_and_of_strangers_counts(house: House) -> None:
+    poor = await house.new_key("poor", scopes=frozenset({scopes.RUNS_READ}))
+    house.books.events.clear()
+    await house.ask("GET", "/metrics", key=poor)
+    for _ in range(50):
+        await house.ask("GET", "/runs", key=None)
+        await house.ask("GET", "/nope", key=None)
+    await house.ask("POST", "/health/live", key=None)
+    await house.refusals.flush(closing=True)
+    entry, *counts = house.books.events
+    assert (entry.type, entry.subject, entry.fields["reason"]) == (EventType.REFUSED, "poor", "missing-scope")
+    assert (entry.fields["route"], entry.fields["status"]) == ("/metrics", 403)
+    assert {event.fields["reason"]: event.fields["count"] for event in counts} == {
+        "credential-missing": 50, "not-found": 50, "method-not-allowed": 1
+    }  # fmt: skip
+
+
+async def test_metrics_count_requests_refusals_and_the_ledgers_usage(house: House) -> None:
+    await house.ask("GET", "/runs/none")
+    await house.ask("GET", "/runs", key=None)
+    await house.ask("GET", "/" + "x" * 50, key=None)
+    text = (await house.ask("GET", "/metrics")).body.decode()
+    assert 'macroslow_requests_total{route="/runs/{id}",status="4xx"} 1.0' in text
+    assert 'macroslow_requests_total{route="none",status="4xx"} 1.0' in text
+    assert 'macroslow_refusals_total{reason="credential-missing"} 1.0' in text
+    assert 'macroslow_model_tokens_total{direction="output",model="gpt-5"} 20.0' in text
+    assert 'macroslow_model_usd_micros_total{model="gpt-5"} 30.0' in text
+
+
+async def test_mcp_gets_the_principal_and_the_body_under_the_same_headers(house: House) -> None:
+    answer = await house.ask("POST", "/mcp", body=b'{"jsonrpc":"2.0"}')
+    assert answer.status == 200
+    dressed(answer)
+    ((principal, body),) = house.seen.mcp
+    assert (principal.name, body) == ("alice", b'{"jsonrpc":"2.0"}')
+    unknown = await house.ask("POST", "/mcp", key=None, body=b"{}")
+    assert unknown.status == 401
+    assert unknown.json["jsonrpc"] == "2.0"
+
+
+async def test_a_mounted_application_that_breaks_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("sk-canary")
+
+    house = await build(mcp=broken)
+    answer = await house.ask("POST", "/mcp", body=b"{}")
+    assert answer.status == 500
+    dressed(answer)
+    assert b"canary" not in answer.body
+    assert "canary" not in caplog.text
+
+
+# Hang-up.
+
+
+async def test_a_caller_that_hangs_up_cancels_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "PATIENCE_S", 0.01)
+    cancelled = asyncio.Event()
+
+    async def endless(*_: object, **__: object) -> ChatAnswer:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        raise AssertionError
+
+    house = await build(complete_chat=endless)
+    messages: list[Message] = [{"type": "http.request", "body": b"{}", "more_body": False}]
+
+    async def receive() -> Message:
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+    headers = chat_headers(house, (b"content-length", b"2"))
+    answer = await call(house.gate, "POST", CHAT, headers, receive=receive)
+    assert answer.status == 0
+    assert cancelled.is_set()
+    current = asyncio.current_task()
+    assert current is not None
+    assert not current.cancelling()
+
+
+async def test_a_stream_is_sent_as_it_comes_and_closed_when_its_caller_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attention, "PATIENCE_S", 0.01)
+    closed = asyncio.Event()
+    leaving = asyncio.Event()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        try:
+            yield b"data: 1\n\n"
+            leaving.set()
+            await asyncio.get_running_loop().create_future()
+        finally:
+            closed.set()
+
+    async def stream(*_: object, **__: object) -> ChatStream:
+        return ChatStream({"content-type": "text/event-stream"}, chunks())  # type: ignore[arg-type]
+
+    house = await build(complete_chat=stream)
+    messages: list[Message] = [{"type": "http.request", "body": b"{}", "more_body": False}]
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop(0)
+        await leaving.wait()
+        return {"type": "http.disconnect"}
+
+    headers = chat_headers(house, (b"content-length", b"2"))
+    answer = await call(house.gate, "POST", CHAT, headers, receive=receive)
+    assert answer.chunks == [b"data: 1\n\n"]
+    assert closed.is_set()
+
+
+async def test_a_stream_that_breaks_off_is_left_incomplete(caplog: pytest.LogCaptureFixture) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"data: 1\n\n"
+        raise ValueError("sk-canary")
+
+    async def stream(*_: object, **__: object) -> ChatStream:
+        return ChatStream({"content-type": "text/event-stream"}, chunks())  # type: ignore[arg-type]
+
+    house = await build(complete_chat=stream)
+    answer = await house.ask("POST", CHAT, body=b"{}")
+    assert answer.chunks == [b"data: 1\n\n"]  # no empty last piece
+    assert "canary" not in caplog.text
+
+
+async def test_a_caller_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "PATIENCE_S", 0.001)
+    monkeypatch.setattr(attention, "STALL_S", 0.05)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 1000
+
+    async def stream(*_: object, **__: object) -> ChatStream:
+        return ChatStream({}, chunks())  # type: ignore[arg-type]
+
+    house = await build(complete_chat=stream)
+    messages: list[Message] = [{"type": "http.request", "body": b"{}", "more_body": False}]
+
+    async def receive() -> Message:
+        if not messages:
+            await asyncio.get_running_loop().create_future()
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.get_running_loop().create_future()  # the socket's buffer is full and stays so
+
+    scope = {
+        "type": "http", "method": "POST", "raw_path": CHAT.encode(), "query_string": b"",
+        "headers": chat_headers(house, (b"content-length", b"2")), "client": None, "state": {},
+    }  # fmt: skip
+    async with asyncio.timeout(5):
+        await house.gate(scope, receive, send)
+
+
+async def test_a_cancellation_from_outside_stays_one(house: House) -> None:
+    async def endless(*_: object, **__: object) -> dict[str, object]:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+    house = await build(execute_document=endless)
+    asking = asyncio.create_task(house.ask("POST", "/execute", body=b"x", content_type="text/markdown"))
+    await asyncio.sleep(0.01)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_the_runs_events_are_sent_as_they_happen(house: House) -> None:
+    answer = await house.ask("GET", "/runs/r1/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.body.count(b"event: run\n") == 2
+    assert answer.body.endswith(b'"state":"success"}\n\n')
+    assert house.runs.closed_streams == 1
+
+
+async def test_a_quiet_stream_shows_that_it_is_alive(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("macroslow.web.handlers.runs.HEARTBEAT_S", 0.01)
+    house.runs.event_gate.clear()
+    asking = asyncio.create_task(house.ask("GET", "/runs/r1/events"))
+    await asyncio.sleep(0.05)
+    house.runs.event_gate.set()
+    assert b": still here\n\n" in (await asking).body
+
+
+async def test_a_documents_bytes_come_back_as_a_file(house: House) -> None:
+    answer = await house.ask("GET", "/runs/r1/document")
+    assert answer.body == b"---\noriginal\r\nbytes \xff"
+    assert answer.headers["content-disposition"].startswith("attachment")
+
+
+async def test_not_found_from_a_use_case_is_a_problem(house: House) -> None:
+    async def missing() -> bytes:
+        raise NotFoundError("no checkpoint")
+
+    house = await build(checkpoint=missing)
+    answer = await house.ask("GET", "/log/checkpoint")
+    assert answer.status == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json["request_id"] == answer.headers["x-request-id"]
