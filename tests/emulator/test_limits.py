@@ -106,9 +106,19 @@ def test_of_two_limits_the_one_that_takes_longer_is_named() -> None:
 
 
 def test_a_clock_that_runs_backwards_brings_nothing_back() -> None:
-    bucket = Bucket(60).at(100).take(60)
-    assert bucket.at(50).remaining == 0
-    assert bucket.at(50).at(100).remaining == 0
+    bucket = Bucket(60).at(100 * 10**9).take(60)
+    assert bucket.at(50 * 10**9).remaining == 0
+    assert bucket.at(50 * 10**9).at(100 * 10**9).remaining == 0
+    assert bucket.at(50 * 10**9).at(101 * 10**9).remaining == 1
+
+
+def test_a_unit_that_comes_between_two_nanoseconds_counts_from_the_later() -> None:
+    """A seventh of a minute is 8,571,428,571.43 ns."""
+    for now_ns, left in ((8_571_428_571, 0), (8_571_428_572, 1)):
+        meter = Meter(Limits(requests=7))
+        for _ in range(7):
+            assert meter.admit(0, 0) is None
+        assert (meter.admit(0, now_ns) is None) == bool(left)
 
 
 @pytest.mark.parametrize(
