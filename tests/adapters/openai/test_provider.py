@@ -269,11 +269,11 @@ async def test_an_answer_that_is_cut_or_is_no_http_is_a_break(raw):
 
 
 async def test_a_cut_stream_gives_what_came_and_then_the_break():
-    async with talking(STREAM + b"9\r\ndata: 1\n\n\r\n5\r\nda") as provider:
-        async with provider.stream(b"{}", deadline_s=5) as opened:
-            assert await anext(opened.chunks) == b"data: 1\n\n"
-            with pytest.raises(UpstreamUnavailableError):
-                [chunk async for chunk in opened.chunks]
+    raw = STREAM + b"9\r\ndata: 1\n\n\r\n5\r\nda"
+    async with talking(raw) as provider, provider.stream(b"{}", deadline_s=5) as opened:
+        assert (await anext(opened.chunks)).startswith(b"data: 1\n\n")
+        with pytest.raises(UpstreamUnavailableError):
+            [chunk async for chunk in opened.chunks]
 
 
 @pytest.mark.parametrize("raw", [b"", OK, OK + b"Content-Length: 9\r\n\r\n{", STREAM])
