@@ -17,7 +17,7 @@ from macroslow.secretstore.placeholder import fault
 from macroslow.secretstore.reference import FORMS, parse_reference
 from macroslow.secretstore.resolve import CLIENT_KEY_PREFIX
 from macroslow.secretstore.secret import Secret
-from macroslow.settings import FILE_NAME
+from macroslow.settings import FILE_NAME, load
 from macroslow.settings.profiles import NAMES, profile
 
 VARIABLE: Final = "OPENAI_API_KEY"
@@ -56,16 +56,33 @@ def init(folder: Path, profile_name: str, provider_key: str | None, as_json: boo
     }
     wrote = [name for name, new in outcomes.items() if new]
     kept = [name for name, new in outcomes.items() if not new]
-    notes = list(_notes(folder, profile_name, key, kept))
+    if not as_json:
+        for name, new in outcomes.items():
+            click.echo(f"wrote  {folder / name}" if new else f"kept   {folder / name} (it was there already)")
+    client = _first_client(folder, profile_name)
+    notes = [*_notes(folder, profile_name, key, kept)]
     if as_json:
-        emit({"folder": folder, "wrote": wrote, "kept": kept, "notes": notes})
+        emit({"folder": folder, "wrote": wrote, "kept": kept, "client": client, "notes": notes})
         return
-    for name in wrote:
-        click.echo(f"wrote  {folder / name}")
-    for name in kept:
-        click.echo(f"kept   {folder / name} (it was there already)")
     for note in notes:
         click.echo(f"\n{note}")
+    if client:
+        click.echo("\nFor your programs; the key is not shown again:")
+        for name, value in client.items():
+            click.echo(f"  export {name}={value}")
+
+
+def _first_client(folder: Path, profile_name: str) -> dict[str, str] | None:
+    """Make the gateway's own keys and the first client key; None where that was done before, or cannot be."""
+    if profile(profile_name).unmet:
+        return None
+    settings = load(folder / FILE_NAME, os.environ)
+    if (settings.state_folder / "keys").exists():
+        return None
+    from macroslow import bootstrap  # Here: it imports everything, and `--help` must not wait for that.
+
+    made = bootstrap.first_key(settings)
+    return {"OPENAI_BASE_URL": f"{settings.server.url}/v1", VARIABLE: str(made["key"])}
 
 
 def _provider_key(option: str | None, dotenv: Path) -> ProviderKey:

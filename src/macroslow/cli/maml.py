@@ -14,6 +14,7 @@ import click
 
 from macroslow.cli._errors import CHECKED_IS_BAD, problem_lines
 from macroslow.cli._output import emit, json_option
+from macroslow.cli._signing import sign, verify
 from macroslow.crypto import documents
 from macroslow.errors import InvalidDocumentError, MacroslowError, Problem, SignatureRefusedError
 from macroslow.maml.document import TYPES, VERSIONS
@@ -48,7 +49,11 @@ class Report:
 
 @click.group("maml")
 def group() -> None:
-    """Write and check workflow documents (*.maml.md)."""
+    """Write, check and sign workflow documents (*.maml.md)."""
+
+
+group.add_command(sign)
+group.add_command(verify)
 
 
 @group.command()

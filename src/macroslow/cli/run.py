@@ -14,7 +14,8 @@ from macroslow.cli._columns import usd
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import CHECKED_IS_BAD
 from macroslow.cli._output import emit, json_option
-from macroslow.settings import FILE_NAME
+from macroslow.errors import MissingRightError
+from macroslow.settings import FILE_NAME, Settings
 
 
 @click.command()
@@ -39,8 +40,6 @@ def run(
     that is gone afterwards, without providers, unsigned documents allowed. A document gets no
     outside right that --allow does not name. Exit code 1 if the document fails.
     """
-    from macroslow import bootstrap  # Here: it imports everything, and `--help` must not wait for that.
-
     raw = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     arguments = {
         "document": base64.b64encode(raw).decode(),
@@ -50,14 +49,25 @@ def run(
     if config_file is None and not Path(FILE_NAME).is_file():
         with tempfile.TemporaryDirectory(prefix="macroslow-run-") as folder:
             settings = settings_of(None, {"state.folder": folder, "documents.signatures": "optional"})
-            answer = bootstrap.administer_gateway(settings, "run", arguments)
+            answer = _run(settings, arguments)
     else:
-        answer = bootstrap.administer_gateway(settings_of(config_file), "run", arguments)
+        answer = _run(settings_of(config_file), arguments)
     if as_json:
         emit(answer)
     else:
         _show(answer)
     return 0 if answer["status"] == "success" else CHECKED_IS_BAD
+
+
+def _run(settings: Settings, arguments: Mapping[str, object]) -> Mapping[str, Any]:
+    from macroslow import bootstrap  # Here: it imports everything, and `--help` must not wait for that.
+
+    try:
+        return bootstrap.administer_gateway(settings, "run", arguments)
+    except MissingRightError as error:
+        granted = error.uri in arguments["allow"] or error.uri.startswith("gateway://")  # type: ignore[operator]
+        fix = error.fix if granted or "caller" not in error.detail else f"allow it: --allow {error.uri}"
+        raise MissingRightError(error.detail, uri=error.uri, fix=fix) from None
 
 
 def _inputs(path: Path) -> Mapping[str, object]:

@@ -1,0 +1,93 @@
+"""`macroslow maml sign` and `verify`: the author's part. The gateway signs no document."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from macroslow.cli._errors import CANNOT_DECIDE
+from macroslow.cli._output import emit, json_option
+from macroslow.crypto import documents
+from macroslow.crypto.hybrid import HybridPrivateKey, HybridPublicKey
+from macroslow.errors import InvalidDocumentError
+from macroslow.maml.parse import parse
+
+NS_PER_S = 10**9
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option("--key", "key_file", type=_FILE, required=True, help="NAME.key, from `macroslow signers new`.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not into FILE.")
+@click.option(
+    "--days", type=click.IntRange(1, 3650), help="How long the signature is good.  [default: for ever]"
+)
+@json_option
+def sign(file: Path, key_file: Path, output: Path | None, days: int | None, *, as_json: bool) -> None:
+    """Sign the document FILE: Ed25519 and ML-DSA-65 over its exact bytes, appended as one line.
+
+    A document with problems is not signed. The text above the signature stays byte for byte.
+    """
+    from macroslow.adapters.system import SystemClock
+
+    raw = file.read_bytes()
+    try:
+        parsed = parse(documents.split(raw)[0])
+    except InvalidDocumentError as error:
+        raise InvalidDocumentError(
+            "the document has problems: it was not signed",
+            error.problems,
+            fix=f"macroslow maml validate {file}",
+        ) from None
+    key = HybridPrivateKey.from_json(key_file.read_text(encoding="utf-8"), use="document")
+    now_ns = SystemClock().now_ns()
+    expires_ns = None if days is None else now_ns + int(timedelta(days=days).total_seconds()) * NS_PER_S
+    target = output or file
+    _replace(target, documents.sign(raw, key, issued_ns=now_ns, expires_ns=expires_ns))
+    if as_json:
+        emit({"file": str(target), "key_id": key.key_id, "origin": parsed.front.origin})
+    else:
+        click.echo(f"{target} is signed for {parsed.front.origin} by {key.public.fingerprint}")
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option("--key", "key_file", type=_FILE, help="The signer's NAME.pub.")
+@json_option
+def verify(file: Path, key_file: Path | None, *, as_json: bool) -> int:
+    """Check the signature of FILE against the signer's public key.
+
+    Exit code 0: signed by that key, unaltered; 1: not; 2: cannot decide, as without a key.
+    """
+    from macroslow.adapters.system import SystemClock
+
+    if key_file is None:
+        click.echo("cannot decide: without the signer's key anybody could have signed", err=True)
+        click.echo("  fix: --key NAME.pub", err=True)
+        return CANNOT_DECIDE
+    key = HybridPublicKey.from_jwks(key_file.read_text(encoding="utf-8"), use="document")
+    signed, signature = documents.split(file.read_bytes())
+    if signature is None:
+        click.echo(f"{file} is not signed")
+        return 1
+    keys = {key.key_id: key}
+    facts = documents.verify(signed, signature, keys.get, now_ns=SystemClock().now_ns())
+    if as_json:
+        emit({"verified": True, "key_id": facts.key_id, "fingerprint": key.fingerprint})
+    else:
+        click.echo(f"VERIFIED: {file} is unaltered and signed by {key.fingerprint} (Ed25519 and ML-DSA-65)")
+    return 0
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Write beside the target and move into place, so that no half-written document is ever there."""
+    fresh = target.with_name(f".{target.name}.new")
+    with fresh.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    if target.exists():
+        fresh.chmod(target.stat().st_mode & 0o777)
+    fresh.replace(target)
