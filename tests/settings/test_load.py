@@ -225,12 +225,17 @@ def test_plain_http_to_another_machine_can_be_asked_for(write):
 
 
 @pytest.mark.parametrize(
-    ("listen", "host", "port"),
-    [("127.0.0.1:0", "127.0.0.1", 0), ("[::1]:8000", "::1", 8000), ("0.0.0.0:80", "0.0.0.0", 80)],
+    ("listen", "host", "port", "url"),
+    [
+        ("127.0.0.1:0", "127.0.0.1", 0, "http://127.0.0.1:0"),
+        ("[::1]:8000", "::1", 8000, "http://[::1]:8000"),
+        ("0.0.0.0:80", "0.0.0.0", 80, "http://127.0.0.1:80"),
+        ("[::]:80", "::", 80, "http://[::1]:80"),
+    ],
 )
-def test_addresses_are_taken_apart(write, listen, host, port):
+def test_addresses_are_taken_apart(write, listen, host, port, url):
     server = load(write(f'[server]\nlisten = "{listen}"\n'), {}).server
-    assert (server.host, server.port) == (host, port)
+    assert (server.host, server.port, server.url) == (host, port, url)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """`macroslow init`: a folder that a server can start from. It never overwrites a file."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +22,6 @@ from macroslow.settings.profiles import NAMES, profile
 
 VARIABLE: Final = "OPENAI_API_KEY"
 _IGNORED: Final = (".env", ".macroslow/")
-_PRIVATE, _PUBLIC = 0o600, 0o644
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +50,39 @@ def init(folder: Path, profile_name: str, provider_key: str | None, as_json: boo
     """
     key = _provider_key(provider_key, folder / ".env")
     folder.mkdir(parents=True, exist_ok=True)
-    outcomes = {
-        name: _write_new(folder / name, text, mode) for name, text, mode in _contents(profile_name, key)
-    }
-    wrote = [name for name, new in outcomes.items() if new]
-    kept = [name for name, new in outcomes.items() if not new]
+    texts = _texts(profile_name, key)
+    wrote = [name for name, text in texts.items() if _write_new(folder / name, text)]
+    kept = [name for name in texts if name not in wrote]
     if not as_json:
-        for name, new in outcomes.items():
-            click.echo(f"wrote  {folder / name}" if new else f"kept   {folder / name} (it was there already)")
-    client = _first_client(folder, profile_name)
-    notes = [*_notes(folder, profile_name, key, kept)]
+        _print_files(folder, wrote, kept)
+    unmet = profile(profile_name).unmet if FILE_NAME in wrote else ()
+    client = _first_client(folder) if FILE_NAME in wrote and not unmet else {}
+    notes = [*_notes(folder, key, kept, unmet)]
     if as_json:
         emit({"folder": folder, "wrote": wrote, "kept": kept, "client": client, "notes": notes})
-        return
+    else:
+        _print_next(notes, client)
+
+
+def _print_files(folder: Path, wrote: list[str], kept: list[str]) -> None:
+    for name in wrote:
+        click.echo(f"wrote  {folder / name}")
+    for name in kept:
+        click.echo(f"kept   {folder / name} (it was there already)")
+
+
+def _print_next(notes: list[str], client: Mapping[str, str]) -> None:
     for note in notes:
         click.echo(f"\n{note}")
     if client:
         click.echo("\nFor your programs; the key is not shown again:")
-        for name, value in client.items():
-            click.echo(f"  export {name}={value}")
+    for name, value in client.items():
+        click.echo(f"  export {name}={value}")
 
 
-def _first_client(folder: Path, profile_name: str) -> dict[str, str] | None:
-    """Make the gateway's own keys and the first client key; None where that was done before, or cannot be."""
-    if profile(profile_name).unmet:
-        return None
+def _first_client(folder: Path) -> dict[str, str]:
+    """Make the gateway's own keys and the first client key; return what a program's environment needs."""
     settings = load(folder / FILE_NAME, os.environ)
-    if (settings.state_folder / "keys").exists():
-        return None
     from macroslow import bootstrap  # Here: it imports everything, and `--help` must not wait for that.
 
     made = bootstrap.first_key(settings)
@@ -116,23 +120,26 @@ def _not_a_client_key(secret: Secret) -> Secret:
     return secret
 
 
-def _contents(profile_name: str, key: ProviderKey) -> Iterator[tuple[str, str, int]]:
-    """Name, text and mode of each file."""
+def _texts(profile_name: str, key: ProviderKey) -> dict[str, str]:
+    """The files by name."""
     configuration = _template("macroslow.toml").replace("@PROFILE@", profile_name)
     assignment = written(VARIABLE, key.secret or Secret(""))
-    yield FILE_NAME, configuration.replace("@KEY@", key.reference), _PUBLIC
-    yield ".env", _template("env").replace(f"{VARIABLE}=@SECRET@", assignment), _PRIVATE
-    yield ".env.template", _template("env.template"), _PUBLIC
-    yield ".gitignore", _template("gitignore"), _PUBLIC
-    yield ".gitattributes", _template("gitattributes"), _PUBLIC
+    return {
+        FILE_NAME: configuration.replace("@KEY@", key.reference),
+        ".env": _template("env").replace(f"{VARIABLE}=@SECRET@", assignment),
+        ".env.template": _template("env.template"),
+        ".gitignore": _template("gitignore"),
+        ".gitattributes": _template("gitattributes"),
+    }
 
 
 def _template(name: str) -> str:
     return files("macroslow.cli").joinpath("files", name).read_text(encoding="utf-8")
 
 
-def _write_new(path: Path, text: str, mode: int) -> bool:
+def _write_new(path: Path, text: str) -> bool:
     """Create the file; False if there is one, which stays as it is."""
+    mode = 0o600 if path.name == ".env" else 0o644
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     except FileExistsError:
@@ -146,17 +153,19 @@ def _write_new(path: Path, text: str, mode: int) -> bool:
     return True
 
 
-def _notes(folder: Path, profile_name: str, key: ProviderKey, kept: list[str]) -> Iterator[str]:
+def _notes(folder: Path, key: ProviderKey, kept: list[str], unmet: tuple[str, ...]) -> Iterator[str]:
     """What the person has to know or do before a start."""
     if ".gitignore" in kept and (missing := _not_ignored(folder / ".gitignore")):
         yield f"Secrets are not ignored by Git yet. Add to {folder / '.gitignore'}: {'  '.join(missing)}"
-    if unmet := profile(profile_name).unmet:
+    if unmet:
         yield (
-            f'Profile "{profile_name}" cannot start in this version, which does not do: {", ".join(unmet)}. '
-            'To start today, write profile = "dunes" in macroslow.toml.'
+            f"This profile cannot start in this version, which does not do: {', '.join(unmet)}. "
+            f'To start today, write profile = "dunes" in {folder / FILE_NAME}.'
         )
     if not key.found:
         yield f"The provider's key is missing: write {VARIABLE}=… into {folder / '.env'}"
+    if FILE_NAME in kept or unmet:
+        yield "A key for your programs: macroslow keys create NAME --export"
     yield f"Next: {'' if folder == Path() else f'cd {folder} && '}macroslow config check && macroslow serve"
 
 

@@ -89,6 +89,12 @@ class Server(Section):
         return split_listen(self.listen)[1]
 
     @property
+    def url(self) -> str:
+        """Where a client on this machine finds the listener."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (compared, not bound)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
     def hosts(self) -> frozenset[str]:
         """Host names that requests may carry: loopback's, the listener's own and those allowed."""
         return LOOPBACK_NAMES | {self.host} | frozenset(self.allowed_hosts)
