@@ -176,8 +176,6 @@ class FakeBooks:
     def _open(self, change: OpenAccount) -> None:
         if change.limit_usd_micros is not None:
             _check_count(change.limit_usd_micros)
-        if change.parent is not None:
-            self._account(change.parent)
         before = self._all_held()
         known = self._state.accounts.get(change.id)
         if known is None:
