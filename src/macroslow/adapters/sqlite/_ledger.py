@@ -61,6 +61,7 @@ class Ledger:
         self._names = names
         self._accounts = Cache[str, Account](stage.undo)
         self._open = Cache[str, _Held](stage.undo)
+        self._settled_now = Cache[str, bool](stage.undo)  # by this batch, so not yet in the store
         self._touched: set[str] = set()
         self.reload()
 
@@ -107,6 +108,7 @@ class Ledger:
             return
         before = self._account(held.account)
         self._put(settled(before, held.usd_micros, usage.usd_micros, self._account))
+        self._settled_now.put(change.id, True)
         self._stage.write(DELETE_RESERVATION, (change.id,))
         self._stage.write(PUT_CALL, held.row + outcome)
 
@@ -118,11 +120,13 @@ class Ledger:
 
     def committed(self) -> None:
         self._touched.clear()
+        self._settled_now.clear()
         self._accounts.trim()
 
     def reload(self) -> None:
         self._touched.clear()
         self._accounts.clear()
+        self._settled_now.clear()
         self._open.clear()
         for account, *row in self._connection.execute(_RESERVATIONS):
             self._open.learn(row[0], _Held(account, row[2], tuple(row)))
@@ -160,6 +164,8 @@ class Ledger:
         )
 
     def _is_settled(self, reservation_id: str) -> bool:
+        if self._settled_now.get(reservation_id):
+            return True
         query = "SELECT 1 FROM calls WHERE id = ?"
         return self._connection.execute(query, (reservation_id,)).fetchone() is not None
 
