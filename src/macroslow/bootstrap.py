@@ -449,7 +449,9 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
     """Build the gate, open the control socket and keep the tasks that serve both."""
     core, settings = gateway.core, gateway.core.settings
     lifecycle = Lifecycle()
-    mcp = MCPEndpoint(_tools(gateway).handlers, max_body_bytes=settings.server.max_body_bytes)
+    mcp = MCPEndpoint(
+        _tools(gateway).handlers, version=__version__, max_body_bytes=settings.server.max_body_bytes
+    )
     gate = Gate(
         _application(gateway, mcp, lifecycle),
         ROUTES,

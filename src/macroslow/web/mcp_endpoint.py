@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from macroslow import __version__
 from macroslow.authn.principal import Principal
 
 if TYPE_CHECKING:
@@ -26,8 +25,9 @@ Handler = Callable[[Principal, Mapping[str, object]], Awaitable[Mapping[str, obj
 class MCPEndpoint:
     """An ASGI application for POST /mcp. `close` ends what is under way."""
 
-    def __init__(self, handlers: Mapping[str, Handler], *, max_body_bytes: int) -> None:
+    def __init__(self, handlers: Mapping[str, Handler], *, version: str, max_body_bytes: int) -> None:
         self._handlers = handlers
+        self._version = version
         self._max_body_bytes = max_body_bytes
         self._manager: asyncio.Future[StreamableHTTPSessionManager] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -67,7 +67,7 @@ class MCPEndpoint:
 
         tools = ToolServer(self._handlers, _principal_of)
         return StreamableHTTPSessionManager(
-            tools.build("macroslow", __version__),
+            tools.build("macroslow", self._version),
             json_response=True,
             stateless=True,
             max_request_body_size=self._max_body_bytes,
