@@ -22,10 +22,15 @@ MAX_CLOSURES: Final = 100_000
 """Sum of all of these, which bounds the analysis itself."""
 MAX_COST: Final = 20_000_000
 """Units for one instance: well under a second."""
-MAX_PAIRS: Final = 100_000
+MAX_PAIRS: Final = 50_000
 """(container, subschema) pairs that the walk may visit."""
 
+MULTIPLE_OF: Final = 2_000
+"""Units of `multipleOf`, which divides exactly, in big fractions."""
+
 Object = Mapping[str, object]
+_Container = dict[str, object] | list[object]
+_Level = dict[tuple[int, int], tuple[object, int]]
 
 _IN_PLACE: Final = ("not", "if", "then", "else")
 _IN_PLACE_LISTS: Final = ("allOf", "anyOf", "oneOf")
@@ -55,25 +60,33 @@ class Graph:
     closures: dict[int, dict[int, int]] = field(default_factory=dict)
     schemas: dict[int, Object] = field(default_factory=dict)
     weights: dict[int, int] = field(default_factory=dict)
+    texts: dict[int, int] = field(default_factory=dict)
+    names: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._index()
-        pending = [self.root]
-        total = 0
+        pending, seen, total = [self.root], set[int](), 0
         while pending:
             schema = pending.pop()
-            if id(schema) in self.closures:
+            if id(schema) in seen:
                 continue
-            self._close(schema)
+            seen.add(id(schema))
+            if id(schema) not in self.closures:
+                self._close(schema)
             total += len(self.closures[id(schema)])
             if total > MAX_CLOSURES:
                 raise SchemaError("the schema is too intricate", "use fewer combined subschemas")
             pending.extend(self._below(schema))
             pending.extend(self._beside(schema))
-        for key in self.closures:
-            self.weights[key] = sum(
-                count * _weight(self.schemas[member]) for member, count in self.closures[key].items()
-            )
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """For each closure: units for one application, states of patterns on text; of each, on names."""
+        own = {key: (_weight(self.schemas[key]), _states_of(self.schemas[key])) for key in self.closures}
+        for key, closure in self.closures.items():
+            self.weights[key] = sum(count * own[member][0] for member, count in closure.items())
+            self.texts[key] = sum(count * own[member][1] for member, count in closure.items())
+            self.names[key] = sum(map(states, _members(self.schemas[key].get("patternProperties"))))
 
     def _index(self) -> None:
         """Note where every object stands, and every anchor."""
@@ -158,91 +171,106 @@ class Graph:
 
     def cost(self, instance: object) -> int:
         """Units that applying the schema to `instance` takes at most; SchemaError beyond the caps."""
-        level = {(id(instance), id(self.root)): (instance, 1)}
-        total = self.weights[id(self.root)]
+        level: _Level = {(id(instance), id(self.root)): (instance, 1)}
+        total = self._charge(_one(instance), id(self.root), 1)
         pairs = 0
         while level:
-            below: dict[tuple[int, int], tuple[object, int]] = {}
+            below: _Level = {}
             for (_, schema), (place, times) in level.items():
-                for member, count in self.closures[schema].items():
-                    total += self._spread(place, self.schemas[member], times * count, below)
-                    pairs += 1
-                    if total > MAX_COST or pairs + len(below) > MAX_PAIRS:
-                        raise SchemaError("checking this against the schema would take too long", _SIMPLER)
+                if isinstance(place, dict | list):
+                    total += self._spread(place, schema, times, below)
+                pairs += len(self.closures[schema])
+                if total > MAX_COST or pairs + len(below) > MAX_PAIRS:
+                    raise SchemaError("checking this against the schema would take too long", _SIMPLER)
             level = below
         return total
 
-    def _spread(
-        self, place: object, schema: Object, times: int, below: dict[tuple[int, int], tuple[object, int]]
-    ) -> int:
-        """Count `schema` at `place`: scalars below are charged at once, containers are left in `below`."""
-        charged = times * _text_cost(place, schema)
-        for child, subschema in _applications(place, schema):
-            key = id(subschema)
-            if isinstance(child, dict | list) and key in self.closures:
-                before = below.get((id(child), key), (child, 0))[1]
-                below[id(child), key] = (child, before + times)
-                charged += times * self.weights[key]
-            else:
-                charged += times * (self.weights.get(key, 1) + self._leaf_cost(child, key))
-            if charged > MAX_COST:
-                break
+    def _spread(self, place: _Container, schema: int, times: int, below: _Level) -> int:
+        """Charge what a subschema and all beside it ask for below `place`; containers go to `below`."""
+        everything, charged = _Group.of_members(place), 0
+        for member, count in self.closures[schema].items():
+            applied = times * count
+            charged += applied * self.names[member] * everything.name_chars // 2
+            for group, subschema in _applications(place, everything, self.schemas[member]):
+                key = id(subschema)
+                charged += self._charge(group, key, applied)
+                if key in self.closures:
+                    for child in group.containers:
+                        before = below.get((id(child), key), (child, 0))[1]
+                        below[id(child), key] = (child, before + applied)
+                if charged > MAX_COST or len(below) > MAX_PAIRS:
+                    return charged
         return charged
 
-    def _leaf_cost(self, child: object, key: int) -> int:
-        """The patterns of a leaf's schema, applied to the leaf."""
-        if not isinstance(child, str) or key not in self.closures:
-            return 0
-        return sum(
-            count * _text_cost(child, self.schemas[member]) for member, count in self.closures[key].items()
-        )
+    def _charge(self, group: "_Group", key: int, times: int) -> int:
+        """What the subschema `key` costs at every child of the group, less what lies below them."""
+        texts = self.texts.get(key, 0) * group.chars // 2
+        return times * (self.weights.get(key, 1) * group.count + texts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Children that one subschema is applied to: how many, their characters, and those with children."""
+
+    count: int
+    chars: int
+    containers: list[_Container]
+    name_chars: int = 0
+
+    @classmethod
+    def of(cls, children: Iterable[object], name_chars: int = 0) -> "_Group":
+        kept = list(children)
+        containers = [child for child in kept if isinstance(child, dict | list)]
+        chars = sum([len(child) for child in kept if isinstance(child, str)])
+        return cls(len(kept), chars, containers, name_chars)
+
+    @classmethod
+    def of_members(cls, place: _Container) -> "_Group":
+        if isinstance(place, list):
+            return cls.of(place)
+        return cls.of(place.values(), sum(map(len, place)) + len(place))
+
+
+_LEAF: Final = _Group(1, 0, [])
+
+
+def _one(child: object) -> _Group:
+    if isinstance(child, dict | list):
+        return _Group(1, 0, [child])
+    return _Group(1, len(child), []) if isinstance(child, str) else _LEAF
+
+
+def _applications(place: _Container, everything: _Group, schema: Object) -> Iterator[tuple[_Group, object]]:
+    """Every subschema that `schema` asks for below `place`, and the children it is applied to."""
+    if isinstance(place, list):
+        for child, subschema in zip(place, _items(schema.get("prefixItems")), strict=False):
+            yield _one(child), subschema
+        yield from ((everything, schema[key]) for key in _ITEMS if key in schema)
+        return
+    for name, subschema in _members(schema.get("properties")).items():
+        if name in place:
+            yield _one(place[name]), subschema
+    yield from ((everything, schema[key]) for key in _MEMBERS if key in schema)
+    for subschema in _members(schema.get("patternProperties")).values():
+        yield everything, subschema
+    if "propertyNames" in schema:
+        yield _Group(len(place), everything.name_chars, []), schema["propertyNames"]
 
 
 _SIMPLER: Final = "send less at once, or simplify the schema"
 
 
-def _applications(place: object, schema: Object) -> Iterator[tuple[object, object]]:
-    """Every (child, subschema) that `schema` asks for below `place`."""
-    if isinstance(place, list):
-        yield from zip(place, _items(schema.get("prefixItems")), strict=False)
-        for key in _ITEMS:
-            if key in schema:
-                subschema = schema[key]
-                yield from ((child, subschema) for child in place)
-    elif isinstance(place, dict):
-        yield from _member_applications(place, schema)
-
-
-def _member_applications(place: Object, schema: Object) -> Iterator[tuple[object, object]]:
-    for name, subschema in _members(schema.get("properties")).items():
-        if name in place:
-            yield place[name], subschema
-    for key in _MEMBERS:
-        if key in schema:
-            yield from ((child, schema[key]) for child in place.values())
-    for subschema in _members(schema.get("patternProperties")).values():
-        yield from ((child, subschema) for child in place.values())
-    if "propertyNames" in schema:
-        yield from ((name, schema["propertyNames"]) for name in place)
-
-
-def _text_cost(place: object, schema: Object) -> int:
-    """Steps of regular expressions: states times characters."""
-    if isinstance(place, str):
-        return states(pattern) * len(place) // 2 if isinstance(pattern := schema.get("pattern"), str) else 0
-    if isinstance(place, dict) and (patterns := _members(schema.get("patternProperties"))):
-        characters = sum(map(len, place)) + len(place)
-        return sum(map(states, patterns)) * characters // 2
-    return 0
-
-
 def _weight(schema: Object) -> int:
     """One, and one more for each entry of the keywords that are compared one by one."""
-    listed = 1
+    listed = MULTIPLE_OF if "multipleOf" in schema else 1
     for key in ("enum", "const", "required", "dependentRequired", "properties"):
         value = schema.get(key)
         listed += len(value) if isinstance(value, dict | list) else 0
     return listed
+
+
+def _states_of(schema: Object) -> int:
+    return states(pattern) if isinstance(pattern := schema.get("pattern"), str) else 0
 
 
 _ATOM: Final = re.compile(
