@@ -52,6 +52,11 @@ class ProcessSandbox:
         """Whether the kernel counts a run's memory, rather than a sampler."""
         return self._parent is not None
 
+    @property
+    def zygote_pid(self) -> int | None:
+        """The process that new runs are forked from, for whoever watches the gateway."""
+        return self._current.process.pid if self._current else None
+
     async def run(self, job: Job, serve_egress: EgressServer | None = None) -> Outcome:
         """Run the blocks in order, stop at the first that fails; see `Sandbox.run`.
 

@@ -136,6 +136,7 @@ class Run:
                 ended.append((block, out, err, report, duration_ms))
                 if self.breach or report.get("exit_code") != 0:
                     break
+        self._require_evidence(ended[-1][3] if ended else {"exit_code": 0})
         outcomes = [
             _outcome(block, out.text, err.text, report, duration_ms, self._breach_of(report))
             if position + 1 == len(ended)
@@ -147,6 +148,11 @@ class Run:
             result = self._result_json(outcomes[-1].stdout)
         outcomes += [_skipped(block) for block in self.job.blocks[len(ended) :]]
         return tuple(outcomes), result
+
+    def _require_evidence(self, report: Mapping[str, Any]) -> None:
+        """A run that ended without a report and within its limits was ended by no doing of its own."""
+        if not report and self._breach_of(report) is None:
+            raise SandboxUnavailableError("the sandbox process died under the run", step="sandbox")
 
     def _breach_of(self, report: Mapping[str, Any]) -> Breach | None:
         return (

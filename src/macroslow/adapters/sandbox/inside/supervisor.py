@@ -177,10 +177,13 @@ class _Supervisor:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
-            channel = socket.socket(fileno=self._enter_child(theirs.detach()))
-            os.environ.clear()
-            os.environ.update(self._environment())
-            cells.serve(channel, self.job)
+            try:
+                channel = socket.socket(fileno=self._enter_child(theirs.detach()))
+                os.environ.clear()
+                os.environ.update(self._environment())
+                cells.serve(channel, self.job)
+            finally:
+                os._exit(1)
         theirs.close()
         self.cell, self.cell_pid = ours, pid
         return ours
@@ -196,7 +199,8 @@ class _Supervisor:
                 os.execve("/bin/bash", command, self._environment())  # noqa: S606 - to start one is the point
             except OSError as error:
                 os.write(2, f"bash: {error.strerror}\n".encode())
-            os._exit(127)
+            finally:
+                os._exit(127)
         return pid
 
     def _enter_child(self, kept: int | None) -> int:

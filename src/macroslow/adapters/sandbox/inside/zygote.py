@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from . import namespaces, seal, supervisor, syscalls, warm, wire
 
@@ -83,6 +83,16 @@ def _serve(channel: socket.socket, config: Mapping[str, Any], own_namespace: int
                 _spawn(descriptors[0], config, message, own_namespace)
 
 
+def _become_init(control: int, walls: supervisor.Walls) -> NoReturn:
+    """Leave the zygote's code for good: whatever happens, the fork never returns to its loop."""
+    try:
+        signal.set_wakeup_fd(-1)
+        warm.reseed()
+        supervisor.main(control, walls)
+    finally:
+        os._exit(1)
+
+
 def _reap() -> None:
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
@@ -109,10 +119,7 @@ def _spawn(control: int, config: Mapping[str, Any], message: Mapping[str, Any], 
                 syscalls.unshare(syscalls.NEW_PID, "pid")
             pid = os.fork()
             if pid == 0:
-                signal.set_wakeup_fd(-1)
-                warm.reseed()
-                supervisor.main(gateway.detach(), walls)
-                os._exit(1)
+                _become_init(gateway.detach(), walls)
             if native:
                 syscalls.setns(own_namespace, syscalls.NEW_PID)
             pidfd = os.pidfd_open(pid)

@@ -1,0 +1,218 @@
+"""What is left when a run ends, however it ends; and a zygote that dies, ages or never starts."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from macroslow.adapters.sandbox import NoSandbox, ProcessSandbox, choose, probe
+from macroslow.adapters.sandbox._meter import _tree
+from macroslow.errors import SandboxUnavailableError
+from macroslow.workflow.sandbox import Block, BlockStatus, Job, Level, Limits, Outcome
+
+
+def job(code: str, language: str = "python", **more: object) -> Job:
+    return Job("r", (Block(language, "one", code),), {}, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[ProcessSandbox]:
+    started = ProcessSandbox("native", preload=())
+    try:
+        await started.run(job("print(1)"))
+    except SandboxUnavailableError as error:
+        pytest.skip(error.detail)
+    yield started
+    await started.close()
+
+
+def footprint() -> dict[str, object]:
+    """What this process and the machine hold on its behalf."""
+    return {
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+        "processes": sum(1 for _ in _tree(os.getpid())),
+        "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
+        "groups": sorted(map(str, Path("/sys/fs/cgroup").glob(f"**/macroslow-{os.getpid()}-*"))),
+        "folders": sorted(map(str, Path("/tmp").glob("macroslow-run-*"))),
+    }
+
+
+async def settled_footprint() -> dict[str, object]:
+    before, after = None, footprint()
+    while before != after:
+        await asyncio.sleep(0.05)
+        before, after = after, footprint()
+    return after
+
+
+async def footprint_becomes(expected: dict[str, object]) -> bool:
+    """Whether that is soon all there is: the zygote collects its dead a moment after their end."""
+    for _ in range(200):
+        if footprint() == expected:
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
+async def test_fifty_runs_leave_nothing(sandbox: ProcessSandbox) -> None:
+    # Once more before we look: the first run loads what later ones share.
+    leave_a_daemon = "import os, time\nif os.fork() == 0:\n  os.setsid()\n  time.sleep(60)\nprint(1)"
+    await asyncio.gather(*(sandbox.run(job(leave_a_daemon)) for _ in range(5)))
+    before = await settled_footprint()
+    for _ in range(10):
+        await asyncio.gather(*(sandbox.run(job(leave_a_daemon)) for _ in range(5)))
+    assert await footprint_becomes(before), (before, footprint())
+    assert before["groups"] == []
+
+
+async def test_a_cancelled_run_is_dead_within_a_second(sandbox: ProcessSandbox) -> None:
+    before = await settled_footprint()
+    code = "import os, time\nfor _ in range(20):\n  if os.fork() == 0: break\nwhile True: pass"
+    running = asyncio.create_task(sandbox.run(job(code)))
+    while sum(1 for _ in _tree(os.getpid())) < 20:
+        await asyncio.sleep(0.01)
+    began = time.monotonic()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert time.monotonic() - began < 1.0
+    assert await footprint_becomes(before), (before, footprint())
+
+
+async def test_a_run_cancelled_while_it_starts_leaves_nothing(sandbox: ProcessSandbox) -> None:
+    before = await settled_footprint()
+    for turns in range(12):
+        running = asyncio.create_task(sandbox.run(job("import time; time.sleep(60)")))
+        for _ in range(turns):
+            await asyncio.sleep(0.001)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    await sandbox.run(job("print(1)"))
+    assert await footprint_becomes(before), (before, footprint())
+
+
+async def test_a_dead_zygote_is_replaced(sandbox: ProcessSandbox) -> None:
+    first = sandbox.zygote_pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    outcomes = await asyncio.gather(*(sandbox.run(job("print(2)")) for _ in range(4)))
+    assert [outcome.blocks[0].stdout for outcome in outcomes] == ["2\n"] * 4
+    assert sandbox.zygote_pid not in {first, None}
+
+
+async def test_a_zygote_that_dies_under_a_run_is_no_fault_of_the_document(sandbox: ProcessSandbox) -> None:
+    running = asyncio.create_task(sandbox.run(job("import time; time.sleep(60)")))
+    first = sandbox.zygote_pid
+    assert first is not None
+    while sum(1 for _ in _tree(first)) < 4:
+        await asyncio.sleep(0.01)
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(SandboxUnavailableError):
+        await running
+    assert (await sandbox.run(job("print(3)"))).blocks[0].stdout == "3\n"
+
+
+async def test_a_zygote_is_replaced_after_so_many_runs_and_its_last_runs_end_in_peace() -> None:
+    sandbox = ProcessSandbox("native", preload=(), runs_per_zygote=2)
+    try:
+        slow = asyncio.create_task(sandbox.run(job("import time; time.sleep(0.8); print('late')")))
+        seen = set()
+        for _ in range(5):
+            await sandbox.run(job("print(1)"))
+            seen.add(sandbox.zygote_pid)
+        assert len(seen) == 3
+        assert (await slow).blocks[0].stdout == "late\n"
+    except SandboxUnavailableError as error:
+        pytest.skip(error.detail)
+    finally:
+        await sandbox.close()
+    assert sum(1 for _ in _tree(os.getpid())) == 1
+
+
+async def test_a_closed_sandbox_refuses(sandbox: ProcessSandbox) -> None:
+    await sandbox.close()
+    with pytest.raises(SandboxUnavailableError):
+        await sandbox.run(job("print(1)"))
+
+
+async def test_what_cannot_be_run_is_refused_before_anything_starts(sandbox: ProcessSandbox) -> None:
+    with pytest.raises(ValueError, match="cobol"):
+        await sandbox.run(job("", "cobol"))
+    with pytest.raises(ValueError, match="egress"):
+        await sandbox.run(job("", wants_egress=True))
+
+
+async def test_the_egress_is_served_just_as_long_as_the_run_lives(sandbox: ProcessSandbox) -> None:
+    story: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def serve(listener: socket.socket) -> AsyncIterator[None]:
+        story.append("open")
+        assert listener.family == socket.AF_INET
+        yield
+        story.append(f"closed, {sum(1 for _ in _tree(os.getpid())) - alive} more alive")
+
+    alive = sum(1 for _ in _tree(os.getpid()))
+    outcome = await sandbox.run(job("print(1)", wants_egress=True), serve)
+    assert outcome.blocks[0].status is BlockStatus.OK
+    assert story == ["open", "closed, 0 more alive"]
+
+
+async def test_an_egress_that_cannot_be_served_ends_the_run(sandbox: ProcessSandbox) -> None:
+    before = await settled_footprint()
+
+    @contextlib.asynccontextmanager
+    async def serve(_listener: socket.socket) -> AsyncIterator[None]:
+        raise SandboxUnavailableError("no room")
+        yield
+
+    with pytest.raises(SandboxUnavailableError, match="no room"):
+        await sandbox.run(job("print(1)", wants_egress=True), serve)
+    assert await footprint_becomes(before), (before, footprint())
+
+
+async def test_code_of_a_megabyte_and_many_runs_at_once(sandbox: ProcessSandbox) -> None:
+    long = "# " + "x" * 1_000_000 + "\nprint(1)"
+    shell = ": " + "x" * 1_000_000 + "\necho 1"
+    outcomes: list[Outcome] = await asyncio.gather(
+        *(sandbox.run(job(code, language)) for code, language in [(long, "python"), (shell, "bash")] * 4)
+    )
+    assert {outcome.blocks[0].stdout for outcome in outcomes} == {"1\n"}
+
+
+async def test_the_strongest_sandbox_that_works_is_chosen_and_none_refuses() -> None:
+    reports = await probe()
+    assert [report.backend for report in reports] == ["native", "landlock"]
+    for report in reports:
+        assert report.works == (not report.reason)
+        assert report.works or report.repair
+    chosen = await choose()
+    working = [report for report in reports if report.works]
+    assert (chosen.backend, chosen.level) == (
+        (working[0].backend, working[0].level) if working else ("none", Level.NONE)
+    )
+    await chosen.close()
+    with pytest.raises(ValueError, match="gvisor"):
+        await choose(preferred="gvisor")
+
+
+async def test_no_sandbox_says_why_and_how_to_mend_it() -> None:
+    sandbox = NoSandbox("native: unshare(user): Operation not permitted", "sysctl -w …")
+    assert sandbox.level is Level.NONE
+    with pytest.raises(SandboxUnavailableError) as refusal:
+        await sandbox.run(job("print(1)"))
+    assert "unshare(user)" in refusal.value.detail
+    assert refusal.value.fix == "sysctl -w …"
+    assert (await choose(preferred="none")).level is Level.NONE
+
+
+async def test_limits_that_the_kernel_refuses_are_an_error_of_the_sandbox(sandbox: ProcessSandbox) -> None:
+    with pytest.raises(SandboxUnavailableError):
+        await sandbox.run(job("print(1)", limits=Limits(file_bytes=-1)))

@@ -1,0 +1,160 @@
+"""The filter: by an interpreter of its program for both machines, and by the kernel of this one."""
+
+import ctypes
+import errno
+import json
+import platform
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from macroslow.adapters.sandbox.inside import seccomp
+from macroslow.adapters.sandbox.inside.seccomp import MACHINES, Machine, Op, Profile
+
+ALLOW = "allow"
+KILL = "kill"
+STRICT = Profile(shared_memory=False, signals=False, unix_sockets=False, datagrams=False)
+BOTH = pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES.keys())
+
+
+def decide(
+    machine: Machine, profile: Profile, number: int, *arguments: int, audit: int | None = None
+) -> str | int:
+    """Interpret the program: ALLOW, KILL or an errno."""
+    memory = {0: number, 4: machine.audit if audit is None else audit}
+    memory |= {16 + 8 * i: value & 0xFFFFFFFF for i, value in enumerate([*arguments, *[0] * 6][:6])}
+    program = seccomp.program(machine, profile)
+    accumulator = position = 0
+    while True:
+        step = program[position]
+        position += 1
+        match step.op:
+            case Op.LOAD:
+                accumulator = memory[step.value]
+            case Op.AND:
+                accumulator &= step.value
+            case Op.EQUAL:
+                position += step.then if accumulator == step.value else step.otherwise
+            case Op.AT_LEAST:
+                position += step.then if accumulator >= step.value else step.otherwise
+            case Op.ANY_BIT:
+                position += step.then if accumulator & step.value else step.otherwise
+            case Op.RETURN:
+                named: dict[int, str] = {0x7FFF0000: ALLOW, 0x80000000: KILL}
+                return named.get(step.value, step.value & 0xFFFF)
+
+
+def number(machine: Machine, x86_64: int, aarch64: int) -> int:
+    return (x86_64, aarch64)[machine.column]
+
+
+@BOTH
+def test_every_call_on_the_list_is_refused_and_its_neighbours_are_not(machine: Machine) -> None:
+    listed = {n[machine.column] for n in seccomp.REFUSED.values()} - {None}
+    for each in sorted(filter(None, listed)):
+        assert decide(machine, Profile(), each) == errno.EPERM
+    special = {number(machine, *pair) for pair in ((56, 220), (41, 198), (16, 29), (135, 92))} | {435}
+    for each in range(470):
+        if each not in listed | special:
+            assert decide(machine, Profile(), each) == ALLOW
+
+
+@BOTH
+def test_another_instruction_set_is_killed(machine: Machine) -> None:
+    for audit in (0x40000003, 0, 0xC00000B7 if machine.audit != 0xC00000B7 else 0xC000003E):
+        assert decide(machine, Profile(), 0, audit=audit) == KILL
+
+
+@given(st.integers(0x40000000, 0xFFFFFFFF))
+def test_x32_numbers_are_killed(each: int) -> None:
+    assert decide(MACHINES["x86_64"], Profile(), each) == KILL
+
+
+@BOTH
+@given(flags=st.integers(0, 2**32 - 1))
+def test_clone_is_refused_just_when_it_asks_for_a_namespace(machine: Machine, flags: int) -> None:
+    expected = errno.EPERM if flags & 0x7E020000 else ALLOW
+    assert decide(machine, Profile(), number(machine, 56, 220), flags) == expected
+    assert decide(machine, Profile(), 435, flags) == errno.ENOSYS
+
+
+@BOTH
+@given(family=st.integers(0, 60), kind=st.integers(0, 10), flags=st.sampled_from([0, 0o4000, 0o2000000]))
+def test_sockets_are_of_few_families(machine: Machine, family: int, kind: int, flags: int) -> None:
+    call = number(machine, 41, 198)
+    open_families = {1, 2, 10}
+    expected = ALLOW if family in open_families else errno.EAFNOSUPPORT
+    assert decide(machine, Profile(), call, family, kind | flags) == expected
+    strict = ALLOW if family in {2, 10} and kind == 1 else errno.EAFNOSUPPORT
+    assert decide(machine, STRICT, call, family, kind | flags) == strict
+    unix = decide(machine, Profile(datagrams=False), call, 1, kind | flags)
+    assert unix == ALLOW
+
+
+@BOTH
+def test_terminals_cannot_be_typed_into(machine: Machine) -> None:
+    call = number(machine, 16, 29)
+    for request in (0x5412, 0x541C, 0xFFFFFFFF00005412):
+        assert decide(machine, Profile(), call, 0, request) == errno.EPERM
+    assert decide(machine, Profile(), call, 0, 0x5401) == ALLOW
+
+
+@BOTH
+def test_personality_can_only_be_asked_or_be_plain(machine: Machine) -> None:
+    call = number(machine, 135, 92)
+    answers = [decide(machine, Profile(), call, value) for value in (0, 0xFFFFFFFF, 0x0400000, 8)]
+    assert answers == [ALLOW, ALLOW, errno.EPERM, errno.EPERM]
+
+
+@BOTH
+def test_what_is_left_open_only_behind_other_walls_is_closed_without_them(machine: Machine) -> None:
+    for table in (seccomp.SHARED_MEMORY, seccomp.SIGNALS):
+        for pair in table.values():
+            each = pair[machine.column]
+            assert each is not None
+            assert decide(machine, Profile(), each) == ALLOW
+            assert decide(machine, STRICT, each) == errno.EPERM
+
+
+def test_the_machines_have_different_numbers_where_the_kernel_says_so() -> None:
+    for name, (x86_64, aarch64) in seccomp.REFUSED.items():
+        if aarch64 is not None and x86_64 is not None:
+            assert (x86_64 == aarch64) == (x86_64 >= 424), name
+
+
+IN_THE_KERNEL = """
+import ctypes, json, sys
+sys.path.insert(0, sys.argv[1])
+from inside import seccomp, syscalls
+libc = ctypes.CDLL(None, use_errno=True)
+profile = seccomp.Profile(shared_memory=False)
+syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+seccomp.install(seccomp.assemble(profile))
+answers = {}
+for name, numbers in {**seccomp.REFUSED, **seccomp.SHARED_MEMORY, "clone3": (435, 435)}.items():
+    ctypes.set_errno(0)
+    result = libc.syscall(numbers[int(sys.argv[2])], -1, -1, -1, -1, -1, -1)
+    answers[name] = [result, ctypes.get_errno()]
+print(json.dumps(answers))
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are this machine's")
+def test_the_kernel_refuses_every_entry_of_the_list() -> None:
+    folder = seccomp.__file__.rsplit("/", 2)[0]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", IN_THE_KERNEL, folder, "0"], capture_output=True, text=True, check=True
+    )
+    answers = json.loads(done.stdout)
+    assert answers.pop("clone3") == [-1, errno.ENOSYS]
+    assert len(answers) == len(seccomp.REFUSED) + len(seccomp.SHARED_MEMORY)
+    assert {tuple(answer) for answer in answers.values()} == {(-1, errno.EPERM)}
+
+
+def test_the_program_fits_what_the_kernel_takes() -> None:
+    for machine in MACHINES.values():
+        assert len(seccomp.program(machine, STRICT)) < 4096
+    assert ctypes.sizeof(ctypes.c_void_p) == 8
