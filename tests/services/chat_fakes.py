@@ -7,17 +7,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import orjson
+from tests.contract.fake_books import FakeBooks
 from tests.metering.vocabulary import catalogue, counter
 
 from macroslow.authn.principal import Principal
 from macroslow.authz.scopes import INFERENCE_CHAT
-from macroslow.errors import LogUnavailableError
 from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
 from macroslow.limits.admission import Quota
-from macroslow.metering.ledger import Account, OpenAccount, Reserve, Settle, opened, reserved, settled
+from macroslow.metering.ledger import Account, OpenAccount, Settle
 from macroslow.services.admission import Admission
 from macroslow.services.complete_chat import CompleteChat
-from macroslow.tlog.ports import Append, Entry
+from macroslow.tlog.ports import Entry
+from macroslow.workflow.books import Change
 
 PRINCIPAL = Principal("ann", "key/k1", frozenset({INFERENCE_CHAT}), key_id="k1")
 USAGE = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
@@ -61,61 +62,50 @@ class Counting:
         return self.drawn.to_bytes(size_bytes, "big")
 
 
-class LedgerInMemory:
-    """The chat's part of the books. A commit takes a few turns of the loop and, once begun, is made."""
+class SlowBooks(FakeBooks):
+    """Books whose commits take a few turns of the loop and, once begun, are made whoever stops waiting."""
 
     def __init__(self) -> None:
-        self.accounts: dict[str, Account] = {}
-        self.open: dict[str, Reserve] = {}
-        self.settled: dict[str, Settle] = {}
-        self.events: list[dict[str, object]] = []
+        super().__init__()
         self.broken = False
-        self.apply(OpenAccount("key/k1", None))
+        self.events: list[dict[str, object]] = []
+        self.settled: list[Settle] = []
+        self._begun: set[asyncio.Task[list[Entry]]] = set()
 
     async def account(self, account_id: str) -> Account | None:
         await asyncio.sleep(0)
-        return self.accounts.get(account_id)
+        return await super().account(account_id)
 
-    async def commit(self, *changes: object) -> list[Entry]:
-        return await asyncio.shield(asyncio.get_running_loop().create_task(self._commit(changes)))
+    async def commit(self, *changes: Change) -> list[Entry]:
+        task = asyncio.get_running_loop().create_task(self._commit(changes))
+        self._begun.add(task)
+        task.add_done_callback(self._begun.discard)
+        return await asyncio.shield(task)
 
-    async def _commit(self, changes: tuple[object, ...]) -> list[Entry]:
+    async def _commit(self, changes: tuple[Change, ...]) -> list[Entry]:
         for _ in range(3):
             await asyncio.sleep(0)
-        if self.broken:
-            raise LogUnavailableError("the disk is full")
-        return [entry for change in changes for entry in self.apply(change)]
+        self.fail_next_commit = self.broken
+        entries = await super().commit(*changes)
+        self.events += [orjson.loads(entry.event)["fields"] for entry in entries]
+        self.settled += [change for change in changes if isinstance(change, Settle)]
+        return entries
 
-    def apply(self, change: object) -> list[Entry]:
-        match change:
-            case OpenAccount():
-                self._store(opened(self.accounts.get(change.id), change, self.accounts.__getitem__))
-            case Reserve():
-                assert change.id not in self.open | self.settled
-                self._store(
-                    reserved(self.accounts[change.account], change.usd_micros, self.accounts.__getitem__)
-                )
-                self.open[change.id] = change
-            case Settle():
-                reserve = self.open.pop(change.id)
-                account = self.accounts[reserve.account]
-                spent = change.usage.usd_micros
-                self._store(settled(account, reserve.usd_micros, spent, self.accounts.__getitem__))
-                self.settled[change.id] = change
-            case Append():
-                self.events.append(dict(change.event.fields))
-                return [Entry(len(self.events) - 1, b"", b"", b"")]
-        return []
+    def open_account(self, account_id: str, limit_usd_micros: int | None, parent: str | None = None) -> None:
+        self._apply([OpenAccount(account_id, limit_usd_micros, parent)])
 
-    def _store(self, accounts: list[Account]) -> None:
-        for account in accounts:
-            self.accounts[account.id] = account
-            limit = account.limit_usd_micros
-            assert limit is None or account.spent_usd_micros + account.held_usd_micros <= limit
+    async def drain(self) -> None:
+        """Wait for commits that were begun."""
+        if self._begun:
+            await asyncio.wait(set(self._begun))
+
+    @property
+    def held(self) -> bool:
+        return any(name not in self._state.settlements for name in self._state.reservations)
 
     @property
     def last(self) -> Settle:
-        return list(self.settled.values())[-1]
+        return self.settled[-1]
 
 
 @dataclass
@@ -125,7 +115,7 @@ class ScriptedProvider:
     It checks that every call it gets has a durable reservation; `turns` makes each step take a while.
     """
 
-    books: LedgerInMemory
+    books: SlowBooks
     script: Callable[[dict[str, object]], object] = lambda _: answer()
     name: str = "openai"
     emulator: bool = False
@@ -141,7 +131,7 @@ class ScriptedProvider:
 
     @asynccontextmanager
     async def stream(self, body: bytes, *, deadline_s: float) -> AsyncIterator[object]:
-        assert self.books.open, "sent before the reservation was durable"
+        assert self.books.held, "sent before the reservation was durable"
         self.bodies.append(orjson.loads(body))
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
@@ -180,8 +170,8 @@ class World:
     def __init__(
         self, *, quota: Quota | None = None, limit_usd_micros: int | None = None, **admission
     ) -> None:
-        self.books = LedgerInMemory()
-        self.books.apply(OpenAccount("key/k1", limit_usd_micros))
+        self.books = SlowBooks()
+        self.books.open_account("key/k1", limit_usd_micros)
         self.provider = ScriptedProvider(self.books)
         quotas = {("openai", "gpt-4o"): quota} if quota else {}
         self.admission = Admission(quotas, SystemClock(), **admission)
@@ -205,9 +195,10 @@ class World:
     async def assert_idle(self) -> None:
         """Nothing is under way: no reservation, no place, no connection, and each call has one entry."""
         await self.complete.close()
-        assert not self.books.open
+        await self.books.drain()
+        assert not self.books.held
         assert len(self.books.settled) == len(self.books.events)
-        assert all(account.held_usd_micros == 0 for account in self.books.accounts.values())
+        assert (await self.books.account("key/k1")).held_usd_micros == 0
         assert self.provider.under_way == 0
         assert all(line.gate.in_flight == 0 for line in self.admission._lines.values())
         assert self.admission.waiting() == 0

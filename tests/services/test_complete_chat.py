@@ -33,7 +33,6 @@ from macroslow.errors import (
 )
 from macroslow.inference.ports import NotReached, ProviderAnswer
 from macroslow.limits.admission import Quota, per_minute
-from macroslow.metering.ledger import OpenAccount
 from macroslow.services.complete_chat import ChatAnswer
 
 MODEL = catalogue().find("gpt-4o")
@@ -50,7 +49,7 @@ async def test_a_plain_answer_passes_byte_for_byte_and_costs_what_it_used():
     assert got.usage.usd_micros == got.usd_micros == 9 * 2.5 // 1 + 1 + 50
     assert got.headers == {"content-type": "application/json", "x-macroslow-cost-usd": "0.000073"}
     assert world.books.last.usage == got.usage
-    assert world.books.accounts["key/k1"].spent_usd_micros == got.usd_micros
+    assert (await world.books.account("key/k1")).spent_usd_micros == got.usd_micros
     await world.assert_idle()
 
 
@@ -101,9 +100,9 @@ async def test_an_emulators_answers_say_so():
 
 async def test_another_account_can_pay():
     world = World()
-    world.books.apply(OpenAccount("run/1", 10_000, "key/k1"))
+    world.books.open_account("run/1", 10_000, "key/k1")
     await world.ask(account="run/1")
-    assert world.books.accounts["run/1"].spent_usd_micros == 73
+    assert (await world.books.account("run/1")).spent_usd_micros == 73
 
 
 # Refusals before anything is held or sent.
@@ -172,7 +171,7 @@ async def test_choices_multiply_what_is_held():
 @given(st.integers(0, 2 * RESERVED), st.integers(1, 4), st.integers(1, 30))
 def test_no_budget_is_ever_passed_by_calls_at_once(limit, choices, calls):
     async def run() -> None:
-        world = World(limit_usd_micros=limit)  # the books assert the limit at every commit
+        world = World(limit_usd_micros=limit)  # which the books hold
         world.provider.turns = 3
         most = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": 100 * choices}
         world.provider.script = lambda _: answer(usage=most)
@@ -218,7 +217,7 @@ async def test_a_bound_is_filled_in_for_each_choice():
 
 async def test_the_budget_of_a_parent_bounds_a_child_that_has_none():
     world = World(limit_usd_micros=20 + 10 * 50)
-    world.books.apply(OpenAccount("run/1", None, "key/k1"))
+    world.books.open_account("run/1", None, "key/k1")
     await world.ask(request(max_tokens=None), account="run/1")
     assert world.provider.bodies[0]["max_tokens"] == 50
 
@@ -325,7 +324,7 @@ async def test_without_a_log_entry_no_answer_leaves():
     world.provider.script = break_the_disk
     with pytest.raises(LogUnavailableError):
         await world.ask()
-    assert world.books.open  # found and charged at the next start
+    assert world.books.held  # found and charged at the next start
 
 
 # Streams.
@@ -446,7 +445,7 @@ async def test_a_stream_that_is_never_read_is_settled():
     world = World()
     world.provider.script = lambda _: [delta("a"), asyncio.Event()]
     stream = await world.ask(request(stream=True))
-    assert world.books.open
+    assert world.books.held
     del stream
     gc.collect()
     await asyncio.sleep(0.01)
@@ -478,7 +477,7 @@ async def test_a_caller_that_goes_away_at_any_moment_leaves_nothing_open(stream,
         await asyncio.wait({task})
         await world.complete.close()
         await world.assert_idle()
-        assert all(settle.usage.usd_micros <= RESERVED for settle in world.books.settled.values())
+        assert all(settle.usage.usd_micros <= RESERVED for settle in world.books.settled)
         # Whoever left, the next one is served.
         assert await asyncio.wait_for(call(), 5)
         await world.assert_idle()
@@ -494,7 +493,7 @@ async def test_who_goes_away_while_waiting_for_a_place_has_held_nothing():
     second = asyncio.create_task(world.ask())
     while not world.admission.waiting():
         await asyncio.sleep(0)
-    assert len(world.books.open) == 1
+    assert len(await world.books.open_reservations()) == 1
     second.cancel()
     await asyncio.wait({second})
     assert world.admission.waiting() == 0

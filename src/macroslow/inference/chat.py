@@ -61,14 +61,16 @@ def parse_chat(body: bytes) -> ChatRequest:
     stream = members.get("stream", False)
     if options and not stream:
         raise InvalidChatRequestError("stream_options needs stream", param="stream_options")
-    if all(member in members for member in _OUTPUT_MEMBERS):
+    bounds = [members[name] for name in _OUTPUT_MEMBERS if name in members]
+    if len(bounds) > 1:
         raise InvalidChatRequestError(
             "max_tokens and max_completion_tokens exclude each other", param="max_tokens"
         )
     members["messages"] = _messages(members["messages"])
     tools = members.get("tools", ())
     for at, tool in enumerate(tools):
-        TOOL.check(tool, f"tools[{at}]")
+        if not TOOL.fits(tool):
+            raise TOOL.fault(f"tools[{at}]")
     response_format = members.get("response_format")
     if tools or response_format:
         _require_flat(members)
@@ -79,7 +81,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         stream=stream,
         wants_usage=options.get("include_usage", False),
         choices=members.get("n", 1),
-        max_output_tokens=next((members[name] for name in _OUTPUT_MEMBERS if name in members), None),
+        max_output_tokens=bounds[0] if bounds else None,
         members=members,
     )
 
@@ -105,7 +107,8 @@ def _known(parsed: dict[str, Any]) -> dict[str, Any]:
                 param=_shown(name),
                 fix=f"leave {_shown(name)} out",
             )
-        rule.check(value, name)
+        if not rule.fits(value):
+            raise rule.fault(name)
     for name in ("model", "messages"):
         if name not in members:
             raise InvalidChatRequestError(f"{name} is missing", param=name)
@@ -121,38 +124,35 @@ def _require_flat(members: Mapping[str, Any]) -> None:
 
 
 def _messages(messages: list[Any]) -> list[dict[str, Any]]:
-    checked = [_message(message, f"messages[{at}]") for at, message in enumerate(messages)]
-    parts = sum(
-        len(value)
-        for message in checked
-        for value in (message.get("content"), message.get("tool_calls"))
-        if isinstance(value, list)
-    )
-    if parts > MAX_PARTS:
+    checked = [_message(message, at) for at, message in enumerate(messages)]
+    lists = [value for message in checked for value in message.values() if type(value) is list]
+    if sum(map(len, lists)) > MAX_PARTS:
         raise InvalidChatRequestError(f"messages have more than {MAX_PARTS} parts", param="messages")
     return checked
 
 
-def _message(message: object, param: str) -> dict[str, Any]:
-    """One message without its empty members, checked by its role's table."""
+def _message(message: object, at: int) -> dict[str, Any]:
+    """One message without its empty members, checked by its role's table; `at` is its place."""
     if not isinstance(message, dict):
-        raise InvalidChatRequestError(f"{param} must be an object", param=param)
+        raise InvalidChatRequestError(f"messages[{at}] must be an object", param=f"messages[{at}]")
     role = message.get("role")
     rules = ROLES.get(role) if isinstance(role, str) else None
     if rules is None:
-        known = ", ".join(ROLES)
-        raise InvalidChatRequestError(f"{param}.role must be one of {known}", param=f"{param}.role")
+        param = f"messages[{at}].role"
+        raise InvalidChatRequestError(f"{param} must be one of {', '.join(ROLES)}", param=param)
     given = {name: value for name, value in message.items() if value is not None}
     # Answers come with a list of citations; clients send them back as they are. They are no prompt.
     given.pop("annotations", None)
     for name, value in given.items():
         rule = rules.get(name)
         if rule is None:
-            shown = f"{param}.{_shown(name)}"
-            raise InvalidChatRequestError(f"{shown} is not served in a message of role {role}", param=shown)
-        rule.check(value, f"{param}.{name}")
-    if role in NEEDS_CONTENT and "content" not in given:
-        raise InvalidChatRequestError(f"{param}.content is missing", param=f"{param}.content")
+            param = f"messages[{at}].{_shown(name)}"
+            raise InvalidChatRequestError(f"{param} is not served in a message of role {role}", param=param)
+        if not rule.fits(value):
+            raise rule.fault(f"messages[{at}].{name}")
+    if "content" not in given and role in NEEDS_CONTENT:
+        param = f"messages[{at}].content"
+        raise InvalidChatRequestError(f"{param} is missing", param=param)
     return given
 
 

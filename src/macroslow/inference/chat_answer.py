@@ -36,16 +36,21 @@ class Possible:
 
 @dataclass(frozen=True, slots=True)
 class WholeAnswer:
-    """A plain answer, read: the usage that it reports, if one can be believed, and its text."""
+    """A plain answer, parsed: the usage that it reports, if one can be believed."""
 
     usage: TokenCounts | None
-    texts: tuple[str, ...]
+    parsed: Mapping[str, Any]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every text that the model wrote."""
+        return tuple(_texts(self.parsed))
 
 
 def read_answer(body: bytes, possible: Possible) -> WholeAnswer:
     """Read a plain answer. Raises AnswerUnreadableError unless it is a JSON object."""
     parsed = _object(body)
-    return WholeAnswer(_usage(parsed.get("usage"), possible), tuple(_texts(parsed)))
+    return WholeAnswer(_usage(parsed.get("usage"), possible), parsed)
 
 
 class StreamReader:

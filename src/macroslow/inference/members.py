@@ -30,10 +30,9 @@ class Rule:
     fits: Callable[[Any], bool]
     expected: str
 
-    def check(self, value: object, param: str) -> None:
-        """Raise InvalidChatRequestError that names `param` unless `value` fits."""
-        if not self.fits(value):
-            raise InvalidChatRequestError(f"{param} must be {self.expected}", param=param)
+    def fault(self, param: str) -> InvalidChatRequestError:
+        """The error for a `param` that does not fit."""
+        return InvalidChatRequestError(f"{param} must be {self.expected}", param=param)
 
 
 def is_count(value: object) -> bool:

@@ -137,7 +137,11 @@ def _problems(name: str, entry: object) -> list[Problem]:
 def _wrong(key: str, value: object) -> str:
     """What is wrong with one member, or nothing."""
     if key == "encoding":
-        return "" if isinstance(value, str) and value in ENCODINGS else f"is not one of {', '.join(sorted(ENCODINGS))}"
+        return (
+            ""
+            if isinstance(value, str) and value in ENCODINGS
+            else f"is not one of {', '.join(sorted(ENCODINGS))}"
+        )
     if key in _TEXTS:
         return "" if isinstance(value, str) and value else "is not a name"
     if key in _COUNTS | _PRICES:

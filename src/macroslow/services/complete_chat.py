@@ -11,7 +11,8 @@ Every reservation is settled, once, however its call ends:
     the client hung up                  input, and what can have been written by then: "aborted"
     it broke off, or nobody knows       the reservation: "unknown"
 
-The bookings run as tasks of their own, so that no cancellation of the caller can reach them.
+A commit that has begun is not undone by cancelling its caller (see `Books`); what must go on for
+longer than that runs as a task of its own, which no cancellation can reach.
 """
 
 import asyncio
@@ -214,7 +215,7 @@ class CompleteChat:
                 raise
             sent.update(reader.closing)
             ended = self._stream_ended(under_way, reader, sent.hexdigest())
-            await asyncio.shield(self._booking(self._settle(under_way, ended)))
+            await self._settle(under_way, ended)
         if reader.closing:
             yield reader.closing
 
@@ -241,8 +242,11 @@ class CompleteChat:
     async def _finish(self, under_way: UnderWay, reached: ProviderAnswer | NotReached) -> ChatAnswer:
         """Book what came of a call that is over, then answer."""
         provider = under_way.call.provider
-        booking = self._booking(self._conclude_and_settle(under_way, reached))
-        ended, log_index = await asyncio.shield(booking)
+        if isinstance(reached, ProviderAnswer) and len(reached.body) > OFF_LOOP_BYTES:
+            ended, log_index = await asyncio.shield(self._booking(self._finish_large(under_way, reached)))
+        else:
+            ended = self._conclude(under_way, reached)
+            log_index = await self._settle(under_way, ended)
         if isinstance(reached, NotReached):
             raise UpstreamUnavailableError(
                 f"the provider {provider.name} cannot be reached; nothing was sent and nothing is owed",
@@ -256,19 +260,14 @@ class CompleteChat:
         headers = {**_headers(provider, reached.headers), **cost}
         return ChatAnswer(reached.status, headers, reached.body, ended.usage, log_index)
 
-    async def _conclude_and_settle(
-        self, under_way: UnderWay, reached: ProviderAnswer | NotReached
-    ) -> tuple[Settlement, int]:
-        if isinstance(reached, NotReached):
-            ended = Settlement("refused", NOTHING, 0)
-        elif len(reached.body) <= OFF_LOOP_BYTES:
-            ended = self._conclude(under_way, reached)
-        else:
-            ended = await asyncio.to_thread(self._conclude, under_way, reached)
+    async def _finish_large(self, under_way: UnderWay, answer: ProviderAnswer) -> tuple[Settlement, int]:
+        ended = await asyncio.to_thread(self._conclude, under_way, answer)
         return ended, await self._settle(under_way, ended)
 
-    def _conclude(self, under_way: UnderWay, answer: ProviderAnswer) -> Settlement:
+    def _conclude(self, under_way: UnderWay, answer: ProviderAnswer | NotReached) -> Settlement:
         """How a whole answer settles."""
+        if isinstance(answer, NotReached):
+            return Settlement("refused", NOTHING, 0)
         bounds = under_way.call.bounds
         sha256 = hashlib.sha256(answer.body).hexdigest()
         if answer.status >= 400:
