@@ -154,8 +154,9 @@ async def test_two_keys_of_one_principal_see_the_same_runs_and_another_principal
     "path",
     [
         "/nope", "/", "", "//runs", "/runs/", "/runs//", "/./runs", "/x/../runs", "/runs/..", "/runs/.",
-        "/runs/%2e%2e", "/%72uns", "/runs%2fr1", "/runs/r1%2Fdocument", "/runs/r1/../r2", "/runs/r1/document/",
-        "/runs/r1;x", "/Runs", "/runs/r1\x00", "/runs/\xff", "/runs/" + "a" * 129, "/runs/.hidden",
+        "/runs/%2e%2e", "/%72uns", "/runs%2fr1", "/runs/r1%2Fdocument", "/runs/r1/../r2",
+        "/runs/r1/document/", "/runs/r1;x", "/Runs", "/runs/r1\x00", "/runs/\xff", "/runs/" + "a" * 129,
+        "/runs/.hidden",
         "/health/live/..", "/health/live%00",
         "/v1/chat/completions/", "/v1//chat/completions", "/mcp/", "/mcp/x", "*", "http://127.0.0.1/runs",
     ],
@@ -600,13 +601,16 @@ async def test_a_caller_that_takes_nothing_is_cut_off(monkeypatch: pytest.Monkey
 
 
 async def test_a_cancellation_from_outside_stays_one(house: House) -> None:
+    working = asyncio.Event()
+
     async def endless(*_: object, **__: object) -> dict[str, object]:
+        working.set()
         await asyncio.get_running_loop().create_future()
         raise AssertionError
 
     house = await build(execute_document=endless)
     asking = asyncio.create_task(house.ask("POST", "/execute", body=b"x", content_type="text/markdown"))
-    await asyncio.sleep(0.01)
+    await working.wait()
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
@@ -623,10 +627,22 @@ async def test_the_runs_events_are_sent_as_they_happen(house: House) -> None:
 async def test_a_quiet_stream_shows_that_it_is_alive(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("macroslow.web.handlers.runs.HEARTBEAT_S", 0.01)
     house.runs.event_gate.clear()
-    asking = asyncio.create_task(house.ask("GET", "/runs/r1/events"))
-    await asyncio.sleep(0.05)
-    house.runs.event_gate.set()
-    assert b": still here\n\n" in (await asking).body
+    beat = asyncio.Event()
+    headers = [(b"host", b"localhost"), (b"x-api-key", house.key.encode())]
+    scope = {
+        "type": "http", "method": "GET", "raw_path": b"/runs/r1/events", "query_string": b"",
+        "headers": headers, "client": None, "state": {},
+    }  # fmt: skip
+
+    async def send(message: Message) -> None:
+        if message.get("body") == b": still here\n\n":
+            beat.set()
+
+    serving = asyncio.create_task(house.gate(scope, pieces(), send))
+    async with asyncio.timeout(5):
+        await beat.wait()
+        house.runs.event_gate.set()
+        await serving
 
 
 async def test_a_documents_bytes_come_back_as_a_file(house: House) -> None:

@@ -127,6 +127,8 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self.loop.call_later(STUCK_S, self._cut_off_if_stuck)
+        elif self._in_head and self._head_timer is None:
+            self._arm()
 
     def timeout_keep_alive_handler(self) -> None:
         """Nothing came for a while: close, once the caller has its answer."""

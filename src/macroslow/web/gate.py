@@ -1,6 +1,6 @@
 """The gate: every HTTP request passes here, in one order, before anything else sees it.
 
-    path and method -> framing, Host, Origin -> who -> how often -> may it -> type and size of the
+    framing, Host, Origin -> path and method -> who -> how often -> may it -> type and size of the
     body -> the body -> the handler -> the answer, with the same headers on every one
 
 Nobody's body is read before its sender is known, and nothing is decided on a decoded or rebuilt
@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from macroslow.authn.principal import Principal
 from macroslow.errors import (
     CredentialError,
     LogUnavailableError,
@@ -143,11 +142,10 @@ class Gate:
 
     def _find(self, visit: Visit, scope: Scope) -> Found:
         """What is served at the path, once the request is one request and for this host."""
-        found = self._router.find(scope.get("raw_path") or b"")
         visit.framing = read_framing(scope["headers"])
         visit.body = Body(self._budget, visit.framing.body_bytes)
         self._hosts.check(visit.framing.headers)
-        return found
+        return self._router.find(scope.get("raw_path") or b"")
 
     async def _admit(self, visit: Visit, found: Found, scope: Scope, receive: Receive) -> Request:
         """Who, how often, may it; then the body."""

@@ -122,6 +122,11 @@ class Listener:
         self._servers: list[asyncio.Server] = []
         self._clock_hand: asyncio.TimerHandle | None = None
 
+    @property
+    def connections(self) -> int:
+        """How many callers are connected."""
+        return len(self._state.connections)
+
     async def open(self, sockets: Sequence[socket.socket]) -> None:
         """Take connections."""
         loop = asyncio.get_running_loop()
