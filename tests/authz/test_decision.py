@@ -1,0 +1,35 @@
+"""Three parties, each asked about the same concrete URI."""
+
+from itertools import product
+
+import pytest
+
+from macroslow.authz.decision import Party, decide
+from macroslow.authz.uri import URI, Pattern
+
+URI_ASKED = URI.parse("api://openai")
+COVERING = (Pattern.parse("api://open*"),)
+OTHER = (Pattern.parse("api://anthropic"),)
+
+
+@pytest.mark.parametrize(("document", "caller", "operator"), list(product([COVERING, OTHER, ()], repeat=3)))
+def test_all_three_must_cover_and_the_first_that_does_not_is_named(
+    document: tuple[Pattern, ...], caller: tuple[Pattern, ...], operator: tuple[Pattern, ...]
+) -> None:
+    decision = decide(URI_ASKED, document=document, caller=caller, operator=operator)
+    lacking = [
+        party
+        for party, patterns in zip(Party, (document, caller, operator), strict=True)
+        if patterns != COVERING
+    ]
+    assert decision.missing == (lacking[0] if lacking else None)
+    assert decision.allowed is not bool(lacking)
+    assert "api://openai" in decision.reason
+
+
+def test_patterns_are_not_intersected_with_each_other() -> None:
+    # `a*` and `*z` have common members; only those are allowed, and no pattern is computed from both.
+    document, caller = (Pattern.parse("api://a*"),), (Pattern.parse("api://*z"),)
+    operator = (Pattern.parse("api://*"),)
+    assert decide(URI.parse("api://abz"), document=document, caller=caller, operator=operator).allowed
+    assert not decide(URI.parse("api://ab"), document=document, caller=caller, operator=operator).allowed
