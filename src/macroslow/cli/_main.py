@@ -41,7 +41,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. A command returns its code, or None for 0."""
     try:
-        code = _invoke(arguments)
+        code = _invoke(list(arguments))
         sys.stdout.flush()
     except BrokenPipeError:
         # What is still buffered goes nowhere, so that closing at exit does not fail again.
@@ -50,10 +50,14 @@ def run(arguments: Sequence[str]) -> int:
     return code
 
 
-def _invoke(arguments: Sequence[str]) -> int:
+def _invoke(arguments: list[str]) -> int:
+    # Not click's own main(): it ends a closed pipe with 1, which here means a verdict.
     try:
-        outcome = _macroslow.main(list(arguments), prog_name="macroslow", standalone_mode=False)
-    except (KeyboardInterrupt, click.Abort):
+        with _macroslow.make_context("macroslow", arguments) as context:
+            outcome = _macroslow.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except (KeyboardInterrupt, EOFError, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
     except click.ClickException as error:
@@ -64,6 +68,9 @@ def _invoke(arguments: Sequence[str]) -> int:
         return exit_code(error)
     except BrokenPipeError:
         raise
+    except OSError as error:
+        click.echo(f"macroslow: {error}", err=True)
+        return CANNOT_DECIDE
     except Exception:  # noqa: BLE001 (the outermost handler: a defect must not look like a verdict)
         traceback.print_exc()
         return CANNOT_DECIDE

@@ -55,14 +55,15 @@ def _problem(one: ErrorDetails, origins: Mapping[KeyPath, Origin]) -> Problem:
 
 
 def _words(one: ErrorDetails, path: KeyPath) -> tuple[str, str]:
+    key = path[-1] if path else ""
     later = _LATER.get(path) or _LATER.get((path[0], "*", *path[2:]) if len(path) > 2 else ())
     match one["type"]:
         case "extra_forbidden" if later:
-            return f"{later} not available in this version", f"remove {path[-1]}"
+            return f"{later} not available in this version", f"remove {key}"
         case "extra_forbidden":
             return "there is no such setting", _suggestion(path)
         case "missing":
-            return "is not set, and has no default", f"add {path[-1]} = …"
+            return "is not set, and has no default", f"add {key} = …"
         case _:
             message = re.sub(r"^Input should", "should", one["msg"])
             return message, str(one.get("ctx", {}).get("fix", "") or _QUOTES.get(one["type"], ""))

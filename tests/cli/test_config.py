@@ -1,0 +1,114 @@
+"""`macroslow config` as a person meets it."""
+
+import json
+import tomllib
+
+import pytest
+
+GOOD = """[gateway]
+name = "edge"
+
+[providers.openai]
+base_url = "https://api.openai.com/v1"
+key = "env:OPENAI_API_KEY"
+"""
+KEY = "sk-canary-4f9a77c1b2d3"
+
+
+@pytest.fixture
+def good(tmp_path):
+    (tmp_path / "macroslow.toml").write_text(GOOD)
+    dotenv = tmp_path / ".env"
+    dotenv.write_text(f"LOG_LEVEL=debug\nOPENAI_API_KEY={KEY}\n")
+    dotenv.chmod(0o600)
+    return tmp_path
+
+
+def test_show_says_where_each_value_comes_from_and_shows_no_secret(macroslow, good):
+    ran = macroslow("config", "show", environ={"PORT": "9000", "MACROSLOW__LOG__PUBLIC": "true"})
+    lines = {line.partition("  # ")[0].strip(): line.partition("  # ")[2] for line in ran.stdout.splitlines()}
+    assert ran.returncode == 0
+    assert lines['name = "edge"'] == "macroslow.toml:2"
+    assert lines['key = "env:OPENAI_API_KEY"'] == "macroslow.toml:6"
+    assert lines['log_level = "debug"'] == ".env:1"
+    assert lines['listen = "127.0.0.1:9000"'] == "environment PORT"
+    assert lines["public = true"] == "environment MACROSLOW__LOG__PUBLIC"
+    assert lines["max_body_bytes = 8388608"] == "default"
+    assert KEY not in ran.stdout + ran.stderr
+
+
+def test_what_is_shown_reads_back_as_the_same_settings(macroslow, good, tmp_path):
+    first = macroslow("config", "show")
+    tomllib.loads(first.stdout)
+    (tmp_path / "again.toml").write_text(first.stdout)
+    shown = [macroslow("config", "show", "--json", *extra) for extra in ([], ["--config", "again.toml"])]
+    first_settings, again_settings = [json.loads(ran.stdout)["settings"] for ran in shown]
+    assert again_settings == first_settings
+
+
+def test_show_as_json_is_one_object_on_one_line(macroslow, good):
+    ran = macroslow("config", "show", "--json")
+    assert ran.stdout.count("\n") == 1
+    shown = json.loads(ran.stdout)
+    assert shown["settings"]["providers"]["openai"]["key"] == "env:OPENAI_API_KEY"
+    assert shown["origins"]["gateway.name"] == "macroslow.toml:2"
+    assert KEY not in ran.stdout
+
+
+def test_check_of_a_good_configuration_says_so(macroslow, good):
+    ran = macroslow("config", "check")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("macroslow.toml: good (1 provider, 0 outside APIs, 1 secret found")
+
+
+def test_check_tells_all_problems_of_the_file_at_once_and_exits_78(process, good):
+    (good / "macroslow.toml").write_text(GOOD.replace("base_url", "bas_url") + "[server]\nlisten = 8000\n")
+    ran = process("config", "check")
+    assert ran.returncode == 78
+    assert ran.stdout.splitlines() == [
+        "macroslow.toml:4: providers.openai.base_url: is not set, and has no default",
+        "    fix: add base_url = …",
+        "macroslow.toml:5: providers.openai.bas_url: there is no such setting",
+        '    fix: did you mean "base_url"?',
+        "macroslow.toml:8: server.listen: should be a valid string",
+        "    fix: write it in quotes",
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "OPENAI_API_KEY=\n", "OPENAI_API_KEY=your_api_key_here\n", "OPENAI_API_KEY=msk_4f9a77c1b2d3\n"],
+)
+def test_a_secret_that_is_missing_empty_a_placeholder_or_ours_is_a_problem_with_its_place(
+    macroslow, good, content
+):
+    (good / ".env").write_text(content)
+    ran = macroslow("config", "check", "--json")
+    assert ran.returncode == 78
+    (problem,) = json.loads(ran.stdout)["problems"]
+    assert (problem["file"], problem["line"], problem["field"]) == (
+        "macroslow.toml",
+        6,
+        "providers.openai.key",
+    )
+    assert "env:OPENAI_API_KEY" in problem["message"]
+
+
+def test_check_warns_of_a_dotenv_that_others_read_and_of_a_name_set_twice(macroslow, good):
+    (good / ".env").write_text(f"OPENAI_API_KEY=x-old-key\nOPENAI_API_KEY={KEY}\n")
+    (good / ".env").chmod(0o644)
+    ran = macroslow("config", "check")
+    assert ran.returncode == 0
+    assert ".env: every user of this machine can read it (fix: chmod 600 .env)" in ran.stderr
+    assert ".env: OPENAI_API_KEY is set 2 times, and the last line counts" in ran.stderr
+
+
+def test_a_configuration_that_is_not_there_is_told_with_what_makes_one(macroslow):
+    ran = macroslow("config", "show", "--config", "none.toml")
+    assert ran.returncode == 78
+    assert "none.toml cannot be read: No such file or directory" in ran.stderr
+    assert "fix: macroslow init" in ran.stderr
+
+
+def test_the_schema_is_json(macroslow):
+    assert json.loads(macroslow("config", "schema").stdout)["title"] == "Settings"
