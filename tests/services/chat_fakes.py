@@ -115,7 +115,7 @@ class ScriptedProvider:
     It checks that every call it gets has a durable reservation; `turns` makes each step take a while.
     """
 
-    books: SlowBooks
+    books: SlowBooks | None
     script: Callable[[dict[str, object]], object] = lambda _: answer()
     name: str = "openai"
     emulator: bool = False
@@ -131,7 +131,7 @@ class ScriptedProvider:
 
     @asynccontextmanager
     async def stream(self, body: bytes, *, deadline_s: float) -> AsyncIterator[object]:
-        assert self.books.held, "sent before the reservation was durable"
+        assert self.books is None or self.books.held, "sent before the reservation was durable"
         self.bodies.append(orjson.loads(body))
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)

@@ -1,6 +1,7 @@
 """One paid completion: the order of its steps, and that every path settles."""
 
 import asyncio
+import dataclasses
 import gc
 import hashlib
 
@@ -8,6 +9,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.adapters.sqlite.support import open_books
 from tests.metering.vocabulary import catalogue, counter
 from tests.services.chat_fakes import (
     DONE,
@@ -33,6 +35,7 @@ from macroslow.errors import (
 )
 from macroslow.inference.ports import NotReached, ProviderAnswer
 from macroslow.limits.admission import Quota, per_minute
+from macroslow.metering.ledger import OpenAccount
 from macroslow.services.complete_chat import ChatAnswer
 
 MODEL = catalogue().find("gpt-4o")
@@ -132,6 +135,12 @@ async def test_a_credential_without_the_scope_is_refused():
     world = World()
     with pytest.raises(MissingScopeError):
         await world.ask(principal=Principal("ann", "key/k1", frozenset()))
+
+
+@pytest.mark.parametrize("tag", ["x" * 129, "a\nb", "\udc80", "\x00"])
+async def test_a_tag_that_the_log_could_not_take_is_refused(tag):
+    with pytest.raises(InvalidChatRequestError):
+        await World().ask(tag=tag)
 
 
 async def test_a_model_without_a_provider_is_unknown():
@@ -530,3 +539,40 @@ async def test_large_bodies_are_read_in_a_thread_and_served():
     assert got.usage.input_tokens == counter().text("word " * 20_000) + 7
     assert orjson.loads(body)["messages"] == world.provider.bodies[0]["messages"]
     assert PRINCIPAL.name == "ann"
+
+
+async def test_calls_at_once_and_callers_that_leave_keep_real_books_in_order(tmp_path):
+    books = await open_books(tmp_path / "books.sqlite")
+    await books.commit(OpenAccount("key/k1", 20 * RESERVED))
+    world = World()
+    world.provider.books = None
+    world.provider.turns = 20
+    world.provider.script = lambda body: list(STREAM) if body.get("stream") else answer()
+    complete = dataclasses.replace(world.complete, books=books)
+
+    async def call(number: int) -> None:
+        got = await complete(PRINCIPAL, request(stream=number % 2 == 0), request_id=f"r{number}")
+        if not isinstance(got, ChatAnswer):
+            async for _ in got.chunks:
+                pass
+
+    tasks = [asyncio.create_task(call(number)) for number in range(200)]
+    for number, task in enumerate(tasks):
+        if number % 3 == 0:
+            await asyncio.sleep(0.0005 * (number % 7))
+            task.cancel()
+    done, _ = await asyncio.wait(tasks, timeout=60)
+    await complete.close()
+    await books.close()
+    assert len(done) == 200
+
+    books = await open_books(tmp_path / "books.sqlite")
+    account = await books.account("key/k1")
+    [used] = await books.usage("key")
+    head = await books.head()
+    assert account.held_usd_micros == 0
+    assert 0 < account.spent_usd_micros == used.usd_micros <= 20 * RESERVED
+    assert used.calls == head.size  # one entry for each settlement
+    assert await books.open_reservations() == []
+    assert await books.audit_ledger() == []
+    await books.close()

@@ -24,7 +24,12 @@ from typing import Any, Final, TypeVar
 
 from macroslow.authn.principal import Principal
 from macroslow.authz.scopes import INFERENCE_CHAT
-from macroslow.errors import MacroslowError, MissingScopeError, UpstreamUnavailableError
+from macroslow.errors import (
+    InvalidChatRequestError,
+    MacroslowError,
+    MissingScopeError,
+    UpstreamUnavailableError,
+)
 from macroslow.inference.chat_answer import AnswerUnreadableError, StreamReader, read_answer
 from macroslow.inference.ports import NotReached, Provider, ProviderAnswer, ProviderStream
 from macroslow.inference.sse import EventTooLongError
@@ -38,6 +43,7 @@ from macroslow.services.chat_quote import QuoteChat
 from macroslow.workflow.books import Books
 
 DEADLINE_S: Final = 600.0
+MAX_TAG_CHARACTERS: Final = 128
 SETTLE_S: Final = 10.0  # how long a failed call waits for its booking, which goes on after that
 
 # Statuses of intermediaries that lost their upstream: the work behind them may have been done.
@@ -113,6 +119,11 @@ class CompleteChat:
         """
         if INFERENCE_CHAT not in principal.scopes:
             raise MissingScopeError(f"this credential lacks {INFERENCE_CHAT}", scope=INFERENCE_CHAT)
+        if len(tag) > MAX_TAG_CHARACTERS or not tag.isprintable():  # or the log could not take it
+            raise InvalidChatRequestError(
+                f"a tag has at most {MAX_TAG_CHARACTERS} characters that can be printed",
+                param="x-macroslow-tag",
+            )
         paying = account or principal.account
         quote = await self._quote(body, paying)
         call = ChatCall(
