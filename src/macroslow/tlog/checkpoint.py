@@ -117,7 +117,8 @@ class LogPrivateKey(Guarded):
         try:
             raw = text.encode("utf-8", "surrogatepass")
             value = strict_json.parse(raw, limit_bytes=KEY_TEXT_BYTES, max_depth=1)
-            match value:
+            members = value if isinstance(value, dict) and len(value) == 4 else {}
+            match members:
                 case {
                     "macroslow_log_key": 1,
                     "origin": str() as origin,

@@ -190,12 +190,15 @@ def verify_consistency(
     """Return if the second tree extends the first; else VerificationError."""
     if not 0 <= first <= second:
         raise VerificationError(f"a tree of {second} entries cannot extend one of {first}")
+    if first == 0 and first_root != EMPTY_ROOT:
+        raise VerificationError("the empty tree has another root than it must")
+    if first == second and first_root != second_root:
+        raise VerificationError(f"two different trees claim to be the one of {first} entries")
     if first in (0, second):
-        expected = EMPTY_ROOT if first == 0 else second_root
-        if proof or first_root != expected:
-            raise VerificationError("two trees of the same size differ, or an empty tree is not empty")
-        return
-    if not _leads_to_both(first, first_root, second, second_root, proof):
+        extends = not proof
+    else:
+        extends = _leads_to_both(first, first_root, second, second_root, proof)
+    if not extends:
         raise VerificationError(f"the tree of {second} entries does not extend the one of {first}")
 
 

@@ -1,0 +1,216 @@
+"""Leaves: both commitments hold, nothing personal shows, and there is one encoding."""
+
+import hashlib
+import hmac
+import json
+import struct
+from typing import Any
+
+import pytest
+import rfc8785
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from hypothesis import given
+from hypothesis import strategies as st
+
+from macroslow.errors import DecryptionFailedError, VerificationError
+from macroslow.tlog import leaf
+from macroslow.tlog.event import Event, EventType
+
+KEY, SALT, NONCE = bytes(range(32)), bytes(range(32, 64)), bytes(range(12))
+TIME_NS = 1_800_000_000_123_456_789
+EVENT = Event(
+    EventType.RUN_FINISHED, TIME_NS, "alice", {"answer_sha256": "00", "usage": {"tokens": 3}, "x": "ü"}
+)
+SEALED = leaf.seal_event(EVENT, KEY, salt=SALT, nonce=NONCE)
+
+ascii_keys = st.text(st.characters(max_codepoint=127), max_size=6)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ascii_keys, inner, max_size=3),
+    max_leaves=10,
+)
+events = st.builds(
+    Event,
+    type=st.sampled_from(EventType),
+    time_ns=st.integers(0, 2**64 - 1),
+    subject=st.text(max_size=10),
+    fields=st.dictionaries(ascii_keys, values, max_size=4),
+)
+
+
+def test_the_leaf_is_the_one_of_the_format() -> None:
+    """Recomputed from the description with the standard library alone."""
+    canonical = json.dumps(
+        {"type": 11, "time_ns": str(TIME_NS), "subject": "alice", "fields": EVENT.fields},
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+    ).encode()
+    event_hmac = hmac.new(SALT, canonical, hashlib.sha256).digest()
+    payload = NONCE + AESGCM(KEY).encrypt(NONCE, SALT + canonical, event_hmac)
+    assert SEALED.canonical == canonical
+    assert SEALED.payload == payload
+    assert (
+        SEALED.leaf
+        == b"MSL1" + struct.pack(">QH", TIME_NS, 11) + event_hmac + hashlib.sha256(payload).digest()
+    )
+    assert len(SEALED.leaf) == leaf.LEAF_BYTES
+    assert leaf.leaf_hash(SEALED.leaf) == hashlib.sha256(b"\0" + SEALED.leaf).digest()
+
+
+@given(events)
+def test_any_event_opens_with_its_key_and_is_rfc_8785(event: Event) -> None:
+    sealed = leaf.seal_event(event, KEY, salt=SALT, nonce=NONCE)
+    canonical, salt = leaf.open_payload(sealed.leaf, sealed.payload, KEY)
+    assert (canonical, salt) == (sealed.canonical, SALT)
+    assert canonical == rfc8785.dumps(json.loads(canonical))
+    assert leaf.parse_event(canonical) == event
+    assert leaf.check_opening(sealed.leaf, canonical, salt) == event
+    facts = leaf.parse_leaf(sealed.leaf)
+    assert (facts.time_ns, facts.type) == (event.time_ns, event.type)
+
+
+def test_a_leaf_shows_nothing_of_the_event() -> None:
+    other = leaf.seal_event(EVENT, KEY, salt=bytes(32), nonce=NONCE)
+    assert other.leaf[14:46] != SEALED.leaf[14:46]  # the same event, and no one can tell
+    assert b"alice" not in SEALED.leaf + SEALED.payload
+    assert hashlib.sha256(SEALED.canonical).digest() not in SEALED.leaf
+
+
+def test_without_its_key_an_event_stays_closed() -> None:
+    with pytest.raises(DecryptionFailedError):
+        leaf.open_payload(SEALED.leaf, SEALED.payload, bytes(32))
+
+
+def test_any_altered_stored_byte_is_found() -> None:
+    for position in range(len(SEALED.payload)):
+        altered = bytearray(SEALED.payload)
+        altered[position] ^= 1
+        with pytest.raises(VerificationError):
+            leaf.open_payload(SEALED.leaf, bytes(altered), KEY)
+
+
+def test_any_altered_byte_of_the_leaf_is_found() -> None:
+    for position in range(leaf.LEAF_BYTES):
+        altered = bytearray(SEALED.leaf)
+        altered[position] ^= 1
+        with pytest.raises((VerificationError, DecryptionFailedError)):
+            leaf.open_payload(bytes(altered), SEALED.payload, KEY)
+
+
+def test_one_ciphertext_does_not_open_two_ways() -> None:
+    """The operator stores a payload that decrypts well and holds another event than the leaf's HMAC."""
+    forged = leaf.canonical_event(Event(EVENT.type, EVENT.time_ns, "alice", {"answer_sha256": "ff"}))
+    event_hmac = SEALED.leaf[14:46]
+    payload = NONCE + AESGCM(KEY).encrypt(NONCE, SALT + forged, event_hmac)
+    forged_leaf = SEALED.leaf[:46] + hashlib.sha256(payload).digest()
+    with pytest.raises(VerificationError, match="commits to"):
+        leaf.open_payload(forged_leaf, payload, KEY)
+
+
+@pytest.mark.parametrize("payload", [b"", b"x" * 11, b"x" * 12, b"x" * 27, b"x" * 59])
+def test_a_short_payload_with_a_fitting_hash_is_refused(payload: bytes) -> None:
+    forged = SEALED.leaf[:46] + hashlib.sha256(payload).digest()
+    with pytest.raises((VerificationError, DecryptionFailedError)):
+        leaf.open_payload(forged, payload, KEY)
+
+
+@pytest.mark.parametrize(
+    ("canonical", "salt"),
+    [
+        (SEALED.canonical, bytes(32)),
+        (SEALED.canonical, SALT[:31]),
+        (SEALED.canonical, SALT + b"\0"),
+        (SEALED.canonical, b""),
+        (SEALED.canonical + b" ", SALT),
+        (SEALED.canonical.replace(b"alice", b"alicf"), SALT),
+        (b"", SALT),
+    ],
+)
+def test_another_event_or_salt_does_not_open_a_leaf(canonical: bytes, salt: bytes) -> None:
+    with pytest.raises(VerificationError):
+        leaf.check_opening(SEALED.leaf, canonical, salt)
+
+
+def leaf_for(encoded: bytes, time_ns: int = TIME_NS, number: int = 11) -> bytes:
+    """A leaf whose HMAC fits whatever bytes."""
+    return b"MSL1" + struct.pack(">QH", time_ns, number) + hmac.digest(SALT, encoded, "sha256") + bytes(32)
+
+
+def test_a_leaf_cannot_show_another_time_or_type_than_its_event() -> None:
+    leaf.check_opening(leaf_for(SEALED.canonical), SEALED.canonical, SALT)
+    with pytest.raises(VerificationError, match="time or type"):
+        leaf.check_opening(leaf_for(SEALED.canonical, time_ns=TIME_NS + 1), SEALED.canonical, SALT)
+    with pytest.raises(VerificationError, match="time or type"):
+        leaf.check_opening(leaf_for(SEALED.canonical, number=12), SEALED.canonical, SALT)
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"fields":{},"subject":"a","time_ns":"1"}',
+        b'{"fields":{},"subject":"a","time_ns":1,"type":11}',
+        b'{"fields":{},"subject":"a","time_ns":"01","type":11}',
+        b'{"fields":{},"subject":"a","time_ns":"-1","type":11}',
+        b'{"fields":{},"subject":"a","time_ns":"\xd9\xa1","type":11}',
+        b'{"fields":{},"subject":"a","time_ns":"' + b"9" * 5000 + b'","type":11}',
+        b'{"fields":{},"subject":"a","time_ns":"1","type":9999}',
+        b'{"fields":{},"subject":"a","time_ns":"1","type":true}',
+        b'{"fields":[],"subject":"a","time_ns":"1","type":11}',
+        b'{"fields":{},"subject":1,"time_ns":"1","type":11}',
+        b'{"extra":1,"fields":{},"subject":"a","time_ns":"1","type":11}',
+        b'{"fields":{"a":1.5},"subject":"a","time_ns":"1","type":11}',
+        b'{"fields":{"a":1,"a":1},"subject":"a","time_ns":"1","type":11}',
+        b'{"fields":{"b":1,"a":1},"subject":"a","time_ns":"1","type":11}',
+        b'{"fields": {},"subject":"a","time_ns":"1","type":11}',
+        b"[" * 60_000,
+        b"\xff",
+    ],
+)
+def test_bytes_that_are_no_canonical_event_are_refused_though_the_hmac_fits(encoded: bytes) -> None:
+    with pytest.raises(VerificationError):
+        leaf.check_opening(leaf_for(encoded, time_ns=1), encoded, SALT)
+
+
+@pytest.mark.parametrize("raw", [b"", SEALED.leaf[:-1], SEALED.leaf + b"\0", b"MSL2" + SEALED.leaf[4:]])
+def test_what_is_no_leaf_is_refused(raw: bytes) -> None:
+    with pytest.raises(VerificationError):
+        leaf.parse_leaf(raw)
+
+
+def nested(depth: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(depth - 1):
+        value = {"a": value}
+    return value
+
+
+def test_fields_are_at_most_eight_deep_and_64_kib() -> None:
+    assert leaf.canonical(nested(8)).count(b"{") == 8
+    with pytest.raises(ValueError, match="deep"):
+        leaf.canonical(nested(9))
+    leaf.canonical_event(Event(EventType.REFUSED, 1, "a", nested(8)))
+    with pytest.raises(ValueError, match="deep"):
+        leaf.canonical_event(Event(EventType.REFUSED, 1, "a", nested(9)))
+    with pytest.raises(ValueError, match="more than 65536"):
+        leaf.canonical({"a": "x" * 65_536})
+
+
+@pytest.mark.parametrize(
+    "fields", [{"a": 0.5}, {"a": 2**53}, {"ä": 1}, {"a": b""}, {"a": {1: 1}}, {"a": "\ud800"}]
+)
+def test_fields_outside_the_profile_are_refused(fields: Any) -> None:
+    with pytest.raises(ValueError):
+        leaf.canonical(fields)
+    with pytest.raises(ValueError):
+        leaf.seal_event(Event(EventType.REFUSED, 1, "a", fields), KEY, salt=SALT, nonce=NONCE)
+
+
+def test_salt_nonce_and_key_have_their_one_size() -> None:
+    for key, salt, nonce in ((KEY[:31], SALT, NONCE), (KEY, SALT[:31], NONCE), (KEY, SALT, NONCE[:11])):
+        with pytest.raises(ValueError, match="bytes"):
+            leaf.seal_event(EVENT, key, salt=salt, nonce=nonce)
