@@ -29,7 +29,6 @@ from macroslow.tlog.checkpoint import LogPrivateKey
 PEPPER_BYTES: Final = 32
 FIRST_EPOCH: Final = 1
 LOG, ANSWER, HISTORY, PEPPER = "log.json", "answer.json", "history.json", "api-key-pepper"
-_RESTORE: Final = "restore the whole folder from a backup; without its roots, sealed data cannot be opened"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -124,7 +123,9 @@ def _load_root(path: Path) -> Root:
             case _:
                 raise ValueError("its members are others")
     except ValueError as error:
-        raise ConfigurationError(f"{path} is not a sealing root: {error}", fix=_RESTORE) from None
+        raise ConfigurationError(
+            f"{path} is not a sealing root: {error}", fix=private_files.RESTORE
+        ) from None
 
 
 def _load_log(keys: Path, origin: str) -> LogPrivateKey:
@@ -132,7 +133,7 @@ def _load_log(keys: Path, origin: str) -> LogPrivateKey:
     try:
         key = LogPrivateKey.from_json(_text(path))
     except BadRequestError as error:
-        raise ConfigurationError(f"{path}: {error.detail}", fix=_RESTORE) from None
+        raise ConfigurationError(f"{path}: {error.detail}", fix=private_files.RESTORE) from None
     if key.public.origin != origin:
         raise ConfigurationError(
             f"{path} is the key of the log {key.public.origin!r}, and the configuration names {origin!r}",
@@ -145,13 +146,13 @@ def _load_hybrid(path: Path, use: KeyUse) -> HybridPrivateKey:
     try:
         return HybridPrivateKey.from_json(_text(path), use=use)
     except BadRequestError as error:
-        raise ConfigurationError(f"{path}: {error.detail}", fix=_RESTORE) from None
+        raise ConfigurationError(f"{path}: {error.detail}", fix=private_files.RESTORE) from None
 
 
 def _load_pepper(path: Path) -> bytes:
     text = _text(path).removesuffix("\n")
     if len(text) != 2 * PEPPER_BYTES or set(text) - set("0123456789abcdef"):
-        raise ConfigurationError(f"{path} is not {PEPPER_BYTES} bytes in hex", fix=_RESTORE)
+        raise ConfigurationError(f"{path} is not {PEPPER_BYTES} bytes in hex", fix=private_files.RESTORE)
     return bytes.fromhex(text)
 
 

@@ -14,6 +14,7 @@ from macroslow.errors import ConfigurationError
 MAX_FILE_BYTES: Final = 64 * 1024
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
+RESTORE: Final = "restore it from a backup; without the sealing roots, sealed data cannot be opened"
 
 
 def check_folder(path: Path) -> None:
@@ -45,17 +46,16 @@ def read(path: Path) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise ConfigurationError(f"the key file {path} cannot be read: {error.strerror}") from error
+        detail = f"the key file {path} cannot be read: {error.strerror}"
+        raise ConfigurationError(detail, fix=RESTORE) from error
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-            raise ConfigurationError(
-                f"{path} is not a plain file with one name", fix="restore it from a backup"
-            )
+            raise ConfigurationError(f"{path} is not a plain file with one name", fix=RESTORE)
         _check_owner_and_mode(path, status, "600")
         content = file.read(MAX_FILE_BYTES + 1)
     if len(content) > MAX_FILE_BYTES:
-        raise ConfigurationError(f"{path} is too large for a key file", fix="restore it from a backup")
+        raise ConfigurationError(f"{path} is too large for a key file", fix=RESTORE)
     return content
 
 

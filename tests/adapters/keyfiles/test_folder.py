@@ -1,0 +1,208 @@
+"""Key files on a real disk: made once and whole, refused when others could have touched them."""
+
+import json
+import os
+import pickle
+import stat
+from pathlib import Path
+
+import pytest
+
+from macroslow.adapters import keyfiles
+from macroslow.adapters.keyfiles import folder as folder_module
+from macroslow.adapters.keyfiles import private_files
+from macroslow.crypto.hybrid import KeyUse
+from macroslow.crypto.quad import Quad
+from macroslow.errors import ConfigurationError
+from macroslow.tlog.checkpoint import LogPublicKey
+
+ORIGIN = "gateway.example/log"
+NAMES = {f"quad-root-{number}.json" for number in range(1, 5)} | {
+    "log.json",
+    "answer.json",
+    "history.json",
+    "api-key-pepper",
+}
+
+
+class SystemEntropy:
+    def random(self, size_bytes: int) -> bytes:
+        return os.urandom(size_bytes)
+
+
+def load(state: Path, origin: str = ORIGIN) -> keyfiles.GatewayKeys:
+    return keyfiles.load_or_create(state, origin, SystemEntropy())
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    load(tmp_path)
+    return tmp_path
+
+
+def assert_refused(state: Path, match: str) -> ConfigurationError:
+    with pytest.raises(ConfigurationError, match=match) as caught:
+        load(state)
+    assert caught.value.fix
+    return caught.value
+
+
+def test_the_second_start_finds_the_keys_of_the_first(tmp_path: Path) -> None:
+    first, second = load(tmp_path), load(tmp_path)
+    assert [root.key_id for root in first.quad_roots] == [root.key_id for root in second.quad_roots]
+    assert [root.epoch for root in first.quad_roots] == [1, 1, 1, 1]
+    assert first.log.public == second.log.public
+    assert first.answer.public == second.answer.public
+    assert first.history.public == second.history.public
+    assert first.api_key_pepper == second.api_key_pepper
+    sealed = Quad(first.quad_roots, SystemEntropy()).seal(b"x", "alice")
+    assert Quad(second.quad_roots, SystemEntropy()).open(sealed, "alice") == b"x"
+
+
+def test_each_key_has_its_use_and_nothing_is_shared(state: Path) -> None:
+    keys = load(state)
+    assert (keys.answer.use, keys.history.use) == (KeyUse.ANSWER, KeyUse.HISTORY)
+    assert len(keys.api_key_pepper) == 32
+    secrets = [root.secret for root in keys.quad_roots] + [keys.api_key_pepper]
+    secrets += [pair.seed() for key in (keys.answer, keys.history) for pair in (key.ed25519, key.ml_dsa_65)]
+    assert len(set(secrets)) == 9
+
+
+def test_two_gateways_share_no_key(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first, second = load(tmp_path / "a"), load(tmp_path / "b")
+    assert first.log.public.fingerprint != second.log.public.fingerprint
+    assert first.api_key_pepper != second.api_key_pepper
+
+
+def test_only_the_owner_can_touch_what_is_made_whatever_the_umask(tmp_path: Path) -> None:
+    for umask in (0o000, 0o777):
+        state = tmp_path / f"{umask:o}"
+        state.mkdir(mode=0o700)
+        before = os.umask(umask)
+        try:
+            load(state)
+        finally:
+            os.umask(before)
+        keys = state / "keys"
+        assert stat.S_IMODE(keys.stat().st_mode) == 0o700
+        assert {path.name for path in keys.iterdir()} == NAMES
+        assert {stat.S_IMODE(path.stat().st_mode) for path in keys.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o610, 0o666])
+def test_a_file_that_others_can_touch_is_refused_with_the_repair(name: str, mode: int, state: Path) -> None:
+    path = state / "keys" / name
+    path.chmod(mode)
+    assert assert_refused(state, "others can read").fix == f"chmod 600 {path}"
+
+
+def test_a_folder_that_others_can_enter_is_refused_with_the_repair(state: Path) -> None:
+    (state / "keys").chmod(0o750)
+    assert assert_refused(state, "others can read").fix == f"chmod 700 {state / 'keys'}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@pytest.mark.parametrize("name", ["", "log.json"])
+def test_what_belongs_to_another_user_is_refused(name: str, state: Path) -> None:
+    os.chown(state / "keys" / name, 12345, 12345)
+    assert "chown" in assert_refused(state, "belongs to user 12345").fix
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_missing_file_is_refused_and_never_made_anew(name: str, state: Path) -> None:
+    (state / "keys" / name).unlink()
+    assert_refused(state, "cannot be read")
+    assert not (state / "keys" / name).exists()
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"null", b"[" * 60_000, b"x" * 100_000])
+def test_a_damaged_file_is_refused(name: str, content: bytes, state: Path) -> None:
+    (state / "keys" / name).write_bytes(content)
+    assert_refused(state, name)
+
+
+def test_a_link_in_the_place_of_a_file_is_not_followed(state: Path, tmp_path: Path) -> None:
+    path, elsewhere = state / "keys" / "log.json", tmp_path / "elsewhere"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    assert_refused(state, "cannot be read")
+    path.unlink()
+    path.hardlink_to(elsewhere)
+    assert_refused(state, "one name")
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    assert_refused(state, "plain file")
+
+
+def test_a_link_in_the_place_of_the_folder_is_not_followed(state: Path) -> None:
+    (state / "keys").rename(state / "moved")
+    (state / "keys").symlink_to(state / "moved")
+    assert_refused(state, "not a folder")
+    (state / "keys").unlink()
+    (state / "keys").symlink_to(state / "nowhere")
+    assert_refused(state, "not a folder")
+
+
+def test_keys_of_another_use_in_the_right_place_are_refused(state: Path) -> None:
+    keys = state / "keys"
+    answer, history = (keys / "answer.json").read_bytes(), (keys / "history.json").read_bytes()
+    (keys / "answer.json").write_bytes(history)
+    (keys / "history.json").write_bytes(answer)
+    assert_refused(state, "it is a key for")
+
+
+def test_another_origin_is_refused_with_both_ways_out(state: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"names 'other\.example'") as caught:
+        load(state, "other.example")
+    assert ORIGIN in caught.value.fix
+
+
+def test_an_origin_that_notes_cannot_carry_makes_no_keys(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="origin"):
+        load(tmp_path, "a b")
+    assert not (tmp_path / "keys").exists()
+
+
+def test_a_creation_that_was_cut_off_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(path: Path, content: bytes) -> None:
+        if path.name == "log.json":
+            raise KeyboardInterrupt
+        write_new(path, content)
+
+    write_new = private_files.write_new
+    monkeypatch.setattr(folder_module.private_files, "write_new", die)
+    with pytest.raises(KeyboardInterrupt):
+        load(tmp_path)
+    monkeypatch.undo()
+    assert not (tmp_path / "keys").exists()
+    load(tmp_path)
+    assert not (tmp_path / "keys.new").exists()
+
+
+def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
+    private_files.write_new(tmp_path / "a", b"first")
+    with pytest.raises(FileExistsError):
+        private_files.write_new(tmp_path / "a", b"second")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with pytest.raises(FileExistsError):
+        private_files.write_new(tmp_path / "link", b"second")
+    assert not (tmp_path / "target").exists()
+
+
+def test_the_exported_log_key_is_public_and_is_the_logs(state: Path) -> None:
+    text = keyfiles.export_log_key(state, ORIGIN)
+    assert LogPublicKey.parse(text) == load(state).log.public
+    private = json.loads((state / "keys" / "log.json").read_bytes())
+    assert private["ed25519_seed"] not in text
+    assert private["ml_dsa_44_seed"] not in text
+
+
+def test_loaded_keys_do_not_print_or_pickle(state: Path) -> None:
+    keys = load(state)
+    assert repr(keys) == "GatewayKeys(…)"
+    with pytest.raises(TypeError):
+        pickle.dumps(keys)
