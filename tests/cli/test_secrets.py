@@ -19,6 +19,8 @@ def everything_below(folder) -> bytes:
 def test_a_secret_set_on_stdin_is_listed_resolved_and_readable_nowhere(macroslow, tmp_path):
     (tmp_path / "macroslow.toml").write_text(USES)
     assert macroslow("config", "check").returncode == 78
+    assert macroslow("secrets", "list").returncode == 0
+    assert not (tmp_path / ".macroslow").exists(), "checking and listing make nothing"
     ran = macroslow("secrets", "set", "openai", "-", "--json", given=KEY + "\n")
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) == {

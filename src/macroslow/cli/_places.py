@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from macroslow.adapters.dotenv import EnvironmentSource, FileSource, exposure, read_dotenv
+from macroslow.adapters.keystore import absent
+from macroslow.adapters.statefolder import KEYSTORE
 from macroslow.secretstore.ports import SecretSource
 from macroslow.secretstore.reference import Reference, Scheme
 from macroslow.secretstore.secret import Secret
@@ -20,10 +22,17 @@ class _KeystoreSource:
 
     async def read(self, reference: Reference) -> Secret:
         """Read one entry; the keystore's own errors pass through."""
+        if not has_keystore(self.settings):
+            raise absent(reference)  # opening it would make the gateway's keys, and checking makes nothing
         # Only here: what opens it costs 50 ms that a start without a keystore need not pay.
         from macroslow.cli._keystore import open_keystore
 
         return await open_keystore(self.settings).read(reference)
+
+
+def has_keystore(settings: Settings) -> bool:
+    """Whether anything was ever put into the keystore."""
+    return (settings.state_folder / KEYSTORE).exists()
 
 
 def secret_sources(settings: Settings) -> Mapping[Scheme, SecretSource]:

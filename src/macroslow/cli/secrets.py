@@ -12,7 +12,7 @@ from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import CHECKED_IS_BAD
 from macroslow.cli._keystore import open_keystore
 from macroslow.cli._output import emit, json_option
-from macroslow.cli._places import secret_sources, warnings_about
+from macroslow.cli._places import has_keystore, secret_sources, warnings_about
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.reference import Reference, Scheme, is_entry_name
 from macroslow.secretstore.resolve import Wanted, read
@@ -64,7 +64,7 @@ def set_(name: str, source: str | None, config_file: Path | None, as_json: bool)
 def list_(config_file: Path | None, as_json: bool) -> None:
     """List the keystore's entries, never their content."""
     settings = settings_of(config_file)
-    entries = open_keystore(settings).entries() if settings.state_folder.is_dir() else ()
+    entries = open_keystore(settings).entries() if has_keystore(settings) else ()
     rows = [
         {"name": one.name, "stored": _day(one.stored_ns), "used_by": _users(settings, one.name)}
         for one in entries

@@ -32,6 +32,13 @@ class Entry:
     stored_ns: int
 
 
+def absent(reference: Reference) -> ConfigurationError:
+    """What to say of an entry that is not there."""
+    return ConfigurationError(
+        f"{reference} is not in the keystore", fix=f"macroslow secrets set {reference.name}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Keystore:
     """The sealed file at `path`. Needs no other lock than its own: `put` is safe beside a running server."""
@@ -43,9 +50,7 @@ class Keystore:
         """Return the entry's text; ConfigurationError if there is none."""
         found = self._open().get(reference.name)
         if found is None:
-            raise ConfigurationError(
-                f"{reference} is not in the keystore", fix=f"macroslow secrets set {reference.name}"
-            )
+            raise absent(reference)
         return Secret(found[0])
 
     def entries(self) -> tuple[Entry, ...]:

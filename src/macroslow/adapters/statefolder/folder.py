@@ -16,6 +16,7 @@ from typing import Final
 from macroslow.errors import ConfigurationError, StateLockedError
 
 CONTROL_SOCKET: Final = "control.sock"
+KEYSTORE: Final = "keystore.sealed"
 _LOCK: Final = "lock"
 _GITIGNORE: Final = "# Keys and content: never commit this folder.\n*\n"
 
@@ -39,7 +40,7 @@ class StateFolder:
     @property
     def keystore(self) -> Path:
         """The sealed store of providers' keys."""
-        return self.path / "keystore.sealed"
+        return self.path / KEYSTORE
 
 
 def prepare(path: Path) -> StateFolder:
