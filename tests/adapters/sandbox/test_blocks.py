@@ -162,7 +162,7 @@ def test_output_is_kept_up_to_its_limit(gateway: Any) -> None:
 
 def test_a_second_run_sees_nothing_of_the_first(gateway: Any) -> None:
     first = (
-        "import os, random, sys, json\nopen(os.environ['TMPDIR'] + '/left', 'w').write('x')\nopen('left', 'w')\n"
+        "import os, random, json\nopen(os.environ['TMPDIR'] + '/left', 'w')\nopen('left', 'w')\n"
         "json.left = 1; os.environ['LEFT'] = '1'; print(random.random(), os.urandom(4).hex())"
     )
     second = (

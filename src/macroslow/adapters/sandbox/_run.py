@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from macroslow.adapters.sandbox._capture import Budget, Capture
 from macroslow.adapters.sandbox._meter import INTERVAL_S, Meter, folder_use
-from macroslow.adapters.sandbox._zygote import receive, wait_readable
+from macroslow.adapters.sandbox._zygote import receive, undisturbed, wait_readable
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.sandbox import Block, BlockOutcome, BlockStatus, Job, Limits
 
@@ -64,6 +64,9 @@ class Process:
 
     async def end(self, *, gentle: bool) -> None:
         """Leave nothing of the run."""
+        await undisturbed(self._end(gentle=gentle))
+
+    async def _end(self, *, gentle: bool) -> None:
         self.kill(gentle=gentle)
         await self.wait(gentle=gentle)
         os.close(self.pidfd)
@@ -167,7 +170,7 @@ class Run:
             yield
         finally:
             sampler.cancel()
-            await asyncio.shield(self._end())
+            await undisturbed(self._end())
 
     async def _end(self) -> None:
         self._kill()

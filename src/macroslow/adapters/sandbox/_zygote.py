@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from macroslow.adapters.sandbox.inside import wire
 from macroslow.errors import SandboxUnavailableError
 
 START_S: Final = 20.0
-_CLOSE_S: Final = 5.0
+_CLOSE_S: Final = 1.0
 _BOOT: Final = "import sys; sys.path.insert(0, sys.argv[1]); from inside.zygote import main; main()"
 # Who root becomes. A number of our own, so that nothing else on the machine shares it; containers
 # that map few ids get the traditional nobody.
@@ -37,6 +37,20 @@ async def wait_readable(descriptor: int) -> None:
         await ready
     finally:
         loop.remove_reader(descriptor)
+
+
+async def undisturbed(cleaning: Coroutine[Any, Any, None]) -> None:
+    """Do all of `cleaning` even if the caller is cancelled, once or more, and only then let that be known."""
+    task = asyncio.ensure_future(cleaning)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 async def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -132,6 +146,9 @@ class Zygote:
 
     async def close(self) -> None:
         """End it and everything in it."""
+        await undisturbed(self._close())
+
+    async def _close(self) -> None:
         self.channel.close()
         pidfd = os.pidfd_open(self.process.pid) if self.alive else None
         if pidfd is not None:

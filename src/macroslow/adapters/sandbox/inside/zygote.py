@@ -5,6 +5,7 @@ threaded process may inherit a lock that nobody will ever open. When the gateway
 ends, and with it (it is pid 1 of its own namespace) everything that it started.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -126,4 +127,5 @@ def _spawn(control: int, config: Mapping[str, Any], message: Mapping[str, Any], 
             wire.send(gateway, {"kind": "forked"}, [pidfd])
             os.close(pidfd)
         except OSError as error:
-            wire.send(gateway, {"kind": "failed", "error": _words(error)})
+            with contextlib.suppress(OSError):  # a gateway that gave up the run meanwhile
+                wire.send(gateway, {"kind": "failed", "error": _words(error)})
