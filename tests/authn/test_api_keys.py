@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from macroslow.authn import api_keys
-from macroslow.authn.api_keys import KEY_LENGTH, PATTERN, checksum, is_in_force, mint, parse, secret_hmac
+from macroslow.authn.api_keys import KEY_LENGTH, PATTERN, SecretHasher, checksum, is_in_force, mint, parse
 from macroslow.authn.ports import KeyRecord
 
 PEPPER = bytes(range(32))
@@ -94,8 +94,8 @@ def test_a_line_end_after_a_key_is_not_forgiven() -> None:
 @given(KEYS)
 def test_the_stored_hash_is_hmac_sha256_over_id_and_secret(key: api_keys.MintedKey) -> None:
     expected = hmac.new(PEPPER, (key.id + key.secret).encode(), hashlib.sha256).digest()
-    assert secret_hmac(PEPPER, key) == expected
-    assert secret_hmac(bytes(32), key) != expected
+    assert SecretHasher(PEPPER)(key) == expected
+    assert SecretHasher(bytes(32))(key) != expected
 
 
 def test_neither_half_prints_the_secret() -> None:

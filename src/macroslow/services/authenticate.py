@@ -12,11 +12,10 @@ tell which ids exist.
 import enum
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, NoReturn
 from urllib.parse import parse_qsl
 
-from macroslow.authn.api_keys import PREFIX, is_in_force, parse, secret_hmac
+from macroslow.authn.api_keys import PREFIX, SecretHasher, is_in_force, parse
 from macroslow.authn.keyring import KeyRing
 from macroslow.authn.principal import Principal
 from macroslow.errors import CredentialError
@@ -48,13 +47,13 @@ class Refusal(enum.StrEnum):
     IN_QUERY = "credential-in-query"
 
 
-@dataclass(frozen=True, slots=True)
 class Authenticate:
     """Reads the key ring; asks no store and waits for nothing."""
 
-    keyring: KeyRing
-    pepper: bytes
-    clock: Clock
+    def __init__(self, keyring: KeyRing, pepper: bytes, clock: Clock) -> None:
+        self.keyring = keyring
+        self._hasher = SecretHasher(pepper)
+        self._clock = clock
 
     def __call__(self, headers: Iterable[tuple[bytes, bytes]], query: bytes = b"") -> Principal:
         """Return who sent the request. `headers` have lower-case names, as ASGI gives them.
@@ -81,12 +80,12 @@ class Authenticate:
         held = self.keyring.get(parsed.id)
         expected = held.record.secret_hmac if held else _NOBODY
         # Not `==`: the time of the comparison would tell how much of the hash fits.
-        fits = hmac.compare_digest(secret_hmac(self.pepper, parsed), expected)
+        fits = hmac.compare_digest(self._hasher(parsed), expected)
         if held is None:
             raise _refused(Refusal.UNKNOWN)
         if not fits:
             raise _refused(Refusal.WRONG_SECRET)
-        if not is_in_force(held.record, self.clock.now_ns()):
+        if not is_in_force(held.record, self._clock.now_ns()):
             raise _refused(Refusal.EXPIRED if held.record.revoked_ns is None else Refusal.REVOKED)
         return held.principal
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from macroslow.authn.api_keys import mint, secret_hmac
+from macroslow.authn.api_keys import SecretHasher, mint
 from macroslow.authn.keyring import KeyRing, account_of
 from macroslow.authn.ports import KeyRecord, PutKey
 from macroslow.authz import scopes as known_scopes
@@ -62,7 +62,7 @@ class ManageKeys:
     def __init__(self, books: Books, keyring: KeyRing, pepper: bytes, clock: Clock, entropy: Entropy) -> None:
         self._books = books
         self._keyring = keyring
-        self._pepper = pepper
+        self._hasher = SecretHasher(pepper)
         self._clock = clock
         self._entropy = entropy
 
@@ -80,7 +80,7 @@ class ManageKeys:
         record = KeyRecord(
             id=minted.id,
             principal=new.principal,
-            secret_hmac=secret_hmac(self._pepper, minted),
+            secret_hmac=self._hasher(minted),
             scopes=new.scopes,
             grants=new.grants,
             note=new.note,

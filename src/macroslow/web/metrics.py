@@ -5,11 +5,13 @@ read from the ledger at each scrape: it includes streams and runs, costs the hot
 goes on counting over a restart. At most MAX_MODELS names are shown; the rest is "other".
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
@@ -19,58 +21,75 @@ MAX_MODELS: Final = 100
 MAX_REASONS: Final = 100
 OTHER: Final = "other"
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4.encode("ascii")
-DURATION_BUCKETS_S: Final = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
+DURATION_BOUNDS_S: Final = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 
 
-class Metrics:
-    """One registry of our own: nothing that a library registers globally is shown."""
+class Metrics(Collector):
+    """Plain integers on the hot path; families of metrics only when somebody scrapes."""
 
     def __init__(self) -> None:
-        own = self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "macroslow_requests", "Requests by route and class of status", ("route", "status"), registry=own
-        )
-        self._duration_s = Histogram(
-            "macroslow_request_duration_seconds",
-            "From the request's headers to the answer's end",
-            registry=own,
-            buckets=DURATION_BUCKETS_S,
-        )
-        self._refusals = Counter(
-            "macroslow_refusals", "Refused requests by reason", ("reason",), registry=own
-        )
-        self._body_bytes = Gauge(
-            "macroslow_body_bytes_in_flight", "Bytes of request bodies held now", registry=own
-        )
-        self._by_route: dict[tuple[str, int], Counter] = {}
-        self._by_reason: dict[str, Counter] = {}
+        self._requests: dict[tuple[str, int], int] = {}
+        self._refusals: dict[str, int] = {}
+        self._durations = [0] * (len(DURATION_BOUNDS_S) + 1)
+        self._duration_sum_s = 0.0
+        self._body_bytes: Callable[[], float] = float
 
     def request(self, route: str, status: int, duration_s: float) -> None:
         """Count one answered request; `route` is a path template of the table, or "none"."""
-        counter = self._by_route.get((route, status))
-        if counter is None:
-            counter = self._requests.labels(route, f"{status // 100}xx")
-            self._by_route[route, status] = counter
-        counter.inc()
-        self._duration_s.observe(duration_s)
+        key = (route, status)
+        self._requests[key] = self._requests.get(key, 0) + 1
+        self._durations[bisect_left(DURATION_BOUNDS_S, duration_s)] += 1
+        self._duration_sum_s += duration_s
 
     def refusal(self, reason: str) -> None:
         """Count one refusal; `reason` is an error's code or a Refusal."""
-        if reason not in self._by_reason:
-            if len(self._by_reason) >= MAX_REASONS:
-                reason = OTHER
-            self._by_reason[reason] = self._refusals.labels(reason)
-        self._by_reason[reason].inc()
+        if reason not in self._refusals and len(self._refusals) >= MAX_REASONS:
+            reason = OTHER
+        self._refusals[reason] = self._refusals.get(reason, 0) + 1
 
     def watch_body_bytes(self, held_bytes: Callable[[], float]) -> None:
         """Show what `held_bytes` returns, asked at each scrape."""
-        self._body_bytes.set_function(held_bytes)
+        self._body_bytes = held_bytes
 
     def text(self, usage_by_model: Sequence[UsageRow]) -> bytes:
         """Everything, as a scraper reads it."""
-        models = CollectorRegistry()
-        models.register(_Usage(usage_by_model))
-        return generate_latest(self._registry) + generate_latest(models)
+        registry = CollectorRegistry()
+        registry.register(self)
+        registry.register(_Usage(usage_by_model))
+        return generate_latest(registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """The families of metrics, as they are now."""
+        requests = CounterMetricFamily(
+            "macroslow_requests", "Requests by route and class of status", labels=("route", "status")
+        )
+        for (route, status), count in self._by_class().items():
+            requests.add_metric((route, status), count)
+        refusals = CounterMetricFamily("macroslow_refusals", "Refused requests by reason", labels=("reason",))
+        for reason, count in self._refusals.items():
+            refusals.add_metric((reason,), count)
+        yield requests
+        yield refusals
+        yield HistogramMetricFamily(
+            "macroslow_request_duration_seconds",
+            "From the request's headers to the answer's end",
+            buckets=self._buckets(),
+            sum_value=self._duration_sum_s,
+        )
+        yield GaugeMetricFamily(
+            "macroslow_body_bytes_in_flight", "Bytes of request bodies held now", self._body_bytes()
+        )
+
+    def _by_class(self) -> Mapping[tuple[str, str], int]:
+        classes: dict[tuple[str, str], int] = {}
+        for (route, status), count in self._requests.items():
+            key = (route, f"{status // 100}xx")
+            classes[key] = classes.get(key, 0) + count
+        return classes
+
+    def _buckets(self) -> list[tuple[str, float]]:
+        bounds = [*map(str, DURATION_BOUNDS_S), "+Inf"]
+        return list(zip(bounds, accumulate(self._durations), strict=True))
 
 
 class _Usage(Collector):
