@@ -6,8 +6,7 @@ browser; one body length, so that two readers cannot see two requests (RFC 9112 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from macroslow.errors import BadRequestError, OriginRefusedError
 from macroslow.web.messages import Headers
@@ -31,8 +30,7 @@ _ONCE: Final = frozenset(
 """Headers whose second copy would make the request mean two things."""
 
 
-@dataclass(frozen=True, slots=True)
-class Framing:
+class Framing(NamedTuple):
     """Headers by name, and the body's declared length: None if it is chunked, 0 if there is none."""
 
     headers: Mapping[bytes, bytes]

@@ -42,28 +42,26 @@ class Router:
     """A table of routes, ready for look-up. Refuses a table that is open by mistake."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._fixed: dict[bytes, dict[str, Route]] = {}
+        fixed: dict[bytes, dict[str, Route]] = {}
         self._variable: dict[tuple[bytes, ...], dict[str, Route]] = {}
         for route in routes:
             if (route.scope is None) != (route.path in PUBLIC_PATHS):
                 raise ValueError(f"{route.path}: a route has a scope, or is one of the public paths")
-            self._add(route)
-
-    def _add(self, route: Route) -> None:
-        path = route.path.encode("ascii")
-        if b"{" in path:
-            methods = self._variable.setdefault(tuple(path.split(b"/")), {})
-        else:
-            methods = self._fixed.setdefault(path, {})
-        if route.method in methods:
-            raise ValueError(f"{route.method} {route.path} is in the table twice")
-        methods[route.method] = route
+            path = route.path.encode("ascii")
+            if b"{" in path:
+                methods = self._variable.setdefault(tuple(path.split(b"/")), {})
+            else:
+                methods = fixed.setdefault(path, {})
+            if route.method in methods:
+                raise ValueError(f"{route.method} {route.path} is in the table twice")
+            methods[route.method] = route
+        self._fixed = {path: Found(methods, _NO_PARAMS) for path, methods in fixed.items()}
 
     def find(self, raw_path: bytes) -> Found:
         """Return what is served at a path. NotFoundError if nothing is."""
         fixed = self._fixed.get(raw_path)
         if fixed is not None:
-            return Found(fixed, _NO_PARAMS)
+            return fixed
         segments = raw_path.split(b"/")
         for template, methods in self._variable.items():
             params = _match(template, segments)
