@@ -189,10 +189,11 @@ class FakeBooks:
         self._refuse_what_does_not_fit(change.parent, before)
 
     def _reserve(self, change: Reserve) -> None:
-        _check_count(change.usd_micros)
         if change.id in self._state.reservations:
             raise ConflictError("reserved before")
-        if self._account(change.account).closed:
+        account = self._account(change.account)
+        _check_count(change.usd_micros)
+        if account.closed:
             raise ConflictError("closed")
         before = self._all_held()
         if change.usd_micros == 0:
@@ -208,6 +209,9 @@ class FakeBooks:
         if change.id not in self._state.reservations:
             raise NotFoundError("nothing reserved")
         self._state.settlements.setdefault(change.id, change)
+        for name in self._state.accounts:
+            _check_count(self._state.spent(name))
+            _check_count(self._state.held(name))
 
     def _all_held(self) -> dict[str, int]:
         return {name: self._state.held(name) for name in self._state.accounts}
@@ -226,6 +230,7 @@ class FakeBooks:
                     raise ConflictError("closed")
                 if account.limit is not None and spent + held + needed > account.limit:
                     raise _exhausted(account_id, account.limit, spent, held, needed)
+                _check_count(held + needed)
             account_id = account.parent
 
     def _require_open_and_not_over(self, account_id: str) -> None:

@@ -117,8 +117,8 @@ class LedgerHistory(RuleBasedStateMachine):
 
 
 LedgerHistory.TestCase.settings = settings(
-    max_examples=6,
-    stateful_step_count=20,
+    max_examples=30,
+    stateful_step_count=10,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
