@@ -54,7 +54,7 @@ def test_a_document_with_every_key_is_read_whole() -> None:
     ]
     assert parsed.blocks[1].code == 'fence = """\n```\ninside\n```\n"""\n'
     assert parsed.input_schema is not None
-    assert parsed.input_schema.lines["properties", "record", "$ref"] == 79
+    assert parsed.input_schema.lines["properties", "record", "$ref"] == 73
     assert parsed.output_schema is not None
     assert [section.name for section in parsed.sections][-2:] == ["Notes of the author", "History"]
     assert parsed.warnings == ()

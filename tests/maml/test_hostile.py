@@ -13,6 +13,11 @@ from tests.maml.samples import BODY, FRONT, problems
 
 HERE = Path(__file__).parent
 PIECES = [
+    "\x1b",
+    "\ufffe",
+    "\ufeff",
+    "\ue000",
+    "\U0010ffff",
     "---\n",
     "\n",
     "## Intent\n",

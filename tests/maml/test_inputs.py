@@ -107,10 +107,16 @@ COSTLY: dict[str, tuple[object, object]] = {
     "anyOf doubles at each depth": (twice("anyOf"), nested(60)),
     "allOf doubles at each depth": (twice("allOf"), nested(60)),
     "oneOf, just below the cap": (twice("oneOf"), nested(19)),
-    "a pattern with many states": ({"properties": {"x": {"pattern": "[abc]*a[ab]{500}c[abc]{3}d"}}}, "ab" * 500_000),
+    "a pattern with many states": (
+        {"properties": {"x": {"pattern": "[abc]*a[ab]{500}c[abc]{3}d"}}},
+        "ab" * 500_000,
+    ),
     "a pattern on much text": ({"properties": {"x": {"pattern": "^[A-Za-z0-9+/=]+$"}}}, "ab" * 500_000),
     "a long enum": ({"properties": {"x": {"items": {"enum": list(range(5_000))}}}}, [-1] * 200_000),
-    "many required": ({"properties": {"x": {"items": {"required": [f"k{i}" for i in range(5_000)]}}}}, [{}] * 3_000),
+    "many required": (
+        {"properties": {"x": {"items": {"required": [f"k{i}" for i in range(5_000)]}}}},
+        [{}] * 3_000,
+    ),
     "many wrong numbers": ({"properties": {"x": {"items": {"type": "string"}}}}, [1] * 200_000),
     "many wrong branches": ({"properties": {"x": {"anyOf": [{"items": {"type": "string"}}]}}}, [1] * 200_000),
     "exact division": ({"properties": {"x": {"items": {"multipleOf": 1e-300}}}}, [1e300] * 100_000),
@@ -119,10 +125,13 @@ COSTLY: dict[str, tuple[object, object]] = {
         {f"z{i}": 1 for i in range(20_000)},
     ),
     "unevaluated": (
-        {"$defs": {"n": {"unevaluatedItems": False, "anyOf": [{"items": {"$ref": "#/$defs/n"}}]}}, "properties": {"x": {"$ref": "#/$defs/n"}}},
+        {
+            "$defs": {"n": {"unevaluatedItems": False, "anyOf": [{"items": {"$ref": "#/$defs/n"}}]}},
+            "properties": {"x": {"$ref": "#/$defs/n"}},
+        },
         nested(60),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", COSTLY)
@@ -176,7 +185,8 @@ def test_the_cost_agrees_with_counting_one_by_one(schema: Any, value: Any) -> No
 
 
 @pytest.mark.parametrize(
-    ("pattern", "expected"), [("", 1), ("abc", 4), ("a{3}", 4), ("(ab){10}c", 22), ("((a{10}){10}){10}", 1_001), ("[a-z]+", 3)]
-)  # fmt: skip
+    ("pattern", "expected"),
+    [("", 1), ("abc", 4), ("a{3}", 4), ("(ab){10}c", 22), ("((a{10}){10}){10}", 1_001), ("[a-z]+", 3)],
+)
 def test_states_multiply_with_counted_repetitions(pattern: str, expected: int) -> None:
     assert states(pattern) == expected

@@ -22,8 +22,9 @@ MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 """1 MiB, by the format."""
 
 # C0 but tab and line feed, DEL and C1; line and paragraph separator, which YAML 1.1 takes for line
-# ends and editors do not; byte order mark, which the YAML parser skips at the start of any line.
-_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+# ends and editors do not; byte order mark, which the YAML parser skips at the start of any line;
+# the two that Unicode calls no characters, which it refuses.
+_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 # Characters that reorder what a person sees (CVE-2021-42574): the machine reads another order.
 _REORDERING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _FENCE: Final = re.compile(r"---[ \t]*+\n")

@@ -196,6 +196,9 @@ def read_yaml(text: str, *, first_line: int, problems: list[Problem]) -> Mapping
         line = (mark.line if mark else 0) + first_line
         problems.append(Problem(f"not valid YAML: {error.problem}", _YAML_FIX, line))
         return None
+    except yaml.reader.ReaderError as error:
+        problems.append(Problem(f"not valid YAML: {error.reason}", "remove them", first_line))
+        return None
     if isinstance(builder.root, Mapping):
         return builder.root
     problems.append(Problem("front matter is not a list of `key: value` lines", _YAML_FIX, first_line))
