@@ -75,7 +75,7 @@ from macroslow.web.metrics import Metrics
 from macroslow.web.routes import ROUTES
 from macroslow.web.serve import bind
 from macroslow.web.serve import serve as serve_gate
-from macroslow.workflow.sandbox import Level, Limits, Outcome, Sandbox
+from macroslow.workflow.sandbox import Level, Outcome, Sandbox
 
 BOOKS_FILE: Final = "books.sqlite"
 NS_PER_DAY: Final = 86_400 * 10**9
@@ -181,14 +181,6 @@ async def _local_signer(settings: Settings, keys: keyfiles.GatewayKeys, books: S
     )
 
 
-def open_quad(settings: Settings) -> tuple[statefolder.StateFolder, Quad]:
-    """The state folder and its sealing roots, for the keystore alone: needs no lock and no books."""
-    folder = statefolder.prepare(settings.state_folder)
-    return folder, Quad(
-        keyfiles.load_or_create(folder.path, settings.log_origin, entropy).quad_roots, entropy
-    )
-
-
 def first_key(settings: Settings) -> Mapping[str, object]:
     """Make the first client key of a new gateway, as [keys] says; return it as `keys.create` does."""
     arguments = {"principal": "me", "note": "made by macroslow init", **key_defaults(settings)}
@@ -274,7 +266,7 @@ async def _secrets(core: Core) -> dict[str, Secret]:
 
 def _providers(settings: Settings, secrets: Mapping[str, Secret]) -> dict[str, OpenAIProvider]:
     return {
-        name: OpenAIProvider(name, one.base_url, secrets[f"providers.{name}.key"], emulator=one.emulator)
+        name: OpenAIProvider(name, one.base_url, secrets.get(f"providers.{name}.key"), emulator=one.emulator)
         for name, one in settings.providers.items()
     }
 
@@ -378,7 +370,7 @@ def _gateway(core: Core, box: Sandbox, chat: CompleteChat, call_api: CallAPI) ->
         quad=core.quad,
         clock=clock,
         entropy=entropy,
-        rules=RunRules(Limits(**settings.sandbox.limits.model_dump()), RUN_BUDGET_USD_MICROS),
+        rules=RunRules(settings.sandbox.limits.bounds, RUN_BUDGET_USD_MICROS),
         under_way=under_way,
         slots=asyncio.Semaphore(settings.sandbox.runs_at_once),
     )

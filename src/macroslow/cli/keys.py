@@ -75,7 +75,7 @@ def create(
         emit(made)
         return
     if export:
-        click.echo(f"export OPENAI_BASE_URL=http://{settings.server.listen}/v1")
+        click.echo(f"export OPENAI_BASE_URL={settings.server.url}/v1")
         click.echo(f"export OPENAI_API_KEY={made['key']}")
         return
     click.echo(made["key"])

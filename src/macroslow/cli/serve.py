@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import click
+import uvloop
 
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._output import emit, json_option
@@ -30,4 +31,5 @@ def serve(listen: str | None, config_file: Path | None, *, as_json: bool) -> Non
         for line in started.notes:
             click.echo(f"  {line}")
 
-    asyncio.run(bootstrap.serve(settings, announce))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(bootstrap.serve(settings, announce))

@@ -17,7 +17,7 @@ longer than that runs as a task of its own, which no cancellation can reach.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -27,6 +27,7 @@ from macroslow.authz.scopes import INFERENCE_CHAT
 from macroslow.errors import (
     InvalidChatRequestError,
     MacroslowError,
+    MissingRightError,
     MissingScopeError,
     UpstreamUnavailableError,
 )
@@ -110,11 +111,12 @@ class CompleteChat:
         tag: str = "",
         run_id: str = "",
         account: str | None = None,
+        providers: Collection[str] | None = None,
     ) -> ChatAnswer | ChatStream:
         """Answer one request; it is charged to `account`, or else to the principal's own.
 
-        Raises MissingScopeError, InvalidChatRequestError, NotFoundError (no such model),
-        RateLimitedError, BudgetExhaustedError, UpstreamRefusedError, UpstreamUnavailableError and
+        `providers` are those that a run was granted; None: any. Raises MissingScopeError,
+        MissingRightError, InvalidChatRequestError, NotFoundError (no such model), RateLimitedError, BudgetExhaustedError, UpstreamRefusedError, UpstreamUnavailableError and
         LogUnavailableError.
         """
         if INFERENCE_CHAT not in principal.scopes:
@@ -126,6 +128,12 @@ class CompleteChat:
             )
         paying = account or principal.account
         quote = await self._quote(body, paying)
+        if providers is not None and quote.provider.name not in providers:
+            raise MissingRightError(
+                f"this document may not call models of {quote.provider.name}",
+                uri=f"api://{quote.provider.name}",
+                fix=f"add api://{quote.provider.name} to permissions.execute",
+            )
         call = ChatCall(
             reservation_id=self.entropy.random(16).hex(),
             account=paying,

@@ -185,7 +185,12 @@ class ExecuteDocument:
 
     async def _chat(self, run: Started, body: bytes) -> ChatAnswer | ChatStream:
         return await self.complete_chat(
-            run.principal, body, request_id=run.request_id, run_id=run.id, account=run.account
+            run.principal,
+            body,
+            request_id=run.request_id,
+            run_id=run.id,
+            account=run.account,
+            providers=run.admitted.authorised.rights.providers,
         )
 
     async def _finish(self, run: Started, outcome: Outcome, event: RunEvent | None) -> dict[str, object]:

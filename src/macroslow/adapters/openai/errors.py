@@ -23,7 +23,9 @@ def clean_error(status: int, body: bytes, key: str) -> bytes:
         written = orjson.dumps(parsed) if isinstance(parsed, dict) else _own(status)
     except (orjson.JSONDecodeError, TypeError):  # no JSON, or nested too deeply to write
         written = _own(status)
-    return _KEY_LIKE.sub(_REMOVED, written.replace(key.encode(), _REMOVED))
+    if key:
+        written = written.replace(key.encode(), _REMOVED)
+    return _KEY_LIKE.sub(_REMOVED, written)
 
 
 def _own(status: int) -> bytes:

@@ -50,18 +50,21 @@ class OpenAIProvider:
         self,
         name: str,
         base_url: str,
-        key: Secret,
+        key: Secret | None,
         *,
         emulator: bool = False,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         idle_s: float = IDLE_S,
         connect_s: float = CONNECT_S,
     ) -> None:
-        """`base_url` as SDKs take it, e.g. https://api.openai.com/v1. Raises ConfigurationError."""
+        """`base_url` as SDKs take it, e.g. https://api.openai.com/v1. Raises ConfigurationError.
+
+        `key` None: the provider asks for none, as models on one's own machine do.
+        """
         self.name = name
         self.emulator = emulator
         self._url = f"{_checked(name, base_url)}/chat/completions"
-        self._key = _usable(name, key)
+        self._key = None if key is None else _usable(name, key)
         self._max_answer_bytes = max_answer_bytes
         self._idle_s = idle_s
         self._connect_s = connect_s
@@ -86,7 +89,7 @@ class OpenAIProvider:
             response = await self._opened().post(
                 self._url,
                 data=body,
-                headers={"Authorization": f"Bearer {self._key.reveal()}"},
+                headers={"Authorization": f"Bearer {self._key.reveal()}"} if self._key else {},
                 timeout=timeout,
                 allow_redirects=False,
             )
@@ -166,7 +169,7 @@ class OpenAIProvider:
                     break
         except (aiohttp.ClientError, TimeoutError):
             body.clear()  # the status is known, and that is enough
-        return clean_error(response.status, bytes(body), self._key.reveal())
+        return clean_error(response.status, bytes(body), self._key.reveal() if self._key else "")
 
     def _broke_off(self, error: Exception) -> UpstreamUnavailableError:
         # The class alone: texts of aiohttp's errors may quote what was sent.
