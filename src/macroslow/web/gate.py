@@ -19,6 +19,7 @@ from macroslow.errors import (
     LogUnavailableError,
     MacroslowError,
     MissingScopeError,
+    OverloadedError,
     UnsupportedMediaTypeError,
     UpstreamError,
 )
@@ -34,7 +35,7 @@ from macroslow.web.framing import LOOPBACK_HOSTS, Framing, HostRule, read_framin
 from macroslow.web.messages import ASGIApp, Message, Receive, Request, Response, Scope, Send
 from macroslow.web.router import Found, Router
 from macroslow.web.routes import Audit, LimitedBy, Mount, Route
-from macroslow.web.visit import RequestIds, Visit, complete_headers, log_failure, send_answer
+from macroslow.web.visit import HUNG_UP, RequestIds, Visit, complete_headers, log_failure, send_answer
 
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _UNROUTED: Final = "none"
@@ -110,10 +111,18 @@ class Gate:
             pass
         except asyncio.CancelledError:
             if visit.attention is None or not visit.attention.caller_left:
+                await self._say_that_it_ends(visit, scope, receive, send)
                 raise
             visit.attention.forgive()
         finally:
             self._leave(visit)
+
+    async def _say_that_it_ends(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that was cancelled from outside, unless its answer is on the way already."""
+        if visit.status == HUNG_UP:
+            error = OverloadedError("the gateway is shutting down")
+            style = problems.style_of(scope.get("raw_path") or b"")
+            await send_answer(visit, problems.render(error, visit.request_id, style), receive, send)
 
     def _leave(self, visit: Visit) -> None:
         visit.leave()
