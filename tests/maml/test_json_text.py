@@ -36,10 +36,12 @@ def test_what_the_standard_library_refuses_is_refused(text: str) -> None:
         with pytest.raises(JSONTextError):
             read_json(text)
         return
+    value, refused = object(), ""
     try:
-        assert read_json(text).value == expected
+        value = read_json(text).value
     except JSONTextError as error:
-        assert "twice" in error.problem.message or "large" in error.problem.message
+        refused = error.problem.message
+    assert "twice" in refused or "large" in refused or value == expected
 
 
 @pytest.mark.parametrize(

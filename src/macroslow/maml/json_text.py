@@ -72,17 +72,22 @@ class _Reader:
         value = self._start(*self._next())
         while self.stack:
             self._advance()
-        if self.text[self.position :].strip(" \t\n\r"):
+        if self._skip_space():
             raise self._bad("text follows the JSON value", "leave one JSON value and nothing else")
         return Located(value, self.lines)
 
     def _next(self) -> tuple[str, str]:
         found = _LEXEME.match(self.text, self.position)
         if found is None or found.lastgroup is None:
-            self._count_lines(len(self.text) - len(self.text[self.position :].lstrip(" \t\n\r")))
+            self._skip_space()
             raise self._bad("this is not valid JSON", "check quotes, commas and brackets here")
         self._count_lines(found.end())
         return found.lastgroup, found[found.lastgroup]
+
+    def _skip_space(self) -> bool:
+        """Move to what comes next; whether anything does."""
+        self._count_lines(len(self.text) - len(self.text[self.position :].lstrip(" \t\n\r")))
+        return self.position < len(self.text)
 
     def _count_lines(self, end: int) -> None:
         self.line += self.text.count("\n", self.position, end)
