@@ -162,6 +162,12 @@ def test_a_damaged_or_moved_trailer_is_refused(
     assert_refused(change(signed), document_key)
 
 
+def test_a_marker_in_the_text_is_refused_before_any_key_is_looked_for(signed: bytes) -> None:
+    for second in (b"Add" + MARKER, b"Add\n" + MARKER + b"\n"):
+        with pytest.raises(SignatureRefusedError, match="more than once"):
+            documents.split(signed.replace(b"Add", second))
+
+
 def test_a_signature_of_another_document_is_refused(signed: bytes, document_key: HybridPrivateKey) -> None:
     other = documents.sign(RAW.replace(b"Add", b"Multiply"), document_key, issued_ns=NOW_NS)
     _, signature = documents.split(other)
@@ -368,6 +374,21 @@ def test_two_headers_that_differ_in_more_than_the_algorithm_are_refused(
 ) -> None:
     assert_refused(sign_with_header(document_key, lambda h: h, change), document_key)
     assert_refused(sign_with_header(document_key, change, lambda h: h), document_key)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda h: json.dumps(h, sort_keys=True).encode(),
+        lambda h: json.dumps(dict(reversed(h.items())), separators=(",", ":")).encode(),
+        lambda h: json.dumps(h, sort_keys=True, separators=(",", ":")).replace("typ", "\\u0074yp").encode(),
+    ],
+)
+def test_one_header_that_is_not_canonical_is_refused(
+    write: Callable[[dict[str, Any]], bytes], document_key: HybridPrivateKey
+) -> None:
+    assert_refused(sign_with_header(document_key, write, lambda header: header), document_key)
+    assert_refused(sign_with_header(document_key, lambda header: header, write), document_key)
 
 
 # Keys

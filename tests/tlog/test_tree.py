@@ -211,6 +211,23 @@ def forgeries(proof: list[bytes], data: st.DataObject) -> list[list[bytes]]:
     return [one for one in [*forged, proof[::-1]] if one != proof]
 
 
+def test_a_true_root_under_a_false_size_proves_nothing(large: Stored) -> None:
+    """The sizes are part of what is proved, not a remark beside it."""
+    proof = tree.inclusion_proof(7, 8, large.read_tile)
+    tree.verify_inclusion(HASHES[7], 7, 8, root(8), proof)
+    for index, size in ((0, 1), (1, 2), (3, 4), (7, 16), (8, 9), (15, 16)):
+        with pytest.raises(VerificationError):
+            tree.verify_inclusion(HASHES[7], index, size, root(8), proof)
+    proof = tree.inclusion_proof(0, 8, large.read_tile)
+    for size in (1, 2, 4, 9, 16):
+        with pytest.raises(VerificationError):
+            tree.verify_inclusion(HASHES[0], 0, size, root(8), proof)
+    proof = tree.consistency_proof(4, 8, large.read_tile)
+    for first, second in ((4, 9), (4, 16), (2, 8), (5, 8), (3, 8)):
+        with pytest.raises(VerificationError):
+            tree.verify_consistency(first, root(4), second, root(8), proof)
+
+
 @pytest.mark.parametrize("first", [0, 1, 256, 257, 65_536, 65_537])
 def test_large_trees_extend_small_ones(first: int, large: Stored) -> None:
     size = 65_537

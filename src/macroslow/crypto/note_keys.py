@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from macroslow.crypto.guarded import Guarded
-from macroslow.crypto.hazmat import ed25519, ml_dsa
+from macroslow.crypto.hazmat import ed25519
 from macroslow.crypto.hazmat.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from macroslow.crypto.hazmat.ml_dsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
@@ -27,12 +27,6 @@ class NoteType(enum.IntEnum):
     ED25519 = 0x01
     ED25519_COSIGNATURE = 0x04
     ML_DSA_44 = 0x06
-
-    @property
-    def signature_bytes(self) -> int:
-        """Length of the bare signature, without a timestamp."""
-        is_ml_dsa = self is NoteType.ML_DSA_44
-        return ml_dsa.ML_DSA_44_SIGNATURE_BYTES if is_ml_dsa else ed25519.SIGNATURE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

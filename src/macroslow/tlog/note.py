@@ -155,15 +155,12 @@ def _cosigned_message(name: str, time_s: int, body: Body) -> bytes:
 
 
 def _split_time(note_type: NoteType, signature: bytes) -> tuple[int, bytes]:
-    time_s = 0
-    if note_type is not NoteType.ED25519:
-        if len(signature) < _TIME.size:
-            raise VerificationError("a cosignature is cut off")
-        (time_s,) = _TIME.unpack(signature[: _TIME.size])
-        signature = signature[_TIME.size :]
-    if len(signature) != note_type.signature_bytes or time_s > MAX_SIZE:
-        raise VerificationError("a signature line has the wrong length or time")
-    return time_s, signature
+    if note_type is NoteType.ED25519:
+        return 0, signature
+    time_s = int.from_bytes(signature[: _TIME.size], "big")
+    if len(signature) < _TIME.size or time_s > MAX_SIZE:
+        raise VerificationError("a cosignature is cut off, or its time is out of bounds")
+    return time_s, signature[_TIME.size :]
 
 
 def _parse_line(line: str) -> SignatureLine:
