@@ -1,13 +1,18 @@
 """`macroslow serve`: the gateway."""
 
 import asyncio
+import logging
+import sys
 from pathlib import Path
+from typing import Final
 
 import click
 import uvloop
 
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._output import emit, json_option
+
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @click.command()
@@ -22,6 +27,8 @@ def serve(listen: str | None, config_file: Path | None, *, as_json: bool) -> Non
     from macroslow import bootstrap  # Here: it imports everything, and `--help` must not wait for that.
 
     settings = settings_of(config_file, {"server.listen": listen})
+
+    logging.basicConfig(level=settings.server.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
 
     def announce(started: bootstrap.Started) -> None:
         if as_json:

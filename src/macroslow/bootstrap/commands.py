@@ -1,0 +1,64 @@
+"""The operator's verbs as commands call them: by the running server, or on the state itself."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+from macroslow import control
+from macroslow.adapters import statefolder
+from macroslow.bootstrap.core import open_core
+from macroslow.bootstrap.gateway import open_gateway
+from macroslow.bootstrap.machine import clock
+from macroslow.bootstrap.models import micros
+from macroslow.settings import Settings
+
+NS_PER_DAY: Final = 86_400 * 10**9
+
+
+def first_key(settings: Settings) -> Mapping[str, object]:
+    """Make the first client key of a new gateway, as [keys] says; return it as `keys.create` does."""
+    arguments = {"principal": "me", "note": "made by macroslow init", **key_defaults(settings)}
+    made = administer(settings, "keys.create", arguments)
+    assert isinstance(made, Mapping)  # noqa: S101 (the verb's own shape)
+    return made
+
+
+def key_defaults(settings: Settings) -> dict[str, object]:
+    """What [keys] says of every new key, as arguments of `keys.create`."""
+    wanted = settings.keys
+    days = wanted.expires_days
+    return {
+        "budget_usd_micros": None if wanted.budget_usd is None else micros(wanted.budget_usd),
+        "requests_per_minute": wanted.requests_per_minute,
+        "scopes": None if wanted.scopes is None else [*wanted.scopes],
+        "expires_ns": None if days is None else clock.now_ns() + days * NS_PER_DAY,
+    }
+
+
+def administer(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
+    """Perform one verb: by the running server if there is one, else on the state folder itself."""
+    path = statefolder.prepare(settings.state_folder).control_socket
+    if control.is_alive(path):
+        return control.call(path, verb, arguments)
+    return asyncio.run(_perform(settings, verb, arguments))
+
+
+async def _perform(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
+    async with open_core(settings) as core:
+        return await core.administration().perform(verb, arguments)
+
+
+def administer_gateway(settings: Settings, verb: str, arguments: Mapping[str, object]) -> Mapping[str, Any]:
+    """As `administer`, for verbs that need providers and a sandbox: those of a server, or our own."""
+    path = statefolder.prepare(settings.state_folder).control_socket
+    if control.is_alive(path):
+        outcome = control.call(path, verb, arguments)
+    else:
+        outcome = asyncio.run(_perform_whole(settings, verb, arguments))
+    assert isinstance(outcome, Mapping)  # noqa: S101 (every verb's own shape)
+    return outcome
+
+
+async def _perform_whole(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
+    async with open_gateway(settings) as gateway:
+        return await gateway.administration.perform(verb, arguments)

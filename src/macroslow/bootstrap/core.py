@@ -1,0 +1,123 @@
+"""The core: state that is open and held. All that commands on keys, logs and reports need."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from macroslow.adapters import keyfiles, statefolder
+from macroslow.adapters.signer import LocalSigner
+from macroslow.adapters.sqlite import SqliteBooks
+from macroslow.authn.keyring import KeyRing
+from macroslow.bootstrap.machine import clock, entropy
+from macroslow.crypto.quad import Quad
+from macroslow.metering.ledger import OpenAccount
+from macroslow.ports import Signer
+from macroslow.services.administration import OPERATOR, Administration
+from macroslow.services.checkpoint_log import CheckpointLog
+from macroslow.services.execute_document import ExecuteDocument
+from macroslow.services.manage_keys import ManageKeys
+from macroslow.services.manage_signers import ManageSigners
+from macroslow.services.prove_entry import ProveEntry
+from macroslow.services.recover_after_crash import RecoverAfterCrash, Recovered
+from macroslow.settings import Settings
+from macroslow.tlog.checkpoint import verify_checkpoint
+from macroslow.tlog.ports import TreeHead
+
+BOOKS_FILE: Final = "books.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """State that is open and held: what every command on it needs."""
+
+    settings: Settings
+    folder: statefolder.StateFolder
+    keys: keyfiles.GatewayKeys
+    quad: Quad
+    books: SqliteBooks
+    keyring: KeyRing
+    manage_keys: ManageKeys
+    signers: ManageSigners
+    signer: Signer
+    checkpoints: CheckpointLog
+    prove: ProveEntry
+    recovered: Recovered
+
+    def administration(self, execute: ExecuteDocument | None = None) -> Administration:
+        """The operator's verbs over this state."""
+        return Administration(
+            books=self.books,
+            keys=self.manage_keys,
+            signers=self.signers,
+            checkpoints=self.checkpoints,
+            prove=self.prove,
+            log_key=self.keys.log.public,
+            execute=execute,
+        )
+
+
+@asynccontextmanager
+async def open_core(settings: Settings) -> AsyncIterator[Core]:
+    """Hold the state folder, load or make its keys, open its books and close what a crash left open.
+
+    Raises ConfigurationError (StateLockedError if another process is there).
+    """
+    folder = statefolder.prepare(settings.state_folder)
+    with statefolder.hold(folder):
+        keys = keyfiles.load_or_create(folder.path, settings.log_origin, entropy)
+        quad = Quad(keys.quad_roots, entropy)
+        books = await SqliteBooks.open(folder.path / BOOKS_FILE, sealer=quad, entropy=entropy, clock=clock)
+        try:
+            yield await _core(settings, folder, keys, quad, books)
+        finally:
+            await books.close()
+
+
+async def _core(
+    settings: Settings,
+    folder: statefolder.StateFolder,
+    keys: keyfiles.GatewayKeys,
+    quad: Quad,
+    books: SqliteBooks,
+) -> Core:
+    signer = await _local_signer(settings, keys, books)
+    keyring = KeyRing()
+    manage_keys = ManageKeys(books, keyring, keys.api_key_pepper, clock, entropy)
+    signers = ManageSigners(books, clock)
+    checkpoints = CheckpointLog(books, signer)
+    await manage_keys.load()
+    await signers.load()
+    await checkpoints.load()
+    await books.commit(OpenAccount(OPERATOR.account, None))
+    recovered = await RecoverAfterCrash(books, clock)()
+    return Core(
+        settings=settings,
+        folder=folder,
+        keys=keys,
+        quad=quad,
+        books=books,
+        keyring=keyring,
+        manage_keys=manage_keys,
+        signers=signers,
+        signer=signer,
+        checkpoints=checkpoints,
+        prove=ProveEntry(books, checkpoints),
+        recovered=recovered,
+    )
+
+
+async def _local_signer(settings: Settings, keys: keyfiles.GatewayKeys, books: SqliteBooks) -> LocalSigner:
+    stored = await books.checkpoint()
+    last = None
+    if stored is not None:
+        checkpoint = verify_checkpoint(stored[1], keys.log.public)
+        last = TreeHead(checkpoint.size, checkpoint.root)
+    return LocalSigner(
+        log_key=keys.log,
+        answer_key=keys.answer,
+        history_key=keys.history,
+        origin=settings.log_origin,
+        clock=clock,
+        last=last,
+    )

@@ -1,0 +1,201 @@
+"""The edges: the gate over HTTP and the control socket, and their life from start to end."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from macroslow import __version__, control
+from macroslow.bootstrap.core import Core
+from macroslow.bootstrap.gateway import Gateway, open_gateway
+from macroslow.bootstrap.machine import clock, entropy
+from macroslow.errors import ConfigurationError
+from macroslow.services.agent_tools import AgentTools
+from macroslow.settings import Settings, load
+from macroslow.tlog.event import Event, EventType
+from macroslow.tlog.ports import Append
+from macroslow.web.application import Application
+from macroslow.web.gate import Gate, GateSettings
+from macroslow.web.lifecycle import Lifecycle
+from macroslow.web.mcp_endpoint import MCPEndpoint
+from macroslow.web.messages import ASGIApp, Receive, Scope, Send
+from macroslow.web.metrics import Metrics
+from macroslow.web.routes import ROUTES
+from macroslow.web.serve import bind
+from macroslow.web.serve import serve as serve_gate
+from macroslow.workflow.sandbox import Level
+
+GATEWAY_SUBJECT: Final = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """The gate and what belongs to it."""
+
+    gate: Gate
+    lifecycle: Lifecycle
+
+
+@asynccontextmanager
+async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
+    """Build the gate, open the control socket and keep the tasks that serve both."""
+    core, settings = gateway.core, gateway.core.settings
+    lifecycle = Lifecycle()
+    mcp = MCPEndpoint(
+        _tools(gateway).handlers, version=__version__, max_body_bytes=settings.server.max_body_bytes
+    )
+    gate = Gate(
+        _application(gateway, mcp, lifecycle),
+        ROUTES,
+        gateway.authenticate,
+        gateway.refusals,
+        clock,
+        entropy,
+        GateSettings(
+            hosts=settings.server.hosts,
+            bytes_in_flight=settings.server.in_flight_bytes,
+            body_deadline_s=settings.server.receive_timeout_s,
+            requests_per_minute=settings.keys.requests_per_minute,
+        ),
+    )
+    await _note(core, EventType.SERVER_STARTED, {"version": __version__, "sandbox": gateway.sandbox.backend})
+    recording = asyncio.create_task(gateway.refusals.run())
+    try:
+        async with control.serve_control(core.folder.control_socket, gateway.administration.perform):
+            yield Edges(gate, lifecycle)
+    finally:
+        recording.cancel()
+        await asyncio.wait({recording})
+        await mcp.close()
+        await gateway.refusals.flush(closing=True)
+        await _note(core, EventType.SERVER_STOPPED, {"version": __version__})
+
+
+def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Application:
+    books = gateway.core.books
+    return Application(
+        complete_chat=gateway.complete_chat,
+        models=gateway.list_models,
+        execute_document=gateway.execute,
+        validate_document=gateway.validate,
+        runs=gateway.runs,
+        info=partial(_info, gateway),
+        ready=list,
+        checkpoint=gateway.core.checkpoints.newest,
+        usage_by_model=partial(books.usage, "model"),
+        mcp=mcp,
+        metrics=Metrics(),
+        lifecycle=lifecycle,
+    )
+
+
+def _tools(gateway: Gateway) -> AgentTools:
+    return AgentTools(gateway.execute, gateway.validate, gateway.complete_chat, gateway.core.books, entropy)
+
+
+def _info(gateway: Gateway) -> dict[str, object]:
+    settings = gateway.core.settings
+    return {
+        "name": settings.gateway.name,
+        "version": __version__,
+        "profile": settings.gateway.profile,
+        "mode": settings.gateway.mode,
+        "signatures": settings.signature_rule,
+        "sandbox": {"backend": gateway.sandbox.backend, "level": gateway.sandbox.level.value},
+        "providers": {
+            name: {"kind": p.kind, "emulator": p.emulator} for name, p in settings.providers.items()
+        },
+        "apis": sorted(settings.apis),
+        "log": {"origin": settings.log_origin, "key_fingerprint": gateway.core.keys.log.public.fingerprint},
+    }
+
+
+async def _note(core: Core, event_type: EventType, fields: Mapping[str, object]) -> None:
+    """One entry about the gateway itself."""
+    await core.books.commit(Append(Event(event_type, clock.now_ns(), GATEWAY_SUBJECT, fields)))
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What the operator is told once the gateway serves."""
+
+    url: str
+    sandbox: str
+    notes: tuple[str, ...]
+
+
+async def serve(settings: Settings, announce: Callable[[Started], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then end in order. Raises ConfigurationError if it cannot start."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    sockets = bind(settings.server.host, settings.server.port)
+    grace_s = settings.server.shutdown_grace_s
+    async with (
+        open_gateway(settings) as gateway,
+        open_edges(gateway) as edges,
+        serve_gate(edges.gate, sockets, edges.lifecycle, grace_s=grace_s),
+    ):
+        announce(_started(gateway, sockets[0]))
+        await stop.wait()
+
+
+def _started(gateway: Gateway, listener: socket.socket) -> Started:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    box, settings, recovered = gateway.sandbox, gateway.core.settings, gateway.core.recovered
+    notes = [f"state {settings.state_folder}, documents' signatures {settings.signature_rule}"]
+    if box.level is Level.NONE:
+        notes.append("no sandbox works here: code blocks are refused (macroslow doctor says why)")
+    else:
+        notes.append(f"sandbox {box.backend} ({box.level})")
+    if not settings.providers:
+        notes.append("no provider is configured: model calls are refused (macroslow init writes one)")
+    if recovered.calls or recovered.runs:
+        notes.append(
+            f"after a crash: {recovered.calls} calls charged in full (${recovered.usd_micros / 1e6:.6f}),"
+            f" {recovered.runs} runs reported as interrupted"
+        )
+    return Started(f"http://{shown}:{port}", box.level.value, tuple(notes))
+
+
+def create_app(config: Settings | Path | None = None) -> ASGIApp:
+    """The gateway as an ASGI application; its lifespan opens and closes everything."""
+    settings = config if isinstance(config, Settings) else load(config, os.environ)
+    stack, edges = AsyncExitStack(), list[Edges]()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await edges[0].gate(scope, receive, send)
+            return
+        await receive()
+        try:
+            edges.append(await _enter(stack, settings))
+        except ConfigurationError as error:
+            await send({"type": "lifespan.startup.failed", "message": error.detail})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        edges[0].lifecycle.stop()
+        await stack.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    return app
+
+
+async def _enter(stack: AsyncExitStack, settings: Settings) -> Edges:
+    try:
+        gateway = await stack.enter_async_context(open_gateway(settings))
+        edges = await stack.enter_async_context(open_edges(gateway))
+    except BaseException:
+        await stack.aclose()
+        raise
+    edges.lifecycle.serve()
+    return edges

@@ -1,0 +1,183 @@
+"""The gateway: the use cases over an open core, with its providers' secrets and its sandbox."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib import metadata, resources
+from typing import Final
+
+import aiohttp
+
+from macroslow.adapters import sandbox
+from macroslow.adapters.dotenv import EnvironmentSource, FileSource
+from macroslow.adapters.http_api import HTTPOutsideAPI, parse_placement
+from macroslow.adapters.keystore import Keystore
+from macroslow.adapters.openai import OpenAIProvider
+from macroslow.bootstrap.core import Core, open_core
+from macroslow.bootstrap.machine import clock, entropy
+from macroslow.bootstrap.models import complete_catalogue, quotas
+from macroslow.inference.ports import Provider
+from macroslow.maml.plan import Runtime
+from macroslow.maml.rights import OperatorRights
+from macroslow.maml.stages import SignatureRule
+from macroslow.metering import count
+from macroslow.metering.catalogue import parse_catalogue
+from macroslow.secretstore.reference import Scheme
+from macroslow.secretstore.resolve import resolve
+from macroslow.secretstore.secret import Secret
+from macroslow.services.administration import Administration
+from macroslow.services.admission import Admission
+from macroslow.services.admit_document import AdmitDocument, DocumentRules
+from macroslow.services.authenticate import Authenticate
+from macroslow.services.call_api import CallAPI
+from macroslow.services.complete_chat import CompleteChat
+from macroslow.services.execute_document import ExecuteDocument, RunRules
+from macroslow.services.list_models import ListModels
+from macroslow.services.read_runs import ReadRuns
+from macroslow.services.record_refusals import RecordRefusals
+from macroslow.services.validate_document import ValidateDocument
+from macroslow.settings import Settings
+from macroslow.web.egress import egress_opener
+from macroslow.workflow.sandbox import Outcome, Sandbox
+
+RUN_BUDGET_USD_MICROS: Final = 1_000_000  # the most that one run may hold of its caller's budget
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Everything that serves: the use cases over an open core, its providers and its sandbox."""
+
+    core: Core
+    sandbox: Sandbox
+    complete_chat: CompleteChat
+    list_models: ListModels
+    execute: ExecuteDocument
+    validate: ValidateDocument
+    runs: ReadRuns
+    authenticate: Authenticate
+    refusals: RecordRefusals
+    administration: Administration
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """Start the sandbox, open the core, resolve the secrets and wire the use cases.
+
+    The order is a promise: the sandbox's helper is exec'd before this process knows any secret.
+    """
+    async with AsyncExitStack() as stack:
+        box = await sandbox.choose(preferred=settings.sandbox.backend)
+        stack.push_async_callback(box.close)
+        core = await stack.enter_async_context(open_core(settings))
+        secrets = await _secrets(core)
+        session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        providers = _providers(settings, secrets)
+        for provider in providers.values():
+            stack.push_async_callback(provider.close)
+        chat = _complete_chat(core, providers)
+        stack.push_async_callback(chat.close)
+        call_api = CallAPI(_apis(settings, secrets, session), core.books, clock)
+        yield _gateway(core, box, chat, call_api)
+
+
+async def _secrets(core: Core) -> dict[str, Secret]:
+    settings = core.settings
+    source = settings.source
+    return await resolve(
+        settings.secrets(),
+        {
+            Scheme.ENV: EnvironmentSource(os.environ, source.dotenv),
+            Scheme.FILE: FileSource(source.folder),
+            Scheme.KEYSTORE: Keystore(core.folder.keystore, core.quad),
+        },
+    )
+
+
+def _providers(settings: Settings, secrets: Mapping[str, Secret]) -> dict[str, OpenAIProvider]:
+    return {
+        name: OpenAIProvider(name, one.base_url, secrets.get(f"providers.{name}.key"), emulator=one.emulator)
+        for name, one in settings.providers.items()
+    }
+
+
+def _apis(
+    settings: Settings, secrets: Mapping[str, Secret], session: aiohttp.ClientSession
+) -> dict[str, HTTPOutsideAPI]:
+    return {
+        name: HTTPOutsideAPI(
+            name=name,
+            base_url=api.base_url,
+            paths=api.paths,
+            secret=secrets.get(f"apis.{name}.secret"),
+            placement=parse_placement(api.placement),
+            session=session,
+        )
+        for name, api in settings.apis.items()
+    }
+
+
+def _complete_chat(core: Core, providers: Mapping[str, Provider]) -> CompleteChat:
+    package = resources.files("macroslow.metering")
+    catalogue = complete_catalogue(
+        core.settings, parse_catalogue(package.joinpath("catalogue.toml").read_bytes())
+    )
+    vocabulary = package.joinpath("vocabularies", "o200k_base.tiktoken.gz").read_bytes()
+    return CompleteChat(
+        providers=providers,
+        catalogue=catalogue,
+        counter=count.load(vocabulary),
+        books=core.books,
+        admission=Admission(quotas(core.settings, catalogue), clock),
+        clock=clock,
+        entropy=entropy,
+    )
+
+
+def _gateway(core: Core, box: Sandbox, chat: CompleteChat, call_api: CallAPI) -> Gateway:
+    settings = core.settings
+    admit = AdmitDocument(core.signers, _document_rules(settings), clock)
+    under_way: dict[str, asyncio.Task[Outcome]] = {}
+    execute = ExecuteDocument(
+        admit=admit,
+        books=core.books,
+        sandbox=box,
+        complete_chat=chat,
+        call_api=call_api,
+        open_egress=egress_opener(ListModels(chat.providers, chat.catalogue), clock, entropy),
+        prove=core.prove,
+        signer=core.signer,
+        quad=core.quad,
+        clock=clock,
+        entropy=entropy,
+        rules=RunRules(settings.sandbox.limits.bounds, RUN_BUDGET_USD_MICROS),
+        under_way=under_way,
+        slots=asyncio.Semaphore(settings.sandbox.runs_at_once),
+    )
+    return Gateway(
+        core=core,
+        sandbox=box,
+        complete_chat=chat,
+        list_models=ListModels(chat.providers, chat.catalogue),
+        execute=execute,
+        validate=ValidateDocument(admit),
+        runs=ReadRuns(core.books, core.quad, core.signer, core.prove, under_way),
+        authenticate=Authenticate(core.keyring, core.keys.api_key_pepper, clock),
+        refusals=RecordRefusals(core.books, clock),
+        administration=core.administration(execute),
+    )
+
+
+def _document_rules(settings: Settings) -> DocumentRules:
+    installed = {dist.name: dist.version for dist in metadata.distributions()}
+    return DocumentRules(
+        signatures=SignatureRule(settings.signature_rule),
+        operator=OperatorRights(
+            gateway_names=tuple(dict.fromkeys((settings.gateway.name, *settings.gateway.aliases))),
+            model_providers=frozenset(settings.providers),
+            apis=frozenset(settings.apis),
+            circuits=False,
+        ),
+        runtime=Runtime(installed, noise_models=frozenset()),
+    )

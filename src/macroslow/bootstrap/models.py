@@ -1,0 +1,60 @@
+"""Which model is priced how, served by whom, and within which of the provider's limits."""
+
+from dataclasses import replace
+from decimal import ROUND_CEILING, Decimal
+
+from macroslow.limits.admission import Quota, per_minute
+from macroslow.metering.catalogue import Catalogue
+from macroslow.settings import Settings
+
+
+def complete_catalogue(settings: Settings, catalogue: Catalogue) -> Catalogue:
+    """The catalogue with the operator's models, each model given to the provider that serves it."""
+    added = {
+        name: {
+            "provider": "openai",
+            "upstream": name,
+            "encoding": model.encoding or "o200k_base",
+            "context_tokens": model.context_tokens or 128_000,
+            "max_output_tokens": model.max_output_tokens or 16_384,
+            "input_usd_micros": micros(model.input_usd),
+            "cached_input_usd_micros": micros(model.cached_input_usd or model.input_usd),
+            "output_usd_micros": micros(model.output_usd),
+            "top_output_tokens_per_s": 500,
+        }
+        for name, model in settings.models.items()
+    }
+    whole = catalogue.with_models(added)
+    return Catalogue(
+        {name: replace(m, provider=_provider_of(settings, m.upstream)) for name, m in whole.models.items()}
+    )
+
+
+def _provider_of(settings: Settings, model: str) -> str:
+    """The provider that names the model, by its longest pattern; else the first that names none."""
+    named = [
+        (len(pattern), name)
+        for name, provider in settings.providers.items()
+        for pattern in provider.models or ()
+        if pattern == model or (pattern.endswith("*") and model.startswith(pattern[:-1]))
+    ]
+    open_to_all = [name for name, provider in settings.providers.items() if provider.models is None]
+    return max(named)[1] if named else next(iter(open_to_all), "")
+
+
+def micros(usd: Decimal) -> int:
+    """Micro-dollars, rounded up."""
+    return int((usd * 1_000_000).to_integral_value(ROUND_CEILING))
+
+
+def quotas(settings: Settings, catalogue: Catalogue) -> dict[tuple[str, str], Quota]:
+    quotas = {}
+    for model in catalogue.models.values():
+        if model.provider in settings.providers:
+            limits = settings.providers[model.provider].limits
+            quotas[model.provider, model.name] = Quota(
+                requests=per_minute("requests per minute", limits.rpm) if limits.rpm else None,
+                tokens=per_minute("tokens per minute", limits.tpm) if limits.tpm else None,
+                concurrent=limits.concurrency,
+            )
+    return quotas
