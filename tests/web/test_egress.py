@@ -162,9 +162,7 @@ async def test_only_the_methods_that_are_needed(app: EgressApp, behind: Behind) 
     assert not behind.calls
 
 
-async def test_refused_requests_count_towards_the_rate(
-    app: EgressApp, behind: Behind, clock: FakeClock
-) -> None:
+async def test_refused_requests_count_too(app: EgressApp, behind: Behind, clock: FakeClock) -> None:
     statuses = [(await call(app, "GET", "/nope", [])).status for _ in range(RATE.burst)]
     assert set(statuses) == {404}
     limited = await call(app, "POST", CHAT, [BEARER, JSON])

@@ -142,6 +142,8 @@ async def test_hostile_bytes_in_single_bytes_do_no_more(name: str, house: House,
     try:
         async with asyncio.timeout(5):
             for start in range(min(len(data), 600)):
+                if writer.is_closing():
+                    break
                 writer.write(data[start : start + 1])
                 await asyncio.sleep(0)
             answer = await reader.read()
