@@ -144,8 +144,9 @@ class ProcessSandbox:
             listener = _host_listener() if job.wants_egress else None
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stack.callback(control.close)
-        with theirs:
-            await zygote.ask(self._request(job, work, listener, counted=group is not None), theirs.fileno())
+        request = self._request(job, work, listener, counted=group is not None)
+        with theirs, group.door() if group else contextlib.nullcontext() as door:
+            await zygote.ask(request, [theirs.fileno()] if door is None else [theirs.fileno(), door])
         try:
             async with asyncio.timeout(_START_RUN_S):
                 process = await meet(control)
@@ -154,8 +155,6 @@ class ProcessSandbox:
         process.listener = process.listener or listener
         gentle = self.mode == "landlock"
         stack.push_async_callback(process.end, gentle=gentle)
-        if group is not None:
-            group.attach(process.pid)
         return Run(job, process, Meter(process.pid, group), work or None)
 
     def _group(self, job: Job) -> _cgroup.MemoryGroup | None:

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -123,11 +123,11 @@ class Zygote:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    async def ask(self, message: Mapping[str, object], descriptor: int | None = None) -> None:
+    async def ask(self, message: Mapping[str, object], descriptors: Sequence[int] = ()) -> None:
         """Send a request; raises EOFError if the zygote has gone."""
         while True:
             try:
-                wire.send(self.channel, message, [] if descriptor is None else [descriptor])
+                wire.send(self.channel, message, descriptors)
             except BlockingIOError:  # busy with imports: its queue is full
                 await asyncio.sleep(0.005)
             except OSError as error:

@@ -11,7 +11,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from . import namespaces, seal, supervisor, syscalls, warm, wire
@@ -81,12 +81,14 @@ def _serve(channel: socket.socket, config: Mapping[str, Any], own_namespace: int
             if message["kind"] == "warm":
                 wire.send(channel, {"kind": "warmed", "modules": warm.warm(message["modules"])})
             else:
-                _spawn(descriptors[0], config, message, own_namespace)
+                _spawn(descriptors, config, message, own_namespace)
 
 
-def _become_init(control: int, walls: supervisor.Walls) -> NoReturn:
+def _become_init(control: int, door: Sequence[int], walls: supervisor.Walls) -> NoReturn:
     """Leave the zygote's code for good: whatever happens, the fork never returns to its loop."""
     try:
+        for group in door:
+            os.write(group, b"0")  # into the run's memory group, before any of it is used
         signal.set_wakeup_fd(-1)
         warm.reseed()
         supervisor.main(control, walls)
@@ -102,9 +104,12 @@ def _reap() -> None:
         return
 
 
-def _spawn(control: int, config: Mapping[str, Any], message: Mapping[str, Any], own_namespace: int) -> None:
+def _spawn(
+    descriptors: Sequence[int], config: Mapping[str, Any], message: Mapping[str, Any], own_namespace: int
+) -> None:
     """Fork one run; tell the gateway its pidfd over the run's own socket."""
     native = config["mode"] == "native"
+    control, *door = descriptors
     walls = supervisor.Walls(
         native=native,
         bounds=seal.Bounds.read(message),
@@ -114,13 +119,15 @@ def _spawn(control: int, config: Mapping[str, Any], message: Mapping[str, Any], 
         work=message["work"] or namespaces.WORK,
         port=int(message["port"]),
     )
-    with socket.socket(fileno=control) as gateway:
+    with socket.socket(fileno=control) as gateway, contextlib.ExitStack() as stack:
+        for group in door:
+            stack.callback(os.close, group)
         try:
             if native:
                 syscalls.unshare(syscalls.NEW_PID, "pid")
             pid = os.fork()
             if pid == 0:
-                _become_init(gateway.detach(), walls)
+                _become_init(gateway.detach(), door, walls)
             if native:
                 syscalls.setns(own_namespace, syscalls.NEW_PID)
             pidfd = os.pidfd_open(pid)
