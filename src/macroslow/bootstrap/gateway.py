@@ -33,14 +33,14 @@ from macroslow.services.admit_document import AdmitDocument, DocumentRules
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.call_api import CallAPI
 from macroslow.services.complete_chat import CompleteChat
-from macroslow.services.execute_document import ExecuteDocument, RunRules
+from macroslow.services.execute_document import ExecuteDocument, RunRules, Stop
 from macroslow.services.list_models import ListModels
 from macroslow.services.read_runs import ReadRuns
 from macroslow.services.record_refusals import RecordRefusals
 from macroslow.services.validate_document import ValidateDocument
 from macroslow.settings import Settings
 from macroslow.web.egress import egress_opener
-from macroslow.workflow.sandbox import Outcome, Sandbox
+from macroslow.workflow.sandbox import Sandbox
 
 RUN_BUDGET_USD_MICROS: Final = 1_000_000  # the most that one run may hold of its caller's budget
 
@@ -138,7 +138,7 @@ def _complete_chat(core: Core, providers: Mapping[str, Provider]) -> CompleteCha
 def _gateway(core: Core, box: Sandbox, chat: CompleteChat, call_api: CallAPI) -> Gateway:
     settings = core.settings
     admit = AdmitDocument(core.signers, _document_rules(settings), clock)
-    under_way: dict[str, asyncio.Task[Outcome]] = {}
+    under_way: dict[str, Stop] = {}
     execute = ExecuteDocument(
         admit=admit,
         books=core.books,

@@ -116,8 +116,8 @@ class CompleteChat:
         """Answer one request; it is charged to `account`, or else to the principal's own.
 
         `providers` are those that a run was granted; None: any. Raises MissingScopeError,
-        MissingRightError, InvalidChatRequestError, NotFoundError (no such model), RateLimitedError, BudgetExhaustedError, UpstreamRefusedError, UpstreamUnavailableError and
-        LogUnavailableError.
+        MissingRightError, InvalidChatRequestError, NotFoundError (no such model), RateLimitedError,
+        BudgetExhaustedError, UpstreamRefusedError, UpstreamUnavailableError and LogUnavailableError.
         """
         if INFERENCE_CHAT not in principal.scopes:
             raise MissingScopeError(f"this credential lacks {INFERENCE_CHAT}", scope=INFERENCE_CHAT)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Coroutine, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final
 
 import orjson
 
@@ -33,8 +33,6 @@ from macroslow.workflow.books import Books, Change
 from macroslow.workflow.journal import AcceptRun, FinishRun, PutObject, RunEvent
 from macroslow.workflow.sandbox import Block, BlockOutcome, BlockStatus, Job, Level, Limits, Outcome, Sandbox
 
-T = TypeVar("T")
-
 RUN_ID_BYTES: Final = 16
 CAPABILITY_BYTES: Final = 32
 CAPABILITY_PREFIX: Final = "run-"
@@ -46,6 +44,26 @@ class RunRules:
 
     limits: Limits
     budget_usd_micros: int
+
+
+class Stop:
+    """Cancels one run's work: at once, or as soon as it begins. Calling it again does nothing more."""
+
+    def __init__(self) -> None:
+        self._wanted = False
+        self._work: asyncio.Task[Outcome] | None = None
+
+    def __call__(self) -> None:
+        self._wanted = True
+        if self._work is not None:
+            self._work.cancel()
+
+    async def guard(self, work: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """Do the work; CancelledError if it was stopped."""
+        self._work = asyncio.create_task(work)
+        if self._wanted:
+            self._work.cancel()
+        return await self._work
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +95,7 @@ class ExecuteDocument:
     clock: Clock
     entropy: Entropy
     rules: RunRules
-    under_way: dict[str, asyncio.Task[Outcome]]
+    under_way: dict[str, Stop]
     slots: asyncio.Semaphore
 
     async def __call__(
@@ -91,22 +109,31 @@ class ExecuteDocument:
         admitted = await asyncio.to_thread(self.admit, principal, submission)
         if admitted.plan.blocks and self.sandbox.level is Level.NONE:
             await self.sandbox.run(Job("", (), {}))  # raises, and knows why no sandbox works here
-        run = await self._accept(principal, admitted, submission, request_id)
-        work = self.under_way[run.id] = asyncio.create_task(self._work(run))
+        stop = Stop()
+        # A task of its own: once a run is accepted its end is recorded, whoever goes away meanwhile.
+        carrying_out = asyncio.create_task(self._carry_out(principal, admitted, submission, request_id, stop))
         try:
-            outcome = await work
+            return await asyncio.shield(carrying_out)
         except asyncio.CancelledError:
-            stopped = self._finish(run, _cancelled(self.sandbox), RunEvent.CANCELLED)
-            answer = await _to_the_end(stopped)
-            if _is_being_cancelled():
-                raise
-            return answer
+            stop()
+            await asyncio.wait({carrying_out})
+            raise
+
+    async def _carry_out(
+        self, principal: Principal, admitted: Admitted, submission: Submission, request_id: str, stop: Stop
+    ) -> dict[str, object]:
+        run = await self._accept(principal, admitted, submission, request_id)
+        self.under_way[run.id] = stop
+        try:
+            outcome = await stop.guard(self._work(run))
+        except asyncio.CancelledError:
+            return await self._finish(run, _cancelled(self.sandbox), RunEvent.CANCELLED)
         except BaseException as error:
-            await _to_the_end(self._give_up(run, error))
+            await self._give_up(run, error)
             raise
         finally:
             del self.under_way[run.id]
-        return await _to_the_end(self._finish(run, outcome, None))
+        return await self._finish(run, outcome, None)
 
     async def _accept(
         self, principal: Principal, admitted: Admitted, submission: Submission, request_id: str
@@ -278,18 +305,3 @@ def _failed_block(error: str) -> BlockOutcome:
 
 def _cancelled(sandbox: Sandbox) -> Outcome:
     return Outcome((_failed_block("the run was cancelled"),), None, sandbox.backend, sandbox.level)
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-async def _to_the_end(work: Coroutine[None, None, T]) -> T:
-    """Await `work` to its end even if our caller is cancelled meanwhile, then be cancelled."""
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise

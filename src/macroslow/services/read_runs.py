@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -14,7 +14,6 @@ from macroslow.ports import Signer, Statement
 from macroslow.services.prove_entry import ProveEntry
 from macroslow.workflow.books import Books
 from macroslow.workflow.journal import Run, RunState
-from macroslow.workflow.sandbox import Outcome
 
 POLL_S: Final = 0.2  # how often a watcher of a run under way looks again
 
@@ -27,7 +26,7 @@ class ReadRuns:
     quad: Quad
     signer: Signer
     prove: ProveEntry
-    under_way: Mapping[str, asyncio.Task[Outcome]]
+    under_way: Mapping[str, Callable[[], None]]
 
     async def list(self, principal: Principal) -> list[dict[str, object]]:
         """Return the caller's runs, newest first."""
@@ -74,10 +73,10 @@ class ReadRuns:
     async def cancel(self, principal: Principal, run_id: str) -> dict[str, object]:
         """Stop a run under way; what it has spent stays spent. ConflictError if it has ended."""
         run = await self._run(principal, run_id)
-        work = self.under_way.get(run_id)
-        if run.state is not RunState.RUNNING or work is None:
+        stop = self.under_way.get(run_id)
+        if run.state is not RunState.RUNNING or stop is None:
             raise ConflictError(f"the run has ended: {run.state}")
-        work.cancel()
+        stop()
         return {"run_id": run_id, "cancelling": True}
 
     async def _run(self, principal: Principal, run_id: str) -> Run:
