@@ -515,3 +515,5 @@ class BooksContract(LedgerContract, LogContract, JournalContract, IdentityContra
         await books.close()
         with pytest.raises(LogUnavailableError):
             await books.commit(append())
+        with pytest.raises(LogUnavailableError):
+            await books.entry(0)

@@ -342,6 +342,8 @@ class FakeBooks:
         return self._state.checkpoint
 
     async def entry(self, index: int) -> Entry | None:
+        if self._closed:
+            raise LogUnavailableError("The books are closed.")
         if not 0 <= index < len(self._state.log):
             return None
         logged = self._state.log[index]

@@ -77,7 +77,8 @@ class GroupCommit:
             batch, open_for_more = self._gather()
             if batch:
                 outcomes = self._commit(batch)
-                self._loop.call_soon_threadsafe(_tell, outcomes)
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    self._loop.call_soon_threadsafe(_tell, outcomes)
         self._transaction.close()
 
     def _gather(self) -> tuple[list[_Request], bool]:

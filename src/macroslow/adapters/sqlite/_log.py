@@ -47,7 +47,7 @@ class Log:
     @property
     def next_index(self) -> int:
         """The index that the next entry gets."""
-        return self._size + self._stage.count(PUT_ENTRY)
+        return self._size + len(self._stage.rows(PUT_ENTRY))
 
     def append(self, change: Append) -> Entry:
         """Seal an event and give it the next index."""

@@ -21,6 +21,7 @@ class Reader:
         self._path = path
         self._connection = connection
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="books-reader")
+        self._closed = False
 
     async def __call__(
         self,
@@ -29,6 +30,8 @@ class Reader:
         **kwargs: P.kwargs,
     ) -> T:
         """Return what `question` answers about the last commit. LogUnavailableError if it cannot be read."""
+        if self._closed:
+            raise LogUnavailableError("The books are closed.")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
             self._thread, lambda: self._ask(lambda: question(self._connection, *args, **kwargs))
@@ -36,6 +39,7 @@ class Reader:
 
     async def close(self) -> None:
         """Answer what was asked and release the connection. Idempotent."""
+        self._closed = True
         await asyncio.to_thread(self._thread.shutdown)
         self._connection.close()
 

@@ -60,41 +60,38 @@ class Cache(Generic[K, V]):
 
 
 class Stage:
-    """The rows of one batch."""
+    """The rows of one batch, those of an undecided list last."""
 
     def __init__(self) -> None:
         self.undo: list[Undo] = []
-        self._fresh: list[tuple[str, Row]] = []
         self._rows: dict[str, list[Row]] = {statement: [] for statement in IN_ORDER}
+        self._undecided: list[list[Row]] = []  # where each row of the list went
 
     def write(self, statement: str, row: Row) -> None:
         """Have `row` written with the batch, if the list stands."""
-        self._fresh.append((statement, row))
-
-    def count(self, statement: str) -> int:
-        """Return how many rows of one statement there are, the undecided list's included."""
-        return len(self._rows[statement]) + sum(fresh is statement for fresh, _ in self._fresh)
+        rows = self._rows[statement]
+        rows.append(row)
+        self._undecided.append(rows)
 
     def rows(self, statement: str) -> list[Row]:
-        """Return the batch's rows of one statement, to read or to add to."""
+        """Return the batch's rows of one statement, to read or, when all lists are decided, to add to."""
         return self._rows[statement]
 
     def keep(self) -> None:
         """The list stands."""
-        for statement, row in self._fresh:
-            self._rows[statement].append(row)
-        self._fresh.clear()
+        self._undecided.clear()
         self.undo.clear()
 
     def drop(self) -> None:
         """The list is refused: everything is as before it."""
-        self._fresh.clear()
+        for rows in self._undecided:
+            rows.pop()
         for values, key, before in reversed(self.undo):
             if before is None:
                 del values[key]
             else:
                 values[key] = before
-        self.undo.clear()
+        self.keep()
 
     def flush(self, connection: sqlite3.Connection) -> None:
         """Write all rows."""
@@ -104,7 +101,6 @@ class Stage:
 
     def clear(self) -> None:
         """The batch is over."""
-        self._fresh.clear()
-        self.undo.clear()
+        self.keep()
         for rows in self._rows.values():
             rows.clear()

@@ -60,8 +60,8 @@ class SqliteBooks:
         return await self._group.commit(changes)
 
     async def close(self) -> None:
-        await self._group.close()
         await self._reader.close()
+        await self._group.close()  # last, so that it folds the write-ahead log into the file
 
     # The ledger
 
