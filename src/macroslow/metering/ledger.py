@@ -78,7 +78,8 @@ class Reserve:
     """Hold `usd_micros` in `account` for one call. BudgetExhaustedError if it does not fit.
 
     An unknown account is NotFoundError, never a free pass; a closed one, or an `id` that was
-    used before, is ConflictError. `tag` and `run_id` are empty when there is none.
+    used before, is ConflictError. `tag` and `run_id` are empty when there is none. Ids that begin
+    with their time keep a store's index of them quick; random ones work as well.
     """
 
     id: str
