@@ -33,7 +33,9 @@ class CheckpointLog:
         while self._size <= index:
             async with self._turn:
                 if self._size <= index:
-                    await self._sign_head(index)
+                    # A task of its own: what the signer has signed must be known here, even if our
+                    # caller goes away meanwhile, or every later proof would start from the wrong tree.
+                    await asyncio.shield(asyncio.create_task(self._sign_head(index)))
         return self._size, self._note
 
     async def newest(self) -> bytes:
@@ -49,5 +51,5 @@ class CheckpointLog:
             raise LogUnavailableError(f"entry {index} is not in the log of {head.size} entries")
         proof = await self._books.consistency_proof(self._size, head.size) if self._size else []
         note = await self._signer.checkpoint(head.size, head.root, proof)
-        await self._books.commit(StoreCheckpoint(head.size, note))
         self._size, self._note = head.size, note
+        await self._books.commit(StoreCheckpoint(head.size, note))

@@ -29,13 +29,15 @@ from macroslow.tlog import receipt
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append, Entry
 from macroslow.workflow import answer as run_answer
+from macroslow.workflow.answer import Conclusion
 from macroslow.workflow.books import Books, Change
 from macroslow.workflow.journal import AcceptRun, FinishRun, PutObject, RunEvent
-from macroslow.workflow.sandbox import Block, BlockOutcome, BlockStatus, Job, Level, Limits, Outcome, Sandbox
+from macroslow.workflow.sandbox import Block, Job, Level, Limits, Outcome, Sandbox
 
 RUN_ID_BYTES: Final = 16
 CAPABILITY_BYTES: Final = 32
 CAPABILITY_PREFIX: Final = "run-"
+CANCELLED: Final = Conclusion(False, None, "the run was cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +129,20 @@ class ExecuteDocument:
         try:
             outcome = await stop.guard(self._work(run))
         except asyncio.CancelledError:
-            return await self._finish(run, _cancelled(self.sandbox), RunEvent.CANCELLED)
+            return await self._finish(run, self._nothing, CANCELLED, RunEvent.CANCELLED)
         except BaseException as error:
             await self._give_up(run, error)
             raise
         finally:
             del self.under_way[run.id]
-        return await self._finish(run, outcome, None)
+        check_result = partial(maml_inputs.check_result, admitted.document.parsed)
+        conclusion = run_answer.conclude(outcome, check_result)
+        event = RunEvent.SUCCEEDED if conclusion.success else RunEvent.FAILED
+        return await self._finish(run, outcome, conclusion, event)
+
+    @property
+    def _nothing(self) -> Outcome:
+        return Outcome((), None, self.sandbox.backend, self.sandbox.level)
 
     async def _accept(
         self, principal: Principal, admitted: Admitted, submission: Submission, request_id: str
@@ -184,7 +193,7 @@ class ExecuteDocument:
         """Run the blocks with the run's own way out, which ends with them."""
         planned = run.admitted.plan
         if not planned.blocks:
-            return Outcome((), None, self.sandbox.backend, self.sandbox.level)
+            return self._nothing
         async with self.slots:
             return await self._work_in_sandbox(run)
 
@@ -220,10 +229,11 @@ class ExecuteDocument:
             providers=run.admitted.authorised.rights.providers,
         )
 
-    async def _finish(self, run: Started, outcome: Outcome, event: RunEvent | None) -> dict[str, object]:
-        """Conclude, settle, seal, log; then prove. `event` overrides what the outcome says."""
+    async def _finish(
+        self, run: Started, outcome: Outcome, conclusion: Conclusion, event: RunEvent
+    ) -> dict[str, object]:
+        """Settle, seal and log the run's end in one commit; then prove it."""
         document = run.admitted.document
-        conclusion = run_answer.conclude(outcome, partial(maml_inputs.check_result, document.parsed))
         duration_ms = (self.clock.monotonic_ns() - run.started_ns) // 1_000_000
         answer: dict[str, object] = {
             "status": "success" if conclusion.success else "failed",
@@ -243,8 +253,7 @@ class ExecuteDocument:
         }
         if run.admitted.wants_signature:
             await self._sign(answer)
-        done = RunEvent.SUCCEEDED if conclusion.success else RunEvent.FAILED
-        entry = await self._close(run, event or done, answer)
+        entry = await self._close(run, event, answer)
         answer["receipt"] = await self.prove(entry)
         return answer
 
@@ -280,10 +289,8 @@ class ExecuteDocument:
     async def _give_up(self, run: Started, error: BaseException) -> None:
         """The gateway, not the document, failed: the run is closed as failed before the error goes on."""
         code = error.code if isinstance(error, MacroslowError) else "internal"
-        outcome = Outcome(
-            (_failed_block(f"the run could not be carried out ({code})"),), None, "none", Level.NONE
-        )
-        await self._finish(run, outcome, RunEvent.FAILED)
+        conclusion = Conclusion(False, None, f"the run could not be carried out ({code})")
+        await self._finish(run, self._nothing, conclusion, RunEvent.FAILED)
 
     def _object(self, run_id: str, kind: str, principal: Principal, content: bytes) -> PutObject:
         return PutObject(run_id, kind, principal.name, self.quad.seal(content, principal.name, purpose=kind))
@@ -297,11 +304,3 @@ def _environment(capability: str) -> dict[str, str]:
 def _lowered(limits: Limits, timeout_s: float | None) -> Limits:
     """A document may only ask for less."""
     return limits if timeout_s is None else replace(limits, wall_s=min(limits.wall_s, timeout_s))
-
-
-def _failed_block(error: str) -> BlockOutcome:
-    return BlockOutcome("", "", BlockStatus.ERROR, None, "", "", 0, error=error)
-
-
-def _cancelled(sandbox: Sandbox) -> Outcome:
-    return Outcome((_failed_block("the run was cancelled"),), None, sandbox.backend, sandbox.level)
