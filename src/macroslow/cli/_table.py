@@ -5,6 +5,7 @@ from typing import Final
 from macroslow.cli._group import Lazy
 
 COMMANDS: Final = {
+    "demo": Lazy("macroslow.cli.demo.command:demo", "See it stop a thief, an overspender and a forger."),
     "init": Lazy("macroslow.cli.init:init", "Write a configuration, ready to start."),
     "serve": Lazy("macroslow.cli.serve:serve", "Serve the gateway."),
     "emulator": Lazy("macroslow.cli.emulator:emulator", "Stand in for a provider, without its bill."),

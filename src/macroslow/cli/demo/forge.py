@@ -1,0 +1,82 @@
+"""The forger: the operator with root and every key of the gateway, at work on a copy of its state.
+
+He does it well: the altered entry opens under its subject's own key, and all hashes above it are
+made anew. What he cannot make is what others keep.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from macroslow.adapters import keyfiles
+from macroslow.adapters.system import SystemEntropy
+from macroslow.crypto import rows
+from macroslow.crypto.quad import Quad
+from macroslow.tlog.checkpoint import LogPrivateKey
+from macroslow.tlog.event import Event
+from macroslow.tlog.leaf import SALT_BYTES, leaf_hash, open_payload, parse_event, seal_event
+from macroslow.tlog.tree import Edge, tile_root
+
+BOOKS: Final = "books.sqlite"
+LOG_KEY: Final = Path("keys", "log.json")
+_PURPOSE: Final = "subject-key"  # what subjects' keys are sealed for
+_ENTROPY: Final = SystemEntropy()
+
+
+def edit_entry(state: Path, log_origin: str, index: int, **changed: object) -> None:
+    """Change fields of entry `index`, seal it again and hash the tree again."""
+    keys = keyfiles.load_or_create(state, log_origin, _ENTROPY)
+    with _database(state) as database:
+        leaf, payload, subject, wrapped = database.execute(
+            "SELECT e.leaf, e.payload, s.name, k.wrapped FROM entries e JOIN names s ON s.n = e.subject"
+            " JOIN subject_keys k ON k.subject = e.subject WHERE e.n = ?",
+            (index,),
+        ).fetchone()
+        subject_key = Quad(keys.quad_roots, _ENTROPY).open(wrapped, subject, purpose=_PURPOSE)
+        event = parse_event(open_payload(leaf, payload, subject_key)[0])
+        forged = seal_event(
+            Event(event.type, event.time_ns, event.subject, {**event.fields, **changed}),
+            subject_key,
+            salt=_ENTROPY.random(SALT_BYTES),
+            nonce=_ENTROPY.random(rows.NONCE_BYTES),
+        )
+        database.execute(
+            "UPDATE entries SET leaf = ?, payload = ? WHERE n = ?", (forged.leaf, forged.payload, index)
+        )
+        _hash_again(database)
+
+
+def sign_again(state: Path) -> None:
+    """Put one new checkpoint, signed by the log key in the folder, in the place of all that there were."""
+    key = LogPrivateKey.from_json((state / LOG_KEY).read_text())
+    with _database(state) as database:
+        head = _hash_again(database).head()
+        note = key.sign_checkpoint(head.size, head.root, time_s=int(time.time()))
+        database.execute("DELETE FROM checkpoints")
+        database.execute("INSERT INTO checkpoints VALUES (?, ?)", (head.size, note))
+
+
+def change_log_key(state: Path, log_origin: str) -> None:
+    """Put a fresh key of the same name in the place of the log's key."""
+    (state / LOG_KEY).write_text(LogPrivateKey.generate(log_origin, _ENTROPY).to_json())
+
+
+def _hash_again(database: sqlite3.Connection) -> Edge:
+    """Rebuild every tile from the entries; return the tree's edge."""
+    edge = Edge()
+    for (leaf,) in database.execute("SELECT leaf FROM entries ORDER BY n").fetchall():
+        for tile in edge.append(leaf_hash(leaf)):
+            database.execute(
+                "UPDATE tiles SET hashes = ?, root = ? WHERE level = ? AND number = ?",
+                (tile.data, tile_root(tile.data), tile.level, tile.index),
+            )
+    return edge
+
+
+@contextmanager
+def _database(state: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(state / BOOKS)) as database, database:
+        yield database

@@ -1,0 +1,108 @@
+"""The gateway as its operator sets it up: a provider, a configuration, a trusted signer, a client."""
+
+import asyncio
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from macroslow.cli.demo.stage import Stage
+from macroslow.cli.demo.texts import configuration, document
+
+PROVIDER_RPM: Final = 500
+PROVIDER_TPM: Final = 100_000
+LOG_ORIGIN: Final = "macroslow/local"
+AGENT: Final = "agent://magpie"
+_PROVIDER: Final = (
+    f"--limits=rpm={PROVIDER_RPM},tpm={PROVIDER_TPM}",
+    "--latency=first_ms=20,per_token_ms=0.5",
+)
+_ANY_PORT: Final = ("--listen=127.0.0.1:0", "--json")
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A gateway that serves. `secret` is the provider's key, made at `key_made_s` (Unix time)."""
+
+    stage: Stage
+    folder: Path
+    url: str
+    provider_url: str
+    sandbox: str
+    secret: str
+    key_made_s: int
+    unsigned: bytes
+    signed: bytes
+    client_key: str
+    server: asyncio.subprocess.Process
+
+    @property
+    def state(self) -> Path:
+        """The gateway's state folder."""
+        return self.folder / ".macroslow"
+
+    async def ask(self, *arguments: str) -> dict[str, Any]:
+        """The object that an operator's command prints."""
+        return (await self.stage.command(*arguments, "--json", cwd=self.folder)).data()
+
+    async def bill(self) -> dict[str, Any]:
+        """What the provider has counted."""
+        async with self.stage.http.get(f"{self.provider_url.removesuffix('/v1')}/emulator/stats") as answer:
+            counted: dict[str, Any] = await answer.json()
+        return counted
+
+
+async def open_house(stage: Stage) -> House:
+    """Start everything, at the same time what does not need the other."""
+    folder = stage.sub("gateway")
+    key_made_s, secret = int(time.time()), f"sk-emulator-{secrets.token_urlsafe(18)}"
+    _write_private(folder / ".env", f"OPENAI_API_KEY={secret}\n")
+    async with asyncio.TaskGroup() as group:
+        keys = group.create_task(_signing_key(stage))
+        provider = group.create_task(stage.start("emulator", *_PROVIDER, *_ANY_PORT, cwd=folder))
+    base_url = provider.result()[1]["base_url"]
+    (folder / "macroslow.toml").write_text(configuration(base_url, PROVIDER_RPM, PROVIDER_TPM))
+    server, announced = await stage.start("serve", *_ANY_PORT, cwd=folder)
+    name = "plain" if announced["sandbox"] == "none" else "magpie"
+    async with asyncio.TaskGroup() as group:
+        signed = group.create_task(_signed(stage, name))
+        trusted = group.create_task(
+            stage.command("signers", "trust", str(keys.result()), "--origin", AGENT, "--json", cwd=folder)
+        )
+        client = group.create_task(stage.command("keys", "create", "alice", "--json", cwd=folder))
+    trusted.result().data()
+    return House(
+        stage=stage,
+        folder=folder,
+        url=announced["url"],
+        provider_url=base_url,
+        sandbox=announced["sandbox"],
+        secret=secret,
+        key_made_s=key_made_s,
+        unsigned=document(name),
+        signed=signed.result(),
+        client_key=client.result().data()["key"],
+        server=server,
+    )
+
+
+async def _signing_key(stage: Stage) -> Path:
+    """Make the agent's key; return its public part."""
+    agent = stage.sub("agent")
+    (await stage.command("signers", "new", "magpie", "--json", cwd=agent)).data()
+    return agent / "magpie.pub"
+
+
+async def _signed(stage: Stage, name: str) -> bytes:
+    path = stage.sub("agent") / f"{name}.maml.md"
+    path.write_bytes(document(name))
+    signing = ("maml", "sign", path.name, "--key", "magpie.key", "--json")
+    (await stage.command(*signing, cwd=path.parent)).data()
+    return path.read_bytes()
+
+
+def _write_private(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
