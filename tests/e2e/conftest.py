@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from macroslow import control
+
 PROVIDER_KEY = "sk-emulator-4k9Xw2Tq7LmZc8VbN3pR6sYd1fGh5jKt"
 MACROSLOW = [sys.executable, "-m", "macroslow"]
 
@@ -41,6 +43,15 @@ class Site:
     url: str = ""
     server: subprocess.Popen[str] | None = None
     environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> Path:
+        return self.folder / ".macroslow"
+
+    @property
+    def said(self) -> str:
+        """All that the server wrote to stderr so far."""
+        return (self.folder / "serve.err").read_text()
 
     def command(self, *arguments: str, input_text: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run one command of ours to its end."""
@@ -90,6 +101,27 @@ class Site:
     def key(self, principal: str, *options: str) -> str:
         """A new client key's text."""
         return str(self.data("keys", "create", principal, *options)["key"])
+
+    def ask(self, verb: str, **arguments: object) -> Any:
+        """One verb of the running server over its control socket, as commands do it, without a process."""
+        return control.call(self.state / "control.sock", verb, arguments)
+
+    def client(self, principal: str, **rights: object) -> str:
+        """A new client key of the running server, made over the control socket."""
+        return str(self.ask("keys.create", principal=principal, **rights)["key"])
+
+    def log(self) -> list[dict[str, Any]]:
+        """Every entry of the running server's log, over the control socket."""
+        entries: list[dict[str, Any]] = []
+        while True:
+            page = self.ask("audit.tail", start=len(entries), count=1000)
+            entries += page["entries"]
+            if len(entries) == page["size"]:
+                return entries
+
+    def told(self, kind: str) -> list[dict[str, Any]]:
+        """The fields of every entry of one type, oldest first."""
+        return [entry["fields"] for entry in self.log() if entry["type"] == kind]
 
     def call(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None

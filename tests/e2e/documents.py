@@ -1,4 +1,13 @@
-"""Documents that the end-to-end tests send."""
+"""Documents that the end-to-end tests send, and an author who signs them."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from macroslow.adapters.system import SystemEntropy
+from macroslow.crypto import documents
+from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
+from tests.e2e.conftest import Site
 
 HEADER = """---
 maml_version: "2.0.0"
@@ -32,3 +41,27 @@ def document(
 ) -> bytes:
     """A document with one block."""
     return HEADER.format(origin=origin, execute=execute, language=language, code=code).encode()
+
+
+def with_schema(raw: bytes, schema: str, name: str = "Input_Schema") -> bytes:
+    """The document with a schema of its inputs or its output."""
+    return raw + f"\n## {name}\n\n```json\n{schema}\n```\n".encode()
+
+
+@dataclass(frozen=True)
+class Author:
+    """A person with a signing key."""
+
+    key: HybridPrivateKey
+
+    @classmethod
+    def new(cls) -> "Author":
+        return cls(HybridPrivateKey.generate(KeyUse.DOCUMENT, SystemEntropy()))
+
+    def sign(self, raw: bytes) -> bytes:
+        """The document with its signature, as `macroslow maml sign` writes it."""
+        return documents.sign(raw, self.key, issued_ns=time.time_ns())
+
+    def trusted_by(self, site: Site, name: str, *origins: str) -> Any:
+        """Have the running gateway trust the key for these origins."""
+        return site.ask("signers.trust", name=name, public_jwks=self.key.public.to_jwks(), origins=[*origins])
