@@ -19,7 +19,7 @@ EXPECTED_SCOPES = {
     ("POST", "/runs/{id}/cancel"): scopes.DOCUMENTS_EXECUTE,
     ("POST", "/v1/chat/completions"): scopes.INFERENCE_CHAT,
     ("GET", "/v1/models"): scopes.INFERENCE_CHAT,
-    ("POST", "/mcp"): scopes.DOCUMENTS_VALIDATE,
+    ("POST", "/mcp"): scopes.MCP_CONNECT,
     ("GET", "/log/checkpoint"): scopes.AUDIT_READ,
     ("GET", "/health"): scopes.OPERATIONS_READ,
     ("GET", "/health/startup"): scopes.OPERATIONS_READ,

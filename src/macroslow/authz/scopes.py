@@ -6,6 +6,7 @@ DOCUMENTS_EXECUTE: Final = "documents:execute"
 DOCUMENTS_VALIDATE: Final = "documents:validate"
 RUNS_READ: Final = "runs:read"
 INFERENCE_CHAT: Final = "inference:chat"
+MCP_CONNECT: Final = "mcp:connect"  # reaches the endpoint; each tool asks for its own scope besides
 USAGE_READ: Final = "usage:read"
 AUDIT_READ: Final = "audit:read"
 OPERATIONS_READ: Final = "operations:read"
@@ -16,6 +17,7 @@ ALL: Final = frozenset(
         DOCUMENTS_VALIDATE,
         RUNS_READ,
         INFERENCE_CHAT,
+        MCP_CONNECT,
         USAGE_READ,
         AUDIT_READ,
         OPERATIONS_READ,

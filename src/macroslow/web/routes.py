@@ -100,9 +100,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     _act("/runs/{id}/cancel", scopes.DOCUMENTS_EXECUTE, runs.cancel, CALL_BYTES, _JSON, _DONE),
     _act("/v1/chat/completions", scopes.INFERENCE_CHAT, chat.complete, CHAT_BYTES, _JSON, _DONE),
     _read("/v1/models", scopes.INFERENCE_CHAT, chat.models),
-    _act(
-        "/mcp", scopes.DOCUMENTS_VALIDATE, Mount(lambda application: application.mcp), MCP_BYTES, _JSON, _DONE
-    ),
+    _act("/mcp", scopes.MCP_CONNECT, Mount(lambda application: application.mcp), MCP_BYTES, _JSON, _DONE),
     _read("/log/checkpoint", scopes.AUDIT_READ, operations.checkpoint),
     _read("/health", scopes.OPERATIONS_READ, operations.health),
     _read("/health/startup", scopes.OPERATIONS_READ, operations.startup),
