@@ -4,9 +4,11 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from macroslow.errors import ConfigurationError, LogUnavailableError
+
+Kind = TypeVar("Kind", bound=ConfigurationError | LogUnavailableError)
 
 _SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
     sqlite3.SQLITE_FULL: (
@@ -35,7 +37,7 @@ _SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
 
 
 @contextmanager
-def translated(path: Path, kind: type[ConfigurationError | LogUnavailableError]) -> Iterator[None]:
+def translated(path: Path, kind: type[Kind]) -> Iterator[None]:
     """Turn SQLite's and the file system's errors about `path` into `kind`."""
     try:
         yield
@@ -43,9 +45,7 @@ def translated(path: Path, kind: type[ConfigurationError | LogUnavailableError])
         raise failure(path, error, kind) from error
 
 
-def failure(
-    path: Path, error: Exception, kind: type[ConfigurationError | LogUnavailableError]
-) -> ConfigurationError | LogUnavailableError:
+def failure(path: Path, error: Exception, kind: type[Kind]) -> Kind:
     """Return `kind`, with a sentence and a repair, for an error of SQLite or of the file system."""
     unopened = sqlite3.SQLITE_CANTOPEN if isinstance(error, OSError) else sqlite3.SQLITE_ERROR
     code = getattr(error, "sqlite_errorcode", unopened) & 0xFF

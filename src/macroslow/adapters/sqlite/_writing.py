@@ -75,7 +75,7 @@ class Writing:
         except BaseException as error:
             self._stage.drop()
             if isinstance(error, sqlite3.Error):
-                raise failure(self._path, error, LogUnavailableError) from error
+                raise self._explained(error) from error
             raise
         self._stage.keep()
         return entries
@@ -119,12 +119,15 @@ class Writing:
     def _failures(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.IntegrityError as error:
-            raise ConflictError("A change contradicts what is stored.", reason=str(error)) from error
-        except _CALLERS_FAULTS as error:
-            raise ValueError(f"a change cannot be stored: {error}") from error
         except sqlite3.Error as error:
-            raise failure(self._path, error, LogUnavailableError) from error
+            raise self._explained(error) from error
+
+    def _explained(self, error: sqlite3.Error) -> ConflictError | ValueError | LogUnavailableError:
+        if isinstance(error, sqlite3.IntegrityError):
+            return ConflictError("A change contradicts what is stored.", reason=str(error))
+        if isinstance(error, _CALLERS_FAULTS):
+            return ValueError(f"a change cannot be stored: {error}")
+        return failure(self._path, error, LogUnavailableError)
 
     def _data_version(self) -> int:
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
