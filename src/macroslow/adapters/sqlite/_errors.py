@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from macroslow.errors import ConfigurationError, LogUnavailableError
+from macroslow.errors import MacroslowError
 
-Kind = TypeVar("Kind", bound=ConfigurationError | LogUnavailableError)
+Kind = TypeVar("Kind", bound=MacroslowError)
 
 _SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
     sqlite3.SQLITE_FULL: (
