@@ -4,10 +4,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from tests.e2e.conftest import Site
+
 from macroslow.adapters.system import SystemEntropy
 from macroslow.crypto import documents
 from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
-from tests.e2e.conftest import Site
 
 HEADER = """---
 maml_version: "2.0.0"

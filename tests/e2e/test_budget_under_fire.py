@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
-
 from tests.e2e.conftest import Site, make_site, wait_until
 
 CALLS = 400

@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from tests.e2e.conftest import MACROSLOW, PROVIDER_KEY, Site
 
 ROOT = Path(__file__).parent.parent.parent
@@ -19,7 +18,8 @@ def travelled(tmp_path_factory, emulator_url, clean_environment):
     site = Site(folder, emulator_url, environment=clean_environment)
     made = subprocess.run(
         [*MACROSLOW, "init", str(folder)],
-        env=clean_environment, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+        env=clean_environment, capture_output=True, text=True, timeout=60, check=False,
+        stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     text = (folder / "macroslow.toml").read_text()
@@ -40,7 +40,8 @@ def travelled(tmp_path_factory, emulator_url, clean_environment):
     site.start()
     answered = subprocess.run(
         ["curl", "-sS", "-X", "POST", "-H", "Content-Type: text/markdown", "-H", f"x-api-key: {key}",
-         "-H", f"Authorization: Bearer {key}", "--data-binary", "@secure_workflow.maml.md", f"{site.url}/execute"],
+         "-H", f"Authorization: Bearer {key}", "--data-binary", "@secure_workflow.maml.md",
+         f"{site.url}/execute"],
         cwd=folder, capture_output=True, timeout=60, check=True,
     ).stdout  # fmt: skip
     (folder / "answer.json").write_bytes(answered)
