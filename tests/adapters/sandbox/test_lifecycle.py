@@ -32,12 +32,17 @@ async def sandbox() -> AsyncIterator[ProcessSandbox]:
     await started.close()
 
 
+def state(pid: int) -> str:
+    """The kernel's letter for a process, or "gone"."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "gone"
+
+
 def living() -> int:
     """Processes below this one that are not merely waiting to be collected."""
-    states = [
-        Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid, _ in _tree(os.getpid())
-    ]
-    return sum(state != "Z" for state in states)
+    return sum(state(pid) not in {"Z", "gone"} for pid, _ in _tree(os.getpid()))
 
 
 def footprint() -> dict[str, object]:
@@ -110,6 +115,7 @@ async def test_a_dead_zygote_is_replaced(sandbox: ProcessSandbox) -> None:
     first = sandbox.zygote_pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
+    os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
     outcomes = await asyncio.gather(*(sandbox.run(job("print(2)")) for _ in range(4)))
     assert [outcome.blocks[0].stdout for outcome in outcomes] == ["2\n"] * 4
     assert sandbox.zygote_pid not in {first, None}
@@ -225,3 +231,72 @@ async def test_no_sandbox_says_why_and_how_to_mend_it() -> None:
 async def test_limits_that_the_kernel_refuses_are_an_error_of_the_sandbox(sandbox: ProcessSandbox) -> None:
     with pytest.raises(SandboxUnavailableError):
         await sandbox.run(job("print(1)", limits=Limits(file_bytes=-1)))
+
+
+@pytest.fixture
+async def pooled() -> AsyncIterator[ProcessSandbox]:
+    started = ProcessSandbox("native", preload=(), spares=2)
+    try:
+        await started.run(job("print(1)"))
+    except SandboxUnavailableError as error:
+        pytest.skip(error.detail)
+    yield started
+    await started.close()
+
+
+async def spares_become(sandbox: ProcessSandbox, count: int) -> list[int]:
+    """Wait for the refill; return the ids of the spares' inits."""
+    while len(found := sandbox.spare_pids) != count:
+        await asyncio.sleep(0.01)
+    return found
+
+
+async def test_a_spare_sandbox_serves_one_job_and_is_replaced(pooled: ProcessSandbox) -> None:
+    first = await spares_become(pooled, 2)
+    outcome = await pooled.run(job("import os; print(os.environ['X'])", environment={"X": "given late"}))
+    assert outcome.blocks[0].stdout == "given late\n"
+    second = await spares_become(pooled, 2)
+    assert len({*first, *second}) == 3
+
+
+async def test_a_dead_spare_and_one_of_other_limits_are_not_used(pooled: ProcessSandbox) -> None:
+    for pid in await spares_become(pooled, 2):
+        os.kill(pid, signal.SIGKILL)
+        while state(pid) not in {"Z", "gone"}:
+            await asyncio.sleep(0.01)
+    assert (await pooled.run(job("print(4)"))).blocks[0].stdout == "4\n"
+    await spares_become(pooled, 2)
+    code = "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    outcome = await pooled.run(job(code, limits=Limits(open_files_per_process=77)))
+    assert outcome.blocks[0].stdout == "77\n"
+
+
+async def test_a_spare_gives_no_way_out_to_a_job_that_asks_for_none(pooled: ProcessSandbox) -> None:
+    await spares_become(pooled, 2)
+    code = (
+        "import os, socket\n"
+        "for port in range(32768, 61000):\n"
+        "    with socket.socket() as way:\n"
+        "        if way.connect_ex(('127.0.0.1', port)) == 0:\n"
+        "            assert way.getsockname() == way.getpeername()  # TCP met itself\n"
+    )
+    outcome = await pooled.run(job(code + "print(sorted(os.environ), apis)", apis={"x": "/x"}))
+    assert outcome.blocks[0].status is BlockStatus.OK, outcome
+    assert "MAML_API" not in outcome.blocks[0].stdout
+    assert outcome.blocks[0].stdout.endswith(" {}\n")
+
+
+async def test_spares_end_with_the_sandbox() -> None:
+    before = await settled_footprint()
+    sandbox = ProcessSandbox("native", preload=(), spares=3)
+    try:
+        await asyncio.gather(*(sandbox.run(job("print(1)")) for _ in range(4)))
+    except SandboxUnavailableError as error:
+        pytest.skip(error.detail)
+    finally:
+        await sandbox.close()
+    # The event loop's threads for removing groups may stay; nothing else does.
+    assert await footprint_becomes(before | {"descriptors": footprint()["descriptors"]}), (
+        before,
+        footprint(),
+    )

@@ -14,10 +14,11 @@ from typing import Final
 
 from macroslow.adapters.sandbox import _cgroup, _zygote
 from macroslow.adapters.sandbox._meter import Meter
+from macroslow.adapters.sandbox._pool import Cabin, Pool, Wanted
 from macroslow.adapters.sandbox._run import Run, meet
 from macroslow.adapters.sandbox._zygote import Zygote
 from macroslow.errors import SandboxUnavailableError
-from macroslow.workflow.sandbox import EgressServer, Job, Level, Outcome
+from macroslow.workflow.sandbox import EgressServer, Job, Level, Limits, Outcome
 
 PRELOADED: Final = ("openai",)
 # A new zygote after so many runs: all forks of one share the layout of their address space.
@@ -28,16 +29,24 @@ _LANGUAGES: Final = frozenset({"python", "bash"})
 
 @dataclass(slots=True, eq=False)
 class ProcessSandbox:
-    """Runs jobs in forks of a zygote. `mode` is "native" or "landlock"."""
+    """Runs jobs in forks of a zygote. `mode` is "native" or "landlock".
+
+    `spares` sandboxes are kept forked ahead (native only), each for one job.
+    """
 
     mode: str
     preload: tuple[str, ...] = PRELOADED
     runs_per_zygote: int = _RUNS_PER_ZYGOTE
+    spares: int = 0
+    _pool: Pool = field(init=False)
     _parent: _cgroup.GroupParent | None = field(default_factory=_cgroup.find_parent)
     _current: Zygote | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _warming: asyncio.Task[None] | None = None
     _closed: bool = False
+
+    def __post_init__(self) -> None:
+        self._pool = Pool(self.spares)
 
     @property
     def backend(self) -> str:
@@ -57,6 +66,11 @@ class ProcessSandbox:
         """The process that new runs are forked from, for whoever watches the gateway."""
         return self._current.process.pid if self._current else None
 
+    @property
+    def spare_pids(self) -> list[int]:
+        """The inits of the sandboxes that wait for a job."""
+        return [spare.process.pid for spare in self._pool.spares]
+
     async def run(self, job: Job, serve_egress: EgressServer | None = None) -> Outcome:
         """Run the blocks in order, stop at the first that fails; see `Sandbox.run`.
 
@@ -64,10 +78,13 @@ class ProcessSandbox:
         """
         _check(job, serve_egress)
         async with contextlib.AsyncExitStack() as stack:
-            run = await self._start(job, stack)
-            if serve_egress is not None and run.process.listener is not None:
-                await stack.enter_async_context(serve_egress(run.process.listener))
-            outcomes, result = await run.blocks()
+            cabin = await self._take(job, stack)
+            process = cabin.process
+            if job.wants_egress and serve_egress is not None and process.listener is not None:
+                await stack.enter_async_context(serve_egress(process.listener))
+            elif process.listener is not None:
+                process.listener.close()  # a spare sandbox has a way out; this job may not use it
+            outcomes, result = await Run(job, process, cabin.meter, cabin.folder).blocks()
             return Outcome(outcomes, result, self.backend, self.level)
 
     async def warm(self) -> None:
@@ -79,6 +96,7 @@ class ProcessSandbox:
 
     async def close(self) -> None:
         self._closed = True
+        await self._pool.close()
         if self._warming is not None:
             self._warming.cancel()
             await asyncio.gather(self._warming, return_exceptions=True)
@@ -86,13 +104,30 @@ class ProcessSandbox:
             await self._current.close()
             self._current = None
 
-    async def _start(self, job: Job, stack: contextlib.AsyncExitStack) -> Run:
-        """Fork a run, in a second zygote if the first has died."""
+    async def _take(self, job: Job, stack: contextlib.AsyncExitStack) -> Cabin:
+        """Return an empty sandbox: a spare one if there is one, else a new one."""
+        wanted = Wanted(job.limits, egress=True, cell=True)
+        spare = self._pool.take(wanted, self._current) if self.mode == "native" else None
+        if spare is not None:
+            cabin = spare
+        else:
+            has_python = any(block.language == "python" for block in job.blocks)
+            cabin = await self._fork(Wanted(job.limits, job.wants_egress, has_python))
+        stack.push_async_callback(cabin.stack.aclose)
+        if self.mode == "native":
+            self._pool.refill(wanted, self._fork)
+        return cabin
+
+    async def _fork(self, wanted: Wanted) -> Cabin:
+        """Fork an empty sandbox, from a second zygote if the first has died."""
         for _ in range(2):
             async with self._lock:
                 zygote = await self._zygote()
             try:
-                return await self._spawn(zygote, job, stack)
+                async with contextlib.AsyncExitStack() as stack:
+                    cabin = await self._spawn(zygote, wanted, stack)
+                    cabin.stack = stack.pop_all()
+                    return cabin
             except EOFError:
                 await self._discard(zygote)
         raise SandboxUnavailableError("the sandbox process died twice while it started a run")
@@ -130,21 +165,21 @@ class ProcessSandbox:
         if zygote.retired and not zygote.active:
             await zygote.close()
 
-    async def _spawn(self, zygote: Zygote, job: Job, stack: contextlib.AsyncExitStack) -> Run:
-        """Fork a run of this zygote; what it leaves behind is undone by `stack`."""
+    async def _spawn(self, zygote: Zygote, wanted: Wanted, stack: contextlib.AsyncExitStack) -> Cabin:
+        """Fork a sandbox of this zygote; what it leaves behind is undone by `stack`."""
         zygote.runs += 1
         zygote.active += 1
         stack.push_async_callback(self._leave, zygote)
-        group = self._group(job)
+        group = self._group(wanted.limits)
         if group is not None:
             stack.push_async_callback(asyncio.to_thread, group.remove)
         work, listener = "", None
         if self.mode == "landlock":
             work = await stack.enter_async_context(_work_folder())
-            listener = _host_listener() if job.wants_egress else None
+            listener = _host_listener() if wanted.egress else None
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stack.callback(control.close)
-        request = self._request(job, work, listener, counted=group is not None)
+        request = self._request(wanted, work, listener, counted=group is not None)
         with theirs, group.door() if group else contextlib.nullcontext() as door:
             await zygote.ask(request, [theirs.fileno()] if door is None else [theirs.fileno(), door])
         try:
@@ -153,27 +188,27 @@ class ProcessSandbox:
         except TimeoutError:
             raise SandboxUnavailableError("the sandbox process does not answer") from None
         process.listener = process.listener or listener
-        gentle = self.mode == "landlock"
-        stack.push_async_callback(process.end, gentle=gentle)
-        return Run(job, process, Meter(process.pid, group), work or None)
+        stack.push_async_callback(process.end, gentle=self.mode == "landlock")
+        return Cabin(process, Meter(process.pid, group), work or None, zygote, stack)
 
-    def _group(self, job: Job) -> _cgroup.MemoryGroup | None:
+    def _group(self, limits: Limits) -> _cgroup.MemoryGroup | None:
         if self._parent is None:
             return None
         name = f"macroslow-{os.getpid()}-{secrets.token_hex(6)}"
         try:
-            return self._parent.create(name, job.limits.memory_bytes)
+            return self._parent.create(name, limits.memory_bytes)
         except OSError:
             return None
 
     def _request(
-        self, job: Job, work: str, listener: socket.socket | None, *, counted: bool
+        self, wanted: Wanted, work: str, listener: socket.socket | None, *, counted: bool
     ) -> dict[str, object]:
-        limits = job.limits
+        limits = wanted.limits
         others = _tasks_of_sandbox_user() if self.mode == "landlock" else 0
         return {
             "kind": "run",
-            "egress": job.wants_egress,
+            "egress": wanted.egress,
+            "cell": wanted.cell,
             "shared_memory": counted,
             "work": work,
             "port": listener.getsockname()[1] if listener else 0,

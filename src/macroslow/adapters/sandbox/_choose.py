@@ -20,6 +20,7 @@ from macroslow.workflow.sandbox import Block, BlockStatus, Job, Level, Limits, S
 
 BACKENDS: Final = ("native", "landlock")
 _LEVELS: Final = {"native": Level.FULL, "landlock": Level.REDUCED}
+_SPARES: Final = 2
 _GREETING: Final = b"works"
 _TRIAL_CODE: Final = """
 import os, socket
@@ -59,7 +60,7 @@ async def choose(*, preferred: str = "auto") -> Sandbox:
         return NoSandbox("the configuration says that no code is run", 'set sandbox = "auto"')
     reports = []
     for mode in BACKENDS if preferred == "auto" else (preferred,):
-        sandbox, report = await _try(mode)
+        sandbox, report = await _try(mode, spares=_SPARES)
         if sandbox is not None:
             return sandbox
         reports.append(report)
@@ -78,10 +79,10 @@ async def probe() -> list[BackendReport]:
     return reports
 
 
-async def _try(mode: str) -> tuple[ProcessSandbox | None, BackendReport]:
+async def _try(mode: str, *, spares: int = 0) -> tuple[ProcessSandbox | None, BackendReport]:
     reason = _unfit(mode)
     if not reason:
-        sandbox = ProcessSandbox(mode)
+        sandbox = ProcessSandbox(mode, spares=spares)
         try:
             await _trial(sandbox)
         except SandboxUnavailableError as error:

@@ -207,7 +207,7 @@ class Run:
             os.close(descriptor)
 
     def _urls(self) -> dict[str, str]:
-        if not self.process.port:
+        if not self.job.wants_egress:
             return {}
         base = _BASE_URL.format(port=self.process.port)
         return {name: base + path for name, path in self.job.apis.items()}

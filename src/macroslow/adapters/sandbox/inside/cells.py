@@ -5,6 +5,7 @@ The code shares this process, so everything that leaves it here is the code's ow
 """
 
 import builtins
+import contextlib
 import errno
 import json
 import keyword
@@ -151,32 +152,38 @@ def _open_streams() -> None:
         setattr(sys, f"__{name}__", stream)
 
 
-def serve(channel: socket.socket, job: Mapping[str, Any]) -> None:
-    """Run the blocks that arrive on `channel` until it closes; never returns."""
+def serve(channel: socket.socket, environment: Mapping[str, str]) -> None:
+    """Learn the job from the first message, then run the blocks that arrive, until the channel closes."""
     own_pid = os.getpid()
-    cells = Cells(job["inputs"], job["apis"])
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.argv = [""]
-    while True:
-        try:
+    try:
+        _, descriptors = wire.receive(channel)
+        job = wire.read_job(descriptors[0])
+        os.close(descriptors[0])
+        os.environ.clear()
+        os.environ.update({**environment, **job["environment"]})
+        cells = Cells(job["inputs"], job["apis"])
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.argv = [""]
+        while True:
             message, descriptors = wire.receive(channel)
-        except (EOFError, ValueError, OSError):
-            os._exit(0)
-        block = job["blocks"][message["index"]]
-        os.dup2(descriptors[0], 1)
-        os.dup2(descriptors[1], 2)
-        for descriptor in descriptors[:2]:
-            os.close(descriptor)
-        result = descriptors[2] if len(descriptors) > 2 else None
-        _open_streams()
-        exit_code, error = cells.run(block["name"], block["code"], block["line"], result)
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except (OSError, ValueError):  # closed by the block: nothing is left to write
-                continue
-        if os.getpid() != own_pid:  # a fork that ran off the end of the block
-            os._exit(exit_code)
-        if result is not None:
-            os.close(result)
-        wire.send(channel, {"exit_code": exit_code, "error": error})
+            exit_code, error = _run_block(cells, job["blocks"][message["index"]], descriptors)
+            if os.getpid() != own_pid:  # a fork that ran off the end of the block
+                os._exit(exit_code)
+            for descriptor in descriptors[2:]:
+                os.close(descriptor)
+            wire.send(channel, {"exit_code": exit_code, "error": error})
+    except (EOFError, ValueError, OSError):  # the run is over, or the code broke its own channel
+        os._exit(0)
+
+
+def _run_block(cells: Cells, block: Mapping[str, Any], descriptors: list[int]) -> tuple[int, str]:
+    for stream, descriptor in enumerate(descriptors[:2], start=1):
+        os.dup2(descriptor, stream)
+        os.close(descriptor)
+    _open_streams()
+    result = descriptors[2] if len(descriptors) > 2 else None
+    exit_code, error = cells.run(block["name"], block["code"], block["line"], result)
+    for text in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # closed by the block: nothing is left to write
+            text.flush()
+    return exit_code, error

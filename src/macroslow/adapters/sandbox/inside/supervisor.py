@@ -28,6 +28,7 @@ class Walls:
     bounds: seal.Bounds
     egress: bool
     shared_memory: bool
+    cell: bool  # start the Python process at once, ahead of the job
     folders: tuple[str, ...]
     work: str = namespaces.WORK
     port: int = 0
@@ -106,6 +107,7 @@ class _Supervisor:
     control: socket.socket
     walls: Walls
     job: dict[str, Any] = field(default_factory=dict)
+    brief: int = -1  # the job as the gateway wrote it
     current: _Current | None = None
     cell: socket.socket | None = None
     cell_pid: int = 0
@@ -113,6 +115,8 @@ class _Supervisor:
 
     def run(self) -> None:
         """Serve the gateway until it hangs up."""
+        if self.walls.cell:
+            self._start_cell()
         wakeup, wakeup_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, self._noticed)
@@ -142,9 +146,11 @@ class _Supervisor:
             self._sweep()
             raise
         if message["kind"] == "begin":
-            with open(descriptors[0], "rb") as file:  # noqa: PTH123
-                self.job = json.load(file)
+            self.job = wire.read_job(descriptors[0])
             self._write_files()
+            if self.cell is not None:
+                self._brief(self.cell, descriptors[0])
+            self.brief = descriptors[0]
             return
         self._start(message["index"], descriptors)
         for descriptor in descriptors:
@@ -179,14 +185,17 @@ class _Supervisor:
         if pid == 0:
             try:
                 channel = socket.socket(fileno=self._enter_child(theirs.detach()))
-                os.environ.clear()
-                os.environ.update(self._environment())
-                cells.serve(channel, self.job)
+                cells.serve(channel, self._environment())
             finally:
                 os._exit(1)
         theirs.close()
         self.cell, self.cell_pid = ours, pid
+        if self.brief >= 0:
+            self._brief(ours, self.brief)
         return ours
+
+    def _brief(self, cell: socket.socket, descriptor: int) -> None:
+        wire.send(cell, {"kind": "begin"}, [descriptor])
 
     def _start_shell(self, index: int, descriptors: list[int]) -> int:
         pid = os.fork()
@@ -195,8 +204,9 @@ class _Supervisor:
                 os.dup2(descriptors[0], 1)
                 os.dup2(descriptors[1], 2)
                 self._enter_child(None)
+                environment = {**self._environment(), **self.job["environment"]}
                 command = ["bash", "--noprofile", "--norc", self._script(index)]
-                os.execve("/bin/bash", command, self._environment())  # noqa: S606 - to start one is the point
+                os.execve("/bin/bash", command, environment)  # noqa: S606 - to start one is the point
             except OSError as error:
                 os.write(2, f"bash: {error.strerror}\n".encode())
             finally:
@@ -223,15 +233,13 @@ class _Supervisor:
         return _CONTROL
 
     def _environment(self) -> dict[str, str]:
-        base = {
+        return {
             "PATH": _PATH,
             "HOME": self.walls.work,
             "TMPDIR": self.walls.temporary,
             "LANG": "C.UTF-8",
             "MAML_INPUTS": f"{self.walls.temporary}/inputs.json",
         }
-        given: dict[str, str] = self.job["environment"]
-        return {**base, **given}
 
     def _hear_cell(self, cell: socket.socket) -> None:
         try:

@@ -42,3 +42,10 @@ def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
             os.close(descriptor)
         raise ValueError("not a message") from error
     return message, list(descriptors)
+
+
+def read_job(descriptor: int) -> dict[str, Any]:
+    """Return the job that the gateway wrote; several readers share the descriptor one after another."""
+    size = os.fstat(descriptor).st_size
+    job: dict[str, Any] = json.loads(os.pread(descriptor, size, 0))
+    return job

@@ -115,6 +115,7 @@ def _spawn(
         bounds=seal.Bounds.read(message),
         egress=bool(message["egress"]),
         shared_memory=bool(message["shared_memory"]),
+        cell=bool(message["cell"]),
         folders=tuple(config["folders"]),
         work=message["work"] or namespaces.WORK,
         port=int(message["port"]),
