@@ -1,0 +1,67 @@
+"""Executing one page: consoles in one shell, files written where the reader stands and checked."""
+
+import ast
+import json
+from pathlib import Path
+
+from tests.docs.page import Block, Command, PageError, read_blocks, read_commands
+from tests.docs.session import Session
+
+from macroslow.settings import load
+
+
+def execute_page(page: Path, folder: Path) -> None:
+    """Live through the page in `folder`; PageError or SessionError where page and product differ."""
+    blocks = read_blocks(page)
+    _require_python_files_to_run(blocks)
+    session = Session(folder)
+    try:
+        for block in blocks:
+            _execute(session, block)
+    finally:
+        session.close()
+
+
+def _execute(session: Session, block: Block) -> None:
+    match block.kind:
+        case "console":
+            _converse(session, read_commands(block))
+        case "toml":
+            load(_written(session, block, "fragment/macroslow.toml"), {})
+        case "json":
+            json.loads(_written(session, block, "fragment/block.json").read_text(encoding="utf-8"))
+        case "markdown":
+            file = _written(session, block, "fragment/document.maml.md")
+            session.run(
+                Command(f"macroslow maml validate '{file}'", ("…: valid",), block.line), may_fail=False
+            )
+        case "python":
+            _python(session, block)
+
+
+def _converse(session: Session, commands: list[Command]) -> None:
+    """A command that fails must be followed by `echo $?`, so that the reader sees it coming."""
+    for command, after in zip(commands, [*commands[1:], None], strict=True):
+        session.run(command, may_fail=after is not None and after.asks_exit_code)
+
+
+def _python(session: Session, block: Block) -> None:
+    file = _written(session, block, "fragment/block.py")
+    ast.parse(file.read_text(encoding="utf-8"))
+    if not block.title:
+        session.run(Command(f"python '{file}'", (), block.line), may_fail=False)
+
+
+def _written(session: Session, block: Block, unnamed: str) -> Path:
+    file = session.folder / (block.title or unnamed)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(session.localized(block.text), encoding="utf-8")
+    return file
+
+
+def _require_python_files_to_run(blocks: list[Block]) -> None:
+    """A program that a page shows as a file is also started by it."""
+    consoles = "".join(block.text for block in blocks if block.kind == "console")
+    for block in blocks:
+        if block.kind == "python" and block.title and f"python {block.title}" not in consoles:
+            raise PageError(f"line {block.line}: nothing runs {block.title}")

@@ -1,0 +1,35 @@
+"""Every page of the project is executed: commands in one shell, files checked, servers started."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conftest import ROOT
+from tests.docs.checks import execute_page
+from tests.docs.page import read_blocks
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+NEEDS_SANDBOX = "<!-- needs a sandbox -->"
+
+
+@pytest.fixture(scope="module")
+def sandbox_works() -> bool:
+    """Whether code blocks can run on this machine."""
+    doctor = subprocess.run([sys.executable, "-m", "macroslow", "doctor"], capture_output=True, check=False)
+    return doctor.returncode == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_the_page_shows_is_what_happens(
+    page: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    blocks = read_blocks(page)
+    if any(block.kind == "console" for block in blocks):
+        for tool in ("bash", "curl"):
+            if not shutil.which(tool):
+                pytest.skip(f"no {tool} on this machine")
+    if NEEDS_SANDBOX in page.read_text(encoding="utf-8") and not request.getfixturevalue("sandbox_works"):
+        pytest.skip("no sandbox works on this machine")
+    execute_page(page, tmp_path)
