@@ -106,11 +106,14 @@ REFUSED: Final[Mapping[str, Numbers]] = {
     "lookup_dcookie": (212, 18),
 }
 
-# Memory that belongs to no process: refused where memory is sampled and no group counts it.
+# Memory that belongs to no process, refused where no group counts it; and objects that outlive all
+# processes and are seen by all, refused where no IPC namespace holds them.
 SHARED_MEMORY: Final[Mapping[str, Numbers]] = {
     "memfd_create": (319, 279),
     "shmget": (29, 194),
     "msgget": (68, 186),
+    "semget": (64, 190),
+    "mq_open": (240, 180),
 }
 
 # Signals to others: refused where neither a pid namespace nor Landlock keeps them inside.

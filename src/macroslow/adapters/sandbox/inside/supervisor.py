@@ -45,7 +45,7 @@ class Walls:
         control socket could be among them, so there are no UNIX sockets without a mount namespace.
         """
         return seccomp.Profile(
-            shared_memory=self.shared_memory,
+            shared_memory=self.shared_memory and self.native,
             signals=self.native or landlock.abi() >= landlock.SCOPE_ABI,
             unix_sockets=self.native,
             datagrams=self.native,
