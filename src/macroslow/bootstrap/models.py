@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
+from typing import Final
 
 from macroslow.limits.admission import Quota, per_minute
+from macroslow.limits.gcra import Limit
 from macroslow.metering.catalogue import Catalogue
 from macroslow.settings import Settings
+
+BURST_MARGIN: Final = 32  # a thirty-second of a minute: almost two seconds between here and there
 
 
 def complete_catalogue(settings: Settings, catalogue: Catalogue) -> Catalogue:
@@ -48,13 +52,23 @@ def micros(usd: Decimal) -> int:
 
 
 def quotas(settings: Settings, catalogue: Catalogue) -> dict[tuple[str, str], Quota]:
-    quotas = {}
+    """The configured limits of each model at its provider."""
+    found = {}
     for model in catalogue.models.values():
         if model.provider in settings.providers:
             limits = settings.providers[model.provider].limits
-            quotas[model.provider, model.name] = Quota(
-                requests=per_minute("requests per minute", limits.rpm) if limits.rpm else None,
-                tokens=per_minute("tokens per minute", limits.tpm) if limits.tpm else None,
+            found[model.provider, model.name] = Quota(
+                requests=_limit("requests per minute", limits.rpm),
+                tokens=_limit("tokens per minute", limits.tpm),
                 concurrent=limits.concurrency,
             )
-    return quotas
+    return found
+
+
+def _limit(name: str, count: int | None) -> Limit | None:
+    """The rate itself, with a burst a little below it.
+
+    A call arrives at the provider a moment after it was let in here, so the provider's account of a
+    burst runs behind ours by what a minute's rate gives in that moment.
+    """
+    return None if count is None else per_minute(name, count, max(1, count - -(-count // BURST_MARGIN)))
