@@ -11,14 +11,14 @@ from macroslow.cli.demo.checks import Check, check, not_run
 from macroslow.cli.demo.house import House
 from macroslow.cli.demo.paper import count
 
-SEARCH_S: Final = 3
+SEARCH_S: Final = 2
 LEAST_DECOYS: Final = 2  # in the environment and in a file
-WORK: Final = "its model call, through OpenAI's SDK"
-SEARCH: Final = "the provider's key, found"
-CONTROL: Final = "a decoy it planted itself, found"
-SAME_KEY: Final = "the provider was paid with that very key"
-METADATA: Final = "169.254.169.254, a cloud's metadata"
-CAPABILITY: Final = "the key it does hold, used from outside"
+WORK: Final = "its model call, by OpenAI's SDK"
+SEARCH: Final = "the provider's key is found"
+CONTROL: Final = "a decoy it planted is found"
+SAME_KEY: Final = "and it is the key in use"
+METADATA: Final = "169.254.169.254 (cloud metadata)"
+CAPABILITY: Final = "the run's own key, used from outside"
 UNSIGNED: Final = "the same document, unsigned"
 
 
@@ -67,30 +67,41 @@ def judge(seen: Seen) -> list[Check]:
     if not isinstance(result, dict):
         why = seen.problem or str((seen.answer or {}).get("error"))
         return [check("the document was run", False, why), unsigned]
-    return [*_work(result["work"], seen), *_search(result["search"]), *_ways_out(result, seen), unsigned]
-
-
-def _work(work: dict[str, Any], seen: Seen) -> list[Check]:
-    if work["problem"]:
-        return [not_run(WORK, work["problem"]), not_run(SAME_KEY, work["problem"])]
+    found, control = _search(result["search"])
     return [
-        check(WORK, bool(work["answer"]), f'answered "{work["answer"]}"'),
-        check(SAME_KEY, seen.provider_saw_key, "yes, by its SHA-256" if seen.provider_saw_key else "no"),
+        _work(result["work"]),
+        found,
+        _in_use(seen, result["work"]),
+        control,
+        *_ways_out(result, seen),
+        unsigned,
     ]
+
+
+def _work(work: dict[str, Any]) -> Check:
+    if work["problem"]:
+        return not_run(WORK, work["problem"])
+    return check(WORK, bool(work["answer"]), f'answered "{work["answer"]}"')
+
+
+def _in_use(seen: Seen, work: dict[str, Any]) -> Check:
+    if work["problem"]:
+        return not_run(SAME_KEY, work["problem"])
+    saw = seen.provider_saw_key
+    return check(SAME_KEY, saw, "the provider was called with it" if saw else "the provider never saw it")
 
 
 def _search(search: dict[str, Any]) -> list[Check]:
     where = (
-        f"{count(search['variables'])} variables, {count(search['files'])} files read, /proc and"
-        f" {count(search['processes'])} processes among them ({count(search['bytes'])} bytes)"
+        f"{count(search['variables'])} variables, {count(search['processes'])} processes,"
+        f" {count(search['files'])} files ({count(search['bytes'])} bytes)"
     )
     if search["older"]:
-        where += f"; {count(search['older'])} system files are older than the key"
-    if not search["complete"]:
-        where += f"; after {SEARCH_S} s there were more of these"
+        more = "" if search["complete"] else " and more"
+        where += f"; {count(search['older'])} system files{more} are older than it"
     at = f" at {', '.join(search['key_places'])}" if search["key"] else ""
     return [
-        check(SEARCH, search["key"] == 0, f"{search['key']} times{at}: {where}"),
+        check(SEARCH, search["key"] == 0, f"{search['key']} times{at}: in {where}"),
         check(CONTROL, search["decoy"] >= LEAST_DECOYS, f"{search['decoy']} times, by the same search"),
     ]
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import shutil
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
@@ -13,20 +12,20 @@ from macroslow.cli.demo import forge
 from macroslow.cli.demo.checks import Check, check
 from macroslow.cli.demo.house import LOG_ORIGIN, House
 from macroslow.cli.demo.stage import Ran, Stage
+from macroslow.tlog import proof as tlog_proof
 
+SINCE: Final = " --since the receipt's checkpoint"
 SCAPEGOAT: Final = "agent://scapegoat"
-_INDEX: Final = re.compile(r"^index (\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What an auditor has on a disk of his own: nothing of the gateway's but these files."""
+    """What an auditor has on a disk of his own. `checkpoint` is the one in the answer's receipt."""
 
-    folder: Path
     key: Path
-    checkpoint: Path
     answer: Path
     document: Path
+    checkpoint: Path
     index: int  # of the answer's log entry
 
 
@@ -36,31 +35,35 @@ class Trial:
 
     claim: str
     ran: Ran
+    by: str
     sign: str = ""
 
 
-async def keep(house: House, answer: dict[str, Any]) -> Kept:
-    """Hand out, while the gateway serves, what others keep."""
+def keep(house: House, log_key: str, answer: dict[str, Any]) -> Kept:
+    """Hand out what others keep."""
     folder = house.stage.sub("auditor")
-    key, checkpoint = await asyncio.gather(house.ask("audit", "key"), house.ask("audit", "checkpoint"))
-    files = {
-        "log.pub": key["key"].encode(),
-        "checkpoint": checkpoint["note"].encode(),
-        "answer.json": json.dumps(answer, ensure_ascii=False).encode(),
-        "document.maml.md": house.signed,
-    }
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    found = _INDEX.search(answer["receipt"]["proof"])
-    paths = [folder / name for name in files]
-    return Kept(folder, *paths, index=int(found[1]) if found else -1)
+    proof = tlog_proof.parse(answer["receipt"]["proof"])
+    kept = Kept(
+        key=folder / "log.pub",
+        answer=folder / "answer.json",
+        document=folder / "document.maml.md",
+        checkpoint=folder / "checkpoint",
+        index=proof.index,
+    )
+    kept.key.write_text(log_key)
+    kept.answer.write_text(json.dumps(answer, ensure_ascii=False))
+    kept.document.write_bytes(house.signed)
+    kept.checkpoint.write_bytes(proof.checkpoint)
+    return kept
 
 
 async def observe(house: House, kept: Kept) -> list[Trial]:
     """Stop the gateway, verify what is true, forge it in five ways, and let the same commands look again."""
     await house.stage.stop(house.server)
     await asyncio.to_thread(_forge, house, kept)
-    return await asyncio.gather(*_audits(house, kept), *_receipts(house.stage, kept))
+    sound, *forged_logs = _audits(house, kept)
+    proved, *forged_files = _receipts(house.stage, kept)
+    return await asyncio.gather(proved, sound, *forged_files, *forged_logs)
 
 
 def judge(trials: Sequence[Trial]) -> list[Check]:
@@ -69,11 +72,11 @@ def judge(trials: Sequence[Trial]) -> list[Check]:
 
 
 def _judge(trial: Trial) -> Check:
-    ran, command = trial.ran, " ".join(trial.ran.arguments[:2])
+    ran = trial.ran
     if not trial.sign:
-        return check(trial.claim, ran.code == 0, f"{command}: {ran.words}")
+        return check(trial.claim, ran.code == 0, f"{trial.by}: {ran.words}")
     caught = ran.code == 1 and trial.sign in ran.words
-    return check(trial.claim, caught, f"{'caught' if caught else 'NOT CAUGHT'} by {command}", ran.words)
+    return check(trial.claim, caught, f"{'caught' if caught else 'NOT CAUGHT'} by {trial.by}", ran.words)
 
 
 def _forge(house: House, kept: Kept) -> None:
@@ -93,29 +96,33 @@ def _forge(house: House, kept: Kept) -> None:
 def _audits(house: House, kept: Kept) -> list[Coroutine[None, None, Trial]]:
     pinned = ("--key", str(kept.key))
     since = ("--since", str(kept.checkpoint))
-    true, edited, rekeyed, resigned = house.folder, *map(house.stage.sub, ("edited", "rekeyed", "resigned"))
 
-    async def trial(claim: str, folder: Path, *options: str, sign: str = "") -> Trial:
-        return Trial(claim, await house.stage.command("audit", "verify", *options, cwd=folder), sign)
+    async def trial(claim: str, folder: Path, by: str, *options: str, sign: str = "") -> Trial:
+        ran = await house.stage.command("audit", "verify", *options, cwd=folder)
+        return Trial(claim, ran, f"audit verify{by}", sign)
 
+    edited, rekeyed, resigned = map(house.stage.sub, ("edited", "rekeyed", "resigned"))
     altered = "not those that were signed"
     return [
-        trial("the log, as it is", true, *pinned, *since),
-        trial("an entry edited in the database", edited, *pinned, sign=altered),
-        trial("the log signed anew, with a new key", rekeyed, *pinned, sign="pinned log key"),
-        trial("signed anew, with the gateway's own key", resigned, *pinned, *since, sign=altered),
+        trial("the log, as it is", house.folder, "", *pinned, *since),
+        trial("an entry edited in the database", edited, "", *pinned, sign=altered),
+        trial("and the log re-signed with a new key", rekeyed, " --key", *pinned, sign="pinned log key"),
+        trial("or with the gateway's own key", resigned, SINCE, *pinned, *since, sign=altered),
     ]
 
 
 def _receipts(stage: Stage, kept: Kept) -> list[Coroutine[None, None, Trial]]:
     async def trial(claim: str, answer: Path, document: Path, sign: str = "") -> Trial:
         files = (answer.name, "--document", document.name, "--key", kept.key.name)
-        return Trial(claim, await stage.command("receipt", "verify", *files, cwd=kept.folder), sign)
+        ran = await stage.command("receipt", "verify", *files, cwd=answer.parent)
+        return Trial(claim, ran, "receipt verify", sign)
 
     return [
         trial("the answer and its receipt", kept.answer, kept.document),
-        trial("a byte of the answer", _altered(kept.answer), kept.document, "answer is not the one"),
-        trial("a byte of the document", kept.answer, _altered(kept.document), "document is not the one"),
+        trial("a bit of the answer flipped", _altered(kept.answer), kept.document, "answer is not the one"),
+        trial(
+            "a bit of the document flipped", kept.answer, _altered(kept.document), "document is not the one"
+        ),
     ]
 
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -19,19 +19,18 @@ from macroslow.cli.demo.stage import Stage, set_up
 
 _KEY: Final = (
     "THE KEY",
-    "An agent whose signature you trust does its work by a model, and on the side hunts for your"
-    " provider key: in its environment, in /proc, in every file that it may read.",
+    "An agent that you trust, by its signature, works with a model, and on the side hunts for"
+    " your provider's key in its environment, in /proc and in every file it may read.",
 )
 _MONEY: Final = (
     "THE MONEY",
     f"{act_money.AGENTS} agents share one client key with a budget of one dollar, and make"
-    f" {act_money.AGENTS * act_money.CALLS_EACH} calls in the same moment.",
+    f" {act_money.AGENTS * act_money.CALLS_EACH} calls at once.",
 )
 _PROOF: Final = (
     "THE PROOF",
-    "An auditor kept four files: the log's public key, a checkpoint, the first act's answer with its"
-    " receipt, and its document. Then the operator, with root and every key of the gateway, blames"
-    " another agent for the hunt, and hashes and seals everything anew.",
+    "An auditor kept act 1's answer with its receipt, the document and the log's public key. The"
+    " operator, with root and all keys, blames another agent and hashes everything anew.",
 )
 
 
@@ -44,7 +43,10 @@ def demo(*, keep: bool, require_all: bool) -> int:
     Offline, in a temporary folder, with real processes; the provider is an emulator. Exit code 0:
     every check that could run held; 1: one did not.
     """
-    return asyncio.run(_demo(Paper.of_terminal(), keep=keep, require_all=require_all))
+    try:
+        return asyncio.run(_demo(Paper.of_terminal(), keep=keep, require_all=require_all))
+    except asyncio.CancelledError:  # by SIGTERM
+        raise click.Abort from None
 
 
 async def _demo(paper: Paper, *, keep: bool, require_all: bool) -> int:
@@ -55,32 +57,35 @@ async def _demo(paper: Paper, *, keep: bool, require_all: bool) -> int:
     paper.line()
     paper.line(f"{summary(checks)}. {time.monotonic() - started_s:.1f} s.", style="bold")
     if keep:
-        paper.line(f"The files are in {stage.folder}")
+        paper.line("The files are kept. What the auditor did:")
+        paper.verbatim(
+            f"cd {stage.folder}/auditor\n"
+            f"{_program()} receipt verify answer.json --document document.maml.md --key log.pub",
+            indent=3,
+        )
     _print_own_key(paper)
     return exit_code(checks, require_all=require_all)
 
 
 async def _acts(stage: Stage, paper: Paper) -> list[Check]:
-    paper.line(f"An emulated provider, a gateway and its clients, in {stage.folder}. Nothing leaves this machine.")
+    paper.line(f"Offline: an emulated provider, a gateway and its clients, in {stage.folder}")
     house = await open_house(stage)
     paper.title(1, *_KEY)
-    key = await act_key.observe(house)
+    key, log_key = await asyncio.gather(act_key.observe(house), house.ask("audit", "key"))
     checks = _print(paper, act_key.judge(key))
     paper.title(2, *_MONEY)
     money = await act_money.observe(house)
     checks += _print(paper, act_money.judge(money))
-    if money.refusal is not None:
-        paper.line("One refusal, whole:", indent=3)
-        paper.verbatim(json.dumps(money.refusal, indent=2, ensure_ascii=False), indent=5)
+    if money.refusal:
+        paper.line(f"one refusal, whole: {json.dumps(json.loads(money.refusal))}", indent=4, style="dim")
     paper.title(3, *_PROOF)
-    return checks + _print(paper, await _proof(house, key))
+    return checks + _print(paper, await _proof(house, log_key["key"], key.answer))
 
 
-async def _proof(house: House, key: act_key.Seen) -> list[Check]:
-    if key.answer is None:
-        return [check("the first act's answer", False, "there is none to prove")]
-    kept = await act_proof.keep(house, key.answer)
-    return act_proof.judge(await act_proof.observe(house, kept))
+async def _proof(house: House, log_key: str, answer: dict[str, Any] | None) -> list[Check]:
+    if answer is None:
+        return [check("act 1 has an answer to prove", False, "it has none")]
+    return act_proof.judge(await act_proof.observe(house, act_proof.keep(house, log_key, answer)))
 
 
 def _print(paper: Paper, checks: list[Check]) -> list[Check]:
@@ -92,9 +97,9 @@ def _print(paper: Paper, checks: list[Check]) -> list[Check]:
 def _print_own_key(paper: Paper) -> None:
     program = _program()
     paper.line()
-    paper.line("With your own key, in a folder of your own:")
+    paper.line("With your own key, which init asks for; it prints the line between, for your programs:")
     paper.verbatim(
-        f"{program} init     # asks for it, and prints the next line with a client key\n"
+        f"{program} init\n"
         "export OPENAI_BASE_URL=http://127.0.0.1:8000/v1 OPENAI_API_KEY=msk_…\n"
         f"{program} serve",
         indent=3,

@@ -11,8 +11,9 @@ from typing import Any, Final
 from macroslow.cli.demo.stage import Stage
 from macroslow.cli.demo.texts import configuration, document
 
+BUDGET_USD_MICROS: Final = 1_000_000
 PROVIDER_RPM: Final = 500
-PROVIDER_TPM: Final = 100_000
+PROVIDER_TPM: Final = 110_000  # what the budget buys fits, what the agents ask for does not
 LOG_ORIGIN: Final = "macroslow/local"
 AGENT: Final = "agent://magpie"
 _PROVIDER: Final = (
@@ -24,7 +25,10 @@ _ANY_PORT: Final = ("--listen=127.0.0.1:0", "--json")
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """A gateway that serves. `secret` is the provider's key, made at `key_made_s` (Unix time)."""
+    """A gateway that serves. `secret` is the provider's key, made at `key_made_s` (Unix time).
+
+    `client_key` is alice's: both acts spend from its one budget.
+    """
 
     stage: Stage
     folder: Path
@@ -45,7 +49,7 @@ class House:
 
     async def ask(self, *arguments: str) -> dict[str, Any]:
         """The object that an operator's command prints."""
-        return (await self.stage.command(*arguments, "--json", cwd=self.folder)).data()
+        return await ask(self.stage, self.folder, *arguments)
 
     async def bill(self) -> dict[str, Any]:
         """What the provider has counted."""
@@ -59,20 +63,19 @@ async def open_house(stage: Stage) -> House:
     folder = stage.sub("gateway")
     key_made_s, secret = int(time.time()), f"sk-emulator-{secrets.token_urlsafe(18)}"
     _write_private(folder / ".env", f"OPENAI_API_KEY={secret}\n")
-    async with asyncio.TaskGroup() as group:
-        keys = group.create_task(_signing_key(stage))
-        provider = group.create_task(stage.start("emulator", *_PROVIDER, *_ANY_PORT, cwd=folder))
-    base_url = provider.result()[1]["base_url"]
+    public, (_, provider) = await asyncio.gather(
+        _signing_key(stage), stage.start("emulator", *_PROVIDER, *_ANY_PORT, cwd=folder)
+    )
+    base_url = provider["base_url"]
     (folder / "macroslow.toml").write_text(configuration(base_url, PROVIDER_RPM, PROVIDER_TPM))
     server, announced = await stage.start("serve", *_ANY_PORT, cwd=folder)
     name = "plain" if announced["sandbox"] == "none" else "magpie"
-    async with asyncio.TaskGroup() as group:
-        signed = group.create_task(_signed(stage, name))
-        trusted = group.create_task(
-            stage.command("signers", "trust", str(keys.result()), "--origin", AGENT, "--json", cwd=folder)
-        )
-        client = group.create_task(stage.command("keys", "create", "alice", "--json", cwd=folder))
-    trusted.result().data()
+    budget = f"{BUDGET_USD_MICROS / 1e6:.2f}"
+    signed, client, _ = await asyncio.gather(
+        _signed(stage, name),
+        ask(stage, folder, "keys", "create", "alice", "--budget", budget),
+        ask(stage, folder, "signers", "trust", str(public), "--origin", AGENT),
+    )
     return House(
         stage=stage,
         folder=folder,
@@ -82,24 +85,28 @@ async def open_house(stage: Stage) -> House:
         secret=secret,
         key_made_s=key_made_s,
         unsigned=document(name),
-        signed=signed.result(),
-        client_key=client.result().data()["key"],
+        signed=signed,
+        client_key=client["key"],
         server=server,
     )
+
+
+async def ask(stage: Stage, folder: Path, *arguments: str) -> dict[str, Any]:
+    """The object that a command prints."""
+    return (await stage.command(*arguments, "--json", cwd=folder)).data()
 
 
 async def _signing_key(stage: Stage) -> Path:
     """Make the agent's key; return its public part."""
     agent = stage.sub("agent")
-    (await stage.command("signers", "new", "magpie", "--json", cwd=agent)).data()
+    await ask(stage, agent, "signers", "new", "magpie")
     return agent / "magpie.pub"
 
 
 async def _signed(stage: Stage, name: str) -> bytes:
     path = stage.sub("agent") / f"{name}.maml.md"
     path.write_bytes(document(name))
-    signing = ("maml", "sign", path.name, "--key", "magpie.key", "--json")
-    (await stage.command(*signing, cwd=path.parent)).data()
+    await ask(stage, path.parent, "maml", "sign", path.name, "--key", "magpie.key")
     return path.read_bytes()
 
 

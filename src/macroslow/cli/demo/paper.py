@@ -13,7 +13,7 @@ from macroslow.cli.demo.checks import Check, Verdict
 
 NARROW: Final = 80
 WIDE: Final = 100
-CLAIM_COLUMNS: Final = 40
+CLAIM_COLUMNS: Final = 37
 _MARKS: Final = {Verdict.HELD: ("✓", "ok", "green"), Verdict.FAILED: ("✗", "NO", "red")}
 _NOT_RUN: Final = ("–", "--", "yellow")
 
