@@ -9,7 +9,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from tests.e2e.conftest import MACROSLOW, Site, make_site, wait_until
 from tests.e2e.documents import document
 
