@@ -74,7 +74,7 @@ def judge(trials: Sequence[Trial]) -> list[Check]:
 def _judge(trial: Trial) -> Check:
     ran = trial.ran
     if not trial.sign:
-        return check(trial.claim, ran.code == 0, f"{trial.by}: {ran.words}")
+        return check(trial.claim, ran.code == 0, f"{ran.words.partition(',')[0]} ({trial.by})")
     caught = ran.code == 1 and trial.sign in ran.words
     return check(trial.claim, caught, f"{'caught' if caught else 'NOT CAUGHT'} by {trial.by}", ran.words)
 
