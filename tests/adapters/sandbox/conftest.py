@@ -30,6 +30,7 @@ class Gateway:
 
     def __init__(self, mode: str, uid: int, folder: Path) -> None:
         self.mode = mode
+        self.folder = folder
         self.secret = f"MARK-OF-{secrets.token_hex(12)}"
         script = str(Path(__file__).with_name("gateway_process.py"))
         self.process = subprocess.Popen(

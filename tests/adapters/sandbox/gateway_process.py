@@ -36,7 +36,11 @@ def enter(uid: int, mode: str, folder: Path) -> None:
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
     libraries = [path for path in sys.path if Path(path).name == "site-packages"]
-    environment = {"PYTHONPATH": ":".join([SOURCES, *libraries]), "SECRET": os.environ["SECRET"]}
+    environment = {
+        "PYTHONPATH": ":".join([SOURCES, *libraries]),
+        "SECRET": os.environ["SECRET"],
+        "TMPDIR": str(folder),
+    }
     command = [str(python), __file__, "serve", str(uid), mode, str(folder)]
     os.execve(python, command, environment)
 

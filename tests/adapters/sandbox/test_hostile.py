@@ -124,3 +124,10 @@ def test_kernel_objects_do_not_outlive_their_run(gateway: Any) -> None:
     for _ in range(2):
         (block,) = gateway.run(load("shared_objects.py"), limits=SMALL).blocks
         assert "BREACH" not in block.stdout, block
+
+
+def test_no_folder_of_a_run_stays_on_the_hosts_disk(gateway: Any) -> None:
+    code = "import os\nos.makedirs('deep/er'); os.symlink('/etc', 'deep/link'); os.chmod('deep/er', 0)"
+    (block,) = gateway.run(Block("python", "litter", code), limits=SMALL).blocks
+    assert block.status is BlockStatus.OK
+    assert list(gateway.folder.glob("macroslow-run-*")) == []

@@ -15,7 +15,8 @@ from typing import Final
 from macroslow.adapters.sandbox import _cgroup, _zygote
 from macroslow.adapters.sandbox._meter import Meter
 from macroslow.adapters.sandbox._pool import Cabin, Pool, Wanted
-from macroslow.adapters.sandbox._run import Run, meet
+from macroslow.adapters.sandbox._process import meet
+from macroslow.adapters.sandbox._run import Run
 from macroslow.adapters.sandbox._zygote import Zygote
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.sandbox import EgressServer, Job, Level, Limits, Outcome

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from macroslow.adapters.sandbox._meter import Meter
-from macroslow.adapters.sandbox._run import Process
+from macroslow.adapters.sandbox._process import Process
 from macroslow.adapters.sandbox._zygote import Zygote
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.sandbox import Limits
