@@ -1,6 +1,7 @@
 """Stateful stand-ins for what a chat call touches: books with the money rules, a provider with a script."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -162,6 +163,26 @@ class ScriptedProvider:
     async def _turns(self) -> None:
         for _ in range(self.turns):
             await asyncio.sleep(0)
+
+
+def chat_on(books: object, provider: ScriptedProvider | None = None) -> CompleteChat:
+    """The use case on other books, with a provider that answers at once."""
+    return CompleteChat(
+        {"openai": provider or ScriptedProvider(None)},
+        catalogue(),
+        counter(),
+        books,
+        Admission({}, SystemClock()),
+        SystemClock(),
+        RandomIds(),
+    )
+
+
+class RandomIds:
+    """Entropy as the system gives it: many use cases may share one file."""
+
+    def random(self, size_bytes: int) -> bytes:
+        return os.urandom(size_bytes)
 
 
 class World:

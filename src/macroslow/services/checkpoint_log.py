@@ -1,7 +1,8 @@
 """Checkpoints on demand: the newest signed tree head, made when somebody needs a larger one.
 
 Callers that wait together share one signature. What is signed is a commit that is already
-durable, and the signer refuses a tree that does not extend the last one it signed.
+durable, and the signer refuses a tree that does not extend the last one it signed. So one signature
+is made at a time, from what the last one was made of, whoever stops waiting for it.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ class CheckpointLog:
     def __init__(self, books: Books, signer: Signer) -> None:
         self._books = books
         self._signer = signer
-        self._turn = asyncio.Lock()
+        self._signing: asyncio.Task[None] | None = None
         self._size = 0
         self._note = b""
 
@@ -29,13 +30,19 @@ class CheckpointLog:
             self._size, self._note = stored
 
     async def covering(self, index: int) -> tuple[int, bytes]:
-        """Return size and signed note of a checkpoint whose tree holds entry `index`."""
+        """Return size and signed note of a checkpoint whose tree holds entry `index`.
+
+        LogUnavailableError if the log has no such entry, or the checkpoint cannot be kept.
+        """
         while self._size <= index:
-            async with self._turn:
-                if self._size <= index:
-                    # A task of its own: what the signer has signed must be known here, even if our
-                    # caller goes away meanwhile, or every later proof would start from the wrong tree.
-                    await asyncio.shield(asyncio.create_task(self._sign_head(index)))
+            head = await self._books.head()
+            if head.size <= index:
+                raise LogUnavailableError(f"entry {index} is not in the log of {head.size} entries")
+            if self._signing is None or self._signing.done():
+                # A task of its own, and the only one: what the signer has signed must be known here
+                # before the next signature, even if every caller goes away meanwhile.
+                self._signing = asyncio.create_task(self._sign_head())
+            await asyncio.shield(self._signing)
         return self._size, self._note
 
     async def newest(self) -> bytes:
@@ -45,10 +52,8 @@ class CheckpointLog:
             raise LogUnavailableError("the log is empty: there is nothing to sign yet")
         return (await self.covering(head.size - 1))[1]
 
-    async def _sign_head(self, index: int) -> None:
+    async def _sign_head(self) -> None:
         head = await self._books.head()
-        if head.size <= index:
-            raise LogUnavailableError(f"entry {index} is not in the log of {head.size} entries")
         proof = await self._books.consistency_proof(self._size, head.size) if self._size else []
         note = await self._signer.checkpoint(head.size, head.root, proof)
         self._size, self._note = head.size, note

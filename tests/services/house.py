@@ -1,0 +1,339 @@
+"""One gateway's use cases on a real file, with its own keys and signer; only what runs code is a stand-in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+from tests.services.chat_fakes import chat_on
+
+from macroslow.adapters.signer import LocalSigner
+from macroslow.adapters.sqlite import SqliteBooks
+from macroslow.adapters.system import SystemClock, SystemEntropy
+from macroslow.authn.keyring import KeyRing
+from macroslow.authn.principal import Principal
+from macroslow.authz import scopes
+from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
+from macroslow.crypto.quad import LAYERS, Quad, Root
+from macroslow.errors import LogUnavailableError
+from macroslow.maml.plan import Runtime
+from macroslow.maml.rights import OperatorRights
+from macroslow.maml.stages import SignatureRule
+from macroslow.metering.ledger import OpenAccount
+from macroslow.services.administration import Administration
+from macroslow.services.admit_document import AdmitDocument, DocumentRules
+from macroslow.services.agent_tools import AgentTools
+from macroslow.services.call_api import CallAPI
+from macroslow.services.checkpoint_log import CheckpointLog
+from macroslow.services.complete_chat import CompleteChat
+from macroslow.services.execute_document import ExecuteDocument, RunRules, Stop
+from macroslow.services.manage_keys import ManageKeys
+from macroslow.services.manage_signers import ManageSigners
+from macroslow.services.prove_entry import ProveEntry
+from macroslow.services.read_runs import ReadRuns
+from macroslow.services.run_egress import RunEgress
+from macroslow.services.validate_document import ValidateDocument
+from macroslow.tlog.checkpoint import LogPrivateKey, LogPublicKey
+from macroslow.tlog.event import Event, EventType
+from macroslow.tlog.ports import Append, Entry
+from macroslow.workflow.books import Change
+from macroslow.workflow.outside import OutsideAnswer
+from macroslow.workflow.sandbox import (
+    BlockOutcome,
+    BlockStatus,
+    EgressServer,
+    Job,
+    Level,
+    Limits,
+    Outcome,
+)
+
+ORIGIN = "tests.example/log"
+ENTROPY = SystemEntropy()
+CLOCK = SystemClock()
+ANN = Principal("ann", "key/ann", scopes.ALL, ("gateway://*", "api://*"), "ann0")
+BOB = Principal("bob", "key/bob", scopes.ALL, ("gateway://*", "api://*"), "bob0")
+
+
+class ShakyBooks(SqliteBooks):
+    """Books on a real file whose commits may be told to fail, or to wait for leave."""
+
+    fails: Callable[[Sequence[Change]], bool] = staticmethod(lambda _: False)  # type: ignore[assignment]
+    leave: asyncio.Event | None = None
+    commits = 0
+
+    async def commit(self, *changes: Change) -> list[Entry]:
+        if self.leave is not None:
+            await self.leave.wait()
+        self.commits += 1
+        if self.fails(changes):
+            raise LogUnavailableError("no space left")
+        return await super().commit(*changes)
+
+    def fail_once(self, kind: type) -> None:
+        """Refuse the next commit that has a change of this kind."""
+        left = [1]
+
+        def fails(changes: Sequence[Change]) -> bool:
+            if left and any(isinstance(change, kind) for change in changes):
+                left.pop()
+                return True
+            return False
+
+        self.fails = fails  # type: ignore[method-assign]
+
+
+class SlowSigner(LocalSigner):
+    """The real signer, which waits for `leave` before it signs a checkpoint, if there is one."""
+
+    leave: asyncio.Event | None = None
+    asked = 0
+    broken = False
+
+    async def checkpoint(self, size: int, root: bytes, proof: Sequence[bytes]) -> bytes:
+        self.asked += 1
+        if self.broken:
+            raise LogUnavailableError("the signer is away")
+        note = await super().checkpoint(size, root, proof)
+        if self.leave is not None:
+            await self.leave.wait()
+        return note
+
+    async def answer(self, statement: object) -> str:
+        if self.broken:
+            raise LogUnavailableError("the signer is away")
+        return await super().answer(statement)  # type: ignore[arg-type]
+
+
+@dataclass
+class FakeSandbox:
+    """Runs no code: `work` says what came of a job. It knows what is under way and was cut off."""
+
+    work: Callable[[Job], object] = lambda job: succeeded(job, b'{"sum": 42}')
+    level: Level = Level.FULL
+    backend: str = "fake"
+    jobs: list[Job] = field(default_factory=list)
+    under_way: int = 0
+    most_under_way: int = 0
+    cut_off: int = 0
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    hold: asyncio.Event | None = None
+
+    async def run(self, job: Job, serve_egress: EgressServer | None = None) -> Outcome:
+        self.jobs.append(job)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.started.set()
+        try:
+            if self.hold is not None:
+                await self.hold.wait()
+            outcome = self.work(job)
+            if asyncio.iscoroutine(outcome):
+                outcome = await outcome
+            if isinstance(outcome, BaseException):
+                raise outcome
+            assert isinstance(outcome, Outcome)
+            return outcome
+        except asyncio.CancelledError:
+            self.cut_off += 1
+            raise
+        finally:
+            self.under_way -= 1
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+
+def succeeded(job: Job, result_json: bytes | None) -> Outcome:
+    blocks = tuple(
+        BlockOutcome(block.language, block.name, BlockStatus.OK, 0, "out", "", 3) for block in job.blocks
+    )
+    return Outcome(blocks, result_json, "fake", Level.FULL)
+
+
+WARM = OutsideAnswer(200, "application/json", b'{"t": 21}')
+
+
+@dataclass
+class FakeAPI:
+    """One outside API that answers at once, fails, or waits."""
+
+    answer: OutsideAnswer | BaseException = WARM
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    hold: asyncio.Event | None = None
+
+    async def get(self, path: str, query: str) -> OutsideAnswer:
+        self.asked.append((path, query))
+        if self.hold is not None:
+            await self.hold.wait()
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+@dataclass
+class House:
+    """Everything of one gateway but its edges. `egress` collects what runs were given as their way out."""
+
+    books: ShakyBooks
+    signer: SlowSigner
+    quad: Quad
+    checkpoints: CheckpointLog
+    prove: ProveEntry
+    signers: ManageSigners
+    keys: ManageKeys
+    log_key: LogPublicKey
+    answer_key: HybridPrivateKey
+    sandbox: FakeSandbox
+    chat: CompleteChat
+    api: FakeAPI
+    execute: ExecuteDocument
+    validate: ValidateDocument
+    runs: ReadRuns
+    egress: list[RunEgress]
+
+    @property
+    def administration(self) -> Administration:
+        return Administration(
+            self.books, self.keys, self.signers, self.checkpoints, self.prove, self.log_key, self.execute
+        )
+
+    @property
+    def tools(self) -> AgentTools:
+        return AgentTools(self.execute, self.validate, self.chat, self.books, ENTROPY)
+
+    async def events(self, event_type: EventType | None = None) -> list[dict[str, object]]:
+        """The fields of the log's entries, of one type or all."""
+        opened = await self.books.entries(0, 10_000)
+        return [
+            orjson.loads(one.event or b"null")["fields"]
+            for one in opened
+            if event_type is None or one.type == event_type
+        ]
+
+    async def note(self, count: int = 1, subject: str = "tests") -> None:
+        """Add entries to the log."""
+        for number in range(count):
+            event = Event(EventType.SERVER_STARTED, CLOCK.now_ns(), subject, {"number": number})
+            await self.books.commit(Append(event))
+
+
+@asynccontextmanager
+async def open_house(
+    folder: Path,
+    *,
+    signatures: str = "optional",
+    chat: Callable[[ShakyBooks], CompleteChat] | None = None,
+    budgets: dict[str, int | None] | None = None,
+    run_budget_usd_micros: int = 1_000_000,
+    slots: int = 4,
+    keys: "Keys | None" = None,
+) -> AsyncIterator[House]:
+    """Open the books in `folder`, which may hold some already, and put everything on them."""
+    keys = keys or Keys.new()
+    quad = Quad(keys.roots, ENTROPY)
+    books = await ShakyBooks.open(
+        folder / "books.sqlite", sealer=quad, entropy=ENTROPY, clock=CLOCK, commit_window_ns=0
+    )
+    try:
+        yield await _house(books, quad, keys, signatures, chat, budgets, run_budget_usd_micros, slots)
+    finally:
+        await books.close()
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A gateway's own keys, in memory."""
+
+    roots: tuple[Root, ...]
+    log: LogPrivateKey
+    answer: HybridPrivateKey
+    history: HybridPrivateKey
+
+    @classmethod
+    def new(cls) -> "Keys":
+        return cls(
+            tuple(Root(ENTROPY.random(16), 1, ENTROPY.random(64)) for _ in range(LAYERS)),
+            LogPrivateKey.generate(ORIGIN, ENTROPY),
+            HybridPrivateKey.generate(KeyUse.ANSWER, ENTROPY),
+            HybridPrivateKey.generate(KeyUse.HISTORY, ENTROPY),
+        )
+
+
+async def _house(
+    books: ShakyBooks,
+    quad: Quad,
+    keys: Keys,
+    signatures: str,
+    chat: Callable[[ShakyBooks], CompleteChat] | None,
+    budgets: dict[str, int | None] | None,
+    run_budget_usd_micros: int,
+    slots: int,
+) -> House:
+    for account in (ANN.account, BOB.account, "operator"):
+        await books.commit(OpenAccount(account, (budgets or {}).get(account)))
+    signer = SlowSigner(
+        log_key=keys.log,
+        answer_key=keys.answer,
+        history_key=keys.history,
+        origin=ORIGIN,
+        clock=CLOCK,
+        last=None,
+    )
+    checkpoints = CheckpointLog(books, signer)
+    await checkpoints.load()
+    prove = ProveEntry(books, checkpoints)
+    signers = ManageSigners(books, CLOCK)
+    await signers.load()
+    rules = DocumentRules(
+        SignatureRule(signatures),
+        OperatorRights(("local",), frozenset({"openai"}), frozenset({"weather"}), circuits=False),
+        Runtime({}, noise_models=frozenset()),
+    )
+    admit = AdmitDocument(signers, rules, CLOCK)
+    complete = (chat or chat_on)(books)
+    sandbox, api, under_way = FakeSandbox(), FakeAPI(), dict[str, Stop]()
+    egress: list[RunEgress] = []
+    call_api = CallAPI({"weather": api}, books, CLOCK)
+    execute = ExecuteDocument(
+        admit=admit,
+        books=books,
+        sandbox=sandbox,
+        complete_chat=complete,
+        call_api=call_api,
+        open_egress=lambda run: egress.append(run) or _no_server,  # type: ignore[func-returns-value]
+        prove=prove,
+        signer=signer,
+        quad=quad,
+        clock=CLOCK,
+        entropy=ENTROPY,
+        rules=RunRules(Limits(), run_budget_usd_micros),
+        under_way=under_way,
+        slots=asyncio.Semaphore(slots),
+    )
+    return House(
+        books=books,
+        signer=signer,
+        quad=quad,
+        checkpoints=checkpoints,
+        prove=prove,
+        signers=signers,
+        keys=ManageKeys(books, KeyRing(), b"p" * 32, CLOCK, ENTROPY),
+        log_key=keys.log.public,
+        answer_key=keys.answer,
+        sandbox=sandbox,
+        chat=complete,
+        api=api,
+        execute=execute,
+        validate=ValidateDocument(admit),
+        runs=ReadRuns(books, quad, signer, prove, under_way),
+        egress=egress,
+    )
+
+
+@asynccontextmanager
+async def _no_server(_: object) -> AsyncIterator[None]:
+    """A run's way out, never connected: tests call what it leads to."""
+    yield
