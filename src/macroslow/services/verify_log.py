@@ -6,13 +6,14 @@ its leaf commits to; and the ledger's counters must be what its rows add up to.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from macroslow.errors import VerificationError
 from macroslow.tlog.checkpoint import Checkpoint, LogPublicKey, verify_checkpoint
 from macroslow.tlog.leaf import leaf_hash, parse_leaf
+from macroslow.tlog.ports import TreeHead
 from macroslow.tlog.tree import Edge
 from macroslow.workflow.books import Books
 
@@ -23,14 +24,14 @@ CHUNK: Final = 1024  # entries read at once
 class Verified:
     """What was found sound: `entries` in the log, `signed` of them under the newest checkpoint.
 
-    `since` is the size of the checkpoint that the caller brought, None if none was.
+    `since` is the size of the checkpoint that the caller brought, None if none was. The ledger's
+    counters are sound too.
     """
 
     entries: int
     signed: int
     root_sha256: str
     since: int | None
-    accounts_sound: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +41,42 @@ class VerifyLog:
     books: Books
     log_key: LogPublicKey
 
-    async def __call__(
-        self, *, since: bytes | None = None, progress: Callable[[int, int], None] = lambda _done, _of: None
-    ) -> Verified:
-        """Verify everything. `since` is a signed note; `progress` is told entries done and in all."""
+    async def __call__(self, *, since: bytes | None = None) -> Verified:
+        """Verify everything; `since` is a signed note that somebody kept."""
         head = await self.books.head()
         newest = await self._newest(head.size)
         kept = None if since is None else verify_checkpoint(since, self.log_key)
-        wanted = {checkpoint.size: checkpoint for checkpoint in (kept, newest) if checkpoint is not None}
         if kept is not None and kept.size > head.size:
             raise VerificationError(
                 f"the log has {head.size} entries, the checkpoint that you kept {kept.size}: entries are gone"
             )
-        edge = Edge()
-        while edge.head().size < head.size:
-            start = edge.head().size
-            for leaf, payload in await self.books.stored(start, min(start + CHUNK, head.size)):
-                _check_payload(start, leaf, payload)
-                edge.append(leaf_hash(leaf))
-                start += 1
-                _check_root(edge, wanted.get(start))
-            progress(start, head.size)
-        if edge.head().root != head.root:
+        root = await self._root(head.size, [signed for signed in (kept, newest) if signed is not None])
+        if root != head.root:
             raise VerificationError("the stored tree is not the tree of the stored entries")
         await self._check_ledger()
         return Verified(
-            head.size, newest.size if newest else 0, head.root.hex(), kept.size if kept else None, True
+            entries=head.size,
+            signed=newest.size if newest else 0,
+            root_sha256=root.hex(),
+            since=kept.size if kept else None,
         )
+
+    async def _root(self, size: int, signed: Sequence[Checkpoint]) -> bytes:
+        """The root of the first `size` entries as they are stored, every signed one checked on the way."""
+        edge = Edge()
+        _check_signed(signed, edge.head())
+        sizes = {checkpoint.size for checkpoint in signed}
+        for start in range(0, size, CHUNK):
+            end = min(start + CHUNK, size)
+            rows = await self.books.stored(start, end)
+            if len(rows) != end - start:
+                raise VerificationError(f"entries are missing: of {start} to {end - 1} there are {len(rows)}")
+            for index, (leaf, payload) in enumerate(rows, start):
+                _check_payload(index, leaf, payload)
+                edge.append(leaf_hash(leaf))
+                if index + 1 in sizes:
+                    _check_signed(signed, edge.head())
+        return edge.head().root
 
     async def _newest(self, size: int) -> Checkpoint | None:
         stored = await self.books.checkpoint()
@@ -89,13 +99,19 @@ class VerifyLog:
 
 
 def _check_payload(index: int, leaf: bytes, payload: bytes) -> None:
-    if parse_leaf(leaf).payload_sha256 != hashlib.sha256(payload).digest():
+    try:
+        facts = parse_leaf(leaf)
+    except VerificationError as error:
+        raise VerificationError(f"entry {index} was altered: {error.detail}") from None
+    if facts.payload_sha256 != hashlib.sha256(payload).digest():
         raise VerificationError(f"entry {index} was altered: its payload is not the one its leaf commits to")
 
 
-def _check_root(edge: Edge, checkpoint: Checkpoint | None) -> None:
-    if checkpoint is not None and edge.head().root != checkpoint.root:
-        raise VerificationError(
-            f"the first {checkpoint.size} entries are not those that were signed: an entry was altered,"
-            " added or removed after the fact"
-        )
+def _check_signed(signed: Sequence[Checkpoint], head: TreeHead) -> None:
+    """Compare every checkpoint of this size: that somebody kept one and ours is another is the point."""
+    for checkpoint in signed:
+        if checkpoint.size == head.size and checkpoint.root != head.root:
+            raise VerificationError(
+                f"the first {checkpoint.size} entries are not those that were signed: an entry was altered,"
+                " added or removed after the fact"
+            )
