@@ -2,7 +2,7 @@
 
 Everything that comes out of the sandbox was written by the document's code. It is parsed with caps
 and must be JSON that any reader understands alike (RFC 8785: finite numbers, integers within
-plus or minus 2**53), or the run fails and says why.
+plus or minus 2**53, no member twice), or the run fails and says why.
 """
 
 import math
@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
+from macroslow.crypto import strict_json
 from macroslow.errors import ProblemsError
 from macroslow.metering.ledger import UsageRow
 from macroslow.workflow.sandbox import BlockOutcome, BlockStatus, Outcome
 
+MAX_RESULT_BYTES: Final = 16 * 1024 * 1024  # the sandbox bounds it further; this bounds the parser
 MAX_RESULT_DEPTH: Final = 64
-MAX_SAFE_INTEGER: Final = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +47,25 @@ def parse_result(result_json: bytes | None) -> object:
     """Return the document's result; None where it has none. ValueError says what is wrong with it."""
     if result_json is None:
         return None
-    try:
-        value = orjson.loads(result_json)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"it is not JSON ({error})") from None
-    _check(value, MAX_RESULT_DEPTH)
+    value = strict_json.parse(
+        result_json, limit_bytes=MAX_RESULT_BYTES, max_depth=MAX_RESULT_DEPTH, floats=True
+    )
+    _check_numbers(value)
     return value
 
 
-def _check(value: object, depth: int) -> None:
-    if depth == 0:
-        raise ValueError(f"it is nested deeper than {MAX_RESULT_DEPTH} levels")
+def _check_numbers(value: object) -> None:
     match value:
-        case bool() | None | str():
-            return
-        case int() if abs(value) > MAX_SAFE_INTEGER:
+        case int() if abs(value) > strict_json.MAX_SAFE_INTEGER:
             raise ValueError("it has an integer beyond 2**53, which readers of JSON round: use a string")
         case float() if not math.isfinite(value):
-            raise ValueError("it has a number that JSON does not have")
+            raise ValueError("it has a number larger than JSON's readers hold")
         case dict():
             for member in value.values():
-                _check(member, depth - 1)
+                _check_numbers(member)
         case list():
             for member in value:
-                _check(member, depth - 1)
+                _check_numbers(member)
         case _:
             return
 

@@ -6,10 +6,12 @@ from typing import Final, Protocol
 
 from macroslow.errors import BadRequestError
 
-MAX_PATH_CHARACTERS: Final = 2048
-_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
-_QUERY: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*")
-_HIDDEN: Final = ("%2e", "%2f", "%5c", "%00", "%0a", "%0d")  # dots, slashes and line ends in disguise
+MAX_TARGET_CHARACTERS: Final = 2048
+_CHARACTER: Final = r"[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2}"  # pchar of RFC 3986 section 3.3
+_PATH: Final = re.compile(rf"(?:/|{_CHARACTER})*")
+_QUERY: Final = re.compile(rf"(?:[/?]|{_CHARACTER})*")
+_HIDDEN: Final = re.compile("%(?:[01][0-9a-f]|7f|2e|2f|5c)", re.IGNORECASE)
+"""Control characters, dots and separators in disguise: who decodes them later sees another path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,16 @@ class OutsideAPI(Protocol):
 def check_target(path: str, query: str) -> None:
     """Refuse a path or query that could leave the configured base URL or smuggle a header.
 
-    Raises BadRequestError. RFC 3986 section 3.3 and 3.4 characters, less those that hide structure.
+    Raises BadRequestError. RFC 3986 sections 3.3 and 3.4, less what hides structure: `path` is empty
+    or begins with a slash, and has no dot segment, no empty one but the last, none disguised.
     """
-    lowered = path.lower()
-    if len(path) + len(query) > MAX_PATH_CHARACTERS:
-        raise BadRequestError(f"path and query are longer than {MAX_PATH_CHARACTERS} characters")
+    if len(path) + len(query) > MAX_TARGET_CHARACTERS:
+        raise BadRequestError(f"path and query are longer than {MAX_TARGET_CHARACTERS} characters")
     if not _PATH.fullmatch(path) or not _QUERY.fullmatch(query):
         raise BadRequestError("the path or query has characters that a URL may not have")
-    if any(hidden in lowered for hidden in _HIDDEN) or {".", ".."} & set(path.split("/")):
+    first, *segments = path.split("/")
+    if first or "" in segments[:-1]:
+        raise BadRequestError("the path must begin with one slash and have no empty segment")
+    # Some servers cut a segment at `;` (RFC 3986 section 3.3) before they look for dots.
+    if _HIDDEN.search(path) or {".", ".."} & {segment.partition(";")[0] for segment in segments}:
         raise BadRequestError("the path has dot segments or encoded separators")
