@@ -127,7 +127,10 @@ def test_kernel_objects_do_not_outlive_their_run(gateway: Any) -> None:
 
 
 def test_no_folder_of_a_run_stays_on_the_hosts_disk(gateway: Any) -> None:
-    code = "import os\nos.makedirs('deep/er'); os.symlink('/etc', 'deep/link'); os.chmod('deep/er', 0)"
+    code = (
+        "import os\nos.symlink('/etc', 'link'); os.makedirs('macroslow-0/x'); open('macroslow-1', 'w')\n"
+        "for _ in range(1200): os.mkdir('d'); os.chdir('d')\nos.mkdir('closed'); os.chmod('closed', 0)"
+    )
     (block,) = gateway.run(Block("python", "litter", code), limits=SMALL).blocks
-    assert block.status is BlockStatus.OK
+    assert block.status in {BlockStatus.OK, BlockStatus.OUTPUT}, block  # too deep to be measured is too much
     assert list(gateway.folder.glob("macroslow-run-*")) == []

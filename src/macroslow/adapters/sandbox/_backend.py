@@ -4,15 +4,13 @@ import asyncio
 import contextlib
 import os
 import secrets
-import shutil
 import socket
-import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from macroslow.adapters.sandbox import _cgroup, _zygote
+from macroslow.adapters.sandbox import _cgroup, _folder, _zygote
 from macroslow.adapters.sandbox._meter import Meter
 from macroslow.adapters.sandbox._pool import Cabin, Pool, Wanted
 from macroslow.adapters.sandbox._process import meet
@@ -232,13 +230,11 @@ def _check(job: Job, serve_egress: EgressServer | None) -> None:
 @contextlib.asynccontextmanager
 async def _work_folder() -> AsyncIterator[str]:
     """A folder on the host's disk for a run that cannot mount one."""
-    path = tempfile.mkdtemp(prefix="macroslow-run-")
+    path = _folder.make(_zygote.sandbox_uid() if os.geteuid() == 0 else None)
     try:
-        if os.geteuid() == 0:
-            os.chown(path, _zygote.sandbox_uid(), _zygote.sandbox_uid())
         yield path
     finally:
-        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+        await asyncio.to_thread(_folder.remove, path)
 
 
 def _host_listener() -> socket.socket:

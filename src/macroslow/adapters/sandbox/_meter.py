@@ -78,17 +78,3 @@ def _resident_bytes(pid: int) -> int:
         if line.startswith(("RssAnon:", "RssShmem:")):
             total += int(line.split()[1]) * 1024
     return total
-
-
-def folder_use(path: str, most_files: int) -> tuple[int, int]:
-    """Bytes on disk and files below `path`, counted no further than `most_files`; links are not followed."""
-    held_bytes = files = 0
-    waiting = [path]
-    while waiting and files < most_files:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                files += 1
-                held_bytes += entry.stat(follow_symlinks=False).st_blocks * 512
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-    return held_bytes, files

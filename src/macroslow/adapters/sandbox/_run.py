@@ -15,9 +15,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from macroslow.adapters.sandbox import _folder
 from macroslow.adapters.sandbox import _verdict as verdict
 from macroslow.adapters.sandbox._capture import Budget, Capture
-from macroslow.adapters.sandbox._meter import INTERVAL_S, Meter, folder_use
+from macroslow.adapters.sandbox._meter import INTERVAL_S, Meter
 from macroslow.adapters.sandbox._process import Process
 from macroslow.adapters.sandbox._verdict import Breach
 from macroslow.adapters.sandbox._zygote import receive, undisturbed, wait_readable
@@ -204,7 +205,7 @@ class Run:
     def _check_folder(self, folder: str) -> None:
         """Hold the limits of a work folder that is not a file system of its own."""
         limits = self.job.limits
-        held_bytes, files = folder_use(folder, limits.files + 1)
+        held_bytes, files = _folder.use(folder, limits.files + 1)
         if held_bytes > limits.file_bytes:
             self._stop_for(verdict.folder_breach(limits, "file_bytes", held_bytes, BlockStatus.OUTPUT))
         if files > limits.files:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,7 +91,6 @@ class Zygote:
     runs: int = 0
     active: int = 0
     retired: bool = False
-    warmed: list[str] = field(default_factory=list)
 
     @classmethod
     async def start(cls, mode: str) -> "Zygote":
@@ -139,10 +138,9 @@ class Zygote:
         """Have it import `modules` (those that exist) ahead of all later runs; returns when done."""
         try:
             await self.ask({"kind": "warm", "modules": modules})
-            message, _ = await receive(self.channel)
+            await receive(self.channel)
         except EOFError:
             return
-        self.warmed = list(message["modules"])
 
     async def close(self) -> None:
         """End it and everything in it."""

@@ -8,7 +8,6 @@ import os
 import platform
 from typing import Final
 
-NEW_TIME: Final = 0x00000080
 NEW_NS: Final = 0x00020000
 NEW_CGROUP: Final = 0x02000000
 NEW_UTS: Final = 0x04000000

@@ -14,18 +14,15 @@ from typing import Any, Final
 _NOWHERE: Final = "http://127.0.0.1:9/v1"
 
 
-def warm(modules: Sequence[str]) -> list[str]:
-    """Import what can be imported of `modules`, freeze the heap, and return what was loaded."""
-    loaded = []
+def warm(modules: Sequence[str]) -> None:
+    """Import what can be imported of `modules`, and freeze the heap."""
     for name in modules:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-            loaded.append(name)
-    if "openai" in loaded:
+    if "openai" in sys.modules:
         _use_openai(sys.modules["openai"])
     gc.collect()
     gc.freeze()
-    return loaded
 
 
 def _use_openai(openai: Any) -> None:

@@ -79,7 +79,8 @@ def _serve(channel: socket.socket, config: Mapping[str, Any], own_namespace: int
             except EOFError:
                 os._exit(0)
             if message["kind"] == "warm":
-                wire.send(channel, {"kind": "warmed", "modules": warm.warm(message["modules"])})
+                warm.warm(message["modules"])
+                wire.send(channel, {"kind": "warmed"})
             else:
                 _spawn(descriptors, config, message, own_namespace)
 
