@@ -244,9 +244,9 @@ def median(figures: Iterable[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def percentile(figures: Sequence[float], share: float) -> float | None:
-    """The smallest figure that `share` of all do not pass; None of none."""
-    return sorted(figures)[max(0, -(-int(share * 1000) * len(figures) // 1000) - 1)] if figures else None
+def percentile(figures: Sequence[float], percent: int) -> float | None:
+    """The smallest figure that is not below `percent` of all; None of none."""
+    return sorted(figures)[max(0, -(-percent * len(figures) // 100) - 1)] if figures else None
 
 
 def ratio(one: float | None, other: float | None) -> float | None:

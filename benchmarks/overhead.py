@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,28 +80,30 @@ def measure(target: Target, sizes: Sizes, folder: Path, into: Measured) -> None:
 
 
 @contextmanager
-def running(folder: Path, given: targets.Upstreams) -> Iterator[tuple[Site, dict[str, Target]]]:
-    """Ours and every peer that is there, all started; peers that are not are told of."""
+def running(
+    folder: Path, given: targets.Upstreams, wanted: Sequence[str]
+) -> Iterator[tuple[Site, dict[str, Target]]]:
+    """Ours, nginx and the wanted peers, all started and looked at; what is not installed is told of."""
     with ExitStack() as stack:
         site = stack.enter_context(targets.ours(folder, given))
         found = {"macroslow": site.target, "nginx": stack.enter_context(targets.nginx(folder, given))}
-        for name, start in targets.PEERS.items():
+        for name in wanted:
             if peers.python(name) is None:
                 print(f"{name} is not installed, its figures are null: make bench-peers")
                 continue
-            found[name] = stack.enter_context(start(folder, given))
+            found[name] = stack.enter_context(targets.PEERS[name](folder, given))
         for target in found.values():
             target.check(PLAIN, b"pong")
             target.check(STREAM, b"word3", stream=True)
         yield site, found
 
 
-def compare(sizes: Sizes) -> dict[str, Any]:
+def compare(sizes: Sizes, wanted: Sequence[str]) -> dict[str, Any]:
     """All gateways, round by round; the figures by the names of the last line."""
     with (
         harness.scratch() as folder,
         targets.upstreams(folder) as given,
-        running(folder, given) as (site, found),
+        running(folder, given, wanted) as (site, found),
     ):
         measured = {name: Measured() for name in found}
         if sizes.warm_s:
@@ -251,6 +253,7 @@ def main() -> None:
     """Measure and report."""
     parser = harness.options(__doc__.partition("\n")[0])
     parser.add_argument("--profile", action="store_true", help="where our own microseconds go, by stage")
+    parser.add_argument("--peers", nargs="*", choices=[*targets.PEERS], default=[*targets.PEERS])
     chosen = parser.parse_args()
     sizes = QUICK if chosen.quick else FULL
     _allow_open_files(4 * STREAMS_AT_ONCE)
@@ -260,8 +263,7 @@ def main() -> None:
             _figures({"macroslow": Measured(), "nginx": Measured()}) | {"mib_per_1000_streams": None}
         )
         return
-    work: Callable[[Sizes], dict[str, Any]] = profile if chosen.profile else compare
-    harness.finish(work(sizes))
+    harness.finish(profile(sizes) if chosen.profile else compare(sizes, chosen.peers))
 
 
 def _allow_open_files(count: int) -> None:
