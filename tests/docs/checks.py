@@ -1,18 +1,31 @@
-"""Executing one page: consoles in one shell, files written where the reader stands and checked."""
+"""Executing one page: consoles in one shell, files written where the reader stands and checked.
+
+A page that says `BEGINS_SERVING` begins where the README's first console block ends: an emulator and a
+gateway serve, and the reader stands in the gateway's folder.
+"""
 
 import ast
 import json
 from pathlib import Path
+from typing import Final
 
+from tests.conftest import ROOT
 from tests.docs.page import Block, Command, PageError, read_blocks, read_commands
 from tests.docs.session import Session
 
 from macroslow.settings import load
 
 
+README: Final = ROOT / "README.md"
+BEGINS_SERVING: Final = "<!-- begins with a gateway that serves -->"
+
+
 def execute_page(page: Path, folder: Path) -> None:
     """Live through the page in `folder`; PageError or SessionError where page and product differ."""
     blocks = read_blocks(page)
+    if BEGINS_SERVING in page.read_text(encoding="utf-8"):
+        start = next(block for block in read_blocks(README) if block.kind == "console")
+        blocks = [start, *blocks]
     _require_python_files_to_run(blocks)
     session = Session(folder)
     try:
