@@ -1,4 +1,4 @@
-"""From what the code did to what callers see: every result either is JSON that all readers share, or fails."""
+"""From what the code did to what callers see: a result is JSON that all readers share, or the run fails."""
 
 import json
 import math

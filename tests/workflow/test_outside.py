@@ -1,5 +1,6 @@
 """Targets of outside calls: none leaves the operator's base URL, none hides what it is."""
 
+import contextlib
 import string
 import time
 from urllib.parse import unquote, urlsplit
@@ -29,14 +30,14 @@ def test_plain_targets_pass(path: str, query: str) -> None:
     check_target(path, query)
 
 
-PATHS = (
-    """
-.. ../ /.. /../ /../x /x/../y /./x /x/. /x/.. x //evil.example /x//y // /;/.. /..; /..;/admin /.;x/
-/%2e%2e/x /%2E./x /.%2e/ /x%2fy /x%2Fy /x%5c..%5cy /x%5Cy /x%00 /x%0a /x%0D%0AHost:evil /x%7f /x%1b
-/x?y /x#y /x\\y /x\\..\\y /x%y /x% /x%2 /x%zz /%u002e /x[y] /x{y} /x|y /x^y /x`y /x"y /x<y> @evil.example
-http://evil.example /http://evil.example :80@evil.example
-""".split()
-    + [
+PATHS = [
+    *r"""
+    .. ../ /.. /../ /../x /x/../y /./x /x/. /x/.. x //evil.example /x//y // /;/.. /..; /..;/admin /.;x/
+    /%2e%2e/x /%2E./x /.%2e/ /x%2fy /x%2Fy /x%5c..%5cy /x%5Cy /x%00 /x%0a /x%0D%0AHost:evil /x%7f /x%1b
+    /x?y /x#y /x\y /x\..\y /x%y /x% /x%2 /x%zz /%u002e /x[y] /x{y} /x|y /x^y /x`y /x"y /x<y> @evil.example
+    http://evil.example /http://evil.example :80@evil.example
+    """.split(),  # noqa: SIM905 (a table to read)
+    *(
         "/x y",
         "/x\ty",
         "/x\ny",
@@ -48,8 +49,8 @@ http://evil.example /http://evil.example :80@evil.example
         "/x\x7f",
         "\n",
         "/x\n",
-    ]
-)
+    ),
+]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -69,21 +70,19 @@ def test_queries_that_are_none_are_refused(query: str) -> None:
 
 @pytest.mark.parametrize("piece", ["a", "/", "%", "%2", "%41", ".", "/a", "../", ";", "?"])
 def test_length_is_checked_before_anything_that_takes_time(piece: str) -> None:
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     for long in (piece * 100_000, "/" + piece * 100_000):
         with pytest.raises(BadRequestError):
             check_target(long, "")
         with pytest.raises(BadRequestError):
             check_target("", long)
-    assert time.perf_counter() - began_s < 0.5
-    begun_s = time.perf_counter()
+    assert time.process_time() - began_s < 0.5
+    begun_s = time.process_time()
     for long in (piece * (MAX_TARGET_CHARACTERS // len(piece)), "/" + piece * 600):
         for target in ((long, ""), ("", long)):
-            try:
+            with contextlib.suppress(BadRequestError):
                 check_target(*target)
-            except BadRequestError:
-                pass
-    assert time.perf_counter() - begun_s < 0.5
+    assert time.process_time() - begun_s < 0.5
 
 
 @given(

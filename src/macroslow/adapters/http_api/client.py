@@ -1,6 +1,7 @@
 """GET from one configured base URL. No redirects, no cookies, no proxies from the environment."""
 
 import enum
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -51,7 +52,7 @@ def parse_placement(text: str) -> Placement:
 
 @dataclass(frozen=True, slots=True)
 class HTTPOutsideAPI:
-    """One outside API. `base_url` has no query; `paths` are the prefixes that the operator opened.
+    """One outside API. `base_url` has no query; each of `paths` is open with all that is below it.
 
     Paths are checked by the caller to be plain (`workflow.outside.check_target`).
     """
@@ -64,8 +65,11 @@ class HTTPOutsideAPI:
     session: aiohttp.ClientSession
 
     async def get(self, path: str, query: str) -> OutsideAnswer:
-        """Fetch once; the whole answer, at most MAX_ANSWER_BYTES. MissingRightError outside `paths`."""
-        if not any(path.startswith(prefix) for prefix in self.paths):
+        """Fetch once; the whole answer, at most MAX_ANSWER_BYTES.
+
+        Raises MissingRightError outside `paths`, UpstreamUnavailableError and TooLargeError.
+        """
+        if not self._opens(path):
             raise MissingRightError(
                 f"the operator has not opened this path of {self.name!r}",
                 uri=f"api://{self.name}",
@@ -90,16 +94,22 @@ class HTTPOutsideAPI:
                 f"the answer of {self.name!r} is larger than {MAX_ANSWER_BYTES} bytes",
                 limit_bytes=MAX_ANSWER_BYTES,
             )
-        return OutsideAnswer(status, content_type, self._without_secret(body))
+        return OutsideAnswer(
+            status, self._without_secret(content_type.encode()).decode(), self._without_secret(body)
+        )
 
-    def _without_secret(self, body: bytes) -> bytes:
+    def _opens(self, path: str) -> bool:
+        """Whole segments are compared: who opens /v1 has not opened /v10."""
+        return any(f"{path}/".startswith(f"{opened.rstrip('/')}/") for opened in self.paths)
+
+    def _without_secret(self, said: bytes) -> bytes:
         """Some services quote the request, key and all; the run must not learn it that way."""
         if self.secret is None:
-            return body
+            return said
         plain = self.secret.reveal()
-        for form in {plain, quote(plain, safe="")}:
-            body = body.replace(form.encode(), b"[secret]")
-        return body
+        for form in {plain, quote(plain, safe=""), json.dumps(plain)[1:-1]}:
+            said = said.replace(form.encode(), b"[secret]")
+        return said
 
     def _target(self, path: str, query: str) -> tuple[URL, dict[str, str]]:
         headers = {"accept": "application/json, */*;q=0.5", "accept-encoding": "identity"}
