@@ -92,7 +92,9 @@ def test_the_real_demo_holds_and_its_figures_agree(shown: tuple[str, Path]) -> N
 def test_a_pipe_gets_plain_lines_of_eighty_columns(shown: tuple[str, Path]) -> None:
     text, kept = shown
     assert "\x1b" not in text
-    assert [line for line in text.splitlines() if len(line) > 80 and str(kept) not in line] == []
+    paths = (str(kept), str(Path(sys.executable).parent))  # as long as they are
+    long = [line for line in text.splitlines() if len(line) > 80]
+    assert [line for line in long if not any(path in line for path in paths)] == []
 
 
 @pytest.mark.timeout(150)
@@ -116,8 +118,10 @@ def test_the_forgery_with_the_gateways_own_key_is_perfect_but_for_what_others_ke
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_ended_half_way_it_leaves_no_process_and_no_folder(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize(("number", "moment"), [(signal.SIGINT, b"THE KEY"), (signal.SIGTERM, b"Offline")])
+async def test_ended_half_way_it_leaves_no_process_and_no_folder(
+    tmp_path: Path, number: int, moment: bytes
+) -> None:
     demo = await asyncio.create_subprocess_exec(
         *MACROSLOW,
         "demo",
@@ -126,9 +130,10 @@ async def test_ended_half_way_it_leaves_no_process_and_no_folder(tmp_path: Path,
         env=environment(tmp_path),
     )
     assert demo.stdout is not None
-    while b"1  THE KEY" not in await asyncio.wait_for(demo.stdout.readline(), 40):
+    while moment not in await asyncio.wait_for(demo.stdout.readline(), 40):
         pass
-    assert len([*working_in(tmp_path)]) >= 2
+    while not [*working_in(tmp_path)]:
+        await asyncio.sleep(0.01)
     demo.send_signal(number)
     _, errors = await asyncio.wait_for(demo.communicate(), 20)
     assert (demo.returncode, errors) == (130, b"interrupted\n")
@@ -248,6 +253,11 @@ def test_a_sandbox_without_the_sdk_is_said_and_not_counted_as_held() -> None:
     checks = act_key.judge(with_result("work", answer=None, problem="no module named openai"))
     assert [one.claim for one in checks if one.verdict is Verdict.NOT_RUN] == [act_key.WORK, act_key.SAME_KEY]
     assert failed(checks) == []
+
+
+def test_a_search_that_ran_out_of_time_says_so() -> None:
+    assert "time ended before" not in act_key.judge(KEY_SEEN)[1].found
+    assert "time ended before" in act_key.judge(with_result("search", complete=False))[1].found
 
 
 def test_the_place_of_a_found_key_is_shown() -> None:

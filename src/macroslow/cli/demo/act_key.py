@@ -97,8 +97,9 @@ def _search(search: dict[str, Any]) -> list[Check]:
         f" {count(search['files'])} files ({count(search['bytes'])} bytes)"
     )
     if search["older"]:
-        more = "" if search["complete"] else " and more"
-        where += f"; {count(search['older'])} system files{more} are older than it"
+        where += f"; {count(search['older'])} system files are older than it"
+    if not search["complete"]:
+        where += "; time ended before others were seen"
     at = f" at {', '.join(search['key_places'])}" if search["key"] else ""
     return [
         check(SEARCH, search["key"] == 0, f"{search['key']} times{at}: in {where}"),
