@@ -8,12 +8,11 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from tests.e2e.conftest import Site
 from tests.e2e.documents import document
-
-from mcp import Client
 
 ASKED = [{"role": "user", "content": "Answer with exactly: forty-two"}]
 RESULT = document("print('out')\nresult = {'answer': 42}").decode()
