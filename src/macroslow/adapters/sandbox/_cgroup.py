@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-_REMOVE_TRIES: Final = 50
+_REMOVE_TRIES: Final = 500
 _REMOVE_PAUSE_S: Final = 0.002
 
 
@@ -106,12 +106,20 @@ class GroupParent:
             raise
         return group
 
+    def sweep(self) -> None:
+        """Remove the empty groups of gateways that were killed before they could."""
+        for path in self.path.glob("macroslow-*-*"):
+            if not Path("/proc", path.name.split("-")[1]).exists():
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+
 
 def find_parent() -> GroupParent | None:
     """Return where memory groups can be made, having made one; None where they cannot."""
     for parent in _candidates():
         with contextlib.suppress(OSError, ValueError):
             parent.create(f"macroslow-{os.getpid()}-trial", 64 * 1024 * 1024).remove()
+            parent.sweep()
             return parent
     return None
 

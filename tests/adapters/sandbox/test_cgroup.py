@@ -1,0 +1,41 @@
+"""Memory groups: made, entered, counted and removed where this machine lets us."""
+
+import os
+import subprocess
+
+import pytest
+
+from macroslow.adapters.sandbox import _cgroup
+from macroslow.adapters.sandbox._cgroup import GroupParent
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def parent() -> GroupParent:
+    found = _cgroup.find_parent()
+    if found is None:
+        pytest.skip("no memory group can be made here")
+    return found
+
+
+def test_a_group_stops_what_is_in_it_and_says_how_often(parent: GroupParent) -> None:
+    group = parent.create(f"macroslow-{os.getpid()}-test", 32 * MIB)
+    with group.door() as door:
+        code = f"import os; os.write({door}, b'0'); x = bytearray(b'x' * {256 * MIB})"
+        done = subprocess.run(["/usr/bin/env", "python3", "-c", code], pass_fds=[door], check=False)
+    assert done.returncode == -9
+    assert group.oom_kills() == 1
+    assert 30 * MIB < group.peak_bytes() <= 32 * MIB
+    group.remove()
+    assert not group.path.exists()
+
+
+def test_groups_of_dead_gateways_are_swept_and_those_of_living_ones_stay(parent: GroupParent) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = parent.create(f"macroslow-{gone.pid}-left", 32 * MIB)
+    mine = parent.create(f"macroslow-{os.getpid()}-mine", 32 * MIB)
+    assert _cgroup.find_parent() == parent
+    assert (left.path.exists(), mine.path.exists()) == (False, True)
+    mine.remove()
