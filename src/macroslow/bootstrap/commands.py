@@ -6,8 +6,6 @@ from typing import Any, Final
 
 from macroslow import control
 from macroslow.adapters import statefolder
-from macroslow.bootstrap.core import open_core
-from macroslow.bootstrap.gateway import open_gateway
 from macroslow.bootstrap.machine import clock
 from macroslow.bootstrap.models import micros
 from macroslow.settings import Settings
@@ -44,6 +42,8 @@ def administer(settings: Settings, verb: str, arguments: Mapping[str, object]) -
 
 
 async def _perform(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
+    from macroslow.bootstrap.core import open_core  # here: most calls find a server and need no core
+
     async with open_core(settings) as core:
         return await core.administration().perform(verb, arguments)
 
@@ -60,5 +60,7 @@ def administer_gateway(settings: Settings, verb: str, arguments: Mapping[str, ob
 
 
 async def _perform_whole(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
+    from macroslow.bootstrap.gateway import open_gateway  # here: for the same reason
+
     async with open_gateway(settings) as gateway:
         return await gateway.administration.perform(verb, arguments)

@@ -33,10 +33,11 @@ from macroslow.services.admit_document import AdmitDocument, DocumentRules
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.call_api import CallAPI
 from macroslow.services.complete_chat import CompleteChat
-from macroslow.services.execute_document import ExecuteDocument, RunRules, Stop
+from macroslow.services.execute_document import ExecuteDocument, Stop
 from macroslow.services.list_models import ListModels
 from macroslow.services.read_runs import ReadRuns
 from macroslow.services.record_refusals import RecordRefusals
+from macroslow.services.record_runs import RecordRuns
 from macroslow.services.validate_document import ValidateDocument
 from macroslow.settings import Settings
 from macroslow.web.egress import egress_opener
@@ -139,19 +140,17 @@ def _gateway(core: Core, box: Sandbox, chat: CompleteChat, call_api: CallAPI) ->
     settings = core.settings
     admit = AdmitDocument(core.signers, _document_rules(settings), clock)
     under_way: dict[str, Stop] = {}
+    models = ListModels(chat.providers, chat.catalogue)
     execute = ExecuteDocument(
         admit=admit,
-        books=core.books,
+        record=RecordRuns(core.books, core.signer, core.quad, clock, entropy, RUN_BUDGET_USD_MICROS),
         sandbox=box,
         complete_chat=chat,
         call_api=call_api,
-        open_egress=egress_opener(ListModels(chat.providers, chat.catalogue), clock, entropy),
+        open_egress=egress_opener(models, clock, entropy),
         prove=core.prove,
-        signer=core.signer,
-        quad=core.quad,
-        clock=clock,
         entropy=entropy,
-        rules=RunRules(settings.sandbox.limits.bounds, RUN_BUDGET_USD_MICROS),
+        limits=settings.sandbox.limits.bounds,
         under_way=under_way,
         slots=asyncio.Semaphore(settings.sandbox.runs_at_once),
     )
@@ -159,7 +158,7 @@ def _gateway(core: Core, box: Sandbox, chat: CompleteChat, call_api: CallAPI) ->
         core=core,
         sandbox=box,
         complete_chat=chat,
-        list_models=ListModels(chat.providers, chat.catalogue),
+        list_models=models,
         execute=execute,
         validate=ValidateDocument(admit),
         runs=ReadRuns(core.books, core.quad, core.signer, core.prove, under_way),

@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from macroslow.adapters.dotenv import written
+from macroslow.bootstrap.commands import first_key
 from macroslow.cli._ask import STDIN, at_terminal, from_stdin, without_echo
 from macroslow.cli._output import emit, json_option
 from macroslow.errors import ConfigurationError
@@ -83,9 +84,7 @@ def _print_next(notes: list[str], client: Mapping[str, str]) -> None:
 def _first_client(folder: Path) -> dict[str, str]:
     """Make the gateway's own keys and the first client key; return what a program's environment needs."""
     settings = load(folder / FILE_NAME, os.environ)
-    from macroslow import bootstrap  # Here: it imports everything, and `--help` must not wait for that.
-
-    made = bootstrap.first_key(settings)
+    made = first_key(settings)
     return {"OPENAI_BASE_URL": f"{settings.server.url}/v1", VARIABLE: str(made["key"])}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from macroslow.authz.scopes import ALL
+from macroslow.bootstrap.commands import key_defaults
 from macroslow.cli._columns import columns, usd
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._operator import ask
@@ -57,17 +58,13 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a key for PRINCIPAL and print it, once."""
-    from macroslow import bootstrap  # Here: it imports everything, and `--help` must not wait for that.
-
     settings = settings_of(config_file)
     given = {
         "budget_usd_micros": budget,
         "scopes": [*scopes] or None,
         "requests_per_minute": requests_per_minute,
     }
-    chosen = bootstrap.key_defaults(settings) | {
-        name: value for name, value in given.items() if value is not None
-    }
+    chosen = key_defaults(settings) | {name: value for name, value in given.items() if value is not None}
     if grants:
         chosen["grants"] = [*grants]
     made = ask(config_file, "keys.create", principal=principal, note=note, **chosen)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import orjson
 
+from macroslow.bootstrap.commands import administer_gateway
 from macroslow.cli._columns import usd
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import CHECKED_IS_BAD
@@ -60,10 +61,8 @@ def run(
 
 
 def _run(settings: Settings, arguments: Mapping[str, object]) -> Mapping[str, Any]:
-    from macroslow import bootstrap  # Here: it imports everything, and `--help` must not wait for that.
-
     try:
-        return bootstrap.administer_gateway(settings, "run", arguments)
+        return administer_gateway(settings, "run", arguments)
     except MissingRightError as error:
         granted = error.uri in arguments["allow"] or error.uri.startswith("gateway://")  # type: ignore[operator]
         fix = error.fix if granted or "caller" not in error.detail else f"allow it: --allow {error.uri}"

@@ -9,6 +9,8 @@ from typing import Final
 import click
 import uvloop
 
+from macroslow.bootstrap.edges import Started
+from macroslow.bootstrap.edges import serve as serve_gateway
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._output import emit, json_option
 
@@ -24,13 +26,11 @@ def serve(listen: str | None, config_file: Path | None, *, as_json: bool) -> Non
 
     Prints one line when it is ready.
     """
-    from macroslow import bootstrap  # Here: it imports everything, and `--help` must not wait for that.
-
     settings = settings_of(config_file, {"server.listen": listen})
 
     logging.basicConfig(level=settings.server.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
 
-    def announce(started: bootstrap.Started) -> None:
+    def announce(started: Started) -> None:
         if as_json:
             emit({"url": started.url, "state": str(settings.state_folder), "sandbox": started.sandbox})
             return
@@ -39,4 +39,4 @@ def serve(listen: str | None, config_file: Path | None, *, as_json: bool) -> Non
             click.echo(f"  {line}")
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(bootstrap.serve(settings, announce))
+        runner.run(serve_gateway(settings, announce))
