@@ -15,7 +15,6 @@ from tests.docs.session import Session
 
 from macroslow.settings import load
 
-
 README: Final = ROOT / "README.md"
 BEGINS_SERVING: Final = "<!-- begins with a gateway that serves -->"
 
