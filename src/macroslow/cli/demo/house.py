@@ -13,7 +13,7 @@ from macroslow.cli.demo.texts import configuration, document
 
 BUDGET_USD_MICROS: Final = 1_000_000
 PROVIDER_RPM: Final = 500
-PROVIDER_TPM: Final = 110_000  # what the budget buys fits, what the agents ask for does not
+PROVIDER_TPM: Final = 100_000  # what the budget buys fits, what the agents ask for does not
 LOG_ORIGIN: Final = "macroslow/local"
 AGENT: Final = "agent://magpie"
 _PROVIDER: Final = (
