@@ -19,7 +19,7 @@ from tests.docs.page import Command, matches
 
 GATEWAY_PORT: Final = "8000"
 EMULATOR_PORT: Final = "8100"
-COMMAND_S: Final = 30.0
+COMMAND_S: Final = 60.0
 END_S: Final = 15.0  # longer than a server lets running requests end
 _DONE: Final = "4b1f-the-command-has-ended"
 
