@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import orjson
@@ -28,11 +29,12 @@ from macroslow.services.agent_tools import AgentTools
 from macroslow.services.call_api import CallAPI
 from macroslow.services.checkpoint_log import CheckpointLog
 from macroslow.services.complete_chat import CompleteChat
-from macroslow.services.execute_document import ExecuteDocument, RunRules, Stop
+from macroslow.services.execute_document import ExecuteDocument, Stop
 from macroslow.services.manage_keys import ManageKeys
 from macroslow.services.manage_signers import ManageSigners
 from macroslow.services.prove_entry import ProveEntry
 from macroslow.services.read_runs import ReadRuns
+from macroslow.services.record_runs import RecordRuns
 from macroslow.services.run_egress import RunEgress
 from macroslow.services.validate_document import ValidateDocument
 from macroslow.tlog.checkpoint import LogPrivateKey, LogPublicKey
@@ -62,12 +64,12 @@ class ShakyBooks(SqliteBooks):
 
     fails: Callable[[Sequence[Change]], bool] = staticmethod(lambda _: False)  # type: ignore[assignment]
     leave: asyncio.Event | None = None
-    commits = 0
+    waiting = False
 
     async def commit(self, *changes: Change) -> list[Entry]:
         if self.leave is not None:
+            self.waiting = True
             await self.leave.wait()
-        self.commits += 1
         if self.fails(changes):
             raise LogUnavailableError("no space left")
         return await super().commit(*changes)
@@ -105,6 +107,12 @@ class SlowSigner(LocalSigner):
         if self.broken:
             raise LogUnavailableError("the signer is away")
         return await super().answer(statement)  # type: ignore[arg-type]
+
+
+@cache
+def _any_keys() -> "Keys":
+    """Keys for tests that do not care: making them takes longer than most of these tests."""
+    return Keys.new()
 
 
 @dataclass
@@ -151,6 +159,32 @@ def succeeded(job: Job, result_json: bytes | None) -> Outcome:
         BlockOutcome(block.language, block.name, BlockStatus.OK, 0, "out", "", 3) for block in job.blocks
     )
     return Outcome(blocks, result_json, "fake", Level.FULL)
+
+
+def paper(
+    *blocks: str, execute: str = "gateway://local", front: str = "", body: str = "", origin: str = "tester"
+) -> bytes:
+    """A document with these Python blocks and rights."""
+    rights = ", ".join(f'"{uri}"' for uri in execute.split())
+    head = f"""---
+maml_version: "2.0.0"
+id: urn:uuid:11111111-2222-4333-8444-555555555555
+type: workflow
+origin: agent://{origin}
+permissions:
+  execute: [{rights}]
+{front}---
+
+## Intent
+
+Test.
+
+## Context
+
+None.
+"""
+    code = "".join(f"\n```python\n{block}\n```\n" for block in blocks)
+    return f"{head}{chr(10) + '## Code_Blocks' + chr(10) + code if code else ''}{body}".encode()
 
 
 WARM = OutsideAnswer(200, "application/json", b'{"t": 21}')
@@ -232,7 +266,7 @@ async def open_house(
     keys: "Keys | None" = None,
 ) -> AsyncIterator[House]:
     """Open the books in `folder`, which may hold some already, and put everything on them."""
-    keys = keys or Keys.new()
+    keys = keys or _any_keys()
     quad = Quad(keys.roots, ENTROPY)
     books = await ShakyBooks.open(
         folder / "books.sqlite", sealer=quad, entropy=ENTROPY, clock=CLOCK, commit_window_ns=0
@@ -299,17 +333,14 @@ async def _house(
     call_api = CallAPI({"weather": api}, books, CLOCK)
     execute = ExecuteDocument(
         admit=admit,
-        books=books,
+        record=RecordRuns(books, signer, quad, CLOCK, ENTROPY, run_budget_usd_micros),
         sandbox=sandbox,
         complete_chat=complete,
         call_api=call_api,
         open_egress=lambda run: egress.append(run) or _no_server,  # type: ignore[func-returns-value]
         prove=prove,
-        signer=signer,
-        quad=quad,
-        clock=CLOCK,
         entropy=ENTROPY,
-        rules=RunRules(Limits(), run_budget_usd_micros),
+        limits=Limits(),
         under_way=under_way,
         slots=asyncio.Semaphore(slots),
     )

@@ -12,6 +12,7 @@ from macroslow.crypto.quad import Quad
 from macroslow.errors import ConflictError, NotFoundError
 from macroslow.ports import Signer, Statement
 from macroslow.services.prove_entry import ProveEntry
+from macroslow.services.record_runs import object_purpose
 from macroslow.workflow.books import Books
 from macroslow.workflow.journal import Run, RunState
 
@@ -71,11 +72,13 @@ class ReadRuns:
                 yield _shown(run)
 
     async def cancel(self, principal: Principal, run_id: str) -> dict[str, object]:
-        """Stop a run under way; what it has spent stays spent. ConflictError if it has ended."""
+        """Stop a run under way; what it has spent stays spent. ConflictError if its work has ended."""
         run = await self._run(principal, run_id)
-        stop = self.under_way.get(run_id)
-        if run.state is not RunState.RUNNING or stop is None:
+        if run.state is not RunState.RUNNING:
             raise ConflictError(f"the run has ended: {run.state}")
+        stop = self.under_way.get(run_id)
+        if stop is None:
+            raise ConflictError("the run's work is done, its end is being recorded")
         stop()
         return {"run_id": run_id, "cancelling": True}
 
@@ -90,7 +93,7 @@ class ReadRuns:
         if stored is None:
             return None
         subject, sealed = stored
-        return self.quad.open(sealed, subject, purpose=kind)
+        return self.quad.open(sealed, subject, purpose=object_purpose(run.id, kind))
 
 
 def _utc(time_ns: int) -> str:
