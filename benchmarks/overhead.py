@@ -27,6 +27,7 @@ from targets import PLAIN, SLOW, STREAM, Site, Target
 
 CONNECTIONS: Final = 64
 STREAMS_AT_ONCE: Final = 1000
+QUIET_CORES: Final = 0.3  # what other programs may use before the figures are worth little
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +119,22 @@ def compare(sizes: Sizes, wanted: Sequence[str]) -> dict[str, Any]:
         foreign = (harness.foreign_cpu_s() - foreign_s) / (time.monotonic() - began_s)
         checks = _check_ledger(site, calls_before, measured["macroslow"], runs=2 * sizes.rounds)
         memory = asyncio.run(open_streams(site, sizes.streams_at_once))
-    return {**_figures(measured), **memory, **checks, "foreign_cores": foreign}
+    figures = _figures(measured)
+    if foreign > QUIET_CORES:
+        print(
+            f"\nOther programs used {foreign:.2f} of {len(harness.CORES)} cores meanwhile: do not trust these figures."
+        )
+    return {**figures, **memory, **checks, "foreign_cores": foreign}
 
 
 def _line(measured: Mapping[str, Measured]) -> str:
     return "  ".join(
-        f"{name} {one.plain_us[-1] or 0:,.0f}/{one.stream_us[-1] or 0:,.0f} us"
-        for name, one in measured.items()
+        f"{name} {_us(one.plain_us[-1])}/{_us(one.stream_us[-1])} us" for name, one in measured.items()
     )
+
+
+def _us(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:,.0f}"
 
 
 def _check_ledger(site: Site, calls_before: int, ours: Measured, runs: int) -> dict[str, Any]:
