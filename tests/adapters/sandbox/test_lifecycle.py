@@ -299,3 +299,42 @@ async def test_spares_end_with_the_sandbox() -> None:
         before,
         footprint(),
     )
+
+
+HOLDS_DESCRIPTORS = """
+import os, socket, time
+pairs = []
+try:
+    while True:
+        pairs.append(socket.socketpair())
+        socket.send_fds(pairs[-1][0], [b"x"], [0] * 100)
+except OSError:
+    socket.create_connection(("127.0.0.1", int(os.environ["PORT"])))
+time.sleep(30)
+"""
+
+
+async def test_descriptors_that_a_run_holds_under_way_keep_no_other_run_from_starting(
+    sandbox: ProcessSandbox,
+) -> None:
+    holds = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def note(listener: socket.socket) -> AsyncIterator[None]:
+        async def noted(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            holds.set()
+            writer.close()
+
+        async with await asyncio.start_server(noted, sock=listener):
+            yield
+
+    hostile = job(HOLDS_DESCRIPTORS, environment={"PORT": "{port}"}, wants_egress=True)
+    holder = asyncio.create_task(sandbox.run(hostile, note))
+    async with asyncio.timeout(20):
+        await holds.wait()
+    outcome = await sandbox.run(
+        Job("r", (Block("python", "a", "print(1)"), Block("bash", "b", "echo 2")), {})
+    )
+    assert [block.stdout for block in outcome.blocks] == ["1\n", "2\n"]
+    holder.cancel()
+    await asyncio.gather(holder, return_exceptions=True)

@@ -16,7 +16,7 @@ from macroslow.adapters.sandbox.inside.seccomp import MACHINES, Machine, Op, Pro
 
 ALLOW = "allow"
 KILL = "kill"
-STRICT = Profile(shared_memory=False, signals=False, unix_sockets=False, datagrams=False)
+STRICT = Profile(namespaces=False, shared_memory=False, signals=False, unix_sockets=False, datagrams=False)
 BOTH = pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES.keys())
 
 
@@ -25,7 +25,8 @@ def decide(
 ) -> str | int:
     """Interpret the program: ALLOW, KILL or an errno."""
     memory = {0: number, 4: machine.audit if audit is None else audit}
-    memory |= {16 + 8 * i: value & 0xFFFFFFFF for i, value in enumerate([*arguments, *[0] * 6][:6])}
+    for i, value in enumerate([*arguments, *[0] * 6][:6]):
+        memory |= {16 + 8 * i: value & 0xFFFFFFFF, 20 + 8 * i: value >> 32 & 0xFFFFFFFF}
     program = seccomp.program(machine, profile)
     accumulator = position = 0
     while True:
@@ -95,6 +96,49 @@ def test_sockets_are_of_few_families(machine: Machine, family: int, kind: int, f
 
 
 @BOTH
+@given(family=st.sampled_from([1, 2, 10]), protocol=st.integers(0, 300))
+def test_without_a_network_namespace_a_stream_is_tcp(machine: Machine, family: int, protocol: int) -> None:
+    call = number(machine, 41, 198)
+    assert decide(machine, Profile(), call, family, 1, protocol) == ALLOW
+    expected = ALLOW if family != 1 and protocol in {0, 6} else errno.EAFNOSUPPORT
+    assert decide(machine, STRICT, call, family, 1, protocol) == expected
+
+
+@BOTH
+@given(flags=st.integers(0, 2**32 - 1))
+def test_without_a_network_namespace_sending_does_not_connect(machine: Machine, flags: int) -> None:
+    for x86_64, aarch64, at in ((44, 206, 3), (46, 211, 2), (307, 269, 3)):
+        arguments = [3, 4, 5, 6]
+        arguments[at] = flags
+        call = number(machine, x86_64, aarch64)
+        assert decide(machine, Profile(), call, *arguments) == ALLOW
+        expected = errno.EPERM if flags & 0x20000000 else ALLOW
+        assert decide(machine, STRICT, call, *arguments) == expected
+
+
+@BOTH
+@given(pid=st.integers(0, 2**22))
+def test_limits_and_priorities_are_set_of_oneself_alone(machine: Machine, pid: int) -> None:
+    expected = errno.EPERM if pid else ALLOW
+    for profile in (Profile(), STRICT):
+        assert decide(machine, profile, number(machine, 302, 261), pid) == expected
+    for x86_64, aarch64 in ((142, 118), (144, 119), (203, 122), (314, 274)):
+        assert decide(machine, STRICT, number(machine, x86_64, aarch64), pid) == expected
+    for kind in (0, 1, 2):
+        of_oneself = ALLOW if (kind, pid) == (0, 0) else errno.EPERM
+        assert decide(machine, STRICT, number(machine, 141, 140), kind, pid) == of_oneself
+
+
+@BOTH
+def test_without_a_mount_namespace_times_are_set_of_open_files_alone(machine: Machine) -> None:
+    call = number(machine, 280, 88)
+    assert decide(machine, STRICT, call, 1, 0) == ALLOW
+    for pointer in (1, 2**31, 2**32, 0x7F00_0000_0000, 2**63):
+        assert decide(machine, STRICT, call, 1, pointer) == errno.EPERM
+        assert decide(machine, Profile(), call, 1, pointer) == ALLOW
+
+
+@BOTH
 def test_terminals_cannot_be_typed_into(machine: Machine) -> None:
     call = number(machine, 16, 29)
     for request in (0x5412, 0x541C, 0xFFFFFFFF00005412):
@@ -111,10 +155,8 @@ def test_personality_can_only_be_asked_or_be_plain(machine: Machine) -> None:
 
 @BOTH
 def test_what_is_left_open_only_behind_other_walls_is_closed_without_them(machine: Machine) -> None:
-    for table in (seccomp.SHARED_MEMORY, seccomp.SIGNALS):
-        for pair in table.values():
-            each = pair[machine.column]
-            assert each is not None
+    for table in (seccomp.SHARED_MEMORY, seccomp.SIGNALS, seccomp.BESIDE_LANDLOCK):
+        for each in filter(None, (pair[machine.column] for pair in table.values())):
             assert decide(machine, Profile(), each) == ALLOW
             assert decide(machine, STRICT, each) == errno.EPERM
 

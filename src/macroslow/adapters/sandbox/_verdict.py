@@ -46,18 +46,27 @@ def outcome(
 
 def _status(report: Mapping[str, Any], breach: Breach | None) -> tuple[BlockStatus, str]:
     """The status and its sentence, from what init saw and from the limit that was passed."""
-    said = str(report.get("error", ""))[:_MAX_ERROR_CHARS]
+    # The code's own words: halves of a character pair in them could be written nowhere.
+    said = str(report.get("error", ""))[:_MAX_ERROR_CHARS].encode("utf-8", "replace").decode()
     if breach is not None:
         return breach.status, " ".join(filter(None, (said, breach.sentence)))
     number = report.get("signal")
     if number == signal.SIGSYS:
         return BlockStatus.FORBIDDEN, "The block made a system call that the sandbox forbids (SIGSYS)."
     if number is not None:
-        return BlockStatus.CRASH, f"The block was killed by {signal.Signals(number).name}."
+        return BlockStatus.CRASH, f"The block was killed by {_name(number)}."
     code = report.get("exit_code")
     if code == 0:
         return BlockStatus.OK, ""
     return BlockStatus.ERROR, said or f"The block ended with exit code {code}."
+
+
+def _name(number: int) -> str:
+    """Of a signal; most real-time signals have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def skipped(block: Block) -> BlockOutcome:

@@ -12,6 +12,9 @@ from typing import Any, Final
 from . import landlock, seccomp, syscalls
 
 _NICENESS: Final = 10
+# Of init and the zygote. A descriptor can be sent only while the user has fewer of them under way than
+# this, in all runs together: blocks, whose own limit is far below, cannot use it up for others.
+_OPEN_FILES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,6 @@ def limit(bounds: Bounds) -> None:
         (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
         (resource.RLIMIT_FSIZE, bounds.file_bytes, bounds.file_bytes),
         (resource.RLIMIT_NPROC, bounds.processes, bounds.processes),
-        (resource.RLIMIT_NOFILE, bounds.open_files_per_process, bounds.open_files_per_process),
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_MEMLOCK, 0, 0),
         (resource.RLIMIT_MSGQUEUE, 0, 0),
@@ -47,6 +49,19 @@ def limit(bounds: Bounds) -> None:
         resource.setrlimit(kind, (soft, hard))
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
+
+
+def keep_sending() -> None:
+    """Have room to pass descriptors, whatever the blocks of other runs hold."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def limit_files(bounds: Bounds) -> None:
+    """The last limit, set by what runs foreign code for itself."""
+    most = bounds.open_files_per_process
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def seal(profile: seccomp.Profile, *, scope: bool) -> None:

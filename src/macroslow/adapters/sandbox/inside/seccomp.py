@@ -114,6 +114,16 @@ SHARED_MEMORY: Final[Mapping[str, Numbers]] = {
     "msgget": (68, 186),
     "semget": (64, 190),
     "mq_open": (240, 180),
+    # by number they are reached without asking for their key first
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
+    "semop": (65, 193),
+    "semctl": (66, 191),
+    "semtimedop": (220, 192),
+    "mq_unlink": (241, 181),
 }
 
 # Signals to others: refused where neither a pid namespace nor Landlock keeps them inside.
@@ -126,6 +136,51 @@ SIGNALS: Final[Mapping[str, Numbers]] = {
     "pidfd_send_signal": (424, 424),
 }
 
+# What Landlock does not look at (Linux landlock.rst, "Current limitations"), refused without namespaces:
+# attributes of files that may not even be opened, and sockets that listen without being bound.
+BESIDE_LANDLOCK: Final[Mapping[str, Numbers]] = {
+    "listen": (50, 201),
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
+    "ioprio_set": (251, 30),
+}
+
+# Priorities of other processes of the user, the gateway among them: only of oneself (pid 0).
+_OF_ONESELF: Final[Mapping[str, Numbers]] = {
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+}
+
+# With MSG_FASTOPEN these connect, past Landlock. name: numbers, and which argument has the flags.
+_SENDS: Final[Mapping[str, tuple[Numbers, int]]] = {
+    "sendto": ((44, 206), 3),
+    "sendmsg": ((46, 211), 2),
+    "sendmmsg": ((307, 269), 3),
+}
+
+_PRLIMIT64: Final[Numbers] = (302, 261)
+_SETPRIORITY: Final[Numbers] = (141, 140)
+_UTIMENSAT: Final[Numbers] = (280, 88)
 _CLONE3: Final[Numbers] = (435, 435)
 _CLONE: Final[Numbers] = (56, 220)
 _SOCKET: Final[Numbers] = (41, 198)
@@ -146,6 +201,8 @@ _TIOCLINUX: Final = 0x541C
 _X32_BIT: Final = 0x40000000
 _UNIX, _INET, _INET6 = 1, 2, 10
 _STREAM: Final = 1
+_TCP: Final = 6
+_MSG_FASTOPEN: Final = 0x20000000
 
 _KILL: Final = 0x80000000
 _ERRNO: Final = 0x00050000
@@ -175,17 +232,21 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What differs between backends. The defaults are those of the native one with a memory group."""
+    """What differs between backends. The defaults are those of the native one with a memory group.
 
+    `namespaces`: whether the run has namespaces of its own for files, processes and network.
+    """
+
+    namespaces: bool = True
     shared_memory: bool = True
     signals: bool = True
     unix_sockets: bool = True
     datagrams: bool = True
 
 
-def _argument(index: int) -> Instruction:
-    """Load the low half of argument `index` of struct seccomp_data."""
-    return Instruction(Op.LOAD, 16 + 8 * index)
+def _argument(index: int, *, high: bool = False) -> Instruction:
+    """Load the low half of argument `index` of struct seccomp_data, or the high one: pointers have both."""
+    return Instruction(Op.LOAD, 16 + 8 * index + 4 * high)
 
 
 def _refuse(code: int) -> Instruction:
@@ -203,25 +264,54 @@ def _only(number: int | None, body: Sequence[Instruction]) -> list[Instruction]:
 
 
 def _socket_body(profile: Profile) -> list[Instruction]:
-    """Only UNIX and internet sockets: AF_VSOCK, for one, is bound to no network namespace."""
+    """Only UNIX and internet sockets: AF_VSOCK, for one, is bound to no network namespace.
+
+    Without datagrams only TCP: Landlock does not look at other streams, such as MPTCP.
+    """
     families = [_INET, _INET6]
     if profile.unix_sockets:
         families.insert(0, _UNIX)
     if profile.datagrams:
         tests = [Instruction(Op.EQUAL, family, len(families) - i) for i, family in enumerate(families)]
         return [_argument(0), *tests, _refuse(errno.EAFNOSUPPORT), _GRANT]
-    unix = [Instruction(Op.EQUAL, _UNIX, 6)] if profile.unix_sockets else []
+    unix = [Instruction(Op.EQUAL, _UNIX, 9)] if profile.unix_sockets else []
     return [
         _argument(0),
         *unix,
         Instruction(Op.EQUAL, _INET, 1),
-        Instruction(Op.EQUAL, _INET6, 0, 3),
+        Instruction(Op.EQUAL, _INET6, 0, 6),
         _argument(1),
         Instruction(Op.AND, 0xF),
-        Instruction(Op.EQUAL, _STREAM, 1),
+        Instruction(Op.EQUAL, _STREAM, 0, 3),
+        _argument(2),
+        Instruction(Op.EQUAL, 0, 2),
+        Instruction(Op.EQUAL, _TCP, 1),
         _refuse(errno.EAFNOSUPPORT),
         _GRANT,
     ]
+
+
+def _beside_landlock(column: int) -> list[Instruction]:
+    """What stands where neither namespaces nor Landlock do."""
+    code: list[Instruction] = []
+    for numbers in BESIDE_LANDLOCK.values():
+        code += _only(numbers[column], [_refuse(errno.EPERM)])
+    for numbers in _OF_ONESELF.values():
+        code += _only(numbers[column], [_argument(0), *_zero_or_refused()])
+    for numbers, flags in _SENDS.values():
+        fast = Instruction(Op.ANY_BIT, _MSG_FASTOPEN, 0, 1)
+        code += _only(numbers[column], [_argument(flags), fast, _refuse(errno.EPERM), _GRANT])
+    # PRIO_PROCESS, oneself
+    own = [_argument(0), Instruction(Op.EQUAL, 0, 0, 2), _argument(1), *_zero_or_refused()]
+    code += _only(_SETPRIORITY[column], own)
+    # Times of an open file may be set (`touch` does), those of a path not.
+    open_file = [_argument(1), Instruction(Op.EQUAL, 0, 0, 2), _argument(1, high=True), *_zero_or_refused()]
+    return code + _only(_UTIMENSAT[column], open_file)
+
+
+def _zero_or_refused() -> list[Instruction]:
+    """Grant if what was loaded is 0."""
+    return [Instruction(Op.EQUAL, 0, 1), _refuse(errno.EPERM), _GRANT]
 
 
 def program(machine: Machine, profile: Profile) -> list[Instruction]:
@@ -242,6 +332,10 @@ def program(machine: Machine, profile: Profile) -> list[Instruction]:
     }
     for numbers in refused.values():
         code += _only(numbers[column], [_refuse(errno.EPERM)])
+    # Limits of oneself alone: those of init are not the run's to change, nor those of the gateway.
+    code += _only(_PRLIMIT64[column], [_argument(0), *_zero_or_refused()])
+    if not profile.namespaces:
+        code += _beside_landlock(column)
     # ENOSYS, not EPERM: the C library then falls back to clone, whose flags can be read.
     code += _only(_CLONE3[column], [_refuse(errno.ENOSYS)])
     code += _only(

@@ -17,6 +17,7 @@ from . import cells, landlock, namespaces, seal, seccomp, syscalls, wire
 
 _CONTROL: Final = 3
 _MAX_ERROR_CHARS: Final = 2000
+_MOST_EXIT_CODE: Final = 255
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -45,6 +46,7 @@ class Walls:
         control socket could be among them, so there are no UNIX sockets without a mount namespace.
         """
         return seccomp.Profile(
+            namespaces=self.native,
             shared_memory=self.shared_memory and self.native,
             signals=self.native or landlock.abi() >= landlock.SCOPE_ABI,
             unix_sockets=self.native,
@@ -120,7 +122,10 @@ class _Supervisor:
         wakeup, wakeup_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, self._noticed)
-        signal.signal(signal.SIGTERM, self._noticed)
+        # Pid 1 of a namespace is deaf to what it does not handle: there, blocks could send these.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if not self.walls.native:
+            signal.signal(signal.SIGTERM, self._noticed)
         while True:
             watched: list[Any] = [self.control, wakeup]
             if self.cell is not None:
@@ -224,6 +229,7 @@ class _Supervisor:
         else:
             os.close(_CONTROL)
         syscalls.close_from(_CONTROL + 1)
+        seal.limit_files(self.walls.bounds)
         if kept is not None:  # Python's own habits, for Python's own code
             signal.signal(signal.SIGPIPE, signal.SIG_IGN)
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -254,7 +260,7 @@ class _Supervisor:
             os.close(descriptor)
         if self.current is not None and self.current.is_cell:
             code = message.get("exit_code")
-            code = code if isinstance(code, int) else 1
+            code = code if type(code) is int and 0 <= code <= _MOST_EXIT_CODE else 1
             self._end(self.current.index, exit_code=code, error=str(message.get("error", "")))
 
     def _reap(self) -> None:

@@ -43,6 +43,7 @@ def _reset_process(sys_path: list[str]) -> None:
     os.umask(0o022)  # the jail is built by root and read by another
     os.chdir("/")
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    seal.keep_sending()
     sys.dont_write_bytecode = True
     sys.path[:] = [*sys.path[1:], *(path for path in sys_path if path not in sys.path)]
 

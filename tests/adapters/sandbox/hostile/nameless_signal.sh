@@ -1,0 +1,2 @@
+# Dies of a real-time signal, which has no name.
+kill -40 $$
