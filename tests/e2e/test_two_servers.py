@@ -35,7 +35,8 @@ def test_commands_say_the_same_beside_the_running_server_and_without_one(stopped
     key = stopped.client("ada", budget_usd_micros=5_000_000)
     assert stopped.chat(key).status == 200
     reads = (("keys", "list"), ("usage",), ("signers", "list"))
-    beside = [stopped.data(*read) for read in reads]
+    with ThreadPoolExecutor(len(reads)) as at_once:
+        beside = [*at_once.map(lambda read: stopped.data(*read), reads)]
     tail = stopped.data("audit", "tail")["entries"]
     assert stopped.stop() == 0
     assert [stopped.data(*read) for read in reads] == beside
