@@ -122,7 +122,8 @@ def compare(sizes: Sizes, wanted: Sequence[str]) -> dict[str, Any]:
     figures = _figures(measured)
     if foreign > QUIET_CORES:
         print(
-            f"\nOther programs used {foreign:.2f} of {len(harness.CORES)} cores meanwhile: do not trust these figures."
+            f"\nOther programs used {foreign:.2f} of {len(harness.CORES)} cores meanwhile: "
+            "do not trust these figures."
         )
     return {**figures, **memory, **checks, "foreign_cores": foreign}
 
