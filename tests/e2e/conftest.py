@@ -83,6 +83,7 @@ class Site:
                 stderr=errors,
                 text=True,
             )
+        STARTED.append(self)
         assert self.server.stdout is not None
         line = self.server.stdout.readline()
         assert line, (self.folder / "serve.err").read_text()
@@ -160,6 +161,21 @@ key = "env:OPENAI_API_KEY"
 emulator = true
 {more}
 """
+
+
+STARTED: list[Site] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_server_is_left() -> Iterator[None]:
+    """A fixture or test that fails half way leaves no process behind."""
+    yield
+    while STARTED:
+        left = STARTED.pop()
+        if left.server is not None and left.server.stdout is not None:
+            left.server.kill()
+            left.server.wait(30)
+            left.server.stdout.close()
 
 
 @pytest.fixture(scope="session")
