@@ -1,13 +1,11 @@
-"""The queue's order, the gate's account, and clients' own limits."""
+"""The queue's order and the gate's account."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from macroslow.errors import RateLimitedError
 from macroslow.limits.admission import (
     MINUTE_NS,
-    ClientLimits,
     FairQueue,
     Gate,
     Pass,
@@ -120,17 +118,3 @@ def test_a_refusal_for_want_of_places_says_so():
     gate.enter(Ticket("a", 1), NOW)
     error = gate.refusal(Ticket("a", 1), NOW)
     assert (error.limit, error.count) == ("calls at once", 1)
-
-
-def test_a_client_above_its_limit_is_refused_until_the_time_it_is_told():
-    limits = ClientLimits()
-    for _ in range(3):
-        limits.check("k1", 3, NOW)
-    with pytest.raises(RateLimitedError) as caught:
-        limits.check("k1", 3, NOW)
-    assert caught.value.count == 3
-    retry_ns = round(caught.value.retry_after_s * 1e9)
-    with pytest.raises(RateLimitedError):
-        limits.check("k1", 3, NOW + retry_ns - 1000)
-    limits.check("k1", 3, NOW + retry_ns)
-    limits.check("k2", 3, NOW)  # another key has a limit of its own

@@ -2,8 +2,7 @@
 
 A provider takes so many requests and tokens a minute and so many calls at once. A `Gate` keeps that
 account for one model of one provider, and a queue of those who wait: first come first served for
-one principal, principals in turn, so that one caller's batch cannot starve the rest. A client's own
-limit (`ClientLimits`) does not wait: above it the answer is a refusal with the time to come back.
+one principal, principals in turn, so that one caller's batch cannot starve the rest.
 
 State machines in memory, without clock, lock or loop: time comes in as `now_ns` of one monotonic
 clock. The part that waits is in `services.admission`.
@@ -163,26 +162,3 @@ def _refusal(name: str, count: int, period_s: int, retry_after_ns: int) -> RateL
 
 def _admit(limit: Limit | None, tat_ns: int, now_ns: int, cost: int) -> Admitted | Deferred | None:
     return None if limit is None else admit(limit, tat_ns, now_ns, cost)
-
-
-class ClientLimits:
-    """Requests per minute of each client key. Memory grows with the keys that exist, not with requests."""
-
-    def __init__(self) -> None:
-        self._tats_ns: dict[str, int] = {}
-
-    def check(self, key_id: str, requests_per_minute: int, now_ns: int) -> None:
-        """Count one request of an authenticated key. Raises RateLimitedError at once if it is too many."""
-        limit = per_minute("requests per minute of this key", requests_per_minute)
-        decision = admit(limit, self._tats_ns.get(key_id, 0), now_ns)
-        if isinstance(decision, Deferred):
-            retry_after_s = decision.retry_after_ns / 1e9
-            raise RateLimitedError(
-                f"this key may make {requests_per_minute} requests a minute",
-                limit=limit.name,
-                count=requests_per_minute,
-                period_s=60,
-                retry_after_s=retry_after_s,
-                fix=f"try again in {retry_after_s:.1f} s, or ask the operator for a higher limit",
-            )
-        self._tats_ns[key_id] = decision.tat_ns

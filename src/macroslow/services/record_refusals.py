@@ -14,21 +14,21 @@ from collections.abc import Mapping
 from typing import Final
 
 from macroslow.errors import LogUnavailableError
-from macroslow.limits.gcra import Deferred, Limit, admit
+from macroslow.limits.admission import MINUTE_NS, per_minute
+from macroslow.limits.gcra import Deferred, admit
 from macroslow.ports import Clock
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
 
-MINUTE_NS: Final = 60_000_000_000
 SECOND_NS: Final = 1_000_000_000
 FLUSH_S: Final = 1.0
 MAX_COUNTERS: Final = 256
 MAX_PENDING: Final = 1024
 NOBODY: Final = "gateway"  # the subject of an entry that is about no known person
 OTHER: Final = "other"
-PER_PRINCIPAL: Final = Limit("refusal entries of a principal", 30, MINUTE_NS, 30)
-OF_ALL: Final = Limit("refusal entries", 300, MINUTE_NS, 300)
+PER_PRINCIPAL: Final = per_minute("refusal entries of a principal", 30)
+OF_ALL: Final = per_minute("refusal entries", 300)
 
 
 class RecordRefusals:

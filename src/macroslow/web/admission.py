@@ -4,27 +4,23 @@ A good credential is never refused because a neighbour at the same address sends
 failures are counted after they have failed, and only other failures are refused for them.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from typing import Final
 
 from macroslow.authn.keyring import KeyRing
 from macroslow.authn.principal import Principal
 from macroslow.errors import RateLimitedError
+from macroslow.limits.admission import per_minute
 from macroslow.limits.gcra import Deferred, Limit, admit
 from macroslow.ports import Clock
 from macroslow.web.messages import Scope
 
-MINUTE_NS: Final = 60_000_000_000
 MAX_ADDRESSES: Final = 4096
 MAX_CREDENTIALS: Final = 100_000
 LOCAL: Final = "local"  # a caller on a Unix socket
 
-
-@lru_cache(maxsize=1024)
-def per_minute(name: str, count: int) -> Limit:
-    """`count` a minute; all of a minute's share may come at once."""
-    return Limit(name, count, MINUTE_NS, count)
+_requests_per_minute = lru_cache(maxsize=1024)(partial(per_minute, "requests"))  # not made per request
 
 
 class Tallies:
@@ -66,7 +62,7 @@ class CredentialLimits:
         count = held.record.requests_per_minute if held else None
         count = self._default if count is None else count
         if count is not None:
-            self._tallies.admit(principal.key_id or principal.name, per_minute("requests", count))
+            self._tallies.admit(principal.key_id or principal.name, _requests_per_minute(count))
 
 
 class AddressLimits:

@@ -20,11 +20,11 @@ from macroslow.errors import (
     MissingRightError,
     NotFoundError,
 )
-from macroslow.limits.gcra import Limit
+from macroslow.limits.admission import per_minute
 from macroslow.ports import Clock, Entropy
 from macroslow.services.run_egress import OpenEgress, RunEgress
 from macroslow.web import problems
-from macroslow.web.admission import MINUTE_NS, Tallies
+from macroslow.web.admission import Tallies
 from macroslow.web.attention import Attention
 from macroslow.web.bodies import Body, ByteBudget, CallerLeft
 from macroslow.web.framing import read_framing
@@ -35,7 +35,7 @@ from macroslow.web.serve import serve_socket
 from macroslow.web.visit import RequestIds, Visit, log_failure, send_answer
 
 BODY_DEADLINE_S: Final = 30.0
-RATE: Final = Limit("egress requests of a run", 600, MINUTE_NS, 120)
+RATE: Final = per_minute("egress requests of a run", 600, burst=120)
 CHAT_PATH: Final = b"/v1/chat/completions"
 MODELS_PATH: Final = b"/v1/models"
 API_PREFIX: Final = b"/api/"
