@@ -16,6 +16,7 @@ from typing import Final
 
 _REMOVE_TRIES: Final = 500
 _REMOVE_PAUSE_S: Final = 0.002
+_SOCKETS_SHARE: Final = 4  # of a run's memory, what may lie unread in its sockets
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Layout:
     swap_is_total: bool  # v1 bounds memory and swap together, v2 swap alone
     peak: str
     events: str
+    sockets: str = ""  # v1 counts what sockets hold beside the rest, and only with a limit of its own
 
 
 V1: Final = Layout(
@@ -37,6 +39,7 @@ V1: Final = Layout(
     True,
     "memory.max_usage_in_bytes",
     "memory.oom_control",
+    "memory.kmem.tcp.limit_in_bytes",
 )
 V2: Final = Layout("cgroup.procs", "memory.max", "memory.swap.max", False, "memory.peak", "memory.events")
 
@@ -99,6 +102,9 @@ class GroupParent:
             with contextlib.suppress(FileNotFoundError):  # no swap accounting
                 swap = limit_bytes if self.layout.swap_is_total else 0
                 (path / self.layout.swap).write_text(str(swap))
+            if self.layout.sockets:
+                with contextlib.suppress(FileNotFoundError):  # a kernel without that counter
+                    (path / self.layout.sockets).write_text(str(limit_bytes // _SOCKETS_SHARE))
             group.oom_kills()
             group.peak_bytes()
         except OSError:
