@@ -19,13 +19,12 @@ import orjson
 
 from macroslow.crypto import base64url, jwk, strict_json
 from macroslow.crypto.guarded import Guarded
-from macroslow.crypto.hazmat.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from macroslow.crypto.hazmat.ed25519 import SEED_BYTES, Ed25519PrivateKey, Ed25519PublicKey
 from macroslow.crypto.hazmat.ml_dsa import MLDSA65PrivateKey, MLDSA65PublicKey
 from macroslow.errors import BadRequestError
 from macroslow.ports import Entropy
 
 KEY_TEXT_BYTES: Final = 16 * 1024  # a pair takes about 3.5 KiB
-SEED_BYTES: Final = 32
 _DEPTH: Final = 4
 
 

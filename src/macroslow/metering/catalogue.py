@@ -19,7 +19,6 @@ ENCODINGS: Final = frozenset({"o200k_base"})
 _TEXTS: Final = frozenset({"provider", "upstream", "encoding"})
 _COUNTS: Final = frozenset({"context_tokens", "max_output_tokens", "top_output_tokens_per_s"})
 _PRICES: Final = frozenset({"input_usd_micros", "cached_input_usd_micros", "output_usd_micros"})
-_OPTIONAL: Final = frozenset({"aliases", "reasoning"})
 _MAX_NUMBER: Final = 10**12
 
 

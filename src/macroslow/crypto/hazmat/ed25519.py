@@ -9,9 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from macroslow.crypto.guarded import Guarded
 from macroslow.errors import VerificationError
 
-SEED_BYTES: Final = 32
-PUBLIC_KEY_BYTES: Final = 32
-SIGNATURE_BYTES: Final = 64
+SEED_BYTES: Final = 32  # of ML-DSA too
 
 
 @dataclass(frozen=True, slots=True)

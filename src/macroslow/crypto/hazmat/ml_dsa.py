@@ -13,12 +13,6 @@ from cryptography.hazmat.primitives.asymmetric import mldsa
 from macroslow.crypto.guarded import Guarded
 from macroslow.errors import VerificationError
 
-SEED_BYTES: Final = 32
-ML_DSA_44_PUBLIC_KEY_BYTES: Final = 1312
-ML_DSA_44_SIGNATURE_BYTES: Final = 2420
-ML_DSA_65_PUBLIC_KEY_BYTES: Final = 1952
-ML_DSA_65_SIGNATURE_BYTES: Final = 3309
-
 
 @dataclass(frozen=True, slots=True)
 class MLDSA44PublicKey:
