@@ -14,9 +14,9 @@ from typing import Final
 
 import orjson
 
+from macroslow.adapters.system import SystemClock
 from macroslow.emulator import data, refusals, wire
 from macroslow.emulator.chat import Chat
-from macroslow.emulator.clock import SystemClock
 from macroslow.emulator.exchange import Exchange, HungUpError, Receive, Scope, Send
 from macroslow.emulator.faults import Faults
 from macroslow.emulator.keys import AcceptedKeys
