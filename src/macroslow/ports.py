@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+
+NS_PER_S: Final = 1_000_000_000
+"""Clocks here tell nanoseconds; files, protocols and timers take seconds."""
 
 
 class Clock(Protocol):

@@ -12,8 +12,8 @@ from macroslow.crypto import documents
 from macroslow.crypto.hybrid import HybridPrivateKey, HybridPublicKey
 from macroslow.errors import InvalidDocumentError
 from macroslow.maml.parse import parse
+from macroslow.ports import NS_PER_S
 
-NS_PER_S = 10**9
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 

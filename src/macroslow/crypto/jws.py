@@ -13,11 +13,11 @@ from typing import Final
 from macroslow.crypto import base64url, jwk, strict_json
 from macroslow.crypto.hybrid import HybridPrivateKey, HybridPublicKey, KeyUse
 from macroslow.errors import VerificationError
+from macroslow.ports import NS_PER_S
 
 SIGSET: Final = (jwk.ML_DSA_65, jwk.ED25519)
 HEADER_BYTES: Final = 1024  # about 200 are used
-CLOCK_SKEW_NS: Final = 60 * 10**9  # a signer's clock may be this much ahead of ours
-NS_PER_S: Final = 10**9
+CLOCK_SKEW_NS: Final = 60 * NS_PER_S  # a signer's clock may be this much ahead of ours
 _HEADER_MEMBERS: Final = frozenset({"alg", "crit", "iat", "kid", "sigset", "typ"})
 
 FindKey = Callable[[str], HybridPublicKey | None]

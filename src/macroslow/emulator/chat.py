@@ -20,7 +20,7 @@ from macroslow.emulator.request import ChatRequest, parse_chat
 from macroslow.emulator.tally import Statistics
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.count import OFF_LOOP_BYTES, Counter
-from macroslow.ports import Clock
+from macroslow.ports import NS_PER_S, Clock
 
 _EVENTS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
 
@@ -85,7 +85,7 @@ class Chat:
     def _envelope(self, request: ChatRequest) -> wire.Envelope:
         now_ns = self.clock.now_ns()
         digest = hashlib.sha256(f"{now_ns} {self.admitted}".encode()).hexdigest()
-        return wire.Envelope(f"chatcmpl-{digest[:29]}", now_ns // 10**9, request.name)
+        return wire.Envelope(f"chatcmpl-{digest[:29]}", now_ns // NS_PER_S, request.name)
 
     async def _whole(self, exchange: Exchange, delivery: Delivery) -> None:
         answered = delivery.answer

@@ -14,8 +14,9 @@ from typing import Final
 
 from macroslow.emulator.spec import parse_pairs, whole_number
 from macroslow.errors import ConfigurationError
+from macroslow.ports import NS_PER_S
 
-MINUTE_NS: Final = 60 * 10**9
+MINUTE_NS: Final = 60 * NS_PER_S
 _MS_NS: Final = 10**6
 
 

@@ -14,9 +14,10 @@ from typing import Final
 
 from macroslow.errors import RateLimitedError
 from macroslow.limits.gcra import Admitted, Deferred, Limit, admit, settle
+from macroslow.ports import NS_PER_S
 
-MINUTE_NS: Final = 60_000_000_000
-MIN_RETRY_NS: Final = 1_000_000_000  # said to those for whom no better time is known
+MINUTE_NS: Final = 60 * NS_PER_S
+MIN_RETRY_NS: Final = NS_PER_S  # said to those for whom no better time is known
 
 
 def per_minute(name: str, count: int, burst: int | None = None) -> Limit:
@@ -131,7 +132,7 @@ class Gate:
         if not held:
             return _refusal("calls at once", self.quota.concurrent or self.in_flight, 0, MIN_RETRY_NS)
         retry_after_ns, limit = max(held, key=lambda pair: pair[0])
-        return _refusal(limit.name, limit.count, limit.period_ns // 1_000_000_000, retry_after_ns)
+        return _refusal(limit.name, limit.count, limit.period_ns // NS_PER_S, retry_after_ns)
 
     def leave(self, granted: Pass, used_tokens: int, now_ns: int) -> None:
         """The call is over and used this many tokens: give back what it did not need."""
@@ -149,7 +150,7 @@ class Gate:
 
 
 def _refusal(name: str, count: int, period_s: int, retry_after_ns: int) -> RateLimitedError:
-    retry_after_s = max(retry_after_ns, MIN_RETRY_NS) / 1e9
+    retry_after_s = max(retry_after_ns, MIN_RETRY_NS) / NS_PER_S
     return RateLimitedError(
         f"the provider's limit of {name} ({count}) leaves no room in the time that a call may wait",
         limit=name,

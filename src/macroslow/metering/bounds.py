@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from macroslow.metering.catalogue import Model, TokenCounts
 from macroslow.metering.ledger import Usage
+from macroslow.ports import NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +44,4 @@ class Bounds:
         if self.model.reasoning:
             return self.in_full
         rate_per_s = self.model.top_output_tokens_per_s * self.choices
-        return self.counted(max(counted_output_tokens, -(-elapsed_ns * rate_per_s // 1_000_000_000)))
+        return self.counted(max(counted_output_tokens, -(-elapsed_ns * rate_per_s // NS_PER_S)))

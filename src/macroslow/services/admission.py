@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from macroslow.limits.admission import Gate, Pass, Quota, Ticket
 from macroslow.limits.gcra import Deferred
-from macroslow.ports import Clock
+from macroslow.ports import NS_PER_S, Clock
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +37,7 @@ class Admission:
         self._quotas = quotas
         self._clock = clock
         self._max_wait_s = max_wait_s
+        self._max_wait_ns = max_wait_s * NS_PER_S
         self._max_waiting = max_waiting
         self._lines: dict[tuple[str, str], _Line] = {}
 
@@ -61,7 +62,7 @@ class Admission:
             if isinstance(decision, Pass):
                 return Place(line, decision)
             # While calls are under way their refunds may shorten the wait; without any it is exact.
-            hopeless = isinstance(decision, Deferred) and decision.retry_after_ns > self._max_wait_s * 1e9
+            hopeless = isinstance(decision, Deferred) and decision.retry_after_ns > self._max_wait_ns
             if hopeless and line.gate.in_flight == 0:
                 raise line.gate.refusal(ticket, self._clock.monotonic_ns())
         if self.waiting() >= self._max_waiting:
@@ -129,7 +130,7 @@ class _Line:
                 if decision is None:  # `leave` comes back here
                     return
                 if isinstance(decision, Deferred):
-                    delay_s = decision.retry_after_ns / 1e9
+                    delay_s = decision.retry_after_ns / NS_PER_S
                     self._timer = asyncio.get_running_loop().call_later(delay_s, self._advance)
                     return
                 future.set_result(decision)

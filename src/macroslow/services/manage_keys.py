@@ -15,7 +15,7 @@ from macroslow.authn.ports import KeyRecord, PutKey
 from macroslow.authz import scopes as known_scopes
 from macroslow.errors import BadRequestError, NotFoundError, Problem
 from macroslow.metering.ledger import Account, OpenAccount
-from macroslow.ports import Clock, Entropy
+from macroslow.ports import NS_PER_S, Clock, Entropy
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
@@ -133,7 +133,7 @@ def _created(record: KeyRecord, budget_usd_micros: int | None) -> Event:
         "budget_usd_micros": budget_usd_micros,
         "requests_per_minute": record.requests_per_minute,
         "note": record.note,
-        "expires_s": None if record.expires_ns is None else record.expires_ns // 1_000_000_000,
+        "expires_s": None if record.expires_ns is None else record.expires_ns // NS_PER_S,
     }
     return Event(EventType.KEY_CREATED, record.created_ns, record.principal, fields)
 

@@ -16,12 +16,11 @@ from typing import Final
 from macroslow.errors import LogUnavailableError
 from macroslow.limits.admission import MINUTE_NS, per_minute
 from macroslow.limits.gcra import Deferred, admit
-from macroslow.ports import Clock
+from macroslow.ports import NS_PER_S, Clock
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
 
-SECOND_NS: Final = 1_000_000_000
 FLUSH_S: Final = 1.0
 MAX_COUNTERS: Final = 256
 MAX_PENDING: Final = 1024
@@ -105,7 +104,7 @@ class RecordRefusals:
 
 
 def _summaries(counts: Mapping[tuple[str, str], int], since_ns: int, until_ns: int) -> list[Event]:
-    span = {"from_s": since_ns // SECOND_NS, "until_s": until_ns // SECOND_NS}
+    span = {"from_s": since_ns // NS_PER_S, "until_s": until_ns // NS_PER_S}
     return [
         Event(EventType.REFUSALS_SUMMARY, until_ns, subject, {"reason": reason, "count": count, **span})
         for (subject, reason), count in counts.items()

@@ -22,6 +22,7 @@ import rfc8785
 from macroslow.crypto import strict_json
 from macroslow.crypto.note_keys import NotePublicKey, NoteType
 from macroslow.errors import VerificationError
+from macroslow.ports import NS_PER_S
 from macroslow.tlog import leaf, note, proof
 from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.tlog.event import Event, EventType
@@ -33,7 +34,6 @@ MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_ANSWER_DEPTH: Final = 128
 _MEMBERS: Final = frozenset({"format", "statement", "event", "salt", "leaf", "proof"})
 _RECEIPT_DEPTH: Final = leaf.MAX_FIELDS_DEPTH + 3
-_NS_PER_S: Final = 10**9
 
 WHAT: Final[Mapping[EventType, str]] = {
     EventType.LOG_STARTED: "the log was started",
@@ -73,7 +73,7 @@ class Verdict:
 
 def statement(event: Event) -> dict[str, object]:
     """Return the event in readable words: who, when, what, and its fields under their own names."""
-    seconds, rest_ns = divmod(event.time_ns, _NS_PER_S)
+    seconds, rest_ns = divmod(event.time_ns, NS_PER_S)
     moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)  # exact, unlike floats
     return {
         "who": event.fields.get("principal", event.subject),

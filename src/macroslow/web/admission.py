@@ -13,7 +13,7 @@ from macroslow.authn.principal import Principal
 from macroslow.errors import RateLimitedError
 from macroslow.limits.admission import per_minute
 from macroslow.limits.gcra import Deferred, Limit, admit
-from macroslow.ports import Clock
+from macroslow.ports import NS_PER_S, Clock
 from macroslow.web.messages import Scope
 
 MAX_ADDRESSES: Final = 4096
@@ -36,11 +36,11 @@ class Tallies:
         decision = admit(limit, self._tats_ns.get(key, 0), self._clock.monotonic_ns())
         if isinstance(decision, Deferred):
             raise RateLimitedError(
-                f"more than {limit.count} in {limit.period_ns // 1_000_000_000} s",
+                f"more than {limit.count} in {limit.period_ns // NS_PER_S} s",
                 limit=limit.name,
                 count=limit.count,
-                period_s=limit.period_ns // 1_000_000_000,
-                retry_after_s=decision.retry_after_ns / 1_000_000_000,
+                period_s=limit.period_ns // NS_PER_S,
+                retry_after_s=decision.retry_after_ns / NS_PER_S,
             )
         self._tats_ns.pop(key, None)  # so that the order of the dictionary is that of use
         self._tats_ns[key] = decision.tat_ns

@@ -23,7 +23,7 @@ from macroslow.errors import (
     UnsupportedMediaTypeError,
     UpstreamError,
 )
-from macroslow.ports import Clock, Entropy
+from macroslow.ports import NS_PER_S, Clock, Entropy
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.record_refusals import RecordRefusals
 from macroslow.web import problems
@@ -127,7 +127,7 @@ class Gate:
     def _leave(self, visit: Visit) -> None:
         visit.leave()
         template = visit.route.path if visit.route else _UNROUTED
-        elapsed_s = (self._clock.monotonic_ns() - visit.began_ns) / 1e9
+        elapsed_s = (self._clock.monotonic_ns() - visit.began_ns) / NS_PER_S
         self._application.metrics.request(template, visit.status, elapsed_s)
 
     async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Response | Passed:

@@ -7,17 +7,14 @@ no key here can sign a document.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
 
 from macroslow.crypto import statements
 from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
 from macroslow.errors import VerificationError
-from macroslow.ports import Clock, Statement
+from macroslow.ports import NS_PER_S, Clock, Statement
 from macroslow.tlog import tree
 from macroslow.tlog.checkpoint import LogPrivateKey
 from macroslow.tlog.ports import TreeHead
-
-NS_PER_S: Final = 10**9
 
 
 class LocalSigner:

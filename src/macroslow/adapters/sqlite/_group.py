@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from macroslow.errors import LogUnavailableError
-from macroslow.ports import Clock
+from macroslow.ports import NS_PER_S, Clock
 from macroslow.tlog.ports import Entry
 from macroslow.workflow.books import Change
 
@@ -97,7 +97,7 @@ class GroupCommit:
     def _wait_for_window(self) -> None:
         remaining_ns = self._last_began_ns + self._window_ns - self._clock.monotonic_ns()
         if remaining_ns > 0:
-            time.sleep(remaining_ns / 1e9)
+            time.sleep(remaining_ns / NS_PER_S)
 
     def _commit(self, batch: Sequence[_Request]) -> list[_Outcome]:
         self._last_began_ns = self._clock.monotonic_ns()

@@ -28,8 +28,9 @@ from macroslow.metering.ledger import (
     reserved,
     settled,
 )
+from macroslow.ports import NS_PER_S
 
-DAY_NS: Final = 86_400 * 10**9
+DAY_NS: Final = 86_400 * NS_PER_S
 
 _ACCOUNT: Final = """
 SELECT p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros, a.closed
