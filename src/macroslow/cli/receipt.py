@@ -89,7 +89,10 @@ def _show(verdict: tlog_receipt.Verdict, key: LogPublicKey) -> None:
     click.echo(f"  log        {verdict.origin}, entry {verdict.index} of {verdict.size}")
     click.echo(f"  key        {key.fingerprint}  (compare it with its owner)")
     click.echo(f"  strength   {verdict.proved} (Ed25519 and ML-DSA-44); not witnessed by a third party")
+    details = said["details"]
     for name, checked in {"answer": verdict.checked_answer, "document": verdict.checked_document}.items():
+        if isinstance(details, dict) and f"{name}_sha256" not in details:
+            continue  # a model call has no document
         click.echo(
             f"  {name:<10} {'is the one that was logged' if checked else 'not checked: --' + name + ' FILE'}"
         )

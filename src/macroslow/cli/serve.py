@@ -30,6 +30,8 @@ def serve(listen: str | None, config_file: Path | None, *, as_json: bool) -> Non
 
     logging.basicConfig(level=settings.server.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
 
+    logging.getLogger("mcp").setLevel(logging.WARNING)  # it tells of every request
+
     def announce(started: Started) -> None:
         if as_json:
             emit({"url": started.url, "state": str(settings.state_folder), "sandbox": started.sandbox})

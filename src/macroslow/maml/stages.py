@@ -119,6 +119,10 @@ class Keyring:
         """The public key, if it is trusted now."""
         return self._keys.get(key_id)
 
+    def known(self, key_id: str) -> SignerRecord | None:
+        """What the operator decided about a key, also if it was revoked."""
+        return self._records.get(key_id)
+
     def record(self, key_id: str) -> SignerRecord:
         """What the operator decided about a key that `find_key` returned."""
         return self._records[key_id]
@@ -145,10 +149,28 @@ def attest(received: Received, keyring: Keyring, now_ns: int) -> Attested:
     signature = trailer if trailer is not None else received.sidecar
     if signature is None:
         return Attested(_SEAL, signed, received.raw, None)
-    facts = documents.verify(signed, signature, keyring.find_key, now_ns=now_ns)
+    facts = _verified(signed, signature, keyring, now_ns)
     record = keyring.record(facts.key_id)
     signer = Signer(record.key_id, record.name, record.origins, facts.issued_ns)
     return Attested(_SEAL, signed, received.raw, signer)
+
+
+def _verified(signed: bytes, signature: bytes, keyring: Keyring, now_ns: int) -> documents.SignatureFacts:
+    """As `documents.verify`; a key that was revoked is named instead of being unknown."""
+    asked: list[str] = []
+
+    def find_key(key_id: str) -> HybridPublicKey | None:
+        asked.append(key_id)
+        return keyring.find_key(key_id)
+
+    try:
+        return documents.verify(signed, signature, find_key, now_ns=now_ns)
+    except SignatureRefusedError:
+        revoked = [record for record in map(keyring.known, asked) if record and record.revoked_ns is not None]
+        if revoked:
+            fix = "have it signed by a key that the operator trusts (macroslow signers list)"
+            raise _refused(f"the key of {revoked[0].name} was revoked by the operator", fix) from None
+        raise
 
 
 def read(attested: Attested, rule: SignatureRule) -> Document:

@@ -25,7 +25,7 @@ from macroslow.ports import Entropy
 from macroslow.tlog import note
 
 KEY_TEXT_BYTES: Final = 8 * 1024
-_FIX: Final = "macroslow audit export writes the log's public key; pin the copy that you were given"
+_FIX: Final = "`macroslow audit key` prints the log's public key; pin the copy that you were given"
 
 
 @dataclass(frozen=True, slots=True)

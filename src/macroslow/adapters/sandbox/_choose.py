@@ -57,7 +57,7 @@ async def choose(*, preferred: str = "auto") -> Sandbox:
     if preferred not in {"auto", "none", *BACKENDS}:
         raise ValueError(f"no sandbox is called {preferred!r}: choose auto, none or one of {BACKENDS}")
     if preferred == "none":
-        return NoSandbox("the configuration says that no code is run", 'set sandbox = "auto"')
+        return NoSandbox("the configuration says that no code is run", 'write [sandbox] backend = "auto"')
     reports = []
     for mode in BACKENDS if preferred == "auto" else (preferred,):
         sandbox, report = await _try(mode, spares=_SPARES)
