@@ -80,8 +80,11 @@ def verify(since: Path | None, key_file: Path | None, *, config_file: Path | Non
         emit(found)
         return
     click.echo(f"SOUND: {found['entries']} entries, root {found['root_sha256'][:16]}…")
-    signed = f"the first {found['signed']} (Ed25519 and ML-DSA-44); not witnessed by a third party"
-    click.echo(f"  signed     {signed if found['signed'] else 'nothing yet: macroslow audit checkpoint signs'}")
+    if found["signed"]:
+        signed = f"the first {found['signed']} (Ed25519 and ML-DSA-44); not witnessed by a third party"
+    else:
+        signed = "nothing yet: macroslow audit checkpoint signs"
+    click.echo(f"  signed     {signed}")
     click.echo(
         f"  key        {found['key_fingerprint']}" + ("" if key_file else "  (its own: pin it with --key)")
     )
