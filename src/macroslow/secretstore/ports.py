@@ -18,7 +18,7 @@ class SecretSource(Protocol):
 
 
 class Sealer(Protocol):
-    """Seals small contents under the gateway's own keys; `crypto.quad` does."""
+    """Seals small contents under the gateway's own keys; `crypto.quad` does. Called from several threads."""
 
     def seal(self, plaintext: bytes, subject: str, /, *, purpose: str) -> bytes:
         """Return the sealed bytes, bound to `subject` and `purpose`."""

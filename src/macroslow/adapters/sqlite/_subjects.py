@@ -3,24 +3,17 @@
 import sqlite3
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final
 
 from macroslow.adapters.sqlite._names import Names
 from macroslow.adapters.sqlite._stage import Cache, Stage
 from macroslow.adapters.sqlite._statements import PUT_SUBJECT_KEY
 from macroslow.crypto.rows import KEY_BYTES
 from macroslow.ports import Entropy
+from macroslow.secretstore.ports import Sealer
 
 PURPOSE: Final = "subject-key"
 READER_KEYS: Final = 4_096
-
-
-class Sealer(Protocol):
-    """Seals and opens small secrets; `crypto.quad.Quad` is one. Called from two threads."""
-
-    def seal(self, plaintext: bytes, subject: str, *, purpose: str = ...) -> bytes: ...
-
-    def open(self, sealed: bytes, subject: str, *, purpose: str = ...) -> bytes: ...
 
 
 class Subjects:

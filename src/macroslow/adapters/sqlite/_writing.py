@@ -14,11 +14,12 @@ from macroslow.adapters.sqlite._ledger import Ledger
 from macroslow.adapters.sqlite._log import Log
 from macroslow.adapters.sqlite._names import Names
 from macroslow.adapters.sqlite._stage import Stage
-from macroslow.adapters.sqlite._subjects import Sealer, Subjects
+from macroslow.adapters.sqlite._subjects import Subjects
 from macroslow.authn.ports import PutKey, PutSigner
 from macroslow.errors import ConflictError, LogUnavailableError
 from macroslow.metering.ledger import CloseAccount, OpenAccount, Reserve, Settle
 from macroslow.ports import Entropy
+from macroslow.secretstore.ports import Sealer
 from macroslow.tlog.ports import Append, Entry, StoreCheckpoint
 from macroslow.workflow.books import Change
 from macroslow.workflow.journal import AcceptRun, FinishRun, PutObject

@@ -17,12 +17,13 @@ from macroslow.adapters.sqlite import _log_reads as log_reads
 from macroslow.adapters.sqlite._group import GroupCommit
 from macroslow.adapters.sqlite._reader import Reader
 from macroslow.adapters.sqlite._schema import open_reader, open_writer
-from macroslow.adapters.sqlite._subjects import Sealer, cached_unwrap
+from macroslow.adapters.sqlite._subjects import cached_unwrap
 from macroslow.adapters.sqlite._writing import Writing
 from macroslow.authn.ports import KeyRecord, SignerRecord
 from macroslow.errors import ConfigurationError, VerificationError
 from macroslow.metering.ledger import Account, LedgerDifference, OpenReservation, UsageRow
 from macroslow.ports import Clock, Entropy
+from macroslow.secretstore.ports import Sealer
 from macroslow.tlog.ports import Entry, TreeHead
 from macroslow.workflow.books import Change, LoggedEvent
 from macroslow.workflow.journal import Run
