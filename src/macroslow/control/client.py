@@ -6,12 +6,12 @@ from pathlib import Path
 
 import orjson
 
-from macroslow.control.server import connect
-from macroslow.errors import MacroslowError, Problem, ProblemsError
+from macroslow.control.server import MAX_LINE_BYTES, connect
+from macroslow.errors import MacroslowError, Problem, ProblemsError, TooLargeError
 
 
 class RemoteError(ProblemsError):
-    """What the running server refused, told as it told it."""
+    """What the running server refused, told as it told it; `remote_code` is its own error's code."""
 
     def __init__(self, code: str, detail: str, fix: str, step: str, problems: tuple[Problem, ...]) -> None:
         super().__init__(detail, problems, fix=fix, step=step)
@@ -29,16 +29,25 @@ def is_alive(path: Path) -> bool:
 
 def call(path: Path, verb: str, arguments: Mapping[str, object]) -> object:
     """Perform one verb and return its result; RemoteError if it was refused."""
+    request = orjson.dumps({"verb": verb, "arguments": arguments}) + b"\n"
+    if len(request) > MAX_LINE_BYTES:
+        raise TooLargeError(
+            f"{verb} takes at most {MAX_LINE_BYTES} bytes", limit_bytes=MAX_LINE_BYTES, step="size"
+        )
     with closing(connect(path)) as connection, connection.makefile("rwb") as stream:
-        stream.write(orjson.dumps({"verb": verb, "arguments": arguments}) + b"\n")
+        stream.write(request)
         stream.flush()
         line = stream.readline()
     match orjson.loads(line or b"null"):
         case {"result": result}:
             return result
         case {"error": {"code": str(code), "detail": str(detail), **rest}}:
-            listed = rest.get("problems")
-            problems = tuple(Problem(**problem) for problem in listed) if isinstance(listed, list) else ()
-            raise RemoteError(code, detail, str(rest.get("fix", "")), str(rest.get("step", "")), problems)
+            raise _remote(code, detail, rest)
         case _:
             raise MacroslowError("the running server broke off", fix="look at its log, then try again")
+
+
+def _remote(code: str, detail: str, rest: Mapping[str, object]) -> RemoteError:
+    listed = rest.get("problems")
+    problems = tuple(Problem(**problem) for problem in listed) if isinstance(listed, list) else ()
+    return RemoteError(code, detail, str(rest.get("fix", "")), str(rest.get("step", "")), problems)

@@ -1,6 +1,7 @@
 """Serving verbs on a Unix socket."""
 
 import asyncio
+import logging
 import os
 import socket
 import struct
@@ -12,35 +13,44 @@ from typing import Final
 
 import orjson
 
-from macroslow.errors import BadRequestError, MacroslowError, ProblemsError
+from macroslow.errors import BadRequestError, MacroslowError, ProblemsError, TooLargeError
 
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024  # a document of 1 MiB, escaped, with its inputs
+log: Final = logging.getLogger("macroslow.control")
 Verb = Callable[[str, Mapping[str, object]], Awaitable[object]]
 
 
 @asynccontextmanager
 async def serve_control(path: Path, perform: Verb) -> AsyncIterator[None]:
-    """Serve `perform(verb, arguments)` on the socket at `path` until the context is left."""
+    """Serve `perform(verb, arguments)` on the socket at `path` until the context is left.
+
+    What is under way then is cancelled and waited for.
+    """
     with suppress(FileNotFoundError):
         path.unlink()  # the state folder's lock says that nobody else serves here
     listener = socket.socket(socket.AF_UNIX)
     with _short_name(path) as name:
         listener.bind(name)
-    path.chmod(0o600)
+    path.chmod(0o600)  # nobody can connect before it listens
+    conversations: set[asyncio.Task[None]] = set()
 
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            if _peer_uid(writer) in {0, os.geteuid()}:
-                await _converse(reader, writer, perform)
-            writer.close()
-            await writer.wait_closed()
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own: asyncio's would outlive the server and what its verbs work on.
+        task = asyncio.create_task(_serve(reader, writer, perform))
+        conversations.add(task)
+        task.add_done_callback(conversations.discard)
 
-    server = await asyncio.start_unix_server(converse, sock=listener, limit=MAX_LINE_BYTES)
+    server = await asyncio.start_unix_server(begin, sock=listener, limit=MAX_LINE_BYTES)
     try:
         yield
     finally:
         server.close()
         path.unlink(missing_ok=True)
+        await asyncio.sleep(0)  # whoever was accepted just now has begun
+        for task in conversations:
+            task.cancel()
+        if conversations:
+            await asyncio.wait(conversations)
 
 
 class _short_name:  # noqa: N801 (a context manager in use, a function to read)
@@ -81,27 +91,51 @@ def _peer_uid(writer: asyncio.StreamWriter) -> int:
     return int(uid)
 
 
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, perform: Verb) -> None:
+    """One connection, from its owner or root alone."""
+    try:
+        if _peer_uid(writer) in {0, os.geteuid()}:
+            await _converse(reader, writer, perform)
+        writer.close()
+        await writer.wait_closed()
+    except ConnectionError:
+        pass  # it went away
+    finally:
+        writer.transport.abort()  # where we were cancelled: nobody waits for what is not sent yet
+
+
 async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, perform: Verb) -> None:
     while True:
         try:
             line = await reader.readuntil()
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except asyncio.IncompleteReadError:
             return
-        writer.write(orjson.dumps(await _answer(line, perform)) + b"\n")
+        except asyncio.LimitOverrunError:
+            error = TooLargeError(
+                f"a request has at most {MAX_LINE_BYTES} bytes", limit_bytes=MAX_LINE_BYTES, step="size"
+            )
+            writer.write(orjson.dumps({"error": _told(error)}) + b"\n")
+            await writer.drain()
+            return
+        writer.write(await _answer(line, perform) + b"\n")
         await writer.drain()
 
 
-async def _answer(line: bytes, perform: Verb) -> dict[str, object]:
+async def _answer(line: bytes, perform: Verb) -> bytes:
     try:
         match orjson.loads(line):
             case {"verb": str(verb), "arguments": dict(arguments)}:
-                return {"result": await perform(verb, arguments)}
+                return orjson.dumps({"result": await perform(verb, arguments)})
             case _:
                 raise BadRequestError("a line is {verb, arguments}")
     except orjson.JSONDecodeError as error:
-        return {"error": {"code": "bad-request", "detail": f"not JSON: {error}"}}
+        told = _told(BadRequestError(f"not JSON: {error}"))
     except MacroslowError as error:
-        return {"error": _told(error)}
+        told = _told(error)
+    except Exception:  # the outermost handler: one verb's defect ends neither server nor conversation
+        log.exception("a verb failed")
+        told = {"code": "internal", "detail": "the running server failed at this; its log says where"}
+    return orjson.dumps({"error": told})
 
 
 def _told(error: MacroslowError) -> dict[str, object]:
