@@ -33,6 +33,7 @@ from urllib.parse import urlsplit
 way_out = urlsplit(apis["openweathermap"])
 result = []
 for target in inputs["targets"]:
+    target = target.replace("APIS", way_out.path)
     with socket.create_connection((way_out.hostname, way_out.port), timeout=20) as connection:
         head = f"{inputs['method']} {way_out.path}{target} HTTP/1.1\\r\\nhost: x\\r\\n"
         connection.sendall((head + "connection: close\\r\\n\\r\\n").encode("latin-1"))
@@ -166,7 +167,7 @@ def test_no_path_trick_leaves_the_paths_that_the_operator_opened(outside):
 
 def test_a_line_end_in_a_target_makes_no_second_request(outside):
     outside.api.asked.clear()
-    smuggled = "/data/x HTTP/1.1\r\nhost: x\r\n\r\nGET /api/openweathermap/admin"
+    smuggled = "/data/x HTTP/1.1\r\nhost: x\r\n\r\nGET APIS/admin"
     outside.ask(smuggled)
     assert not any("admin" in asked.target for asked in outside.api.asked)
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -530,7 +531,10 @@ async def test_only_granted_ways_out_are_given_to_the_sandbox(house: House) -> N
     plain, weather, paid = house.sandbox.jobs
     assert (plain.wants_egress, plain.environment, plain.apis) == (False, {}, {})
     assert (weather.wants_egress, weather.environment) == (True, {})
-    assert weather.apis == {"weather": "/api/weather"}
+    prefix = house.egress[0].api_prefix.decode()
+    assert re.fullmatch(r"/api/[0-9a-f]{32}/", prefix)
+    assert weather.apis == {"weather": prefix + "weather"}
+    assert house.egress[1].api_prefix.decode() != prefix
     assert paid.environment["OPENAI_BASE_URL"] == "http://127.0.0.1:{port}/v1"
     capability = paid.environment["OPENAI_API_KEY"]
     assert [one.chat is None for one in house.egress] == [True, False]

@@ -5,6 +5,7 @@ import hashlib
 import json
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from tests.web.fakes import FakeClock, SystemEntropy, call
@@ -13,9 +14,10 @@ from macroslow.errors import BudgetExhaustedError, UpstreamUnavailableError
 from macroslow.metering.ledger import Usage
 from macroslow.services.complete_chat import ChatAnswer, ChatStream
 from macroslow.services.run_egress import RunEgress
-from macroslow.web import serve
+from macroslow.web import egress, serve
 from macroslow.web.bodies import ByteBudget
 from macroslow.web.egress import RATE, EgressApp, egress_opener
+from macroslow.web.routes import CHAT_BYTES
 from macroslow.workflow.outside import OutsideAnswer
 
 CAPABILITY = "msr_0123456789abcdef"
@@ -46,7 +48,7 @@ class Behind:
 
     def run(self, *, models: bool = True) -> RunEgress:
         digest = hashlib.sha256(CAPABILITY.encode()).digest()
-        return RunEgress(digest, self.chat if models else None, {"weather": self.weather})
+        return RunEgress(digest, b"/api/", self.chat if models else None, {"weather": self.weather})
 
 
 @pytest.fixture
@@ -160,6 +162,51 @@ async def test_only_the_methods_that_are_needed(app: EgressApp, behind: Behind) 
         answer = await call(app, method, path, [BEARER])
         assert answer.status == 405
     assert not behind.calls
+
+
+async def test_an_api_is_found_by_those_alone_who_were_told_where(behind: Behind, clock: FakeClock) -> None:
+    prefix = b"/api/0123456789abcdef0123456789abcdef/"
+    app = app_for(replace(behind.run(), api_prefix=prefix), clock)
+    path = prefix.decode() + "weather"
+    for guess in ("/api/weather", "/api//weather", path.replace("f/", "e/"), path[1:], prefix.decode()[:-1]):
+        assert (await call(app, "GET", guess, [BEARER])).status == 404
+    assert not behind.calls
+    assert (await call(app, "GET", path, [])).status == 200
+
+
+async def test_a_refusal_for_the_rate_takes_its_time(app: EgressApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited_s: list[float] = []
+
+    async def wait(delay_s: float) -> None:
+        waited_s.append(delay_s)
+
+    monkeypatch.setattr(egress.asyncio, "sleep", wait)
+    for _ in range(RATE.burst):
+        await call(app, "GET", "/nope", [])
+    assert not waited_s
+    assert (await call(app, "GET", "/nope", [])).status == 429
+    assert waited_s == [egress.REFUSAL_S]
+
+
+async def test_bodies_that_one_run_holds_up_keep_no_other_from_its_calls(clock: FakeClock) -> None:
+    opener = egress_opener(dict, clock, SystemEntropy())
+    hostile, other = Behind(), Behind()
+    first, second = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
+    head = (
+        f"POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {CAPABILITY}\r\ncontent-length: ".encode()
+    )
+    async with opener(hostile.run())(first), opener(other.run())(second), asyncio.timeout(10):
+        held = []
+        for _ in range(12):
+            reader, writer = await asyncio.open_connection(*first.getsockname())
+            writer.write(head + b"%d\r\n\r\n{" % CHAT_BYTES)
+            held.append(writer)
+        assert b" 503 " in await reader.readline()  # it has no room left, and only it
+        reader, writer = await asyncio.open_connection(*second.getsockname())
+        writer.write(head + b"2\r\n\r\n{}")
+        assert b" 200 " in await reader.readline()
+        for one in [*held, writer]:
+            one.close()
 
 
 async def test_refused_requests_count_too(app: EgressApp, behind: Behind, clock: FakeClock) -> None:

@@ -28,6 +28,7 @@ from macroslow.workflow.journal import RunEvent
 from macroslow.workflow.sandbox import Block, Job, Level, Limits, Outcome, Sandbox
 
 CAPABILITY_BYTES: Final = 32
+API_PATH_BYTES: Final = 16
 CAPABILITY_PREFIX: Final = "run-"
 CANCELLED: Final = Conclusion(False, None, "the run was cancelled")
 
@@ -143,19 +144,21 @@ class ExecuteDocument:
         planned = run.admitted.plan
         rights = run.admitted.authorised.rights
         capability = CAPABILITY_PREFIX + self.entropy.random(CAPABILITY_BYTES).hex()
+        api_prefix = f"/api/{self.entropy.random(API_PATH_BYTES).hex()}/"
         job = Job(
             run_id=run.id,
             blocks=tuple(Block(b.language, b.name, b.code, b.line, b.timeout_s) for b in planned.blocks),
             inputs=run.admitted.inputs,
             limits=_lowered(self.limits, planned.timeout_s),
             environment=_environment(capability) if rights.providers else {},
-            apis={name: f"/api/{name}" for name in rights.apis},
+            apis={name: api_prefix + name for name in rights.apis},
             wants_egress=bool(rights.providers or rights.apis),
         )
         if not job.wants_egress:
             return await self.sandbox.run(job)
         egress = RunEgress(
             capability_sha256=hashlib.sha256(capability.encode()).digest(),
+            api_prefix=api_prefix.encode("ascii"),
             chat=partial(self._chat, run) if rights.providers else None,
             apis={name: partial(self.call_api, run.principal, run.id, name) for name in rights.apis},
         )

@@ -10,9 +10,14 @@ from macroslow.workflow.sandbox import EgressServer
 
 @dataclass(frozen=True, slots=True)
 class RunEgress:
-    """Bound to one run: the capability's SHA-256, its model calls and its granted APIs (path, query)."""
+    """Bound to one run: the capability's SHA-256, its model calls and its granted APIs (path, query).
+
+    `api_prefix` stands before an API's name in the path. It ends with a slash and cannot be guessed:
+    without a network namespace others on the machine reach the run's way out too.
+    """
 
     capability_sha256: bytes
+    api_prefix: bytes
     chat: Callable[[bytes], Awaitable[ChatAnswer | ChatStream]] | None
     apis: Mapping[str, Callable[[str, str], Awaitable[OutsideAnswer]]]
 

@@ -2,9 +2,10 @@
 
 The application answers on a socket inside the run's own network namespace, so whatever speaks to it
 is code of that run; it is hostile all the same. Model calls carry the run's capability as Bearer,
-which is what `openai.OpenAI()` sends of itself; granted APIs are plain addresses, usable by any HTTP
-client, and lend nothing but what the document was granted. Every error has the provider's shape.
-Requests are limited in rate, refused ones too, and each is handed to a use case that charges and logs it.
+which is what `openai.OpenAI()` sends of itself; granted APIs are addresses that cannot be guessed,
+usable by any HTTP client, and lend nothing but what the document was granted. Every error has the
+provider's shape. Requests are limited in rate, refused ones too, whose refusals take their time, and
+each is handed to a use case that charges and logs it.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from macroslow.errors import (
     MethodNotAllowedError,
     MissingRightError,
     NotFoundError,
+    RateLimitedError,
 )
 from macroslow.limits.admission import per_minute
 from macroslow.ports import Clock, Entropy
@@ -33,12 +35,14 @@ from macroslow.web.messages import Receive, Response, Scope, Send, json_response
 from macroslow.web.routes import CHAT_BYTES
 from macroslow.web.serve import serve_socket
 from macroslow.web.visit import RequestIds, Visit, log_failure, send_answer
+from macroslow.workflow.sandbox import EgressServer
 
 BODY_DEADLINE_S: Final = 30.0
 RATE: Final = per_minute("egress requests of a run", 600, burst=120)
+REFUSAL_S: Final = 1.0
+BODIES_BYTES: Final = 16 * 1024 * 1024  # of one run at once: no other run waits for them
 CHAT_PATH: Final = b"/v1/chat/completions"
 MODELS_PATH: Final = b"/v1/models"
-API_PREFIX: Final = b"/api/"
 
 
 class EgressApp:
@@ -52,7 +56,7 @@ class EgressApp:
         entropy: Entropy,
         budget: ByteBudget,
     ) -> None:
-        """`models` is the body of GET /v1/models; `budget` is shared with whoever reads bodies."""
+        """`models` is the body of GET /v1/models; `budget` bounds the bodies it holds."""
         self._run = run
         self._models = models
         self._clock = clock
@@ -90,12 +94,13 @@ class EgressApp:
     async def _serve(self, visit: Visit, scope: Scope, receive: Receive) -> Response:
         visit.framing = read_framing(scope["headers"])
         visit.body = Body(self._budget, visit.framing.body_bytes)
-        self._tallies.admit("", RATE)
+        await self._count()
         path: bytes = scope["raw_path"]
-        if path.startswith(API_PREFIX):
-            return await self._api(visit, path, scope.get("query_string", b""), receive)
+        prefix = self._run.api_prefix
+        if hmac.compare_digest(path[: len(prefix)], prefix):
+            return await self._api(visit, path[len(prefix) :], scope.get("query_string", b""), receive)
         if path not in {CHAT_PATH, MODELS_PATH}:
-            raise NotFoundError("a run's way out has /v1/chat/completions, /v1/models and /api/NAME")
+            raise NotFoundError("a run's way out has /v1/chat/completions, /v1/models and apis[NAME]")
         self._check_capability(visit.framing.headers)
         if self._run.chat is None:
             raise MissingRightError(
@@ -111,11 +116,19 @@ class EgressApp:
         visit.attention = Attention(receive)
         return respond(await self._run.chat(body))
 
+    async def _count(self) -> None:
+        """Count the request; one too many waits for its refusal, so that a flood waits with it."""
+        try:
+            self._tallies.admit("", RATE)
+        except RateLimitedError:
+            await asyncio.sleep(REFUSAL_S)
+            raise
+
     async def _api(self, visit: Visit, path: bytes, query: bytes, receive: Receive) -> Response:
         _require("GET", visit)
         if b"authorization" in visit.framing.headers:
             self._check_capability(visit.framing.headers)
-        name, slash, rest = path[len(API_PREFIX) :].decode("latin-1").partition("/")
+        name, slash, rest = path.decode("latin-1").partition("/")
         api = self._run.apis.get(name)
         if api is None:
             raise MissingRightError(
@@ -140,8 +153,12 @@ class EgressApp:
 
 def egress_opener(models: Callable[[], dict[str, object]], clock: Clock, entropy: Entropy) -> OpenEgress:
     """Make the function that serves a run's egress on the socket which its sandbox passes out."""
-    budget = ByteBudget(64 * 1024 * 1024)
-    return lambda run: lambda sock: serve_socket(sock, EgressApp(run, models, clock, entropy, budget))
+
+    def opener(run: RunEgress) -> EgressServer:
+        app = EgressApp(run, models, clock, entropy, ByteBudget(BODIES_BYTES))
+        return lambda sock: serve_socket(sock, app)
+
+    return opener
 
 
 def _require(method: str, visit: Visit) -> None:
