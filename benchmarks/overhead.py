@@ -256,7 +256,11 @@ def profile(sizes: Sizes) -> dict[str, Any]:
         ("stage", "CPU us a request"),
         [*rows, ("all of it, timed", loop_us + others_us), ("all of it", untimed_us)],
     )
-    return {"cpu_us": untimed_us, "cpu_us_timed": loop_us + others_us, "stages_us": dict(rows)}
+    return {
+        "cpu_us": untimed_us,
+        "cpu_us_timed": loop_us + others_us,
+        "stages_us": {name: round(us, 1) for name, us in rows},
+    }
 
 
 def main() -> None:

@@ -10,10 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from benchmarks import harness
 from hypothesis import given
 from hypothesis import strategies as st
-
-from benchmarks import harness
 
 BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 MACHINE = {"machine", "load_average", "versions"}
