@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from macroslow.metering import money
+
 
 def columns(rows: Sequence[Mapping[str, object]], titles: Mapping[str, str]) -> None:
     """Print rows under `titles` (member → title); numbers to the right, the rest to the left."""
@@ -23,8 +25,7 @@ def usd(usd_micros: object) -> str:
     """Micro-dollars as exact dollars: 1234567 → $1.234567; "-" for none."""
     if not isinstance(usd_micros, int):
         return "-"
-    dollars, micros = divmod(usd_micros, 1_000_000)
-    return f"${dollars}.{micros:06d}"
+    return f"${money.usd(usd_micros)}"
 
 
 def _cell(value: object) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from macroslow.errors import BudgetExhaustedError, ConflictError
+from macroslow.metering.money import usd
 
 MAX_COUNT: Final = 2**53 - 1
 """Largest amount, token count or counter: what every JSON reader holds exactly. Nine billion dollars."""
@@ -254,8 +255,8 @@ def require_room(account: Account, needed_usd_micros: int) -> None:
     if limit is None or spent + held + needed_usd_micros <= limit:
         return
     raise BudgetExhaustedError(
-        f"Budget {account.id}: {_usd(needed_usd_micros)} needed; of {_usd(limit)}"
-        f" {_usd(spent)} are spent and {_usd(held)} held by work under way.",
+        f"Budget {account.id}: ${usd(needed_usd_micros)} needed; of ${usd(limit)}"
+        f" ${usd(spent)} are spent and ${usd(held)} held by work under way.",
         budget=account.id,
         limit_usd_micros=limit,
         spent_usd_micros=spent,
@@ -274,7 +275,3 @@ def _moved(account: Account, *, spent: int, held: int) -> Account:
         bounded(account.held_usd_micros + held),
         account.closed,
     )
-
-
-def _usd(micros: int) -> str:
-    return f"${micros // 1_000_000}.{micros % 1_000_000:06d}"

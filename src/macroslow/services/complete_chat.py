@@ -37,6 +37,7 @@ from macroslow.inference.sse import EventTooLongError
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.count import OFF_LOOP_BYTES, Counter
 from macroslow.metering.ledger import Usage
+from macroslow.metering.money import usd
 from macroslow.ports import Clock, Entropy
 from macroslow.services.admission import Admission
 from macroslow.services.chat_call import NOTHING, ChatCall, Settlement, UnderWay
@@ -274,8 +275,7 @@ class CompleteChat:
             )
         if ended.outcome == "unknown" and reached.status < 400:
             raise _broke_off(provider, "its answer is not a chat completion")
-        dollars, micros = divmod(ended.usage.usd_micros, 1_000_000)
-        cost = {"x-macroslow-cost-usd": f"{dollars}.{micros:06d}"}
+        cost = {"x-macroslow-cost-usd": usd(ended.usage.usd_micros)}
         headers = {**_headers(provider, reached.headers), **cost}
         return ChatAnswer(reached.status, headers, reached.body, ended.usage, log_index)
 

@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from macroslow.cli.demo.checks import Check, Verdict
+from macroslow.metering import money
 
 NARROW: Final = 80
 WIDE: Final = 100
@@ -92,9 +93,7 @@ class Paper:
 
 def usd(usd_micros: int) -> str:
     """Micro-dollars as dollars and hundredths of cents, never rounded to look better: $0.9934."""
-    dollars, micros = divmod(usd_micros, 1_000_000)
-    exact = f"{micros:06}"
-    return f"${dollars}.{exact[:4] if exact.endswith('00') else exact}"
+    return f"${money.usd(usd_micros).removesuffix('00')}"
 
 
 def count(number: int) -> str:

@@ -1,0 +1,21 @@
+"""Amounts are written exactly."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from macroslow.metering.money import usd
+
+
+@given(st.integers(0, 2**53))
+def test_what_is_written_is_the_amount_to_the_last_digit(usd_micros):
+    assert Decimal(usd(usd_micros)) * 1_000_000 == usd_micros
+
+
+@pytest.mark.parametrize(
+    ("usd_micros", "text"), [(0, "0.000000"), (1, "0.000001"), (999_999, "0.999999"), (1_234_567, "1.234567")]
+)
+def test_there_are_always_six_decimals(usd_micros, text):
+    assert usd(usd_micros) == text
