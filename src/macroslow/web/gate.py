@@ -120,9 +120,8 @@ class Gate:
     async def _say_that_it_ends(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that was cancelled from outside, unless its answer is on the way already."""
         if visit.status == HUNG_UP:
-            error = OverloadedError("the gateway is shutting down")
-            style = problems.style_of(scope.get("raw_path") or b"")
-            await send_answer(visit, problems.render(error, visit.request_id, style), receive, send)
+            answer = _told(OverloadedError("the gateway is shutting down"), visit, scope)
+            await send_answer(visit, answer, receive, send)
 
     def _leave(self, visit: Visit) -> None:
         visit.leave()
@@ -154,7 +153,7 @@ class Gate:
         visit.framing = read_framing(scope["headers"])
         visit.body = Body(self._budget, visit.framing.body_bytes)
         self._hosts.check(visit.framing.headers)
-        return self._router.find(scope.get("raw_path") or b"")
+        return self._router.find(_raw_path(scope))
 
     async def _admit(self, visit: Visit, found: Found, scope: Scope, receive: Receive) -> Request:
         """Who, how often, may it; then the body."""
@@ -197,7 +196,7 @@ class Gate:
     def _refuse(self, visit: Visit, scope: Scope, error: MacroslowError) -> Response:
         reason = error.reason if isinstance(error, CredentialError) else error.code
         self._application.metrics.refusal(reason)
-        response = problems.render(error, visit.request_id, problems.style_of(scope.get("raw_path") or b""))
+        response = _told(error, visit, scope)
         if isinstance(error, UpstreamError | LogUnavailableError):
             return response  # no refusal of ours: the use case has logged what it could
         if visit.principal is not None:
@@ -209,8 +208,7 @@ class Gate:
     def _fail(self, visit: Visit, scope: Scope, error: Exception) -> Response:
         log_failure(visit, error)
         self._application.metrics.refusal(problems.INTERNAL)
-        style = problems.style_of(scope.get("raw_path") or b"")
-        return problems.render(problems.InternalError(), visit.request_id, style)
+        return _told(problems.InternalError(), visit, scope)
 
     async def _pass_on(self, visit: Visit, passed: Passed, scope: Scope, send: Send) -> None:
         """Let a mounted application answer, under the same headers and the same watch."""
@@ -232,6 +230,16 @@ class Gate:
                 log_failure(visit, error)
             else:
                 await send_answer(visit, self._fail(visit, scope, error), _replay(b""), send)
+
+
+def _raw_path(scope: Scope) -> bytes:
+    """The path as it stood in the request line; b"" where a server does not say."""
+    return scope.get("raw_path") or b""
+
+
+def _told(error: MacroslowError, visit: Visit, scope: Scope) -> Response:
+    """The error in the words of those who call this path."""
+    return problems.render(error, visit.request_id, problems.style_of(_raw_path(scope)))
 
 
 def _replay(body: bytes) -> Receive:
