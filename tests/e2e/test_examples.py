@@ -1,4 +1,4 @@
-"""Every example runs as it stands: signed with a fresh key, with inputs, against a real API and model."""
+"""Every example runs as it stands: with its signature and its inputs, against a real API and model."""
 
 import json
 from collections.abc import Iterator
@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import Answered, Site, make_site
-from tests.e2e.documents import Author
 from tests.e2e.upstream import Asked, Said, Upstream, serving
+
+from macroslow.crypto import documents
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 SECRET = "weather-T4kq9Zs7Lx2Vm8Rb5Nw3"
@@ -21,8 +22,8 @@ placement = "query:appid"
 paths = ["/data/2.5/"]
 """
 INPUTS: dict[str, dict[str, object]] = {
-    "hello.maml.md": {"name": "Ada"},
-    "weather.maml.md": {"city": "São Paulo", "units": "imperial"},
+    path.name.replace("inputs.json", "maml.md"): json.loads(path.read_text())
+    for path in EXAMPLES.glob("*.inputs.json")
 }
 
 
@@ -32,7 +33,7 @@ class Examples:
 
     site: Site
     api: Upstream
-    author: Author
+    signer: str
     key: str
 
     def send(self, raw: bytes, inputs: object, path: str = "/execute") -> Answered:
@@ -41,7 +42,7 @@ class Examples:
         return self.site.call("POST", path, body, sent)
 
     def run(self, name: str) -> Any:
-        answer = self.send(self.author.sign(read(name)), INPUTS[name]).json
+        answer = self.send(read(name), INPUTS[name]).json
         assert answer["status"] == "success", answer
         return answer
 
@@ -66,9 +67,13 @@ def examples(tmp_path_factory, emulator_url, clean_environment) -> Iterator[Exam
         with (folder / ".env").open("a") as dotenv:
             dotenv.write(f"WEATHER_KEY={SECRET}\n")
         site.start()
-        author = Author.new()
-        author.trusted_by(site, "author", "agent://hello", "agent://weather")
-        yield Examples(site, api, author, site.client("ada"))
+        trusted = site.ask(
+            "signers.trust",
+            name="author",
+            public_jwks=read("author.pub").decode(),
+            origins=["agent://hello", "agent://weather"],
+        )
+        yield Examples(site, api, trusted["key_id"], site.client("ada"))
         site.stop()
 
 
@@ -78,10 +83,9 @@ def test_every_example_is_tried_here():
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_an_example_is_valid_runs_signed_and_its_answer_is_signed(examples, name):
-    signed = examples.author.sign(read(name))
-    assert examples.send(signed, INPUTS[name], "/validate").json["valid"]
+    assert examples.send(read(name), INPUTS[name], "/validate").json["valid"]
     answer = examples.run(name)
-    assert answer["signer"] == examples.author.key.key_id
+    assert answer["signer"] == examples.signer
     assert answer["warnings"] == []
     assert {output["status"] for output in answer["outputs"]} == {"ok"}
     assert answer["signature"]
@@ -90,9 +94,9 @@ def test_an_example_is_valid_runs_signed_and_its_answer_is_signed(examples, name
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_an_example_without_its_signature_or_with_surprising_inputs_is_refused(examples, name):
-    unsigned = examples.send(read(name), INPUTS[name])
+    unsigned = examples.send(documents.split(read(name))[0], INPUTS[name])
     assert (unsigned.status, unsigned.json["step"]) == (403, "signature")
-    surprised = examples.send(examples.author.sign(read(name)), INPUTS[name] | {"surprise": 1})
+    surprised = examples.send(read(name), INPUTS[name] | {"surprise": 1})
     assert (surprised.status, surprised.json["type"]) == (400, "urn:macroslow:problem:invalid-inputs")
 
 

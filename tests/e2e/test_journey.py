@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.e2e.conftest import MACROSLOW, PROVIDER_KEY, Site
 
+from macroslow.crypto import documents
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -34,7 +36,8 @@ def travelled(tmp_path_factory, emulator_url, clean_environment):
     key = site.key("ada", "--budget", "1")
     assert site.command("signers", "new", "author").returncode == 0
     assert site.command("signers", "trust", "author.pub", "--origin", "agent://hello").returncode == 0
-    shutil.copy(ROOT / "examples" / "hello.maml.md", folder / "secure_workflow.maml.md")
+    unsigned, _ = documents.split((ROOT / "examples" / "hello.maml.md").read_bytes())
+    (folder / "secure_workflow.maml.md").write_bytes(unsigned)
     signed = site.command("maml", "sign", "secure_workflow.maml.md", "--key", "author.key")
     assert signed.returncode == 0, signed.stderr
     site.start()
