@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import sys
 from pathlib import Path
 from typing import Final
@@ -40,5 +41,12 @@ def serve(listen: str | None, config_file: Path | None, *, as_json: bool) -> Non
         for line in started.notes:
             click.echo(f"  {line}")
 
+    _allow_connections()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve_gateway(settings, announce))
+
+
+def _allow_connections() -> None:
+    """As many descriptors as the system lets us have: each open stream takes two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
