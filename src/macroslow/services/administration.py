@@ -1,7 +1,8 @@
 """What the operator may ask of the gateway, as verbs: the same beside a running server and without one.
 
 A verb takes keyword arguments and returns JSON. The table is all there is: nothing here starts a
-process, evaluates anything or fetches a caller's URL.
+process, evaluates anything or fetches a caller's URL. Arguments are held against the verb's own
+signature, types and bounds, before anything of it happens.
 """
 
 import base64
@@ -9,12 +10,15 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import ConfigDict, Field, ValidationError, validate_call
 
 from macroslow.authn.ports import KeyRecord, SignerRecord
 from macroslow.authn.principal import Principal
 from macroslow.authz import scopes as known_scopes
-from macroslow.errors import BadRequestError, NotFoundError
+from macroslow.authz.uri import Pattern
+from macroslow.errors import BadRequestError, MissingRightError, NotFoundError, Problem
 from macroslow.services.admit_document import Submission
 from macroslow.services.checkpoint_log import CheckpointLog
 from macroslow.services.execute_document import ExecuteDocument
@@ -28,6 +32,12 @@ from macroslow.workflow.books import Books, LoggedEvent
 
 OPERATOR: Final = Principal(name="operator", account="operator", scopes=known_scopes.ALL)
 MAX_TAIL: Final = 1000  # entries that one `audit tail` returns
+MAX_TIME_NS: Final = 2**63 - 1  # in the year 2262; no store holds more
+
+Whole = Annotated[int, Field(ge=0, lt=2**53)]
+Tail = Annotated[int, Field(ge=0, le=MAX_TAIL)]
+TimeNs = Annotated[int, Field(ge=0, le=MAX_TIME_NS)]
+Texts = Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +58,9 @@ class Administration:
         if action is None:
             raise BadRequestError(f"no verb {verb!r}", fix="use the server's own version of `macroslow`")
         try:
-            pending = action(**arguments)
-        except TypeError as error:
-            raise BadRequestError(f"{verb}: {error}") from None
-        return await pending
+            return await validate_call(config=_STRICT)(action)(**arguments)
+        except ValidationError as error:  # of the arguments: nothing below validates in this way
+            raise BadRequestError(f"the arguments do not fit the verb {verb}", _problems(error)) from None
 
     def _verbs(self) -> Mapping[str, Callable[..., Awaitable[object]]]:
         return {
@@ -75,12 +84,12 @@ class Administration:
     async def _create_key(
         self,
         principal: str,
-        scopes: Sequence[str] | None = None,
-        grants: Sequence[str] = ("gateway://*", "api://*"),
-        budget_usd_micros: int | None = None,
-        requests_per_minute: int | None = None,
+        scopes: Texts | None = None,
+        grants: Texts = ("gateway://*", "api://*"),
+        budget_usd_micros: Whole | None = None,
+        requests_per_minute: Whole | None = None,
         note: str = "",
-        expires_ns: int | None = None,
+        expires_ns: TimeNs | None = None,
     ) -> object:
         wanted = known_scopes.CLIENT_DEFAULT if scopes is None else frozenset(scopes)
         created = await self.keys.create(
@@ -103,7 +112,7 @@ class Administration:
         money = asdict(account) if account else {}
         return {**_key(record), **{name: money[name] for name in money if name.endswith("_usd_micros")}}
 
-    async def _trust_signer(self, name: str, public_jwks: str, origins: Sequence[str]) -> object:
+    async def _trust_signer(self, name: str, public_jwks: str, origins: Texts) -> object:
         return _signer(await self.signers.trust(name, public_jwks, origins))
 
     async def _list_signers(self) -> object:
@@ -119,20 +128,21 @@ class Administration:
             raise BadRequestError(str(error), fix="--by key|principal|model|tag|day") from None
         return {"by": by, "rows": [asdict(row) for row in rows]}
 
-    async def _tail(self, count: int = 20, start: int | None = None) -> object:
+    async def _tail(
+        self, count: Annotated[int, Field(ge=0, le=MAX_TAIL)] = 20, start: Whole | None = None
+    ) -> object:
         head = await self.books.head()
-        count = max(0, min(count, MAX_TAIL))
         first = max(0, head.size - count) if start is None else start
         opened = await self.books.entries(first, count)
         return {"size": head.size, "entries": [_entry(entry) for entry in opened]}
 
-    async def _show_entry(self, index: int) -> object:
+    async def _show_entry(self, index: Whole) -> object:
         opened = await self.books.entries(index, 1)
         if not opened:
             raise NotFoundError(f"the log has no entry {index}", fix="macroslow audit tail")
         return _entry(opened[0])
 
-    async def _prove(self, index: int) -> object:
+    async def _prove(self, index: Whole) -> object:
         return await self.prove.by_index(index)
 
     async def _verify(self, since: str | None = None, key: str | None = None) -> object:
@@ -141,7 +151,7 @@ class Administration:
             pinned = self.log_key if key is None else LogPublicKey.parse(key)
             kept = None if since is None else base64.b64decode(since, validate=True)
         except ValueError as error:
-            raise BadRequestError(f"the key or checkpoint cannot be read: {error}") from None
+            raise BadRequestError(f"the checkpoint is not base64: {error}") from None
         found = await VerifyLog(self.books, pinned)(since=kept)
         return {**asdict(found), "key_fingerprint": pinned.fingerprint}
 
@@ -152,14 +162,36 @@ class Administration:
         return {"key": self.log_key.format(), "fingerprint": self.log_key.fingerprint}
 
     async def _run(
-        self, document: str, inputs: Mapping[str, object] | None = None, allow: Sequence[str] = ()
+        self, document: str, inputs: Mapping[str, object] | None = None, allow: Texts = ()
     ) -> object:
         """Run a document (base64) as the local operator, who grants it the URIs in `allow`."""
         if self.execute is None:
             raise BadRequestError("this gateway runs no documents", fix="start it with `macroslow serve`")
+        try:
+            submission = Submission(base64.b64decode(document, validate=True), inputs)
+        except ValueError as error:
+            raise BadRequestError(f"the document is not base64: {error}") from None
+        for uri in allow:
+            Pattern.parse(uri)  # or it would be reported as a grant of a key
         caller = replace(OPERATOR, grants=("gateway://*", *allow))
-        submission = Submission(base64.b64decode(document), inputs)
-        return await self.execute(caller, submission, request_id="operator")
+        try:
+            return await self.execute(caller, submission, request_id="operator")
+        except MissingRightError as error:
+            # The one grant that is the operator's to give here; what this gateway does not have is not.
+            if error.uri in allow or not error.uri.startswith("api://") or "caller" not in error.detail:
+                raise
+            fix = f"allow it: --allow {error.uri}"
+            raise MissingRightError(error.detail, uri=error.uri, fix=fix) from None
+
+
+_STRICT: Final = ConfigDict(strict=True, arbitrary_types_allowed=True)
+
+
+def _problems(error: ValidationError) -> list[Problem]:
+    return [
+        Problem(one["msg"], field=".".join(map(str, one["loc"])))
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
 
 
 def _entry(entry: LoggedEvent) -> dict[str, object]:

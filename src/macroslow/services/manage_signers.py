@@ -1,19 +1,22 @@
 """Which key may sign documents for which origin: the operator's decision, kept and logged."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from macroslow.authn.ports import PutSigner, SignerRecord
 from macroslow.authz.uri import Pattern
 from macroslow.crypto.hybrid import HybridPublicKey
-from macroslow.errors import BadRequestError, NotFoundError
+from macroslow.errors import BadRequestError, ConflictError, NotFoundError
 from macroslow.maml.stages import Keyring
 from macroslow.ports import Clock
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
 
-OPERATOR = "operator"
+OPERATOR: Final = "operator"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
 
 
 class ManageSigners:
@@ -36,7 +39,15 @@ class ManageSigners:
         return self._keyring
 
     async def trust(self, name: str, public_jwks: str, origins: Sequence[str]) -> SignerRecord:
-        """Let a public document key speak for `origins` (patterns such as `agent://reports-*`)."""
+        """Let a public document key speak for `origins` (patterns such as `agent://reports-*`).
+
+        Trusting a known key again replaces what was decided about it, a revocation too. Raises
+        BadRequestError, and ConflictError for a name that another trusted key has.
+        """
+        if not _NAME.fullmatch(name):
+            raise BadRequestError(
+                f"{name[:80]!r} is no name for a signer", fix="1 to 128 letters, digits, . _ @ + -"
+            )
         if not origins:
             raise BadRequestError(
                 "no origin given: a key that speaks for nobody is of no use", fix="--origin agent://NAME"
@@ -45,6 +56,10 @@ class ManageSigners:
             if Pattern.parse(origin).scheme != "agent":
                 raise BadRequestError(f"origin {origin!r} is not agent://NAME", fix="--origin agent://NAME")
         key = HybridPublicKey.from_jwks(public_jwks, use="document")
+        if any(
+            one.name == name and one.key_id != key.key_id and one.revoked_ns is None for one in self.list()
+        ):
+            raise ConflictError(f"another trusted signer is called {name!r}", fix="choose another --name")
         now_ns = self._clock.now_ns()
         record = SignerRecord(key.key_id, name, public_jwks, tuple(origins), now_ns)
         await self._put(record, EventType.SIGNER_TRUSTED)

@@ -1,0 +1,275 @@
+"""The operator's verbs: each does what it says, and arguments that do not fit do nothing at all."""
+
+import base64
+import inspect
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import pytest
+from tests.services.house import ENTROPY, House, open_house, paper, succeeded
+
+from macroslow.authz import scopes
+from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
+from macroslow.errors import (
+    BadRequestError,
+    InvalidDocumentError,
+    MacroslowError,
+    MissingRightError,
+    NotFoundError,
+    VerificationError,
+)
+from macroslow.services.administration import Administration
+from macroslow.tlog import receipt
+from macroslow.tlog.checkpoint import LogPrivateKey, verify_checkpoint
+
+AUTHOR = HybridPrivateKey.generate(KeyUse.DOCUMENT, ENTROPY)
+VERBS = [
+    "audit.checkpoint", "audit.key", "audit.prove", "audit.show", "audit.tail", "audit.verify",
+    "keys.create", "keys.list", "keys.revoke", "keys.show", "run",
+    "signers.list", "signers.revoke", "signers.trust", "usage",
+]  # fmt: skip
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ask(house: House):
+    async def asked(verb: str, **arguments: object):
+        result = await house.administration.perform(verb, arguments)
+        return json.loads(orjson.dumps(result))  # every verb returns JSON
+
+    return asked
+
+
+def base64_of(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+def test_the_table_is_the_expected_one(house: House) -> None:
+    assert sorted(house.administration._verbs()) == VERBS
+
+
+@pytest.mark.parametrize("verb", ["", "keys", "keys.create ", "perform", "__class__", "_run", "books.close"])
+async def test_an_unknown_verb_is_refused(ask, verb: str) -> None:
+    with pytest.raises(BadRequestError, match="no verb"):
+        await ask(verb)
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "field"),
+    [
+        ("keys.list", {"x": 1}, "x"),
+        ("keys.create", {}, "principal"),
+        ("keys.create", {"principal": 5}, "principal"),
+        ("keys.create", {"principal": "a", "scopes": "runs:read"}, "scopes"),
+        ("keys.create", {"principal": "a", "scopes": [1]}, "scopes.0"),
+        ("keys.create", {"principal": "a", "grants": None}, "grants"),
+        ("keys.create", {"principal": "a", "budget_usd_micros": True}, "budget_usd_micros"),
+        ("keys.create", {"principal": "a", "budget_usd_micros": 1.5}, "budget_usd_micros"),
+        ("keys.create", {"principal": "a", "budget_usd_micros": -1}, "budget_usd_micros"),
+        ("keys.create", {"principal": "a", "budget_usd_micros": 2**53}, "budget_usd_micros"),
+        ("keys.create", {"principal": "a", "expires_ns": 2**63}, "expires_ns"),
+        ("keys.create", {"principal": "a", "note": None}, "note"),
+        ("keys.show", {"key_id": ["a"]}, "key_id"),
+        ("keys.revoke", {"key_id": "a", "reason": {}}, "reason"),
+        ("signers.trust", {"name": "a", "public_jwks": {}, "origins": []}, "public_jwks"),
+        ("usage", {"by": 1}, "by"),
+        ("audit.tail", {"count": "20"}, "count"),
+        ("audit.tail", {"count": -1}, "count"),
+        ("audit.tail", {"count": 1001}, "count"),
+        ("audit.tail", {"start": 2**70}, "start"),
+        ("audit.show", {}, "index"),
+        ("audit.show", {"index": -1}, "index"),
+        ("audit.show", {"index": "0"}, "index"),
+        ("audit.prove", {"index": 2**64}, "index"),
+        ("audit.verify", {"since": 1}, "since"),
+        ("run", {"document": 1}, "document"),
+        ("run", {"document": "", "inputs": []}, "inputs"),
+        ("run", {"document": "", "allow": "api://x"}, "allow"),
+    ],
+)
+async def test_arguments_that_do_not_fit_are_named_and_nothing_happens(
+    house: House, ask, verb: str, arguments: dict, field: str
+) -> None:
+    size = (await house.books.head()).size
+    with pytest.raises(BadRequestError, match=verb) as refused:
+        await ask(verb, **arguments)
+    assert field in [problem.field for problem in refused.value.problems]
+    assert (await house.books.head()).size == size
+
+
+async def test_a_defect_within_a_verb_is_not_taken_for_bad_arguments(house: House, monkeypatch) -> None:
+    def broken(_: object) -> object:
+        raise TypeError("a defect")
+
+    monkeypatch.setattr(type(house.signers), "list", broken)
+    with pytest.raises(TypeError, match="a defect"):
+        await house.administration.perform("signers.list", {})
+
+
+def test_every_verb_can_be_asked_by_name_alone() -> None:
+    for verb in Administration._verbs(object.__new__(_Blank)).values():
+        kinds = {parameter.kind for parameter in inspect.signature(verb).parameters.values()}
+        assert kinds <= {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+
+
+class _Blank(Administration):
+    """The table of verbs needs nothing of what the verbs need."""
+
+
+# Keys
+
+
+async def test_a_key_from_making_to_revocation(ask) -> None:
+    made = await ask("keys.create", principal="ann", budget_usd_micros=500, note="laptop")
+    assert made["key"].startswith("msk_")
+    assert made["scopes"] == sorted(scopes.CLIENT_DEFAULT)
+    assert made["grants"] == ["gateway://*", "api://*"]
+    listed = (await ask("keys.list"))["keys"]
+    assert [one["id"] for one in listed] == [made["id"]]
+    assert "key" not in listed[0]
+    shown = await ask("keys.show", key_id=made["id"])
+    assert (shown["limit_usd_micros"], shown["spent_usd_micros"], shown["revoked_at"]) == (500, 0, None)
+    revoked = await ask("keys.revoke", key_id=made["id"], reason="lost")
+    assert revoked["revoked_at"].endswith("+00:00")
+    tail = await ask("audit.tail", count=2)
+    assert [entry["type"] for entry in tail["entries"]] == ["key-created", "key-revoked"]
+    assert tail["entries"][1]["fields"]["reason"] == "lost"
+    assert made["key"] not in json.dumps(tail)
+
+
+async def test_unknown_keys_signers_and_entries_are_not_found(ask) -> None:
+    for verb, arguments in (
+        ("keys.show", {"key_id": "nobody"}),
+        ("keys.revoke", {"key_id": "nobody"}),
+        ("signers.revoke", {"name": "nobody"}),
+        ("audit.show", {"index": 10_000}),
+        ("audit.prove", {"index": 10_000}),
+    ):
+        with pytest.raises(NotFoundError):
+            await ask(verb, **arguments)
+
+
+async def test_all_that_is_wrong_with_a_new_key_is_said_at_once(ask) -> None:
+    with pytest.raises(BadRequestError) as refused:
+        await ask("keys.create", principal="", scopes=["nope"], grants=["x"], requests_per_minute=0)
+    assert {problem.field for problem in refused.value.problems} == {
+        "principal",
+        "scopes",
+        "grants",
+        "requests_per_minute",
+    }
+
+
+# Signers
+
+
+async def test_a_signer_from_trust_to_revocation(ask, house: House) -> None:
+    trusted = await ask(
+        "signers.trust", name="ann", public_jwks=AUTHOR.public.to_jwks(), origins=["agent://reports-*"]
+    )
+    assert (trusted["key_id"], trusted["revoked_at"]) == (AUTHOR.key_id, None)
+    assert house.signers.keyring.find_key(AUTHOR.key_id) is not None
+    assert [one["name"] for one in (await ask("signers.list"))["signers"]] == ["ann"]
+    assert (await ask("signers.revoke", name="ann"))["revoked_at"]
+    assert house.signers.keyring.find_key(AUTHOR.key_id) is None
+
+
+# Reports
+
+
+@pytest.mark.parametrize("by", ["key", "principal", "model", "tag", "day"])
+async def test_usage_is_grouped_by_each_word(ask, by: str) -> None:
+    assert await ask("usage", by=by) == {"by": by, "rows": (await ask("usage", by=by))["rows"]}
+    with pytest.raises(BadRequestError) as refused:
+        await ask("usage", by="week")
+    assert "--by" in refused.value.fix
+
+
+async def test_the_tail_is_the_newest_and_start_goes_on_from_there(ask, house: House) -> None:
+    await house.note(5)
+    size = (await house.books.head()).size
+    tail = await ask("audit.tail", count=2)
+    assert (tail["size"], [entry["index"] for entry in tail["entries"]]) == (size, [size - 2, size - 1])
+    assert (await ask("audit.tail", start=size))["entries"] == []
+    assert (await ask("audit.tail", count=0))["entries"] == []
+    assert len((await ask("audit.tail", count=1000))["entries"]) == size
+    assert (await ask("audit.show", index=size - 1)) == tail["entries"][1]
+
+
+async def test_a_receipt_a_checkpoint_and_the_key_fit_each_other(ask, house: House) -> None:
+    await house.note(3)
+    proof = await ask("audit.prove", index=1)
+    key = (await ask("audit.key"))["key"]
+    assert house.log_key.format() == key
+    assert receipt.verify(orjson.dumps(proof), house.log_key).index == 1
+    note = (await ask("audit.checkpoint"))["note"]
+    assert verify_checkpoint(note.encode(), house.log_key).size == (await house.books.head()).size
+
+
+async def test_the_log_is_verified_with_what_was_brought(ask, house: House) -> None:
+    await house.note(2)
+    note = (await ask("audit.checkpoint"))["note"]
+    await house.note(3)
+    found = await ask("audit.verify", since=base64_of(note.encode()), key=house.log_key.format())
+    assert (found["entries"], found["since"]) == (found["signed"] + 3, found["signed"])
+    assert found["key_fingerprint"] == house.log_key.fingerprint
+    other = LogPrivateKey.generate(house.log_key.origin, ENTROPY).public.format()
+    with pytest.raises(VerificationError):
+        await ask("audit.verify", key=other)
+    for brought in ({"since": "!"}, {"since": "ä"}, {"key": ""}, {"key": "x\ny"}, {"key": "a" * 100_000}):
+        with pytest.raises(MacroslowError) as refused:
+            await ask("audit.verify", **brought)
+        assert isinstance(refused.value, BadRequestError | VerificationError)
+
+
+# Running a document
+
+
+async def test_the_operator_runs_a_document_with_what_he_allows_and_no_more(ask, house: House) -> None:
+    house.sandbox.work = lambda job: succeeded(job, orjson.dumps(job.inputs))
+    answer = await ask("run", document=base64_of(paper("x")), inputs={"a": 1})
+    assert (answer["status"], answer["result"]) == ("success", {"a": 1})
+    asking = base64_of(paper("x", execute="gateway://local api://weather"))
+    with pytest.raises(MissingRightError) as refused:
+        await ask("run", document=asking)
+    assert refused.value.fix == "allow it: --allow api://weather"
+    assert (await ask("run", document=asking, allow=["api://weather"]))["status"] == "success"
+    assert list(house.sandbox.jobs[-1].apis) == ["weather"]
+
+
+async def test_what_the_gateway_does_not_have_cannot_be_allowed(ask) -> None:
+    asking = base64_of(paper("x", execute="gateway://local api://unknown"))
+    with pytest.raises(MissingRightError) as refused:
+        await ask("run", document=asking, allow=["api://unknown"])
+    assert "--allow" not in refused.value.fix
+    with pytest.raises(MissingRightError):
+        await ask("run", document=base64_of(paper("x", execute="gateway://elsewhere")), allow=["gateway://*"])
+
+
+async def test_a_document_that_is_not_base64_is_a_bad_request(ask) -> None:
+    for text in ("!", "a", "ä", "YQ==x"):
+        with pytest.raises(BadRequestError, match="base64"):
+            await ask("run", document=text)
+    with pytest.raises(InvalidDocumentError):
+        await ask("run", document="")
+
+
+@pytest.mark.parametrize("allow", ["nonsense", "", "api://a/../b", "api://" + "a" * 5000, "api://%2e"])
+async def test_what_is_no_uri_cannot_be_allowed(ask, allow: str) -> None:
+    with pytest.raises(BadRequestError):
+        await ask("run", document=base64_of(paper("x")), allow=[allow])
+
+
+async def test_without_an_assembled_gateway_nothing_runs(house: House) -> None:
+    core = Administration(
+        house.books, house.keys, house.signers, house.checkpoints, house.prove, house.log_key
+    )
+    with pytest.raises(BadRequestError, match="runs no documents"):
+        await core.perform("run", {"document": ""})
