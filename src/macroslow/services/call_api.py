@@ -1,5 +1,6 @@
 """A run calls an outside API that its document, its caller and the operator all grant."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,7 +24,10 @@ class CallAPI:
     async def __call__(
         self, principal: Principal, run_id: str, name: str, path: str, query: str
     ) -> OutsideAnswer:
-        """Return the API's answer once the call is logged; what it said is not kept."""
+        """Return the API's answer once the call is logged; what it said is not kept.
+
+        A run that is cut off while it waits is logged too: the call may have been made.
+        """
         api = self.apis.get(name)
         if api is None:
             raise NotFoundError(f"no API named {name!r} is configured", fix=f"add [apis.{name}]")
@@ -32,6 +36,9 @@ class CallAPI:
             answer = await api.get(path, query)
         except MacroslowError as error:
             await self._log(principal, run_id, name, path, error.code, 0)
+            raise
+        except asyncio.CancelledError:
+            await self._log(principal, run_id, name, path, "unknown", 0)
             raise
         await self._log(principal, run_id, name, path, str(answer.status), len(answer.body))
         return answer
