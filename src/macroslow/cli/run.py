@@ -10,13 +10,13 @@ from typing import Any
 import click
 import orjson
 
-from macroslow.bootstrap.commands import administer_gateway
 from macroslow.cli._columns import usd
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import CHECKED_IS_BAD
+from macroslow.cli._operator import ask_gateway
 from macroslow.cli._output import emit, json_option
-from macroslow.errors import MissingRightError
-from macroslow.settings import FILE_NAME, Settings
+from macroslow.maml.parse import MAX_DOCUMENT_BYTES
+from macroslow.settings import FILE_NAME
 
 
 @click.command()
@@ -41,8 +41,8 @@ def run(
     that is gone afterwards, without providers, unsigned documents allowed. A document gets no
     outside right that --allow does not name. Exit code 1 if the document fails.
     """
-    raw = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    arguments = {
+    raw = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES + 1) if str(file) == "-" else file.read_bytes()
+    asked = {
         "document": base64.b64encode(raw).decode(),
         "inputs": None if inputs_file is None else _inputs(inputs_file),
         "allow": [*allow],
@@ -50,23 +50,14 @@ def run(
     if config_file is None and not Path(FILE_NAME).is_file():
         with tempfile.TemporaryDirectory(prefix="macroslow-run-") as folder:
             settings = settings_of(None, {"state.folder": folder, "documents.signatures": "optional"})
-            answer = _run(settings, arguments)
+            answer = ask_gateway(settings, "run", **asked)
     else:
-        answer = _run(settings_of(config_file), arguments)
+        answer = ask_gateway(settings_of(config_file), "run", **asked)
     if as_json:
         emit(answer)
     else:
         _show(answer)
     return 0 if answer["status"] == "success" else CHECKED_IS_BAD
-
-
-def _run(settings: Settings, arguments: Mapping[str, object]) -> Mapping[str, Any]:
-    try:
-        return administer_gateway(settings, "run", arguments)
-    except MissingRightError as error:
-        granted = error.uri in arguments["allow"] or error.uri.startswith("gateway://")  # type: ignore[operator]
-        fix = error.fix if granted or "caller" not in error.detail else f"allow it: --allow {error.uri}"
-        raise MissingRightError(error.detail, uri=error.uri, fix=fix) from None
 
 
 def _inputs(path: Path) -> Mapping[str, object]:
