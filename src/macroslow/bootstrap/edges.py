@@ -167,35 +167,41 @@ def _started(gateway: Gateway, listener: socket.socket) -> Started:
 
 
 def create_app(config: Settings | Path | None = None) -> ASGIApp:
-    """The gateway as an ASGI application; its lifespan opens and closes everything."""
+    """The gateway as an ASGI application; its lifespan opens and closes everything.
+
+    `config` is a configuration file, or what was read from one; None: as commands find it.
+    """
     settings = config if isinstance(config, Settings) else load(config, os.environ)
-    stack, edges = AsyncExitStack(), list[Edges]()
+    serving: list[Edges] = []  # one while the lifespan lasts
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            await edges[0].gate(scope, receive, send)
-            return
-        await receive()
-        try:
-            edges.append(await _enter(stack, settings))
-        except ConfigurationError as error:
-            await send({"type": "lifespan.startup.failed", "message": error.detail})
-            return
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        edges[0].lifecycle.stop()
-        await stack.aclose()
-        await send({"type": "lifespan.shutdown.complete"})
+        if scope["type"] == "lifespan":
+            await _live(settings, serving, receive, send)
+        elif serving:
+            await serving[0].gate(scope, receive, send)
+        else:
+            raise RuntimeError("the gateway is not open: serve this application with its lifespan on")
 
     return app
 
 
-async def _enter(stack: AsyncExitStack, settings: Settings) -> Edges:
-    try:
-        gateway = await stack.enter_async_context(open_gateway(settings))
-        edges = await stack.enter_async_context(open_edges(gateway))
-    except BaseException:
-        await stack.aclose()
-        raise
-    edges.lifecycle.serve()
-    return edges
+async def _live(settings: Settings, serving: list[Edges], receive: Receive, send: Send) -> None:
+    """Open the gateway, tell the server, and close it when the server says so or goes away."""
+    await receive()
+    async with AsyncExitStack() as stack:
+        try:
+            gateway = await stack.enter_async_context(open_gateway(settings))
+            edges = await stack.enter_async_context(open_edges(gateway))
+        except ConfigurationError as error:
+            told = "; ".join([error.detail, *(problem.message for problem in error.problems)])
+            await send({"type": "lifespan.startup.failed", "message": told})
+            return
+        serving.append(edges)
+        edges.lifecycle.serve()
+        try:
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        finally:
+            edges.lifecycle.stop()
+            serving.clear()
+    await send({"type": "lifespan.shutdown.complete"})

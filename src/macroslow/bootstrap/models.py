@@ -22,7 +22,9 @@ def complete_catalogue(settings: Settings, catalogue: Catalogue) -> Catalogue:
             "context_tokens": model.context_tokens or 128_000,
             "max_output_tokens": model.max_output_tokens or 16_384,
             "input_usd_micros": micros(model.input_usd),
-            "cached_input_usd_micros": micros(model.cached_input_usd or model.input_usd),
+            "cached_input_usd_micros": micros(
+                model.input_usd if model.cached_input_usd is None else model.cached_input_usd
+            ),
             "output_usd_micros": micros(model.output_usd),
             "top_output_tokens_per_s": 500,
         }

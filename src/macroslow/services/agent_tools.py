@@ -5,12 +5,12 @@ Arguments have passed the tool's schema; results are the use case's own JSON.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from macroslow.authn.principal import Principal
-from macroslow.errors import UpstreamRefusedError
+from macroslow.errors import BadRequestError, UpstreamRefusedError
 from macroslow.ports import Entropy
 from macroslow.services.admit_document import Submission
 from macroslow.services.complete_chat import ChatAnswer, CompleteChat
@@ -19,7 +19,8 @@ from macroslow.services.validate_document import ValidateDocument
 from macroslow.workflow.books import Books
 
 Arguments = Mapping[str, Any]
-REQUEST_ID_BYTES = 12
+REQUEST_ID_BYTES: Final = 12
+MAX_DETAIL_CHARACTERS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,9 @@ class AgentTools:
         body = orjson.dumps(dict(arguments))
         answer = await self.chat(principal, body, request_id=self._request_id())
         assert isinstance(answer, ChatAnswer)  # noqa: S101 (no stream was asked for)
-        said = orjson.loads(answer.body)
         if answer.status >= 400:
-            detail = said.get("error", {}).get("message", "the provider refused the request")
-            raise UpstreamRefusedError(str(detail), upstream="provider", status=answer.status)
-        return {**said, "usd_micros": answer.usd_micros}
+            raise UpstreamRefusedError(_refusal(answer), upstream="provider", status=answer.status)
+        return {**orjson.loads(answer.body), "usd_micros": answer.usd_micros}
 
     async def usage(self, principal: Principal, arguments: Arguments) -> Mapping[str, object]:
         """The caller's own spending."""
@@ -71,4 +70,20 @@ class AgentTools:
 
 
 def _submission(arguments: Arguments) -> Submission:
-    return Submission(arguments["document"].encode(), arguments.get("inputs"))
+    try:
+        return Submission(arguments["document"].encode(), arguments.get("inputs"))
+    except UnicodeEncodeError:
+        raise BadRequestError("the document has half of a surrogate pair: it is no text") from None
+
+
+def _refusal(answer: ChatAnswer) -> str:
+    """What a provider's error says, whatever shape it has; at most a few lines of it."""
+    try:
+        said = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        said = None
+    match said:
+        case {"error": {"message": str(message)}} | {"error": str(message)} | {"message": str(message)}:
+            return message[:MAX_DETAIL_CHARACTERS]
+        case _:
+            return f"the provider refused the request with status {answer.status}"

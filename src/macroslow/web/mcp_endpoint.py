@@ -7,10 +7,10 @@ read its body, checked Host and Origin, and left the principal in `scope["state"
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from macroslow.authn.principal import Principal
+from macroslow.errors import OverloadedError
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -29,24 +29,25 @@ class MCPEndpoint:
         self._handlers = handlers
         self._version = version
         self._max_body_bytes = max_body_bytes
-        self._manager: asyncio.Future[StreamableHTTPSessionManager] | None = None
+        self._manager: asyncio.Future[StreamableHTTPSessionManager]
         self._task: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if self._manager is None:
+        """Serve one request. A start that failed is tried again by the next; OverloadedError once closed."""
+        if self._stop.is_set():
+            raise OverloadedError("the gateway is shutting down")
+        if self._task is None or self._task.done():
             self._manager = asyncio.get_running_loop().create_future()
             self._task = asyncio.create_task(self._serve(self._manager))
         manager = await asyncio.shield(self._manager)
         await manager.handle_request(scope, receive, send)
 
     async def close(self) -> None:
-        """End the transport."""
+        """End the transport and what is under way in it."""
         self._stop.set()
         if self._task is not None:
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task})
 
     async def _serve(self, ready: "asyncio.Future[StreamableHTTPSessionManager]") -> None:
         # One task enters and leaves the manager, as its task group requires.
@@ -55,10 +56,12 @@ class MCPEndpoint:
             async with manager.run():
                 ready.set_result(manager)
                 await self._stop.wait()
-        except BaseException as error:
-            if not ready.done():
-                ready.set_exception(error)
-            raise
+        except Exception as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)  # for those who wait
+        finally:
+            ready.cancel()
 
     def _build(self) -> "StreamableHTTPSessionManager":
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
