@@ -110,13 +110,13 @@ class FakeBooks:
 
     async def commit(self, *changes: Change) -> list[Entry]:
         if self._closed:
-            raise LogUnavailableError("The books are closed.")
+            raise LogUnavailableError("the books are closed")
         before, self._state = self._state, self._state.copied()
         try:
             entries = self._apply(changes)
             if self.fail_next_commit:
                 self.fail_next_commit = False
-                raise LogUnavailableError("The disk is full.")
+                raise LogUnavailableError("the disk is full")
         except Exception:
             self._state = before
             raise
@@ -343,7 +343,7 @@ class FakeBooks:
 
     async def entry(self, index: int) -> Entry | None:
         if self._closed:
-            raise LogUnavailableError("The books are closed.")
+            raise LogUnavailableError("the books are closed")
         if not 0 <= index < len(self._state.log):
             return None
         logged = self._state.log[index]

@@ -221,9 +221,9 @@ def opened(before: Account | None, change: OpenAccount, parent_of: Callable[[str
         if change.parent is not None:
             require_room(parent_of(change.parent), 0)
     if before.closed:
-        raise ConflictError(f"Account {change.id} is closed.")
+        raise ConflictError(f"account {change.id} is closed")
     if before.parent != change.parent:
-        raise ConflictError(f"Account {change.id} has another parent.")
+        raise ConflictError(f"account {change.id} has another parent")
     after = replace(before, limit_usd_micros=change.limit_usd_micros)
     return ripple(before, after, parent_of, refuse=True)
 
@@ -250,7 +250,7 @@ def settled(
 def require_room(account: Account, needed_usd_micros: int) -> None:
     """Raise unless `account` is open (ConflictError) and has room (BudgetExhaustedError)."""
     if account.closed:
-        raise ConflictError(f"Account {account.id} is closed.")
+        raise ConflictError(f"account {account.id} is closed")
     limit, spent, held = account.limit_usd_micros, account.spent_usd_micros, account.held_usd_micros
     if limit is None or spent + held + needed_usd_micros <= limit:
         return
@@ -262,7 +262,7 @@ def require_room(account: Account, needed_usd_micros: int) -> None:
         spent_usd_micros=spent,
         held_usd_micros=held,
         needed_usd_micros=needed_usd_micros,
-        fix="Wait for work under way, ask for less, or have the budget raised.",
+        fix="wait for work under way, ask for less, or have the budget raised",
     )
 
 

@@ -13,26 +13,26 @@ Kind = TypeVar("Kind", bound=MacroslowError)
 _SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
     sqlite3.SQLITE_FULL: (
         "the disk is full",
-        "Free space on its disk; nothing that was acknowledged is lost.",
+        "free space on its disk; nothing that was acknowledged is lost",
     ),
     sqlite3.SQLITE_READONLY: (
         "it cannot be written",
-        "Give the gateway's user write permission to the file and its folder.",
+        "give the gateway's user write permission to the file and its folder",
     ),
     sqlite3.SQLITE_CORRUPT: (
         "it is damaged or cut short",
-        "Keep the damaged file as evidence and restore the newest backup.",
+        "keep the damaged file as evidence and restore the newest backup",
     ),
     sqlite3.SQLITE_NOTADB: (
         "it is not an SQLite database",
-        "Move it away, or correct the state folder in the configuration.",
+        "move it away, or correct the state folder in the configuration",
     ),
     sqlite3.SQLITE_CANTOPEN: (
         "it cannot be opened",
-        "Check that its folder exists and that the gateway's user may write there.",
+        "check that its folder exists and that the gateway's user may write there",
     ),
-    sqlite3.SQLITE_BUSY: ("another process keeps it locked", "Stop the other process."),
-    sqlite3.SQLITE_IOERR: ("the disk reports an error", "Check the disk; the system's log names the fault."),
+    sqlite3.SQLITE_BUSY: ("another process keeps it locked", "stop the other process"),
+    sqlite3.SQLITE_IOERR: ("the disk reports an error", "check the disk; the system's log names the fault"),
 }
 
 
@@ -50,4 +50,4 @@ def failure(path: Path, error: Exception, kind: type[Kind]) -> Kind:
     unopened = sqlite3.SQLITE_CANTOPEN if isinstance(error, OSError) else sqlite3.SQLITE_ERROR
     code = getattr(error, "sqlite_errorcode", unopened) & 0xFF
     what, fix = _SENTENCES.get(code, (f"SQLite says: {error}", ""))
-    return kind(f"The books {path} cannot be used: {what}.", fix=fix, reason=str(error))
+    return kind(f"the books {path} cannot be used: {what}", fix=fix, reason=str(error))

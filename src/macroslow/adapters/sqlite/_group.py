@@ -59,7 +59,7 @@ class GroupCommit:
     async def commit(self, changes: Sequence[Change]) -> list[Entry]:
         """Return the entries once they are durable. What was submitted stands, whoever stops waiting."""
         if self._closing:
-            raise LogUnavailableError("The books are closed.")
+            raise LogUnavailableError("the books are closed")
         done: asyncio.Future[list[Entry]] = self._loop.create_future()
         self._queue.put(_Request(changes, done))
         return await done

@@ -23,7 +23,7 @@ class Journal:
     def accept(self, change: AcceptRun) -> None:
         """Record a run; the next entry of the log is its own."""
         if self._find(change.id) is not None:
-            raise ConflictError(f"There is a run {change.id} already.")
+            raise ConflictError(f"there is a run {change.id} already")
         row = (
             self._names.number(change.id),
             self._names.number(change.principal),
@@ -43,7 +43,7 @@ class Journal:
         state = self._state(change.id)
         after = NEXT.get((state, change.event))
         if after is None:
-            raise ConflictError(f"Run {change.id} is {state}: it cannot change any more.")
+            raise ConflictError(f"run {change.id} is {state}: it cannot change any more")
         number = self._names.number(change.id)
         self._stage.write(FINISH_RUN, (after, change.finished_ns, self._log.next_index, number))
         self._states.put(change.id, after)
@@ -64,7 +64,7 @@ class Journal:
     def _state(self, run_id: str) -> RunState:
         state = self._find(run_id)
         if state is None:
-            raise NotFoundError(f"There is no run {run_id}.")
+            raise NotFoundError(f"there is no run {run_id}")
         return state
 
     def _find(self, run_id: str) -> RunState | None:

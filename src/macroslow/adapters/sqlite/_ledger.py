@@ -75,7 +75,7 @@ class Ledger:
 
     def reserve(self, change: Reserve) -> None:
         if self._open.get(change.id) is not None or self._is_settled(change.id):
-            raise ConflictError(f"The reservation {change.id} was made before.", step="reserve")
+            raise ConflictError(f"the reservation {change.id} was made before", step="reserve")
         self._put(reserved(self._account(change.account), change.usd_micros, self._account))
         number = self._names.number
         row = (
@@ -105,7 +105,7 @@ class Ledger:
         held = self._open.take(change.id)
         if held is None:
             if not self._is_settled(change.id):
-                raise NotFoundError(f"Nothing was reserved under {change.id}.", step="settle")
+                raise NotFoundError(f"nothing was reserved under {change.id}", step="settle")
             return
         before = self._account(held.account)
         self._put(settled(before, held.usd_micros, usage.usd_micros, self._account))
@@ -140,7 +140,7 @@ class Ledger:
     def _account(self, account_id: str) -> Account:
         account = self._find(account_id)
         if account is None:
-            raise NotFoundError(f"There is no account {account_id}.", step="reserve")
+            raise NotFoundError(f"there is no account {account_id}", step="reserve")
         return account
 
     def _find(self, account_id: str) -> Account | None:

@@ -34,7 +34,7 @@ def entry(connection: sqlite3.Connection, unwrap: Unwrap, index: int) -> Entry |
         return None
     _, leaf, payload, subject, wrapped = row
     if wrapped is None:
-        raise DecryptionFailedError(f"Entry {index} cannot be read: its subject was erased.")
+        raise DecryptionFailedError(f"entry {index} cannot be read: its subject was erased")
     event, salt = open_payload(leaf, payload, unwrap(subject, wrapped))
     return Entry(index, leaf, event, salt)
 

@@ -31,7 +31,7 @@ class Reader:
     ) -> T:
         """Return what `question` answers about the last commit. LogUnavailableError if it cannot be read."""
         if self._closed:
-            raise LogUnavailableError("The books are closed.")
+            raise LogUnavailableError("the books are closed")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
             self._thread, lambda: self._ask(lambda: question(self._connection, *args, **kwargs))

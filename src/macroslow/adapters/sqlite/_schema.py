@@ -155,8 +155,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
     """
     if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
         raise ConfigurationError(
-            f"This Python brings SQLite {sqlite3.sqlite_version}; the books need 3.37 or newer.",
-            fix="Use a Python that is linked with a newer SQLite.",
+            f"this Python brings SQLite {sqlite3.sqlite_version}; the books need 3.37 or newer",
+            fix="use a Python that is linked with a newer SQLite",
         )
     with translated(path, ConfigurationError):
         if not path.exists():
@@ -173,8 +173,8 @@ def open_reader(path: Path) -> sqlite3.Connection:
 def _create(path: Path) -> None:
     if path.with_name(f"{path.name}-wal").exists():
         raise ConfigurationError(
-            f"{path} is missing, but its write-ahead log {path.name}-wal is there.",
-            fix=f"Put {path.name} back beside it; move the -wal file away only to start from nothing.",
+            f"{path} is missing, but its write-ahead log {path.name}-wal is there",
+            fix=f"put {path.name} back beside it; move the -wal file away only to start from nothing",
         )
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     connection = _connect(path, "rw")
@@ -193,8 +193,8 @@ def _create(path: Path) -> None:
 def _open_existing(path: Path) -> sqlite3.Connection:
     if path.stat().st_size == 0:
         raise ConfigurationError(
-            f"{path} is empty: books were lost, or a first start was cut off.",
-            fix="Restore it from a backup; if nothing was ever kept in it, delete it.",
+            f"{path} is empty: books were lost, or a first start was cut off",
+            fix="restore it from a backup; if nothing was ever kept in it, delete it",
         )
     connection = _connect(path, "rw")
     try:
@@ -216,13 +216,13 @@ def _require_ours(path: Path, connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application_id != APPLICATION_ID:
         raise ConfigurationError(
-            f"{path} is an SQLite database of another program.",
-            fix="Move it away, or correct the state folder in the configuration.",
+            f"{path} is an SQLite database of another program",
+            fix="move it away, or correct the state folder in the configuration",
         )
     if version != VERSION:
         raise ConfigurationError(
-            f"{path} has schema {version}; this version of Macroslow knows {VERSION}.",
-            fix="Run the version of Macroslow that wrote it, or a newer one.",
+            f"{path} has schema {version}; this version of Macroslow knows {VERSION}",
+            fix="run the version of Macroslow that wrote it, or a newer one",
         )
 
 

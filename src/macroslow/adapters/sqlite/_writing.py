@@ -125,7 +125,7 @@ class Writing:
 
     def _explained(self, error: sqlite3.Error) -> ConflictError | ValueError | LogUnavailableError:
         if isinstance(error, sqlite3.IntegrityError):
-            return ConflictError("A change contradicts what is stored.", reason=str(error))
+            return ConflictError("a change contradicts what is stored", reason=str(error))
         if isinstance(error, _CALLERS_FAULTS):
             return ValueError(f"a change cannot be stored: {error}")
         return failure(self._path, error, LogUnavailableError)

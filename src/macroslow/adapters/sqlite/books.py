@@ -143,6 +143,6 @@ def _open(path: Path, sealer: Sealer, entropy: Entropy) -> tuple[Writing, Reader
     except VerificationError as error:
         connection.close()
         raise ConfigurationError(
-            f"The log in {path} is damaged: {error.detail}",
-            fix="Keep the damaged file as evidence and restore the newest backup.",
+            f"the log in {path} is damaged: {error.detail}",
+            fix="keep the damaged file as evidence and restore the newest backup",
         ) from error
