@@ -105,8 +105,9 @@ def _refusal(error: MacroslowError) -> types.CallToolResult:
 
 
 def _line(problem: Problem) -> str:
-    where = f"line {problem.line}: " if problem.line is not None else ""
-    return f"{where}{problem.field}: {problem.message}" + (f" (fix: {problem.fix})" if problem.fix else "")
+    where = "" if problem.line is None else f"line {problem.line}"
+    said = ": ".join(part for part in (where, problem.field, problem.message) if part)
+    return f"{said} (fix: {problem.fix})" if problem.fix else said
 
 
 def _failure(message: str, lines: list[str]) -> types.CallToolResult:

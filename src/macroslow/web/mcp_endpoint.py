@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from macroslow.authn.principal import Principal
-from macroslow.errors import OverloadedError
+from macroslow.errors import MacroslowError, OverloadedError
+from macroslow.web.problems import InternalError
+from macroslow.web.visit import log, what_failed
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -26,7 +28,7 @@ class MCPEndpoint:
     """An ASGI application for POST /mcp. `close` ends what is under way."""
 
     def __init__(self, handlers: Mapping[str, Handler], *, version: str, max_body_bytes: int) -> None:
-        self._handlers = handlers
+        self._handlers = {name: _guarded(name, handler) for name, handler in handlers.items()}
         self._version = version
         self._max_body_bytes = max_body_bytes
         self._manager: asyncio.Future[StreamableHTTPSessionManager]
@@ -44,7 +46,7 @@ class MCPEndpoint:
         await manager.handle_request(scope, receive, send)
 
     async def close(self) -> None:
-        """End the transport and what is under way in it."""
+        """End the transport. What is under way ends with the server that reads the requests."""
         self._stop.set()
         if self._task is not None:
             await asyncio.wait({self._task})
@@ -75,6 +77,21 @@ class MCPEndpoint:
             stateless=True,
             max_request_body_size=self._max_body_bytes,
         )
+
+
+def _guarded(name: str, handler: Handler) -> Handler:
+    """The handler, whose defects tell a client nothing: the SDK would pass on an exception's text."""
+
+    async def guarded(principal: Principal, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        try:
+            return await handler(principal, arguments)
+        except MacroslowError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the outermost handler of a tool
+            log.error("the tool %s failed: %s", name, what_failed(error))
+            raise InternalError from None
+
+    return guarded
 
 
 def _principal_of(context: "ServerRequestContext[Any, Any]") -> Principal:

@@ -122,7 +122,12 @@ def complete_headers(headers: Headers, visit: Visit) -> list[tuple[bytes, bytes]
 
 
 def log_failure(visit: Visit, error: Exception) -> None:
+    """Say in the server's own log that a request failed, and where."""
+    log.error("request %s failed: %s", visit.request_id, what_failed(error))
+
+
+def what_failed(error: Exception) -> str:
     """Where it happened and what class it was. Not its text: that may quote a secret or a prompt."""
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
-    log.error("request %s failed: %s at %s", visit.request_id, type(error).__qualname__, where)
+    return f"{type(error).__qualname__} at {where}"

@@ -1,0 +1,326 @@
+"""Our tools through the real transport and the official client, in both eras, on a loopback server."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import httpx2 as httpx
+import jsonschema_rs
+import mcp_types as types
+import pytest
+import uvicorn
+from mcp import ClientSession
+from mcp.client.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+
+from macroslow.authn.principal import Principal
+from macroslow.authz import scopes
+from macroslow.errors import InvalidDocumentError, OverloadedError, Problem
+from macroslow.mcp.catalogue import TOOLS
+from macroslow.web.mcp_endpoint import MCPEndpoint
+
+ANN = Principal("ann", "key/ann", scopes.CLIENT_DEFAULT, (), "ann0")
+ANSWER = {"status": "success", "run_id": "1", "result": {"ä": [1, 2.5, None]}, "outputs": [], "usage": {}}
+
+
+HELLO = {"role": "user", "content": "hello"}
+
+
+class Tools:
+    """Handlers that say what they were asked, refuse, break or wait."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Principal, Mapping[str, object]]] = []
+        self.outcome: Callable[[], object] = lambda: {**ANSWER, "receipt": {}, "valid": True, "rows": []}
+        self.hold: asyncio.Event | None = None
+        self.under_way = 0
+
+    @property
+    def handlers(self) -> dict[str, object]:
+        return {tool.name: self._handler(tool.name) for tool in TOOLS}
+
+    def _handler(self, name: str) -> object:
+        async def handle(principal: Principal, arguments: Mapping[str, object]) -> object:
+            self.asked.append((name, principal, arguments))
+            self.under_way += 1
+            try:
+                if self.hold is not None:
+                    await self.hold.wait()
+                outcome = self.outcome()
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                return outcome
+            finally:
+                self.under_way -= 1
+
+        return handle
+
+
+class Served:
+    """The endpoint on a loopback port, with the principal that the gate would have found."""
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+        self.principal = ANN
+        self.endpoint = MCPEndpoint(tools.handlers, version="1.2.3", max_body_bytes=4 * 1024 * 1024)  # type: ignore[arg-type]
+        self.url = ""
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] == "http":
+            scope["state"] = {"principal": self.principal}
+            await self.endpoint(scope, receive, send)
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(self, lifespan="off", log_level="critical", ws="none")
+        server = uvicorn.Server(config)
+        server.capture_signals = _no_signals  # type: ignore[method-assign]
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
+        try:
+            yield
+        finally:
+            await self.endpoint.close()
+            server.should_exit = True
+            server.force_exit = True
+            await serving
+            listener.close()
+
+
+class _no_signals:  # noqa: N801 (a context manager in use)
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def tools() -> Tools:
+    return Tools()
+
+
+@pytest.fixture
+async def served(tools: Tools) -> AsyncIterator[Served]:
+    made = Served(tools)
+    async with made.listening():
+        yield made
+
+
+@asynccontextmanager
+async def old_era(served: Served) -> AsyncIterator[ClientSession]:
+    """A client of the handshake versions of the protocol."""
+    async with (
+        streamable_http_client(served.url) as streams,
+        ClientSession(streams[0], streams[1]) as session,
+    ):
+        await session.initialize()
+        yield session
+
+
+@asynccontextmanager
+async def new_era(served: Served) -> AsyncIterator[Client]:
+    async with Client(served.url) as client:
+        yield client
+
+
+ERAS = pytest.mark.parametrize("era", [old_era, new_era], ids=["handshake", "2026-07-28"])
+
+
+@ERAS
+async def test_tools_are_listed_by_scope(served: Served, era) -> None:
+    async with era(served) as client:
+        listed = (await client.list_tools()).tools
+        assert [tool.name for tool in listed] == [tool.name for tool in TOOLS]
+        served.principal = Principal("bob", "key/bob", frozenset({scopes.MCP_CONNECT, scopes.INFERENCE_CHAT}))
+    async with era(served) as client:
+        listed = (await client.list_tools()).tools
+        assert [tool.name for tool in listed] == ["complete_chat"]
+
+
+@ERAS
+async def test_a_tool_is_called_with_its_principal_and_answers_as_data(served, tools: Tools, era) -> None:
+    async with era(served) as client:
+        result = await client.call_tool("run_document", {"document": "x", "inputs": {"a": 1}})
+    assert not result.is_error
+    assert result.structured_content["result"] == {"ä": [1, 2.5, None]}
+    (text,) = result.content
+    assert '"ä": [1, 2.5, null]' in text.text
+    assert tools.asked == [("run_document", ANN, {"document": "x", "inputs": {"a": 1}})]
+
+
+@ERAS
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("run_document", {}, "document"),
+        ("run_document", {"document": 1}, "/document"),
+        ("run_document", {"document": "x", "extra": 1}, "extra"),
+        ("complete_chat", {"model": "m", "messages": []}, "/messages"),
+        ("complete_chat", {"model": "m", "messages": [{"role": "r", "content": 1}]}, "/messages/0/role"),
+        ("complete_chat", {"model": "m", "messages": [HELLO], "stream": True}, "stream"),
+        ("usage", {"by": "week"}, "/by"),
+    ],
+)  # fmt: skip
+async def test_arguments_that_do_not_fit_are_named_and_reach_nobody(
+    served, tools: Tools, era, name: str, arguments: dict, told: str
+) -> None:
+    async with era(served) as client:
+        result = await client.call_tool(name, arguments)
+    assert result.is_error
+    assert told in result.content[0].text
+    assert tools.asked == []
+
+
+@ERAS
+async def test_many_faults_are_told_in_bounded_length(served: Served, era) -> None:
+    messages = [{"role": "x" * 1000, "content": n} for n in range(500)]
+    async with era(served) as client:
+        result = await client.call_tool("complete_chat", {"model": "m", "messages": messages})
+    assert result.is_error
+    assert len(result.content[0].text) < 12_000
+
+
+@ERAS
+async def test_an_unknown_tool_and_one_without_scope_look_alike(served: Served, tools: Tools, era) -> None:
+    served.principal = Principal("bob", "key/bob", frozenset({scopes.MCP_CONNECT}))
+    async with era(served) as client:
+        for name in ("nonsense", "run_document"):
+            with pytest.raises(MCPError, match=f"unknown tool: {name}") as refused:
+                await client.call_tool(name, {"document": "x"})
+            assert refused.value.error.code == types.INVALID_PARAMS
+    assert tools.asked == []
+
+
+@ERAS
+async def test_a_refusal_is_a_result_that_a_model_can_mend(served: Served, tools: Tools, era) -> None:
+    tools.outcome = lambda: InvalidDocumentError(
+        "two problems", [Problem("is missing", "add it", 3, "origin"), Problem("odd")], fix="mend them"
+    )
+    async with era(served) as client:
+        result = await client.call_tool("validate_document", {"document": "x"})
+    assert result.is_error
+    assert result.content[0].text.splitlines() == [
+        "Invalid document: two problems",
+        "line 3: origin: is missing (fix: add it)",
+        "odd",
+        "fix: mend them",
+    ]
+
+
+@ERAS
+async def test_a_defect_tells_nothing_of_itself(served: Served, tools: Tools, era) -> None:
+    tools.outcome = lambda: ValueError("sk-secret in the text of an exception")
+    async with era(served) as client:
+        try:
+            said = str(await client.call_tool("usage", {}))
+        except MCPError as error:
+            said = str(error.error)
+        assert "sk-secret" not in said
+        tools.outcome = lambda: {"rows": []}
+        assert not (await client.call_tool("usage", {})).is_error
+
+
+@ERAS
+async def test_many_calls_at_once_keep_their_principals_apart(served: Served, tools: Tools, era) -> None:
+    async with era(served) as client:
+        await asyncio.gather(*(client.call_tool("usage", {"by": "key"}) for _ in range(10)))
+    assert [principal for _, principal, _ in tools.asked] == [ANN] * 10
+
+
+CALL = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":%s}'
+
+
+async def post(served: Served, body: bytes, **headers: str) -> httpx.Response:
+    sent = {"content-type": "application/json", "accept": "application/json, text/event-stream", **headers}
+    async with httpx.AsyncClient() as client:
+        return await client.post(served.url, content=body, headers=sent, timeout=10)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"null", b"1", b"\xff", b"[" * 100_000, b'{"jsonrpc": "2.0"}',
+     b'{"jsonrpc":"2.0","id":1}',
+     CALL % rb'{"name":"run_document","arguments":{"document":"\ud800"}}',
+     CALL % b"[]"],
+    ids=lambda body: repr(body[:24]),
+)  # fmt: skip
+async def test_hostile_bodies_are_answered_and_the_endpoint_goes_on(served: Served, body: bytes) -> None:
+    answer = await post(served, body)
+    assert 200 <= answer.status_code < 500
+    async with new_era(served) as client:
+        assert not (await client.call_tool("usage", {})).is_error
+
+
+# The endpoint's own life.
+
+
+async def test_a_failed_first_use_is_tried_again(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Served(tools)
+    build = made.endpoint._build
+    failures = iter([ImportError("half an installation"), MemoryError()])
+
+    def shaky() -> object:
+        for failure in failures:
+            raise failure
+        return build()
+
+    monkeypatch.setattr(made.endpoint, "_build", shaky)
+    async with made.listening():
+        for _ in range(2):
+            assert (await post(made, b"{}")).status_code == 500
+        async with new_era(made) as client:
+            assert not (await client.call_tool("usage", {})).is_error
+
+
+async def test_first_requests_that_come_together_share_one_start(tools: Tools, monkeypatch) -> None:
+    made = Served(tools)
+    build, built = made.endpoint._build, []
+    monkeypatch.setattr(made.endpoint, "_build", lambda: built.append(1) or build())
+    async with made.listening():
+        answers = await asyncio.gather(*(post(made, b"{}") for _ in range(8)))
+    assert {answer.status_code for answer in answers} == {400}
+    assert len(built) == 1
+
+
+async def test_closing_while_busy_does_not_hang_and_leaves_nothing_running(tools: Tools) -> None:
+    tools.hold = asyncio.Event()
+    made = Served(tools)
+    async with made.listening():
+        calling = asyncio.create_task(_call(made))
+        while not tools.under_way:
+            await asyncio.sleep(0.005)
+        await asyncio.wait_for(made.endpoint.close(), 5)
+        tools.hold.set()
+        await asyncio.wait({calling}, timeout=5)
+        assert calling.done()
+        assert tools.under_way == 0
+        calling.exception()  # what its client makes of a server that ends does not matter here
+
+
+async def _call(served: Served) -> None:
+    async with new_era(served) as client:
+        await client.call_tool("usage", {})
+
+
+async def test_closing_what_never_began_and_asking_what_is_closed(tools: Tools) -> None:
+    made = Served(tools)
+    await made.endpoint.close()
+    await made.endpoint.close()
+    with pytest.raises(OverloadedError):
+        await made.endpoint({"type": "http"}, None, None)  # type: ignore[arg-type]
+
+
+# The catalogue.
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_every_tool_has_valid_closed_schemas_and_a_scope(tool) -> None:
+    for schema in (tool.input_schema, tool.output_schema):
+        jsonschema_rs.meta.validate(dict(schema))
+        assert "$ref" not in str(schema)
+    assert tool.input_schema["additionalProperties"] is False
+    assert tool.scope in scopes.ALL
+    assert all((tool.title, tool.description, tool.name.isidentifier()))
