@@ -87,6 +87,10 @@ def test_all_problems_are_told_at_once_each_with_line_and_repair(write):
                 'path = "x"',
                 "[sandbox]",
                 'backend = "bubblewrap"',
+                '[models."old"]',
+                'encoding = "cl100k_base"',
+                "input_usd = 1",
+                "output_usd = 2",
             ]
         )
     )
@@ -108,6 +112,7 @@ def test_all_problems_are_told_at_once_each_with_line_and_repair(write):
         "auth.jwt": 20,
         "sources": 22,
         "sandbox.backend": 25,
+        "models.old.encoding": 27,
     }
     assert problems["gateway.profil"][1:] == ("there is no such setting", 'did you mean "profile"?')
     assert problems["gateway.listen"][2] == '"listen" belongs in [server]'
@@ -118,6 +123,7 @@ def test_all_problems_are_told_at_once_each_with_line_and_repair(write):
         "auth.jwt",
         "sources",
         "sandbox.backend",
+        "models.old.encoding",
     ):
         assert "not available in this version" in problems[later][1]
         assert problems[later][2]

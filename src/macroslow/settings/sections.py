@@ -44,6 +44,9 @@ def _only(available: str, *later: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+Encoding = Annotated[Literal["o200k_base", "cl100k_base"], _only("o200k_base", "cl100k_base")]
+
+
 class Section(BaseModel):
     """One table of the file: frozen, strict about types, closed to unknown keys."""
 
@@ -149,7 +152,7 @@ class Model(Section):
     cached_input_usd: USD | None = None
     context_tokens: Count | None = None
     max_output_tokens: Count | None = None
-    encoding: Literal["o200k_base", "cl100k_base"] | None = None
+    encoding: Encoding | None = None
 
 
 class Documents(Section):
