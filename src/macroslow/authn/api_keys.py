@@ -22,7 +22,7 @@ from typing import Final
 from macroslow.authn.ports import KeyRecord
 from macroslow.ports import Entropy
 
-PREFIX: Final = "msk_"
+PREFIX: Final = "msk_"  # what begins so is never sent to a provider
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ID_LENGTH: Final = 12
 ID_BYTES: Final = 8
@@ -30,11 +30,11 @@ SECRET_LENGTH: Final = 43  # 62**43 > 2**256
 SECRET_BYTES: Final = 32
 CHECKSUM_LENGTH: Final = 6  # 62**6 > 2**32
 KEY_LENGTH: Final = len(PREFIX) + ID_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_LENGTH
-PATTERN: Final = rf"msk_[0-9A-Za-z]{{{ID_LENGTH}}}_[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}"
+PATTERN: Final = rf"{PREFIX}[0-9A-Za-z]{{{ID_LENGTH}}}_[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}"
 """What a scanner looks for; `parse` then says whether it is a key or only looks like one."""
 
 _KEY: Final = re.compile(
-    rf"msk_([0-9A-Za-z]{{{ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
+    rf"{PREFIX}([0-9A-Za-z]{{{ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
 )
 _PAIRS: Final = tuple(high + low for high in ALPHABET for low in ALPHABET)
 

@@ -10,13 +10,13 @@ from typing import Final
 import click
 
 from macroslow.adapters.dotenv import written
+from macroslow.authn.api_keys import PREFIX
 from macroslow.bootstrap.commands import first_key
 from macroslow.cli._ask import STDIN, at_terminal, from_stdin, without_echo
 from macroslow.cli._output import emit, json_option
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.placeholder import fault
 from macroslow.secretstore.reference import FORMS, parse_reference
-from macroslow.secretstore.resolve import CLIENT_KEY_PREFIX
 from macroslow.secretstore.secret import Secret
 from macroslow.settings import FILE_NAME, load
 from macroslow.settings.profiles import NAMES, profile
@@ -105,7 +105,7 @@ def _provider_key(option: str | None, dotenv: Path) -> ProviderKey:
                 "line, where other programs and the shell's history see it; consider it known."
             ) from None
     inherited = os.environ.get(VARIABLE, "")
-    if inherited and not inherited.startswith(CLIENT_KEY_PREFIX) and not fault(inherited):
+    if inherited and not inherited.startswith(PREFIX) and not fault(inherited):
         return ProviderKey(found=True)
     if dotenv.exists() or not at_terminal():
         return ProviderKey(found=dotenv.exists())
@@ -114,7 +114,7 @@ def _provider_key(option: str | None, dotenv: Path) -> ProviderKey:
 
 
 def _not_a_client_key(secret: Secret) -> Secret:
-    if secret.reveal().startswith(CLIENT_KEY_PREFIX):
+    if secret.reveal().startswith(PREFIX):
         raise click.UsageError("That is a client key of a gateway, not a provider's key.")
     return secret
 

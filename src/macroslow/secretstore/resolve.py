@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from macroslow.authn.api_keys import PREFIX
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.secretstore.placeholder import fault
 from macroslow.secretstore.ports import SecretSource
 from macroslow.secretstore.reference import Reference, Scheme
 from macroslow.secretstore.secret import Secret
-
-CLIENT_KEY_PREFIX = "msk_"  # the gateway's own client keys: never sent to a provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ async def read(reference: Reference, sources: Mapping[Scheme, SecretSource]) -> 
     reason = fault(secret.reveal())
     if reason:
         raise ConfigurationError(f"{reference} {reason}", fix=_put(reference))
-    if secret.reveal().startswith(CLIENT_KEY_PREFIX):
+    if secret.reveal().startswith(PREFIX):
         raise ConfigurationError(
             f"{reference} holds a client key of this gateway, not a provider's key", fix=_put(reference)
         )

@@ -76,7 +76,9 @@ class Authenticate:
     def _principal(self, credential: bytes) -> Principal:
         parsed = parse(credential.decode("latin-1"))
         if parsed is None:
-            raise _refused(Refusal.MALFORMED if credential.startswith(b"msk_") else Refusal.OTHER_KIND)
+            raise _refused(
+                Refusal.MALFORMED if credential.startswith(PREFIX.encode()) else Refusal.OTHER_KIND
+            )
         held = self.keyring.get(parsed.id)
         expected = held.record.secret_hmac if held else _NOBODY
         # Not `==`: the time of the comparison would tell how much of the hash fits.

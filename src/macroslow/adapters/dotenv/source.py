@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from macroslow.adapters.dotenv.parser import Assignment, parse
+from macroslow.authn.api_keys import PREFIX
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.reference import Reference
-from macroslow.secretstore.resolve import CLIENT_KEY_PREFIX
 from macroslow.secretstore.secret import Secret
 
 MAX_BYTES: Final = 256 * 1024  # a .env holds keys, not data
@@ -53,7 +53,7 @@ class EnvironmentSource:
                 f"{reference} is set neither in the environment nor in .env",
                 fix=f"put {reference.name}=… with the real key into {self.dotenv or '.env'}",
             )
-        theirs = [text for text in found if not text.startswith(CLIENT_KEY_PREFIX)]
+        theirs = [text for text in found if not text.startswith(PREFIX)]
         return Secret((theirs or found)[0])
 
     def _assigned(self, name: str) -> str | None:
