@@ -6,14 +6,15 @@ measured before it is checked, so that no schema and value together take long.
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from macroslow.errors import InvalidDocumentError, InvalidInputsError, Problem
 from macroslow.maml.complaints import did_you_mean, listed, quoted
 from macroslow.maml.document import Parsed, Schema
 from macroslow.maml.schema import apply_schema
 
-MAX_DEPTH = 64
-MAX_NODES = 500_000
+MAX_DEPTH: Final = 64
+MAX_NODES: Final = 500_000
 
 
 def check_inputs(parsed: Parsed, inputs: Mapping[str, object], *, signed: bool) -> dict[str, object]:
