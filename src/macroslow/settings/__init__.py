@@ -1,7 +1,7 @@
 """The configuration: what may be set, how it is read, and what is wrong with it."""
 
 from macroslow.settings.load import FILE_NAME, load
-from macroslow.settings.model import Settings, Source, schema
-from macroslow.settings.origin import Origin, dotted
+from macroslow.settings.model import Settings, schema
+from macroslow.settings.origin import dotted
 
-__all__ = ["FILE_NAME", "Origin", "Settings", "Source", "dotted", "load", "schema"]
+__all__ = ["FILE_NAME", "Settings", "dotted", "load", "schema"]

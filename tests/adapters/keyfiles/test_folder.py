@@ -1,6 +1,5 @@
 """Key files on a real disk: made once and whole, refused when others could have touched them."""
 
-import json
 import os
 import pickle
 import stat
@@ -14,7 +13,6 @@ from macroslow.adapters.keyfiles import private_files
 from macroslow.crypto.hybrid import KeyUse
 from macroslow.crypto.quad import Quad
 from macroslow.errors import ConfigurationError
-from macroslow.tlog.checkpoint import LogPublicKey
 
 ORIGIN = "gateway.example/log"
 NAMES = {f"quad-root-{number}.json" for number in range(1, 5)} | {
@@ -191,14 +189,6 @@ def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         private_files.write_new(tmp_path / "link", b"second")
     assert not (tmp_path / "target").exists()
-
-
-def test_the_exported_log_key_is_public_and_is_the_logs(state: Path) -> None:
-    text = keyfiles.export_log_key(state, ORIGIN)
-    assert LogPublicKey.parse(text) == load(state).log.public
-    private = json.loads((state / "keys" / "log.json").read_bytes())
-    assert private["ed25519_seed"] not in text
-    assert private["ml_dsa_44_seed"] not in text
 
 
 def test_loaded_keys_do_not_print_or_pickle(state: Path) -> None:

@@ -55,11 +55,6 @@ def load_or_create(folder: Path, origin: str, entropy: Entropy) -> GatewayKeys:
     return _load(keys, origin)
 
 
-def export_log_key(folder: Path, origin: str) -> str:
-    """Return the text of the log's public key, to be given to auditors."""
-    return _load_log(folder / "keys", origin).public.format()
-
-
 def _create(folder: Path, origin: str, entropy: Entropy) -> None:
     fresh = folder / "keys.new"
     if fresh.is_dir() and not fresh.is_symlink():
