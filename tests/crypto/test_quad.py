@@ -13,13 +13,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from macroslow.adapters.system import SystemEntropy
 from macroslow.crypto.quad import Quad, Root
 from macroslow.errors import DecryptionFailedError
-
-
-class SystemEntropy:
-    def random(self, size_bytes: int) -> bytes:
-        return os.urandom(size_bytes)
 
 
 def new_root(epoch: int = 1) -> Root:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import orjson
 from tests.contract.fake_books import FakeBooks
 from tests.metering.vocabulary import catalogue, counter
 
+from macroslow.adapters.system import SystemClock
 from macroslow.authn.principal import Principal
 from macroslow.authz.scopes import INFERENCE_CHAT
 from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
@@ -42,14 +42,6 @@ def delta(text: str) -> bytes:
 
 def usage_event(usage: object = USAGE) -> bytes:
     return b"data: " + orjson.dumps({"choices": [], "usage": usage}) + b"\n\n"
-
-
-class SystemClock:
-    def now_ns(self) -> int:
-        return time.time_ns()
-
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
 
 
 class Counting:

@@ -1,11 +1,11 @@
 """A gate over stateful fakes, spoken to in-process or over a real socket."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from macroslow.adapters.system import SystemEntropy
 from macroslow.authn.keyring import KeyRing
 from macroslow.authn.ports import KeyRecord, PutKey
 from macroslow.authn.principal import Principal
@@ -43,11 +43,6 @@ class FakeClock:
 
     def pass_s(self, seconds: float) -> None:
         self.ns += int(seconds * 1e9)
-
-
-class SystemEntropy:
-    def random(self, size_bytes: int) -> bytes:
-        return os.urandom(size_bytes)
 
 
 class FakeBooks:

@@ -10,6 +10,7 @@ import pytest
 from macroslow.adapters import keyfiles
 from macroslow.adapters.keyfiles import folder as folder_module
 from macroslow.adapters.keyfiles import private_files
+from macroslow.adapters.system import SystemEntropy
 from macroslow.crypto.hybrid import KeyUse
 from macroslow.crypto.quad import Quad
 from macroslow.errors import ConfigurationError
@@ -21,11 +22,6 @@ NAMES = {f"quad-root-{number}.json" for number in range(1, 5)} | {
     "history.json",
     "api-key-pepper",
 }
-
-
-class SystemEntropy:
-    def random(self, size_bytes: int) -> bytes:
-        return os.urandom(size_bytes)
 
 
 def load(state: Path, origin: str = ORIGIN) -> keyfiles.GatewayKeys:

@@ -1,24 +1,10 @@
 """Books on real files for these tests, and a sealer that is quick and checks what it is given."""
 
-import os
-import time
 from pathlib import Path
 
 from macroslow.adapters.sqlite import SqliteBooks
+from macroslow.adapters.system import SystemClock, SystemEntropy
 from macroslow.errors import DecryptionFailedError
-
-
-class SystemEntropy:
-    def random(self, size_bytes: int) -> bytes:
-        return os.urandom(size_bytes)
-
-
-class SystemClock:
-    def now_ns(self) -> int:
-        return time.time_ns()
-
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
 
 
 class LabelSealer:
