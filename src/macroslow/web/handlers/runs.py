@@ -34,7 +34,7 @@ async def document(application: Application, request: Request) -> Response:
 
 
 async def history(application: Application, request: Request) -> Response:
-    """The gateway's signed statement about the run (a JWS in compact form)."""
+    """The gateway's signed statement about the run (a JWS in General JSON form)."""
     text = await application.runs.history(request.caller, request.params["id"])
     return Response(200, ((b"content-type", b"application/jose+json"),), text.encode())
 
