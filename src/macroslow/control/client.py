@@ -47,7 +47,7 @@ def call(path: Path, verb: str, arguments: Mapping[str, object]) -> object:
             raise MacroslowError("the running server broke off", fix="look at its log, then try again")
 
 
-def _remote(code: str, detail: str, rest: Mapping[str, object]) -> RemoteError:
+def _remote(code: str, detail: str, rest: Mapping[object, object]) -> RemoteError:
     listed = rest.get("problems")
     problems = tuple(Problem(**problem) for problem in listed) if isinstance(listed, list) else ()
     return RemoteError(code, detail, str(rest.get("fix", "")), str(rest.get("step", "")), problems)

@@ -5,8 +5,8 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ import orjson
 from macroslow.errors import BadRequestError, MacroslowError, ProblemsError, TooLargeError
 
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024  # a document of 1 MiB, escaped, with its inputs
+SUN_PATH_BYTES: Final = 108  # of a Unix socket's name, its final zero included (unix(7))
 log: Final = logging.getLogger("macroslow.control")
 Verb = Callable[[str, Mapping[str, object]], Awaitable[object]]
 
@@ -53,22 +54,17 @@ async def serve_control(path: Path, perform: Verb) -> AsyncIterator[None]:
             await asyncio.wait(conversations)
 
 
-class _short_name:  # noqa: N801 (a context manager in use, a function to read)
-    """A name for `path` that fits the 108 bytes of sun_path, whatever the folder is called."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._folder = -1
-
-    def __enter__(self) -> str:
-        if len(os.fsencode(self._path)) < 100:
-            return str(self._path)
-        self._folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
-        return f"/proc/self/fd/{self._folder}/{self._path.name}"
-
-    def __exit__(self, *_: object) -> None:
-        if self._folder >= 0:
-            os.close(self._folder)
+@contextmanager
+def _short_name(path: Path) -> Iterator[str]:
+    """A name for `path` that fits into SUN_PATH_BYTES, whatever the folder is called."""
+    if len(os.fsencode(path)) < SUN_PATH_BYTES:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def connect(path: Path) -> socket.socket:
