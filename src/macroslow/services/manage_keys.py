@@ -13,6 +13,7 @@ from macroslow.authn.api_keys import SecretHasher, mint
 from macroslow.authn.keyring import KeyRing, account_of
 from macroslow.authn.ports import KeyRecord, PutKey
 from macroslow.authz import scopes as known_scopes
+from macroslow.authz.uri import Pattern
 from macroslow.errors import BadRequestError, NotFoundError, Problem
 from macroslow.metering.ledger import Account, OpenAccount
 from macroslow.ports import NS_PER_S, Clock, Entropy
@@ -22,9 +23,7 @@ from macroslow.workflow.books import Books
 
 MAX_NOTE_CHARACTERS: Final = 200
 MAX_GRANTS: Final = 200
-MAX_GRANT_CHARACTERS: Final = 512
 _PRINCIPAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,127}")
-_GRANT: Final = re.compile(r"[a-z][a-z0-9+.-]*://[\x21-\x7e]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +173,13 @@ def _scope_faults(scopes: Collection[str]) -> list[Problem]:
 def _grant_faults(grants: Sequence[str]) -> list[Problem]:
     if len(grants) > MAX_GRANTS:
         return [Problem(f"more than {MAX_GRANTS} grants", field="grants")]
-    return [
-        Problem(f"{grant!r} is no URI pattern", fix="scheme://authority/path", field="grants")
-        for grant in grants
-        if len(grant) > MAX_GRANT_CHARACTERS or not _GRANT.fullmatch(grant)
-    ]
+    return [fault for grant in grants if (fault := _grant_fault(grant)) is not None]
+
+
+def _grant_fault(grant: str) -> Problem | None:
+    """What the decision on a document would find wrong with the grant, found while it can be mended."""
+    try:
+        Pattern.parse(grant)
+    except BadRequestError as error:
+        return Problem(error.detail, fix=error.fix, field="grants")
+    return None
