@@ -29,7 +29,8 @@ def test_a_model_is_served_by_the_longest_pattern_that_names_it(tmp_path) -> Non
         + provider("small", 'models = ["gpt-4o-mini"]')
         + provider("most", 'models = ["gpt-*"]')
         + provider("all4o", 'models = ["gpt-4o*"]')
-        + '[models.gpt-5x]\ninput_usd = "1"\noutput_usd = "1"\n[models.o9]\ninput_usd = "1"\noutput_usd = "1"\n'
+        + '[models.gpt-5x]\ninput_usd = "1"\noutput_usd = "1"\n'
+        + '[models.o9]\ninput_usd = "1"\noutput_usd = "1"\n'
     )
     assert served(tmp_path, text, "gpt-4o-mini") == "small"
     assert served(tmp_path, text, "gpt-4o") == "all4o"

@@ -131,7 +131,7 @@ def _line(entry: Mapping[str, Any]) -> str:
     told = (
         "(erased)"
         if fields is None
-        else " ".join(f"{name}={_short(value)}" for name, value in fields.items())
+        else " ".join(f"{name}={_short(value)}" for name, value in fields.items() if value not in (None, ""))
     )
     return f"{entry['index']:>6}  {moment}  {entry['type']:<18} {told}"
 

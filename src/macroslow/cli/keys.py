@@ -91,6 +91,9 @@ def list_(config_file: Path | None, as_json: bool) -> None:
     if as_json:
         emit(listed)
         return
+    if not listed["keys"]:
+        click.echo("There is no key.")
+        return
     rows = [{**key, "state": _state(key), "spent": _spent(key)} for key in listed["keys"]]
     titles = {
         "id": "ID",

@@ -80,6 +80,9 @@ def list_(config_file: Path | None, as_json: bool) -> None:
     if as_json:
         emit(listed)
         return
+    if not listed["signers"]:
+        click.echo("No signer is trusted.")
+        return
     rows = [{**one, "state": "revoked" if one["revoked_at"] else "trusted"} for one in listed["signers"]]
     columns(rows, {"name": "NAME", "state": "STATE", "origins": "SPEAKS FOR", "key_id": "KEY ID"})
 
