@@ -308,6 +308,15 @@ async def test_a_declared_body_over_the_cap_is_refused_unread_with_the_number(ho
     assert with_body.status == 413
 
 
+@pytest.mark.parametrize("path", [CHAT, "/execute", "/validate", "/mcp"])
+async def test_no_route_takes_a_larger_body_than_the_operator_allows(path: str) -> None:
+    house = await build(GateSettings(max_body_bytes=1024))
+    assert (await house.ask("POST", path, body=b" " * 1024)).status != 413
+    answer = await house.ask("POST", path, body=b" " * 1025)
+    assert (answer.status, answer.body_reads) == (413, 0)
+    assert b"1024" in answer.body
+
+
 def pieces(*bodies: bytes, then: str = "wait") -> Receive:
     """A caller that sends pieces, and then waits or hangs up."""
     messages = [{"type": "http.request", "body": body, "more_body": True} for body in bodies]

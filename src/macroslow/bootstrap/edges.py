@@ -59,6 +59,7 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
         entropy,
         GateSettings(
             hosts=settings.server.hosts,
+            max_body_bytes=settings.server.max_body_bytes,
             bytes_in_flight=settings.server.in_flight_bytes,
             body_deadline_s=settings.server.receive_timeout_s,
             requests_per_minute=settings.keys.requests_per_minute,

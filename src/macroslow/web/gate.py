@@ -43,9 +43,13 @@ _UNROUTED: Final = "none"
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """The operator's bounds. `requests_per_minute` is for keys that have none of their own."""
+    """The operator's bounds. `requests_per_minute` is for keys that have none of their own.
+
+    No route takes a body of more than `max_body_bytes`; most take less by themselves.
+    """
 
     hosts: frozenset[str] = LOOPBACK_HOSTS
+    max_body_bytes: int = 8 * 1024 * 1024
     bytes_in_flight: int = 256 * 1024 * 1024
     body_deadline_s: float = 30.0
     requests_per_minute: int | None = None
@@ -161,7 +165,8 @@ class Gate:
         query: bytes = scope.get("query_string", b"")
         self._identify(visit, route, scope, query)
         media_type = _media_type(route, visit.framing)
-        body = await visit.body.read(receive, route.cap_bytes, self._settings.body_deadline_s)
+        cap_bytes = min(route.cap_bytes, self._settings.max_body_bytes)
+        body = await visit.body.read(receive, cap_bytes, self._settings.body_deadline_s)
         return Request(
             visit.method,
             route.path,
