@@ -16,6 +16,7 @@ from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.gateway import Gateway, open_gateway
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.errors import ConfigurationError
+from macroslow.metering.money import usd
 from macroslow.services.agent_tools import AgentTools
 from macroslow.settings import Settings, load
 from macroslow.tlog.event import Event, EventType
@@ -161,7 +162,7 @@ def _started(gateway: Gateway, listener: socket.socket) -> Started:
         notes.append("no provider is configured: model calls are refused (macroslow init writes one)")
     if recovered.calls or recovered.runs:
         notes.append(
-            f"after a crash: {recovered.calls} calls charged in full (${recovered.usd_micros / 1e6:.6f}),"
+            f"after a crash: {recovered.calls} calls charged in full (${usd(recovered.usd_micros)}),"
             f" {recovered.runs} runs reported as interrupted"
         )
     return Started(f"http://{shown}:{port}", box.level.value, tuple(notes))
