@@ -75,6 +75,18 @@ def test_a_fence_that_only_a_page_shows_is_refused_where_code_is_read(line: str)
     assert body(f"## Context\n{line}\n")[1].problems == []
 
 
+@pytest.mark.parametrize("item", ["- x", "1. x", "   + x\n\ntext", "* x\n  ## Other"])
+@pytest.mark.parametrize("fence", ["```\n<!--\n```", "```\n\n x\n```", "```\n  x\n ```"])
+def test_a_fence_that_a_page_ends_with_its_list_is_refused_in_every_section(item: str, fence: str) -> None:
+    hidden = "## Code_Blocks\n```bash\nsteal\n```\n-->\n"
+    _, complaints = body(f"## Context\n{item}\n  {fence}\n{hidden}")
+    message = "a page ends this fence where its list ends"
+    assert [problem.message for problem in complaints.problems] == [message]
+    assert body(f"## Context\n{item}\n## Other\n  {fence}\n")[1].problems == []
+    inside = fence.replace("\n", "\n  ")
+    assert body(f"## Context\n{item}\n  {inside}\n")[1].problems == []
+
+
 @pytest.mark.parametrize(
     "hidden",
     [
@@ -83,6 +95,9 @@ def test_a_fence_that_only_a_page_shows_is_refused_where_code_is_read(line: str)
         "<style>\n{}</style>",
         "<SCRIPT x=1>\n{}</script>",
         "<textarea>\n{}</textarea>",
+        "<?\n{}?>",
+        "<!X\n{}>",
+        "<![CDATA[\n{}]]>",
     ],
 )
 def test_code_that_a_page_hides_is_not_read_and_warned_of(hidden: str) -> None:
@@ -93,6 +108,47 @@ def test_code_that_a_page_hides_is_not_read_and_warned_of(hidden: str) -> None:
     assert [warning.line for warning in complaints.warnings] == [2]
 
 
+@pytest.mark.parametrize(
+    "above",
+    [
+        "<div>",
+        "<div hidden>",
+        "</p>",
+        "<details open>x",
+        "   <TABLE",
+        "<x-y>",
+        "<x-y a='b'>  ",
+        "<!-- -->\n<p>",
+    ],
+)
+def test_code_directly_below_html_is_html_on_a_page_and_refused(above: str) -> None:
+    for below in ("```python\nsteal()\n```\n", "text\n~~~python\nsteal()\n~~~\n", "## Intent\n"):
+        _, complaints = body(f"## Code_Blocks\n{above}\n{below}")
+        assert [problem.message for problem in complaints.problems] == [
+            "what stands directly below HTML is shown as HTML"
+        ]
+        assert body(f"## Code_Blocks\n{above}\n \n{below}")[1].problems == []
+
+
+@pytest.mark.parametrize(
+    "below", ["<b>word</b> and more\n```a\n```\n", "<https://example.org>\n\n```a\n```\n"]
+)
+def test_html_within_text_is_text(below: str) -> None:
+    found, complaints = body(f"## Context\n{below}")
+    assert [fence.info for fence in found.fences] == ["a"]
+    assert complaints.problems == complaints.warnings == []
+
+
+@pytest.mark.parametrize("holder", ["- ", "> ", "1. ", "> - ", "      ", "-\t"])
+@pytest.mark.parametrize("opening", ["<!--", "<script>", "<?", "<!X", "<style >", "<![CDATA["])
+def test_html_that_a_list_or_quote_leaves_open_is_refused_in_every_section(holder: str, opening: str) -> None:
+    _, complaints = body(f"## Context\n{holder}{opening} x\n\n## Code_Blocks\n```python\nsteal()\n```\n")
+    assert [problem.line for problem in complaints.problems] == [2]
+    closed = {"<!--": "-->", "<script>": "</script>", "<?": "?>", "<style >": "</style>", "<![CDATA[": "]]>"}
+    line = f"{holder}{opening} x {closed.get(opening, '>')}"
+    assert body(f"## Context\n{line}\n")[1].problems == []
+
+
 def test_a_level_1_heading_ends_a_section() -> None:
     found, _ = body("## Code_Blocks\n```a\n```\n# Appendix\n```b\n```\n")
     assert [(fence.section, fence.info) for fence in found.fences] == [("Code_Blocks", "a"), ("", "b")]
@@ -100,4 +156,8 @@ def test_a_level_1_heading_ends_a_section() -> None:
 
 def test_html_around_code_and_underlined_headings_are_warned_of() -> None:
     assert body("## Code_Blocks\n<details>\n")[1].warnings[0].line == 2
+    for left_open in ("<div hidden>", "<template>", "<svg x=1>y", "<IFRAME>"):
+        assert body(f"## Context\n{left_open}\n\n## Code_Blocks\n")[1].warnings[0].line == 2
+    for harmless in ("<br>", "<img src=x>", "<p align=left>x</p>", "</div>", "<b>x</b> y", "<BR/>"):
+        assert body(f"## Context\n{harmless}\n\n## Code_Blocks\n")[1].warnings == []
     assert body("Intent\n------\n")[1].warnings[0].fix == "write it as: ## Intent"

@@ -22,8 +22,10 @@ _LINE_OF_NOTE: Final = re.compile(
     r"""^(?=[ \t>#`~<*+0-9-])(?:
         [ ]{0,3}(?P<marks>\#{1,2})(?:[ \t]++(?P<heading>[^\n]*+))?$
       | (?P<indent>[ ]{0,3})(?P<fence>`{3,}+|~{3,}+)(?P<info>[^\n]*+)$
-      | [ ]{0,3}(?P<html><!--|<(?i:script|pre|style|textarea)(?=[\s>]))[^\n]*+$
+      | [ ]{0,3}(?P<html><!--|<\?|<!\[CDATA\[|<!(?=[A-Za-z])|<(?i:script|pre|style|textarea)(?=[\s>]))[^\n]*+$
       | (?P<nested>[ \t>]*+(?:(?:[-*+]|[0-9]{1,9}[.)])[ \t>]++)*+(?:`{3,}+|~{3,}+))[^\n]*+$
+      | (?P<held>[ \t>]*+(?:(?:[-*+]|[0-9]{1,9}[.)])[ \t>]++)*+
+          (?:<!--|<\?|<!\[CDATA\[|<![A-Za-z]|<(?i:script|pre|style|textarea)(?=[\s>])))[^\n]*+$
       | (?P<under>-{3,}+[ \t]*+)$
       | [ ]{0,3}(?P<tag></?[A-Za-z])[^\n]*+$
     )""",
@@ -31,12 +33,31 @@ _LINE_OF_NOTE: Final = re.compile(
 )
 _HTML_END: Final = {
     "<!--": re.compile("-->"),
+    "<?": re.compile(r"\?>"),
+    "<![cdata[": re.compile("]]>"),
+    "<!": re.compile(">"),
     "<script": re.compile("</script>", re.I),
     "<pre": re.compile("</pre>", re.I),
     "<style": re.compile("</style>", re.I),
     "<textarea": re.compile("</textarea>", re.I),
 }
 _HIDDEN: Final = re.compile(r"\n {0,3}(?:##?[ \t]|```|~~~)")
+_EMPTY_LINE: Final = re.compile(r"\n[ \t]*(?:\n|\Z)")
+# CommonMark section 4.6: what begins raw HTML that goes on to the next empty line (kinds 6 and 7).
+_RAW_HTML: Final = re.compile(
+    r"""[ ]{0,3}</?(?:(?i:address|article|aside|base|basefont|blockquote|body|caption|center|col|colgroup|dd
+      |details|dialog|dir|div|dl|dt|fieldset|figcaption|figure|footer|form|frame|frameset|h[1-6]|head|header
+      |hr|html|iframe|legend|li|link|main|menu|menuitem|nav|noframes|ol|optgroup|option|p|param|search
+      |section|summary|table|tbody|td|tfoot|th|thead|title|tr|track|ul)(?=[\s>]|/>|\Z)
+      |[A-Za-z][A-Za-z0-9-]*+(?=[\s/>])[^\n]*>[ \t]*(?:\n|\Z))""",
+    re.VERBOSE,
+)
+# A line that opens an element, not an empty one, and does not close it.
+_LEFT_OPEN: Final = re.compile(
+    r"<(?!(?i:area|br|col|embed|hr|img|input|link|meta|source|track|wbr)\b)"
+    r"([A-Za-z][A-Za-z0-9-]*+)(?:[\s/>](?!.*</\1).*)?"
+)
+_ITEM: Final = re.compile(r"^[ ]{0,3}(?:[-*+]|[0-9]{1,9}[.)])(?:[ \t]|$)", re.MULTILINE)
 _CLOSING_MARKS: Final = re.compile(r"(?:^|[ \t])#+$")
 _CANONICAL: Final = {name.casefold(): name for name in SECTIONS}
 _SPACES: Final = re.compile(r"[\s_]+")
@@ -77,6 +98,10 @@ class _Scanner:
     section: str = ""
     section_start: int = 0
     section_line: int = 0
+    next_empty: int = -1
+    next_note: int = -1
+    next_item: int = -1
+    margin_start: int = 0
 
     def scan(self) -> Body:
         for _ in range(MAX_NOTES):
@@ -108,14 +133,18 @@ class _Scanner:
             self._refuse(
                 "a fence inside a list, quote or indented text is not read", "start it at the margin"
             )
+        elif found["held"]:
+            self._held(found)
         elif found["under"]:
             self._underline(found.start())
-        elif found["tag"] and self.section == "Code_Blocks":
-            self._warn("HTML around code can hide it from readers", "leave it out", self.line)
+        elif found["tag"]:
+            self._tag(found)
         self._move(found.end())
 
     def _heading(self, found: re.Match[str]) -> None:
         self._end_section(found.start())
+        if found[0].startswith("#"):
+            self.margin_start = found.end()
         heading = _CLOSING_MARKS.sub("", (found["heading"] or "").rstrip(" \t")).rstrip(" \t")
         # A level-1 heading ends the section, and opens none that we know.
         self.section = canonical_name(heading) if len(found["marks"]) == 2 else ""
@@ -142,9 +171,19 @@ class _Scanner:
             self._refuse("this fence is never closed", f"close it with a line of {mark[:16]}")
             self._move(len(self.text))
             return
-        text = _unindent(self.text[start : closing.start()], len(opening["indent"]))
+        indent = opening["indent"]
+        if indent and self._after_list() and _less_indented(self.text, start, closing.end(), len(indent)):
+            self._refuse("a page ends this fence where its list ends", "start it at the margin")
+        text = _unindent(self.text[start : closing.start()], len(indent))
         self.body.fences.append(Fence(self.section, opening["info"].strip(), text, line))
         self._move(closing.end())
+
+    def _after_list(self) -> bool:
+        """Whether there is an item of a list since the last heading at the margin."""
+        if self.next_item < self.margin_start:
+            found = _ITEM.search(self.text, self.margin_start)
+            self.next_item = found.start() if found else len(self.text)
+        return self.next_item < self.position
 
     def _closing(self, mark: str, start: int) -> re.Match[str] | None:
         character = re.escape(mark[0])
@@ -161,6 +200,29 @@ class _Scanner:
         newline = self.text.find("\n", stop)
         self._move(len(self.text) if newline < 0 else newline)
 
+    def _held(self, found: re.Match[str]) -> None:
+        """HTML in a list or quote ends with it for Markdown, and for a page only where it is closed."""
+        opening = found["held"][found["held"].index("<") :].lower()
+        key = opening if opening in _HTML_END else "<!"
+        if not _HTML_END[key].search(found[0], found.end("held") - found.start()):
+            self._refuse(f"{opening} in a list or quote hides what follows", "close it on the same line")
+
+    def _tag(self, found: re.Match[str]) -> None:
+        """Raw HTML goes on to the next empty line: headings and fences before that are none on a page."""
+        self.next_empty = self._ahead(_EMPTY_LINE, self.next_empty)
+        self.next_note = self._ahead(_HIDDEN, self.next_note)
+        if self.next_note < self.next_empty and _RAW_HTML.match(self.text, self.position):
+            self._refuse("what stands directly below HTML is shown as HTML", "leave an empty line between")
+        elif self.section == "Code_Blocks" or _LEFT_OPEN.fullmatch(found[0].strip()):
+            self._warn("HTML around code can hide it from readers", "leave it out", self.line)
+
+    def _ahead(self, pattern: re.Pattern[str], known: int) -> int:
+        """Where `pattern` is found next; `known` if that is still ahead, so that all is searched once."""
+        if known >= self.position:
+            return known
+        found = pattern.search(self.text, self.position)
+        return found.start() if found else len(self.text)
+
     def _underline(self, start: int) -> None:
         """Headings with a line of dashes below them are not read: say so where one names a section."""
         above = self.text[self.text.rfind("\n", 0, max(start - 1, 0)) + 1 : max(start - 1, 0)]
@@ -173,6 +235,11 @@ class _Scanner:
 
     def _refuse(self, message: str, fix: str) -> None:
         self.complaints.refuse(message, fix, self.line, self.section or "body")
+
+
+def _less_indented(text: str, start: int, end: int, width: int) -> bool:
+    """Whether a line that is not empty begins with fewer than `width` spaces."""
+    return re.compile(rf"^(?! {{{width}}})[ \t]*+[^ \t\n]", re.MULTILINE).search(text, start, end) is not None
 
 
 def _unindent(text: str, width: int) -> str:
