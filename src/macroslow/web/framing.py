@@ -84,7 +84,9 @@ class HostRule:
             raise BadRequestError("the request names no host", step="host")
         if _without_port(host) not in self._hosts:
             raise OriginRefusedError(
-                "this host name is not served here", fix="the operator may add the name to [server] allowed_hosts", step="host"
+                "this host name is not served here",
+                fix="the operator may add the name to [server] allowed_hosts",
+                step="host",
             )
         origin = headers.get(b"origin")
         if origin is not None and origin.lower() not in {b"http://" + host, b"https://" + host}:
