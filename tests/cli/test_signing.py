@@ -118,6 +118,17 @@ def test_a_byte_altered_anywhere_is_not_proved(proved, tmp_path: Path, file: str
     assert (ran.returncode, ran.stdout.startswith("NOT PROVED: ")) == (1, True)
 
 
+def test_a_forged_answer_around_a_receipt_is_not_proved_by_the_true_one_beside_it(
+    proved, tmp_path: Path
+) -> None:
+    text = (tmp_path / "answer.json").read_text()
+    (tmp_path / "forged.json").write_text(text.replace('"status": "success"', '"status": "failed"'))
+    beside = ("--answer", "answer.json", "--key", "log.pub")
+    assert proved("receipt", "verify", "answer.json", *beside).returncode == 0
+    ran = proved("receipt", "verify", "forged.json", *beside)
+    assert (ran.returncode, ran.stdout.startswith("NOT PROVED: ")) == (1, True)
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", "null", "\x00", "[" * 100_000, '{"receipt": {}}'])
 def test_what_is_no_receipt_proves_nothing(proved, tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)

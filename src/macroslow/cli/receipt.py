@@ -50,13 +50,11 @@ def verify(
         key = LogPublicKey.parse(_read(key_file).decode("utf-8", "replace"))
     except ValueError as error:
         raise click.UsageError(f"{key_file} is not a log's public key: {error}") from None
+    # A receipt that came within an answer speaks for that one too, whatever else is brought.
+    answers = [one for one in (held, given_answer) if one is not None] or [None]
+    brought = None if document is None else _read(document)
     try:
-        verdict = tlog_receipt.verify(
-            raw,
-            key,
-            answer=held if given_answer is None else given_answer,
-            document=None if document is None else _read(document),
-        )
+        *_, verdict = [tlog_receipt.verify(raw, key, answer=one, document=brought) for one in answers]
     except VerificationError as error:
         if as_json:
             emit({"verified": False, "detail": error.detail})
