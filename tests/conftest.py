@@ -1,10 +1,15 @@
 """Shared by all tests: where things are, and the rule that continuous integration skips nothing."""
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts background jobs so, and every process of ours would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 VECTORS = ROOT.parent / "shared" / "vectors"

@@ -1,6 +1,7 @@
 """The operator's commands on a state folder of their own: texts, JSON, exit codes, nothing left behind."""
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -161,7 +162,7 @@ def test_the_log_is_read_proved_and_verified(at_home, tmp_path: Path) -> None:
     assert "SOUND: 2 entries" in ran.stdout
     assert "extends    your checkpoint of 1 entries" in ran.stdout
     found = data(at_home("audit", "verify", "--since", "kept", "--json"))
-    assert (found["entries"], found["signed"], found["since"]) == (2, 1, 1)
+    assert (found["entries"], found["signed"], found["since"]) == (2, 2, 1)
     ran = at_home("audit", "show", "7")
     assert (ran.returncode, "no entry 7" in ran.stderr) == (1, True)
 
@@ -268,3 +269,24 @@ def test_amounts_are_exact_and_none_is_a_dash() -> None:
 def test_a_table_has_numbers_to_the_right_and_no_trailing_blanks(capsys) -> None:
     columns([{"a": "x", "n": 5}, {"a": None, "n": 123}, {"a": ["p", "q"], "n": 0}], {"a": "NAME", "n": "N"})
     assert capsys.readouterr().out == "NAME    N\nx       5\n-     123\np, q    0\n"
+
+
+def test_a_log_whose_signatures_were_removed_is_not_called_sound(at_home, tmp_path: Path) -> None:
+    at_home("keys", "create", "bob")
+    (tmp_path / "log.pub").write_text(at_home("audit", "key").stdout)
+    with sqlite3.connect(tmp_path / ".macroslow" / "books.sqlite") as books:
+        books.execute("DELETE FROM checkpoints")
+        books.execute("DELETE FROM entries WHERE n = 1")
+    books.close()
+    ran = at_home("audit", "verify", "--key", "log.pub")
+    assert ran.returncode == 2
+    assert "cannot decide" in ran.stderr
+    assert "SOUND" not in ran.stdout
+
+
+@pytest.mark.parametrize("pasted", ["sk-proj-Ab12Cd34Ef56", "msk_0123456789ab_x"])
+def test_a_key_pasted_as_a_name_does_not_get_into_the_log(at_home, pasted: str) -> None:
+    ran = at_home("keys", "create", pasted)
+    assert ran.returncode == 2
+    assert "this is a key" in ran.stderr
+    assert pasted not in at_home("audit", "tail").stdout

@@ -47,6 +47,15 @@ def test_an_altered_document_another_key_and_none_at_all_are_told_apart(author, 
     assert author("maml", "verify", "a.md", "--key", "ann.pub").returncode == 1
 
 
+def test_a_signed_document_is_signed_anew_only_when_asked(author, tmp_path: Path) -> None:
+    author("maml", "sign", "a.md", "--key", "ann.key")
+    ran = author("maml", "sign", "a.md", "--key", "bob.key")
+    assert (ran.returncode, "--replace" in ran.stderr) == (1, True)
+    assert author("maml", "verify", "a.md", "--key", "ann.pub").returncode == 0
+    assert author("maml", "sign", "a.md", "--key", "bob.key", "--replace").returncode == 0
+    assert author("maml", "verify", "a.md", "--key", "bob.pub").returncode == 0
+
+
 def test_a_document_with_problems_is_not_signed(author, tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("no document")
     ran = author("maml", "sign", "a.md", "--key", "ann.key")

@@ -97,7 +97,7 @@ def test_a_run_gives_back_its_document_history_and_a_receipt_that_verifies(site,
     of_run = f"/runs/{finished['run_id']}"
     assert get(site, ada, of_run + "/document").body == QUICK
     history = get(site, ada, of_run + "/history")
-    assert history.headers["content-type"] == "application/jose"
+    assert history.headers["content-type"] == "application/jose+json"
     assert set(history.json) == {"payload", "signatures"}
     (site.folder / "receipt.json").write_bytes(get(site, ada, of_run + "/receipt").body)
     (site.folder / "answer.json").write_text(json.dumps(finished))

@@ -128,7 +128,7 @@ TABLE: dict[str, tuple[Request, int, str, str]] = {
         401, "unauthorized", "not valid"),
     "key in query": (Request("GET", "/runs?api_key=" + BAD_KEY), 401, "unauthorized", "not valid"),
     "signer of another origin": (execute(OTHERS.sign(HELLO)), 403, "signature-refused", "signers trust"),
-    "revoked signer": (execute(REVOKED.sign(HELLO)), 403, "signature-refused", "not accepted"),
+    "revoked signer": (execute(REVOKED.sign(HELLO)), 403, "signature-refused", "was revoked"),
     "unknown signer": (execute(STRANGER.sign(HELLO)), 403, "signature-refused", "not accepted"),
     "altered after signing": (
         execute(OTHERS.sign(HELLO).replace(b"hello", b"hallo")),

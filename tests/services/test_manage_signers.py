@@ -57,6 +57,13 @@ async def test_a_key_may_be_trusted_anew_with_other_origins(house: House) -> Non
     assert house.signers.list() == [record]
 
 
+async def test_trusting_a_trusted_key_again_adds_to_its_origins(house: House) -> None:
+    """Or the repair that a refusal prints would take away what worked before."""
+    await trust(house)
+    record = await trust(house, ANN, "ann", "agent://payroll")
+    assert record.origins == ("agent://reports-*", "agent://payroll")
+
+
 async def test_a_name_means_one_trusted_key(house: House) -> None:
     """Or revoking by name would stop another key than the one that was meant."""
     await trust(house)

@@ -34,7 +34,7 @@ def file(tmp_path):
         ("MACROSLOW__GATEWAY__NAME", "edge", lambda s: s.gateway.name, "edge"),
         ("MACROSLOW__GATEWAY__NAME", '"7"', lambda s: s.gateway.name, "7"),
         ("MACROSLOW__SERVER__ALLOWED_HOSTS", '["a", "b"]', lambda s: s.server.allowed_hosts, ("a", "b")),
-        ("MACROSLOW__LOG__PUBLIC", "true", lambda s: s.log.public, True),
+        ("MACROSLOW__LOG__PUBLIC", "false", lambda s: s.log.public, False),
         (
             "MACROSLOW__MODELS__GPT_4_1__INPUT_USD",
             "0.15",

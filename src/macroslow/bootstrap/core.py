@@ -69,7 +69,10 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
         quad = Quad(keys.quad_roots, entropy)
         books = await SqliteBooks.open(folder.path / BOOKS_FILE, sealer=quad, entropy=entropy, clock=clock)
         try:
-            yield await _core(settings, folder, keys, quad, books)
+            core = await _core(settings, folder, keys, quad, books)
+            yield core
+            if (await books.head()).size:
+                await core.checkpoints.newest()  # what was logged is signed when its process ends in order
         finally:
             await books.close()
 

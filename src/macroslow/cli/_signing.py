@@ -10,7 +10,7 @@ from macroslow.cli._errors import CANNOT_DECIDE
 from macroslow.cli._output import emit, json_option
 from macroslow.crypto import documents
 from macroslow.crypto.hybrid import HybridPrivateKey, HybridPublicKey
-from macroslow.errors import InvalidDocumentError
+from macroslow.errors import ConflictError, InvalidDocumentError
 from macroslow.maml.parse import parse
 from macroslow.ports import NS_PER_S
 
@@ -20,12 +20,15 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("file", type=_FILE)
 @click.option("--key", "key_file", type=_FILE, required=True, help="NAME.key, from `macroslow signers new`.")
+@click.option("--replace", is_flag=True, help="Sign anew a document that is signed already.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not into FILE.")
 @click.option(
     "--days", type=click.IntRange(1, 3650), help="How long the signature is good.  [default: for ever]"
 )
 @json_option
-def sign(file: Path, key_file: Path, output: Path | None, days: int | None, *, as_json: bool) -> None:
+def sign(
+    file: Path, key_file: Path, output: Path | None, days: int | None, *, replace: bool, as_json: bool
+) -> None:
     """Sign the document FILE: Ed25519 and ML-DSA-65 over its exact bytes, appended as one line.
 
     A document with problems is not signed. The text above the signature stays byte for byte.
@@ -33,8 +36,11 @@ def sign(file: Path, key_file: Path, output: Path | None, days: int | None, *, a
     from macroslow.adapters.system import SystemClock
 
     raw = file.read_bytes()
+    unsigned, signature = documents.split(raw)
+    if signature is not None and not replace:
+        raise ConflictError(f"{file} is signed already", fix="add --replace to sign it anew with your key")
     try:
-        parsed = parse(documents.split(raw)[0])
+        parsed = parse(unsigned)
     except InvalidDocumentError as error:
         raise InvalidDocumentError(
             "the document has problems: it was not signed",
@@ -45,7 +51,7 @@ def sign(file: Path, key_file: Path, output: Path | None, days: int | None, *, a
     now_ns = SystemClock().now_ns()
     expires_ns = None if days is None else now_ns + int(timedelta(days=days).total_seconds()) * NS_PER_S
     target = output or file
-    _replace(target, documents.sign(raw, key, issued_ns=now_ns, expires_ns=expires_ns))
+    _replace(target, documents.sign(unsigned, key, issued_ns=now_ns, expires_ns=expires_ns))
     if as_json:
         emit({"file": str(target), "key_id": key.key_id, "origin": parsed.front.origin})
     else:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from macroslow.cli._configured import config_option
+from macroslow.cli._errors import CANNOT_DECIDE
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
 
@@ -65,29 +66,36 @@ def prove(index: int, config_file: Path | None) -> None:
 @click.option("--key", "key_file", type=_FILE, help="The log's public key that you pinned.")
 @config_option
 @json_option
-def verify(since: Path | None, key_file: Path | None, *, config_file: Path | None, as_json: bool) -> None:
+def verify(since: Path | None, key_file: Path | None, *, config_file: Path | None, as_json: bool) -> int:
     """Verify the whole log: every entry, the tree, the signatures, the ledger.
 
     Without --key the log is held against the key in its own state folder: whoever owns that folder
-    could have signed anew. Exit code 1 if anything is wrong.
+    could have signed anew. Exit code 1 if anything is wrong, 2 if nothing is signed: then there is
+    nothing to hold the entries against.
     """
     brought = {
         "since": None if since is None else base64.b64encode(since.read_bytes()).decode(),
         "key": None if key_file is None else key_file.read_text(),
     }
     found = ask(config_file, "audit.verify", **brought)
+    undecided = found["entries"] > 0 and not found["signed"] and found["since"] is None
     if as_json:
-        emit(found)
-        return
-    click.echo(f"SOUND: {found['entries']} entries, root {found['root_sha256'][:16]}…")
-    if found["signed"]:
-        signed = f"the first {found['signed']} (Ed25519 and ML-DSA-44); not witnessed by a third party"
+        emit({**found, "decided": not undecided})
+    elif undecided:
+        click.echo(f"cannot decide: {found['entries']} entries, none of them signed by this key", err=True)
+        click.echo("  fix: hold the log against a checkpoint that somebody kept: --since FILE", err=True)
     else:
-        signed = "nothing yet: macroslow audit checkpoint signs"
-    click.echo(f"  signed     {signed}")
-    click.echo(
-        f"  key        {found['key_fingerprint']}" + ("" if key_file else "  (its own: pin it with --key)")
-    )
+        _sound(found, "" if key_file else "  (its own: pin it with --key)")
+    return CANNOT_DECIDE if undecided else 0
+
+
+def _sound(found: Mapping[str, Any], whose: str) -> None:
+    entries, signed = found["entries"], found["signed"]
+    click.echo(f"SOUND: {entries} entries, root {found['root_sha256'][:16]}…")
+    click.echo(f"  signed     the first {signed} (Ed25519 and ML-DSA-44); not witnessed by a third party")
+    if entries > signed:
+        click.echo(f"  unsigned   the last {entries - signed}: the next checkpoint covers them")
+    click.echo(f"  key        {found['key_fingerprint']}{whose}")
     if found["since"] is not None:
         click.echo(f"  extends    your checkpoint of {found['since']} entries")
     click.echo("  ledger     counters equal the rows")

@@ -144,4 +144,6 @@ async def _serve(served: Emulator, host: str, port: int, *, as_json: bool) -> No
                 click.echo(f"emulator on {base_url}")
             await stop.wait()
     except OSError as error:
-        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise click.ClickException(
+            f"cannot listen on {host}:{port}: {error.strerror} (fix: --listen with another HOST:PORT)"
+        ) from error

@@ -51,10 +51,12 @@ def verify(
     except ValueError as error:
         raise click.UsageError(f"{key_file} is not a log's public key: {error}") from None
     # A receipt that came within an answer speaks for that one too, whatever else is brought.
-    answers = [one for one in (held, given_answer) if one is not None] or [None]
+    answers: list[bytes | None] = [one for one in (held, given_answer) if one is not None]
     brought = None if document is None else _read(document)
     try:
-        *_, verdict = [tlog_receipt.verify(raw, key, answer=one, document=brought) for one in answers]
+        *_, verdict = [
+            tlog_receipt.verify(raw, key, answer=one, document=brought) for one in answers or [None]
+        ]
     except VerificationError as error:
         if as_json:
             emit({"verified": False, "detail": error.detail})

@@ -66,9 +66,7 @@ def trust(
     if as_json:
         emit(trusted)
     else:
-        click.echo(
-            f"{trusted['name']} ({trusted['key_id'][:16]}…) speaks for {', '.join(trusted['origins'])}"
-        )
+        click.echo(f"{trusted['name']} ({trusted['fingerprint']}) speaks for {', '.join(trusted['origins'])}")
 
 
 @signers.command(name="list")
@@ -84,7 +82,7 @@ def list_(config_file: Path | None, as_json: bool) -> None:
         click.echo("No signer is trusted.")
         return
     rows = [{**one, "state": "revoked" if one["revoked_at"] else "trusted"} for one in listed["signers"]]
-    columns(rows, {"name": "NAME", "state": "STATE", "origins": "SPEAKS FOR", "key_id": "KEY ID"})
+    columns(rows, {"name": "NAME", "state": "STATE", "origins": "SPEAKS FOR", "fingerprint": "FINGERPRINT"})
 
 
 @signers.command()

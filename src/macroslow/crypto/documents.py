@@ -85,6 +85,6 @@ def _canonical(envelope: object) -> bytes:
 
 
 def _refused(
-    detail: str, *, fix: str = "sign the document again: macroslow maml sign FILE"
+    detail: str, *, fix: str = "get the original from its author, or have it signed: macroslow maml sign"
 ) -> SignatureRefusedError:
     return SignatureRefusedError(detail, fix=fix, step="signature")

@@ -254,6 +254,7 @@ def require_room(account: Account, needed_usd_micros: int) -> None:
     limit, spent, held = account.limit_usd_micros, account.spent_usd_micros, account.held_usd_micros
     if limit is None or spent + held + needed_usd_micros <= limit:
         return
+    waiting = "wait for work under way, " if held else ""
     raise BudgetExhaustedError(
         f"Budget {account.id}: ${usd(needed_usd_micros)} needed; of ${usd(limit)}"
         f" ${usd(spent)} are spent and ${usd(held)} held by work under way.",
@@ -262,7 +263,7 @@ def require_room(account: Account, needed_usd_micros: int) -> None:
         spent_usd_micros=spent,
         held_usd_micros=held,
         needed_usd_micros=needed_usd_micros,
-        fix="wait for work under way, ask for less, or have the budget raised",
+        fix=f"{waiting}ask for less, or use a key with a larger budget",
     )
 
 

@@ -18,6 +18,7 @@ from macroslow.authn.ports import KeyRecord, SignerRecord
 from macroslow.authn.principal import Principal
 from macroslow.authz import scopes as known_scopes
 from macroslow.authz.uri import Pattern
+from macroslow.crypto.hybrid import HybridPublicKey
 from macroslow.errors import BadRequestError, MissingRightError, NotFoundError, Problem
 from macroslow.services.admit_document import Submission
 from macroslow.services.checkpoint_log import CheckpointLog
@@ -223,6 +224,7 @@ def _key(record: KeyRecord) -> dict[str, object]:
 def _signer(record: SignerRecord) -> dict[str, object]:
     return {
         "key_id": record.key_id,
+        "fingerprint": HybridPublicKey.from_jwks(record.public_jwks, use="document").fingerprint,
         "name": record.name,
         "origins": [*record.origins],
         "trusted_at": _utc(record.trusted_ns),

@@ -144,6 +144,14 @@ def _revoked(record: KeyRecord, reason: str) -> Event:
 
 def _faults(new: NewKey, now_ns: int) -> list[Problem]:
     faults = _scope_faults(new.scopes) + _grant_faults(new.grants)
+    if new.principal.startswith(("msk_", "sk-")):
+        faults.append(
+            Problem(
+                "this is a key, not a name: the log would keep it for ever",
+                "name whoever uses it",
+                field="principal",
+            )
+        )
     if not _PRINCIPAL.fullmatch(new.principal):
         faults.append(
             Problem(

@@ -41,7 +41,7 @@ class ManageSigners:
     async def trust(self, name: str, public_jwks: str, origins: Sequence[str]) -> SignerRecord:
         """Let a public document key speak for `origins` (patterns such as `agent://reports-*`).
 
-        Trusting a known key again replaces what was decided about it, a revocation too. Raises
+        Trusting a trusted key again adds to its origins; trusting a revoked one begins anew. Raises
         BadRequestError, and ConflictError for a name that another trusted key has.
         """
         if not _NAME.fullmatch(name):
@@ -61,7 +61,10 @@ class ManageSigners:
         ):
             raise ConflictError(f"another trusted signer is called {name!r}", fix="choose another --name")
         now_ns = self._clock.now_ns()
-        record = SignerRecord(key.key_id, name, public_jwks, tuple(origins), now_ns)
+        before = self._records.get(key.key_id)
+        held = before.origins if before is not None and before.revoked_ns is None else ()
+        together = tuple(dict.fromkeys((*held, *origins)))
+        record = SignerRecord(key.key_id, name, public_jwks, together, now_ns)
         await self._put(record, EventType.SIGNER_TRUSTED)
         return record
 

@@ -206,11 +206,17 @@ class Sandbox(Section):
     limits: SandboxLimits = SandboxLimits()
 
 
+def _not_public(value: bool) -> bool:
+    if value:
+        raise refuse("a public log is not available in this version", "remove public")
+    return value
+
+
 class Log(Section):
     """The audit log: its name in checkpoints, and whether everybody may read its tiles."""
 
     origin: Annotated[str, Field(pattern=r"^[!-*,-~]{1,200}$")] | None = None  # C2SP: no space, no plus
-    public: bool = False
+    public: Annotated[bool, AfterValidator(_not_public)] = False
 
 
 def _scopes(value: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ the log. The gate knows no use case: it hands a Request to the route's handler.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ from macroslow.web.visit import HUNG_UP, RequestIds, Visit, complete_headers, lo
 
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _UNROUTED: Final = "none"
+
+
+log: Final = logging.getLogger("macroslow.web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,7 @@ class Gate:
         self._application.metrics.refusal(reason)
         response = _told(error, visit, scope)
         if isinstance(error, UpstreamError | LogUnavailableError):
+            log.warning("%s %s: %s (%s)", visit.request_id, error.code, error.detail, error.reason)
             return response  # no refusal of ours: the use case has logged what it could
         if visit.principal is not None:
             self._refusals.of_principal(visit.principal.name, reason, _facts(visit, error, response.status))
