@@ -376,6 +376,26 @@ async def test_bodies_in_flight_share_a_budget_taken_before_reading() -> None:
     assert (await house.ask("POST", CHAT, body=b"x" * 600)).status == 200
 
 
+async def test_one_principal_holds_a_share_of_the_bytes_in_flight_and_no_more() -> None:
+    arrived, leave = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object, **__: object) -> ChatAnswer:
+        arrived.set()
+        await leave.wait()
+        return ChatAnswer(200, {}, b"{}", Usage(0, 0, 0), 0)
+
+    house = await build(GateSettings(bytes_in_flight=4000, max_body_bytes=600), complete_chat=slow)
+    first = asyncio.create_task(house.ask("POST", CHAT, body=b"x" * 600))
+    await arrived.wait()
+    twin = await house.new_key("alice")
+    for key in (house.key, twin):
+        assert (await house.ask("POST", CHAT, key=key, body=b"x" * 600)).status == 503
+    leave.set()
+    assert (await house.ask("POST", CHAT, key=house.other_key, body=b"x" * 600)).status == 200
+    assert (await first).status == 200
+    assert (await house.ask("POST", CHAT, key=twin, body=b"x" * 600)).status == 200
+
+
 async def test_a_caller_that_hangs_up_while_sending_gets_no_answer_and_leaves_nothing(house: House) -> None:
     receive = pieces(b"{", then="hang up")
     answer = await call(house.gate, "POST", CHAT, chat_headers(house, CHUNKED), receive=receive)

@@ -17,37 +17,57 @@ class CallerLeft(Exception):  # noqa: N818 - not an error of anybody: there is j
 
 
 class ByteBudget:
-    """Bytes of request bodies that the process holds at once, for all callers together."""
+    """Bytes of request bodies that the process holds at once, for all callers together.
 
-    def __init__(self, capacity_bytes: int) -> None:
+    One holder gets at most `share_bytes` of them, or who announces much and sends nothing would
+    keep all others out.
+    """
+
+    def __init__(self, capacity_bytes: int, share_bytes: int | None = None) -> None:
         self._capacity_bytes = capacity_bytes
+        self._share_bytes = capacity_bytes if share_bytes is None else share_bytes
+        self._shares: dict[str, int] = {}
         self.held_bytes = 0
 
-    def take(self, size_bytes: int) -> None:
+    def take(self, size_bytes: int, holder: str) -> None:
         """Take bytes before they are read. OverloadedError if they do not fit: waiting would hold more."""
+        share_bytes = self._shares.get(holder, 0) + size_bytes
         if self.held_bytes + size_bytes > self._capacity_bytes:
             raise OverloadedError("too many request bytes are under way", retry_after_s=1.0)
+        if share_bytes > self._share_bytes:
+            raise OverloadedError("too many request bytes of this caller are under way", retry_after_s=1.0)
+        self._shares[holder] = share_bytes
         self.held_bytes += size_bytes
 
-    def give_back(self, size_bytes: int) -> None:
+    def give_back(self, size_bytes: int, holder: str) -> None:
         """Return what was taken."""
         self.held_bytes -= size_bytes
+        left_bytes = self._shares.get(holder, 0) - size_bytes
+        if left_bytes:
+            self._shares[holder] = left_bytes
+        else:
+            self._shares.pop(holder, None)
 
 
 class Body:
     """One request's body. `complete` says whether all of it was read; `close` gives back what it took."""
 
-    __slots__ = ("_budget", "_declared_bytes", "_taken_bytes", "complete")
+    __slots__ = ("_budget", "_declared_bytes", "_holder", "_taken_bytes", "complete")
 
     def __init__(self, budget: ByteBudget, declared_bytes: int | None) -> None:
         """`declared_bytes` is None for a chunked body."""
         self._budget = budget
         self._declared_bytes = declared_bytes
+        self._holder = ""
         self._taken_bytes = 0
         self.complete = declared_bytes == 0
 
-    async def read(self, receive: Receive, cap_bytes: int, deadline_s: float) -> bytes:
-        """Return all of it. TooLargeError, OverloadedError, RequestTimeoutError, CallerLeft."""
+    async def read(self, receive: Receive, cap_bytes: int, deadline_s: float, *, holder: str = "") -> bytes:
+        """Return all of it, held on the account of `holder`.
+
+        Raises TooLargeError, OverloadedError, RequestTimeoutError, CallerLeft.
+        """
+        self._holder = holder
         if self.complete:
             return b""
         if self._declared_bytes is not None and self._declared_bytes > cap_bytes:
@@ -81,12 +101,12 @@ class Body:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _take(self, size_bytes: int) -> None:
-        self._budget.take(size_bytes)
+        self._budget.take(size_bytes, self._holder)
         self._taken_bytes += size_bytes
 
     def close(self) -> None:
         """Give back what was taken. Idempotent."""
-        self._budget.give_back(self._taken_bytes)
+        self._budget.give_back(self._taken_bytes, self._holder)
         self._taken_bytes = 0
 
 

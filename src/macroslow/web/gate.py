@@ -39,6 +39,7 @@ from macroslow.web.routes import Audit, LimitedBy, Mount, Route
 from macroslow.web.visit import HUNG_UP, RequestIds, Visit, complete_headers, log_failure, send_answer
 
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+BODY_SHARE: Final = 4  # of the bytes in flight, what one principal may hold: this part
 _UNROUTED: Final = "none"
 
 
@@ -91,7 +92,8 @@ class Gate:
         self._settings = settings
         self._ids = RequestIds(entropy)
         self._hosts = HostRule(settings.hosts)
-        self._budget = ByteBudget(settings.bytes_in_flight)
+        share_bytes = max(settings.bytes_in_flight // BODY_SHARE, settings.max_body_bytes)
+        self._budget = ByteBudget(settings.bytes_in_flight, share_bytes)
         self._credentials = CredentialLimits(authenticate.keyring, clock, settings.requests_per_minute)
         self._failures = AddressLimits("failed authentications", settings.failures_per_minute, clock)
         self._public = AddressLimits("public requests", settings.public_per_minute, clock)
@@ -170,7 +172,9 @@ class Gate:
         self._identify(visit, route, scope, query)
         media_type = _media_type(route, visit.framing)
         cap_bytes = min(route.cap_bytes, self._settings.max_body_bytes)
-        body = await visit.body.read(receive, cap_bytes, self._settings.body_deadline_s)
+        holder = visit.principal.name if visit.principal else ""
+        deadline_s = self._settings.body_deadline_s
+        body = await visit.body.read(receive, cap_bytes, deadline_s, holder=holder)
         return Request(
             visit.method,
             route.path,
