@@ -148,6 +148,25 @@ def test_processor_time_is_limited_for_all_processes_together(gateway: Any) -> N
     assert "processor time" in block.error
 
 
+def test_the_time_of_children_that_nobody_waits_for_counts_too(gateway: Any) -> None:
+    burn = """
+import os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for _ in range(40):
+    pid = os.fork()
+    if pid == 0:
+        while time.process_time() < 0.2:
+            pass
+        os._exit(0)
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass
+"""
+    (block,) = gateway.run(python(burn), limits={"cpu_s": 2, "wall_s": 30.0}).blocks
+    assert (block.status, block.limit) == (BlockStatus.CPU, "cpu_s"), block
+
+
 def test_output_is_kept_up_to_its_limit(gateway: Any) -> None:
     (block,) = gateway.run(
         bash("head -c 300000 /dev/zero | tr '\\0' x"), limits={"output_bytes": 100_000}
