@@ -15,6 +15,7 @@ from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import CHECKED_IS_BAD
 from macroslow.cli._operator import ask_gateway
 from macroslow.cli._output import emit, json_option
+from macroslow.cli._terminal import harmless
 from macroslow.maml.parse import MAX_DOCUMENT_BYTES
 from macroslow.settings import FILE_NAME
 
@@ -72,14 +73,14 @@ def _inputs(path: Path) -> Mapping[str, object]:
 
 def _show(answer: Mapping[str, Any]) -> None:
     for output in answer["outputs"]:
-        click.echo(output["stdout"], nl=False)
-        click.echo(output["stderr"], nl=False, err=True)
+        click.echo(harmless(output["stdout"]), nl=False)
+        click.echo(harmless(output["stderr"], err=True), nl=False, err=True)
     if answer["result"] is not None:
-        click.echo(orjson.dumps(answer["result"], option=orjson.OPT_INDENT_2))
+        click.echo(harmless(orjson.dumps(answer["result"], option=orjson.OPT_INDENT_2).decode()))
     for warning in answer["warnings"]:
-        click.echo(f"warning: {warning['message']}", err=True)
+        click.echo(harmless(f"warning: {warning['message']}", err=True), err=True)
     if answer["error"]:
-        click.echo(f"failed: {answer['error']}", err=True)
+        click.echo(harmless(f"failed: {answer['error']}", err=True), err=True)
     used, box = answer["usage"], answer["sandbox"]
     click.echo(
         f"{answer['status']} in {answer['execution_time']}, {usd(used['usd_micros'])},"
