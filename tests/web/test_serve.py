@@ -426,3 +426,11 @@ async def test_nothing_is_printed(house: House, client: Client, capfd: pytest.Ca
     await client.say(request(house))
     await client.say(b"nonsense\r\n\r\n")
     assert capfd.readouterr() == ("", "")
+
+
+async def test_what_is_no_request_writes_no_line_into_the_log(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    for noise in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\n: x\r\n\r\n"):
+        assert status(await client.say(noise)) == 400
+    assert caplog.records == []

@@ -25,8 +25,10 @@ from macroslow.web.messages import ASGIApp
 BACKLOG: Final = 1024
 EGRESS_BOUNDS: Final = Bounds(connections=32, head_s=10.0, keep_alive_s=60.0)
 CANCELLED_S: Final = 15.0  # what cancelled work gets to settle what it spent
-# What uvicorn has to say about a request that was cut off is said by the gate already.
+# What uvicorn has to say about a request that was cut off is said by the gate already, and a line for
+# every request that is none would let anybody fill the disk.
 logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
+logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
