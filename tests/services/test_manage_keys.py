@@ -79,6 +79,13 @@ async def test_every_fault_of_a_wished_key_is_named_and_nothing_is_made(
     assert not keys.list()
 
 
+@pytest.mark.parametrize("name", ["operator", "gateway", "Operator"])
+async def test_no_client_has_the_name_of_the_operator_or_the_gateway(keys: ManageKeys, name: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        await keys.create(NewKey(name))
+    assert [problem.field for problem in caught.value.problems] == ["principal"]
+
+
 async def test_a_key_that_the_books_refuse_does_not_work(
     keys: ManageKeys, books: FakeBooks, keyring: KeyRing
 ) -> None:

@@ -23,6 +23,7 @@ from macroslow.workflow.books import Books
 
 MAX_NOTE_CHARACTERS: Final = 200
 MAX_GRANTS: Final = 200
+RESERVED: Final = frozenset({"operator", "gateway"})  # who acts where no client does
 _PRINCIPAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,127}")
 
 
@@ -157,6 +158,10 @@ def _faults(new: NewKey, now_ns: int) -> list[Problem]:
             Problem(
                 "1 to 128 of letters, digits and . _ @ + : / -, a letter or digit first", field="principal"
             )
+        )
+    if new.principal.lower() in RESERVED:
+        faults.append(
+            Problem("this name is the gateway's own: its runs would be the key's", field="principal")
         )
     if len(new.note) > MAX_NOTE_CHARACTERS or not (new.note.isprintable() or not new.note):
         faults.append(Problem(f"at most {MAX_NOTE_CHARACTERS} printable characters", field="note"))
