@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from macroslow.adapters.sandbox import NoSandbox, ProcessSandbox, choose, probe
 from macroslow.adapters.sandbox._meter import _tree
+from macroslow.adapters.sandbox._zygote import folders
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.sandbox import Block, BlockStatus, Job, Level, Limits, Outcome
 
@@ -338,3 +340,14 @@ async def test_descriptors_that_a_run_holds_under_way_keep_no_other_run_from_sta
     assert [block.stdout for block in outcome.blocks] == ["1\n", "2\n"]
     holder.cancel()
     await asyncio.gather(holder, return_exceptions=True)
+
+
+def test_an_interpreter_in_a_home_opens_its_own_folders_and_not_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bin", "lib", ".ssh", "gateway"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path))
+    opened = [path for path in folders() if Path(path).is_relative_to(tmp_path)]
+    assert opened == [str(tmp_path / "bin"), str(tmp_path / "lib")]
+    assert str(tmp_path.anchor) not in folders()

@@ -17,6 +17,7 @@ from macroslow.errors import SandboxUnavailableError
 START_S: Final = 20.0
 _CLOSE_S: Final = 1.0
 _BOOT: Final = "import sys; sys.path.insert(0, sys.argv[1]); from inside.zygote import main; main()"
+_OF_INTERPRETER: Final = ("bin", "lib", "lib64")  # folders below the interpreter's prefix
 # Who root becomes. A number of our own, so that nothing else on the machine shares it; containers
 # that map few ids get the traditional nobody.
 _OWN_UID: Final = 1_879_000_000
@@ -60,8 +61,13 @@ async def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 
 def folders() -> list[str]:
-    """Return what a run may read: the system's programs, the interpreter and its libraries."""
-    wanted = ["/usr", "/etc/alternatives", str(Path(sys.base_prefix).resolve()), *libraries()]
+    """Return what a run may read: the system's programs, the interpreter and its libraries.
+
+    Not all below the interpreter's prefix, which may be somebody's home.
+    """
+    prefix = Path(sys.base_prefix).resolve()
+    interpreter = [str(prefix / name) for name in _OF_INTERPRETER]
+    wanted = ["/usr", "/etc/alternatives", *interpreter, *libraries()]
     kept: list[str] = []
     for path in wanted:
         covered = any(Path(path).is_relative_to(other) for other in kept)
