@@ -25,14 +25,14 @@ def good(tmp_path):
 
 
 def test_show_says_where_each_value_comes_from_and_shows_no_secret(macroslow, good):
-    ran = macroslow("config", "show", environ={"PORT": "9000", "MACROSLOW__LOG__PUBLIC": "true"})
+    ran = macroslow("config", "show", environ={"PORT": "9000", "MACROSLOW__SERVER__SHUTDOWN_GRACE_S": "7"})
     lines = {line.partition("  # ")[0].strip(): line.partition("  # ")[2] for line in ran.stdout.splitlines()}
     assert ran.returncode == 0
     assert lines['name = "edge"'] == "macroslow.toml:2"
     assert lines['key = "env:OPENAI_API_KEY"'] == "macroslow.toml:6"
     assert lines['log_level = "debug"'] == ".env:1"
     assert lines['listen = "127.0.0.1:9000"'] == "environment PORT"
-    assert lines["public = true"] == "environment MACROSLOW__LOG__PUBLIC"
+    assert lines["shutdown_grace_s = 7.0"] == "environment MACROSLOW__SERVER__SHUTDOWN_GRACE_S"
     assert lines["max_body_bytes = 8388608"] == "default"
     assert KEY not in ran.stdout + ran.stderr
 

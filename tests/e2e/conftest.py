@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -185,20 +186,29 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name in kept}
 
 
-@pytest.fixture(scope="session")
-def emulator_url(clean_environment: dict[str, str]) -> Iterator[str]:
-    """The emulator as a process of its own, with limits that no test here reaches."""
+@contextmanager
+def emulating(environment: dict[str, str], *options: str) -> Iterator[str]:
+    """The emulator as a process of its own, with limits that no test here reaches; its base URL."""
     process = subprocess.Popen(
-        [*MACROSLOW, "emulator", "--listen", "127.0.0.1:0", "--limits", "none", "--json"],
-        env=clean_environment,
+        [*MACROSLOW, "emulator", "--listen", "127.0.0.1:0", "--limits", "none", "--json", *options],
+        env=environment,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
-    yield json.loads(process.stdout.readline())["base_url"]
-    process.terminate()
-    process.wait(20)
-    process.stdout.close()
+    try:
+        yield json.loads(process.stdout.readline())["base_url"]
+    finally:
+        process.terminate()
+        process.wait(20)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def emulator_url(clean_environment: dict[str, str]) -> Iterator[str]:
+    """One quick emulator for all."""
+    with emulating(clean_environment) as url:
+        yield url
 
 
 def make_site(folder: Path, emulator_url: str, environment: dict[str, str], more: str = "") -> Site:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
-from tests.e2e.conftest import Site, make_site, wait_until
+from tests.e2e.conftest import Site, emulating, make_site, wait_until
 
 CALLS = 400
 DOLLAR = 1_000_000
@@ -77,8 +77,15 @@ class Battle:
 
 
 @pytest.fixture(scope="module")
-def battle(tmp_path_factory, emulator_url, clean_environment):
-    site = make_site(tmp_path_factory.mktemp("fire"), emulator_url, clean_environment, DEAR)
+def slow_emulator_url(clean_environment):
+    """A provider that takes its time, so that the kill finds calls under way."""
+    with emulating(clean_environment, "--latency", "first_ms=200,per_token_ms=2") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def battle(tmp_path_factory, slow_emulator_url, clean_environment):
+    site = make_site(tmp_path_factory.mktemp("fire"), slow_emulator_url, clean_environment, DEAR)
     site.start()
     key = site.client("ada", budget_usd_micros=DOLLAR)
     seen = Seen()
@@ -103,7 +110,7 @@ def charged(site: Site) -> list[dict[str, object]]:
 
 
 def test_part_of_the_calls_fit_the_dollar_and_the_rest_was_refused(battle):
-    assert len(battle.seen.answered) > ANSWERED_BEFORE_THE_KILL
+    assert len(battle.seen.answered) >= ANSWERED_BEFORE_THE_KILL
     assert len(battle.seen.refused) > 50
     assert not battle.seen.lost, "after the restart nobody lost an answer"
 

@@ -67,6 +67,7 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
         ),
     )
     await _note(core, EventType.SERVER_STARTED, {"version": __version__, "sandbox": gateway.sandbox.backend})
+    await core.checkpoints.newest()  # so that what a crash left unsigned is signed from here on
     recording = asyncio.create_task(gateway.refusals.run())
     try:
         async with control.serve_control(core.folder.control_socket, gateway.administration.perform):
