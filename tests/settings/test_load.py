@@ -251,6 +251,12 @@ def test_what_is_no_address_is_refused(write, listen):
     assert "server.listen" in told(write(f'[server]\nlisten = "{listen}"\n'))
 
 
+def test_behind_a_proxy_that_lets_others_in_documents_must_be_signed(write):
+    text = '[server]\nlisten = "127.0.0.1:1"\nallowed_hosts = ["gateway.example"]\n'
+    assert load(write(text), {}).signature_rule == "required"
+    assert load(write(text + '[documents]\nsignatures = "optional"\n'), {}).signature_rule == "optional"
+
+
 def test_the_signature_rule_depends_on_who_can_reach_the_listener(write):
     for listen, rule in [
         ("127.0.0.1:1", "optional"),

@@ -65,8 +65,12 @@ class Settings(Section):
 
     @property
     def signature_rule(self) -> SignatureRule:
-        """The rule in force: as set, else required beyond loopback and optional on it."""
-        return self.documents.signatures or ("optional" if is_loopback(self.server.host) else "required")
+        """The rule in force: as set, else optional where only this machine can ask, and required elsewhere.
+
+        Names in `allowed_hosts` say that a proxy lets others in, though the listener is on loopback.
+        """
+        alone = is_loopback(self.server.host) and not self.server.allowed_hosts
+        return self.documents.signatures or ("optional" if alone else "required")
 
     @property
     def log_origin(self) -> str:
