@@ -21,7 +21,6 @@ output_usd = 100
 BODY = {
     "model": "gpt-4o",
     "max_tokens": 40,
-    "messages": [{"role": "user", "content": "Answer with 60 words"}],
 }
 
 
@@ -37,7 +36,8 @@ class Seen:
 
     async def call(self, session: aiohttp.ClientSession, url: str, number: int) -> None:
         """Make one call; every second one is streamed."""
-        body = BODY | {"stream": number % 2 == 1}
+        asked = [{"role": "user", "content": f"Answer with {number % 60 + 1} words"}]
+        body = BODY | {"messages": asked, "stream": number % 2 == 1}
         try:
             async with session.post(url + "/v1/chat/completions", json=body) as answer:
                 raw = await answer.read()
@@ -78,8 +78,8 @@ class Battle:
 
 @pytest.fixture(scope="module")
 def slow_emulator_url(clean_environment):
-    """A provider that takes its time, so that the kill finds calls under way."""
-    with emulating(clean_environment, "--latency", "first_ms=200,per_token_ms=2") as url:
+    """A provider that takes longer for longer answers, so that the kill finds calls under way."""
+    with emulating(clean_environment, "--latency", "first_ms=100,per_token_ms=20") as url:
         yield url
 
 

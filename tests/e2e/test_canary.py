@@ -204,7 +204,7 @@ def refuse(seen: Seen) -> None:
 def read(seen: Seen) -> None:
     """What operators and clients read afterwards."""
     scopes = ["operations:read", "audit:read", "runs:read", "inference:chat"]
-    operator = seen.site.client("operator", scopes=scopes)
+    operator = seen.site.client("watcher", scopes=scopes)
     for path in ("/runs", "/health", "/info", "/metrics", "/log/checkpoint", "/v1/models"):
         seen.send(f"operator's {path}", "GET", path, x_api_key=operator)
         assert seen.answers[f"operator's {path}"].status == 200
