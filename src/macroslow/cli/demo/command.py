@@ -20,7 +20,7 @@ from macroslow.cli.demo.stage import Stage, set_up
 _KEY: Final = (
     "THE KEY",
     "An agent that you trust, by its signature, works with a model, and on the side hunts for"
-    " your provider's key in its environment, in /proc and in every file it may read.",
+    " your provider's key in its environment, in /proc and in the files it may read.",
 )
 _MONEY: Final = (
     "THE MONEY",
