@@ -29,8 +29,8 @@ from macroslow.metering.count import Counter
 from macroslow.services import chat_quote
 from macroslow.services.admission import Admission
 from macroslow.services.authenticate import Authenticate
-from macroslow.services.chat_call import ChatCall
-from macroslow.services.complete_chat import CompleteChat
+from macroslow.services.call_model import CallModel
+from macroslow.services.paid_call import PaidCall
 from macroslow.web.admission import CredentialLimits
 from macroslow.web.bodies import Body
 from macroslow.web.connection import Connection
@@ -47,20 +47,20 @@ STAGES: Final = (
     (CredentialLimits, "admit", "key's limits"),
     (Body, "read", "body"),
     (Metrics, "request", "metrics"),
-    (CompleteChat, "__call__", "use case: the rest"),
-    (chat_quote.QuoteChat, "__call__", "quote: route, bounds"),
+    (CallModel, "__call__", "use case: the rest"),
+    (chat_quote.QuoteCall, "__call__", "quote: route, bounds"),
     (chat_quote, "parse_chat", "parse"),
     (Counter, "prompt", "count tokens"),
     (ChatRequest, "forwarded", "re-serialise"),
     (Admission, "enter", "admission"),
     (Admission, "leave", "admission"),
-    (CompleteChat, "_admit", "reserve: task and hand-over"),
+    (CallModel, "_admit", "reserve: task and hand-over"),
     (_group.GroupCommit, "commit", "books: to the writer and back"),
     (_group, "_tell", "books: to the writer and back"),
     (OpenAIProvider, "complete", "upstream client: send, read"),
     (ResponseHandler, "data_received", "upstream client: bytes in"),
-    (CompleteChat, "_conclude", "read the answer, hash it"),
-    (ChatCall, "book", "settle: make the changes"),
+    (CallModel, "_conclude", "read the answer, hash it"),
+    (PaidCall, "book", "settle: make the changes"),
     (_group.GroupCommit, "_commit", "writer: batch"),
     (_writing.Writing, "apply", "writer: decide"),
     (_ledger.Ledger, "reserve", "writer: reserve"),

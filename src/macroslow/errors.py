@@ -92,11 +92,11 @@ class InvalidInputsError(ProblemsError):
     title = "Invalid inputs"
 
 
-class InvalidChatRequestError(BadRequestError):
+class InvalidModelRequestError(BadRequestError):
     """A chat request that cannot be served as it stands; `param` is the member at fault, if one is."""
 
-    code = "invalid-chat-request"
-    title = "Invalid chat request"
+    code = "invalid-model-request"
+    title = "Invalid model request"
 
     def __init__(self, detail: str, *, param: str = "", fix: str = "") -> None:
         super().__init__(detail, fix=fix, step="parse")

@@ -68,8 +68,8 @@ def test_openai_raises_its_own_exception_for_every_refusal(site, key):
         ("msk_wrong", {}, openai.AuthenticationError, "unauthorized"),
         (site.client("no-chat", scopes=["runs:read"]), {}, openai.PermissionDeniedError, "missing-scope"),
         (key, {"model": "gpt-99"}, openai.NotFoundError, "not-found"),
-        (key, {"max_tokens": 10**6}, openai.BadRequestError, "invalid-chat-request"),
-        (key, {"extra_body": {"unheard_of": 1}}, openai.BadRequestError, "invalid-chat-request"),
+        (key, {"max_tokens": 10**6}, openai.BadRequestError, "invalid-model-request"),
+        (key, {"extra_body": {"unheard_of": 1}}, openai.BadRequestError, "invalid-model-request"),
         (site.client("poor", budget_usd_micros=2), {}, openai.APIStatusError, "budget-exhausted"),
     ]
     for used, more, exception, code in cases:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.metering.vocabulary import counter
 
-from macroslow.errors import InvalidChatRequestError
+from macroslow.errors import InvalidModelRequestError
 from macroslow.inference.chat import parse_chat
 from macroslow.inference.members import MEMBERS
 
@@ -22,8 +22,8 @@ def body(**changes) -> bytes:
     return json.dumps({**BASE, **changes}).encode()  # not orjson: it writes no large numbers
 
 
-def refused(raw: bytes) -> InvalidChatRequestError:
-    with pytest.raises(InvalidChatRequestError) as caught:
+def refused(raw: bytes) -> InvalidModelRequestError:
+    with pytest.raises(InvalidModelRequestError) as caught:
         parse_chat(raw)
     return caught.value
 
@@ -176,7 +176,7 @@ def test_a_schema_that_is_nested_too_deeply_is_refused_and_one_that_is_not_is_fo
     for depth in range(240, 256):  # no depth passes the parser and fails the serialiser
         try:
             request = parse_chat(nested(depth))
-        except InvalidChatRequestError:
+        except InvalidModelRequestError:
             continue
         request.forwarded("m", 1)
 
@@ -296,7 +296,7 @@ json_values = st.recursive(
 def test_any_object_is_served_or_refused_and_what_is_served_can_be_forwarded_again(members):
     try:
         request = parse_chat(orjson.dumps({**BASE, **members}))
-    except InvalidChatRequestError:
+    except InvalidModelRequestError:
         return
     again = parse_chat(request.forwarded(request.model, request.max_output_tokens or 1))
     assert again.prompt == request.prompt
@@ -305,7 +305,7 @@ def test_any_object_is_served_or_refused_and_what_is_served_can_be_forwarded_aga
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_in_one_way(raw):
-    with pytest.raises(InvalidChatRequestError):
+    with pytest.raises(InvalidModelRequestError):
         parse_chat(raw)
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import orjson
-from tests.services.chat_fakes import chat_on
+from tests.services.model_fakes import chat_on
 
 from macroslow.adapters.signer import LocalSigner
 from macroslow.adapters.sqlite import SqliteBooks
@@ -27,8 +27,8 @@ from macroslow.services.administration import Administration
 from macroslow.services.admit_document import AdmitDocument, DocumentRules
 from macroslow.services.agent_tools import AgentTools
 from macroslow.services.call_api import CallAPI
+from macroslow.services.call_model import CallModel
 from macroslow.services.checkpoint_log import CheckpointLog
-from macroslow.services.complete_chat import CompleteChat
 from macroslow.services.execute_document import ExecuteDocument, Stop
 from macroslow.services.manage_keys import ManageKeys
 from macroslow.services.manage_signers import ManageSigners
@@ -221,7 +221,7 @@ class House:
     log_key: LogPublicKey
     answer_key: HybridPrivateKey
     sandbox: FakeSandbox
-    chat: CompleteChat
+    chat: CallModel
     api: FakeAPI
     execute: ExecuteDocument
     validate: ValidateDocument
@@ -259,7 +259,7 @@ async def open_house(
     folder: Path,
     *,
     signatures: str = "optional",
-    chat: Callable[[ShakyBooks], CompleteChat] | None = None,
+    chat: Callable[[ShakyBooks], CallModel] | None = None,
     budgets: dict[str, int | None] | None = None,
     run_budget_usd_micros: int = 1_000_000,
     slots: int = 4,
@@ -301,7 +301,7 @@ async def _house(
     quad: Quad,
     keys: Keys,
     signatures: str,
-    chat: Callable[[ShakyBooks], CompleteChat] | None,
+    chat: Callable[[ShakyBooks], CallModel] | None,
     budgets: dict[str, int | None] | None,
     run_budget_usd_micros: int,
     slots: int,
@@ -335,7 +335,7 @@ async def _house(
         admit=admit,
         record=RecordRuns(books, signer, quad, CLOCK, ENTROPY, run_budget_usd_micros),
         sandbox=sandbox,
-        complete_chat=complete,
+        call_model=complete,
         call_api=call_api,
         open_egress=lambda run: egress.append(run) or _no_server,  # type: ignore[func-returns-value]
         prove=prove,

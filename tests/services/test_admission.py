@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.services.chat_fakes import SystemClock
+from tests.services.model_fakes import SystemClock
 
 from macroslow.errors import RateLimitedError
 from macroslow.limits.admission import Quota

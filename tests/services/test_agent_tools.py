@@ -5,8 +5,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.services.chat_fakes import ScriptedProvider, chat_on
 from tests.services.house import ANN, BOB, House, open_house, paper
+from tests.services.model_fakes import ScriptedProvider, chat_on
 
 from macroslow.errors import BadRequestError, InvalidDocumentError, UpstreamError, UpstreamRefusedError
 from macroslow.inference.ports import ProviderAnswer

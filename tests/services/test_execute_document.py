@@ -9,8 +9,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.services.chat_fakes import ScriptedProvider, chat_on, request
 from tests.services.house import ANN, BOB, ENTROPY, House, Keys, open_house, paper, succeeded
+from tests.services.model_fakes import ScriptedProvider, chat_on, request
 
 from macroslow.authn.principal import Principal
 from macroslow.authz import scopes

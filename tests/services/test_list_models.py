@@ -1,7 +1,7 @@
 """The list of models is what can be asked for."""
 
 from tests.metering.vocabulary import catalogue
-from tests.services.chat_fakes import World
+from tests.services.model_fakes import World
 
 from macroslow.services.list_models import ListModels
 

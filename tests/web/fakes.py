@@ -246,17 +246,15 @@ async def call(
 async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **replacements: Any) -> House:
     """A house with one key that may do everything, and one of another principal."""
     from macroslow.metering.ledger import Usage
-    from macroslow.services.complete_chat import ChatAnswer
+    from macroslow.services.call_model import ModelAnswer
 
     books, clock, keyring, seen, runs = FakeBooks(), FakeClock(), KeyRing(), Seen(), FakeRuns()
     keys = ManageKeys(books, keyring, PEPPER, clock, SystemEntropy())  # type: ignore[arg-type]
 
-    async def complete_chat(
-        principal: Principal, body: bytes, *, request_id: str, tag: str = ""
-    ) -> ChatAnswer:
+    async def call_model(principal: Principal, body: bytes, *, request_id: str, tag: str = "") -> ModelAnswer:
         seen.chats.append((principal, body, request_id, tag))
         headers = {"content-type": "application/json", "x-macroslow-cost-usd": "0.000012"}
-        return ChatAnswer(200, headers, b'{"choices":[]}', Usage(3, 4, 12), 0)
+        return ModelAnswer(200, headers, b'{"choices":[]}', Usage(3, 4, 12), 0)
 
     async def execute(principal: Principal, submission: Submission, *, request_id: str) -> dict[str, object]:
         seen.submissions.append(submission)
@@ -282,7 +280,7 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
     lifecycle = Lifecycle()
     lifecycle.serve()
     application = Application(
-        complete_chat=complete_chat,
+        call_model=call_model,
         models=lambda: {"object": "list", "data": []},
         execute_document=execute,
         validate_document=validate,

@@ -12,7 +12,7 @@ from tests.web.fakes import FakeClock, SystemEntropy, call
 
 from macroslow.errors import BudgetExhaustedError, UpstreamUnavailableError
 from macroslow.metering.ledger import Usage
-from macroslow.services.complete_chat import ChatAnswer, ChatStream
+from macroslow.services.call_model import ModelAnswer, ModelStream
 from macroslow.services.run_egress import RunEgress
 from macroslow.web import egress, serve
 from macroslow.web.bodies import ByteBudget
@@ -32,11 +32,11 @@ class Behind:
     def __init__(self) -> None:
         self.chats: list[bytes] = []
         self.calls: list[tuple[str, str]] = []
-        self.answer: ChatAnswer | ChatStream | Exception = ChatAnswer(
+        self.answer: ModelAnswer | ModelStream | Exception = ModelAnswer(
             200, {"content-type": "application/json"}, b'{"choices":[]}', Usage(1, 1, 1), 0
         )
 
-    async def chat(self, body: bytes) -> ChatAnswer | ChatStream:
+    async def chat(self, body: bytes) -> ModelAnswer | ModelStream:
         self.chats.append(body)
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -258,7 +258,7 @@ async def test_it_is_served_on_a_passed_socket_and_ends_at_once(behind: Behind, 
         finally:
             closed.set()
 
-    behind.answer = ChatStream({"content-type": "text/event-stream"}, chunks())  # type: ignore[arg-type]
+    behind.answer = ModelStream({"content-type": "text/event-stream"}, chunks())  # type: ignore[arg-type]
     serve_egress = egress_opener(dict, clock, SystemEntropy())(behind.run())
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]

@@ -9,7 +9,7 @@ from tests.web.fakes import Answer, House, build, call
 from macroslow.authz import scopes
 from macroslow.errors import BudgetExhaustedError, NotFoundError, RateLimitedError
 from macroslow.metering.ledger import Usage
-from macroslow.services.complete_chat import ChatAnswer, ChatStream
+from macroslow.services.call_model import ModelAnswer, ModelStream
 from macroslow.services.manage_keys import NewKey
 from macroslow.tlog.event import EventType
 from macroslow.web import attention
@@ -361,12 +361,12 @@ async def test_a_slow_body_is_refused_and_its_bytes_are_given_back(monkeypatch: 
 async def test_bodies_in_flight_share_a_budget_taken_before_reading() -> None:
     arrived, leave = asyncio.Event(), asyncio.Event()
 
-    async def slow(*_: object, **__: object) -> ChatAnswer:
+    async def slow(*_: object, **__: object) -> ModelAnswer:
         arrived.set()
         await leave.wait()
-        return ChatAnswer(200, {}, b"{}", Usage(0, 0, 0), 0)
+        return ModelAnswer(200, {}, b"{}", Usage(0, 0, 0), 0)
 
-    house = await build(GateSettings(bytes_in_flight=1000), complete_chat=slow)
+    house = await build(GateSettings(bytes_in_flight=1000), call_model=slow)
     first = asyncio.create_task(house.ask("POST", CHAT, body=b"x" * 600))
     await arrived.wait()
     refused = await house.ask("POST", CHAT, body=b"x" * 600)
@@ -379,12 +379,12 @@ async def test_bodies_in_flight_share_a_budget_taken_before_reading() -> None:
 async def test_one_principal_holds_a_share_of_the_bytes_in_flight_and_no_more() -> None:
     arrived, leave = asyncio.Event(), asyncio.Event()
 
-    async def slow(*_: object, **__: object) -> ChatAnswer:
+    async def slow(*_: object, **__: object) -> ModelAnswer:
         arrived.set()
         await leave.wait()
-        return ChatAnswer(200, {}, b"{}", Usage(0, 0, 0), 0)
+        return ModelAnswer(200, {}, b"{}", Usage(0, 0, 0), 0)
 
-    house = await build(GateSettings(bytes_in_flight=4000, max_body_bytes=600), complete_chat=slow)
+    house = await build(GateSettings(bytes_in_flight=4000, max_body_bytes=600), call_model=slow)
     first = asyncio.create_task(house.ask("POST", CHAT, body=b"x" * 600))
     await arrived.wait()
     twin = await house.new_key("alice")
@@ -418,7 +418,7 @@ async def test_a_chat_reaches_its_use_case_with_body_request_id_and_tag(house: H
 
 
 async def test_refusals_on_v1_have_the_providers_shape_and_their_numbers() -> None:
-    async def broke(*_: object, **__: object) -> ChatAnswer:
+    async def broke(*_: object, **__: object) -> ModelAnswer:
         raise BudgetExhaustedError(
             "no room",
             budget="key/x",
@@ -428,13 +428,13 @@ async def test_refusals_on_v1_have_the_providers_shape_and_their_numbers() -> No
             needed_usd_micros=2,
         )
 
-    async def limited(*_: object, **__: object) -> ChatAnswer:
+    async def limited(*_: object, **__: object) -> ModelAnswer:
         raise RateLimitedError("too many", limit="tokens", count=9, period_s=60, retry_after_s=3.5)
 
-    house = await build(complete_chat=broke)
+    house = await build(call_model=broke)
     answer = await house.ask("POST", CHAT, body=b"{}")
     assert (answer.status, answer.json["error"]["code"]) == (402, "budget-exhausted")
-    house = await build(complete_chat=limited)
+    house = await build(call_model=limited)
     answer = await house.ask("POST", CHAT, body=b"{}")
     assert (answer.status, answer.headers["retry-after"]) == (429, "4")
     assert (await house.ask("GET", "/v1/nope")).json["error"]["type"] == "invalid_request_error"
@@ -528,7 +528,7 @@ async def test_a_caller_that_hangs_up_cancels_the_work(monkeypatch: pytest.Monke
     monkeypatch.setattr(attention, "PATIENCE_S", 0.01)
     cancelled = asyncio.Event()
 
-    async def endless(*_: object, **__: object) -> ChatAnswer:
+    async def endless(*_: object, **__: object) -> ModelAnswer:
         try:
             await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
@@ -536,7 +536,7 @@ async def test_a_caller_that_hangs_up_cancels_the_work(monkeypatch: pytest.Monke
             raise
         raise AssertionError
 
-    house = await build(complete_chat=endless)
+    house = await build(call_model=endless)
     messages: list[Message] = [{"type": "http.request", "body": b"{}", "more_body": False}]
 
     async def receive() -> Message:
@@ -566,10 +566,10 @@ async def test_a_stream_is_sent_as_it_comes_and_closed_when_its_caller_leaves(
         finally:
             closed.set()
 
-    async def stream(*_: object, **__: object) -> ChatStream:
-        return ChatStream({"content-type": "text/event-stream"}, chunks())  # type: ignore[arg-type]
+    async def stream(*_: object, **__: object) -> ModelStream:
+        return ModelStream({"content-type": "text/event-stream"}, chunks())  # type: ignore[arg-type]
 
-    house = await build(complete_chat=stream)
+    house = await build(call_model=stream)
     messages: list[Message] = [{"type": "http.request", "body": b"{}", "more_body": False}]
 
     async def receive() -> Message:
@@ -589,10 +589,10 @@ async def test_a_stream_that_breaks_off_is_left_incomplete(caplog: pytest.LogCap
         yield b"data: 1\n\n"
         raise ValueError("sk-canary")
 
-    async def stream(*_: object, **__: object) -> ChatStream:
-        return ChatStream({"content-type": "text/event-stream"}, chunks())  # type: ignore[arg-type]
+    async def stream(*_: object, **__: object) -> ModelStream:
+        return ModelStream({"content-type": "text/event-stream"}, chunks())  # type: ignore[arg-type]
 
-    house = await build(complete_chat=stream)
+    house = await build(call_model=stream)
     answer = await house.ask("POST", CHAT, body=b"{}")
     assert answer.chunks == [b"data: 1\n\n"]  # no empty last piece
     assert "canary" not in caplog.text
@@ -606,10 +606,10 @@ async def test_a_caller_that_takes_nothing_is_cut_off(monkeypatch: pytest.Monkey
         while True:
             yield b"x" * 1000
 
-    async def stream(*_: object, **__: object) -> ChatStream:
-        return ChatStream({}, chunks())  # type: ignore[arg-type]
+    async def stream(*_: object, **__: object) -> ModelStream:
+        return ModelStream({}, chunks())  # type: ignore[arg-type]
 
-    house = await build(complete_chat=stream)
+    house = await build(call_model=stream)
     messages: list[Message] = [{"type": "http.request", "body": b"{}", "more_body": False}]
 
     async def receive() -> Message:

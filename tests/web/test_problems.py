@@ -15,7 +15,7 @@ def tree(cls: type[MacroslowError]) -> list[type[MacroslowError]]:
 
 CLASSES = [cls for cls in tree(MacroslowError) if cls.__module__ == "macroslow.errors"]
 SAMPLES: dict[type[MacroslowError], MacroslowError] = {
-    errors.InvalidChatRequestError: errors.InvalidChatRequestError("d", param="messages"),
+    errors.InvalidModelRequestError: errors.InvalidModelRequestError("d", param="messages"),
     errors.TooLargeError: errors.TooLargeError("d", limit_bytes=7),
     errors.MethodNotAllowedError: errors.MethodNotAllowedError("d", allowed=("GET", "HEAD")),
     errors.MissingScopeError: errors.MissingScopeError("d", scope="runs:read"),

@@ -14,7 +14,7 @@ from tests.web.fakes import House, build
 
 from macroslow.errors import ConfigurationError
 from macroslow.metering.ledger import Usage
-from macroslow.services.complete_chat import ChatAnswer, ChatStream
+from macroslow.services.call_model import ModelAnswer, ModelStream
 from macroslow.web import connection, serve
 from macroslow.web.connection import MAX_HEAD_BYTES, Bounds
 from macroslow.web.gate import GateSettings
@@ -309,10 +309,10 @@ async def test_a_caller_that_hangs_up_in_a_stream_ends_it(monkeypatch: pytest.Mo
         finally:
             closed.set()
 
-    async def stream(*_: object, **__: object) -> ChatStream:
-        return ChatStream({"content-type": "text/event-stream"}, chunks())  # type: ignore[arg-type]
+    async def stream(*_: object, **__: object) -> ModelStream:
+        return ModelStream({"content-type": "text/event-stream"}, chunks())  # type: ignore[arg-type]
 
-    house = await build(complete_chat=stream)
+    house = await build(call_model=stream)
     sockets = serve.bind("127.0.0.1", 0)
     port = sockets[0].getsockname()[1]
     async with serve.serve(house.gate, sockets, house.application.lifecycle):
@@ -329,10 +329,10 @@ async def test_a_stream_that_breaks_off_ends_the_connection_without_its_last_chu
         yield b"data: 1\n\n"
         raise ValueError
 
-    async def stream(*_: object, **__: object) -> ChatStream:
-        return ChatStream({}, chunks())  # type: ignore[arg-type]
+    async def stream(*_: object, **__: object) -> ModelStream:
+        return ModelStream({}, chunks())  # type: ignore[arg-type]
 
-    house = await build(complete_chat=stream)
+    house = await build(call_model=stream)
     sockets = serve.bind("127.0.0.1", 0)
     async with serve.serve(house.gate, sockets, house.application.lifecycle):
         answer = await Client(sockets[0].getsockname()[1]).say(chat(house))
@@ -343,10 +343,10 @@ async def test_a_stream_that_breaks_off_ends_the_connection_without_its_last_chu
 async def test_a_caller_that_never_reads_its_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "STUCK_S", 0.1)
 
-    async def large(*_: object, **__: object) -> ChatAnswer:
-        return ChatAnswer(200, {}, b"x" * 20_000_000, Usage(0, 0, 0), 0)
+    async def large(*_: object, **__: object) -> ModelAnswer:
+        return ModelAnswer(200, {}, b"x" * 20_000_000, Usage(0, 0, 0), 0)
 
-    house = await build(complete_chat=large)
+    house = await build(call_model=large)
     sockets = serve.bind("127.0.0.1", 0)
     listener = serve.Listener(house.gate, Bounds(keep_alive_s=1))
     await listener.open(sockets)
@@ -366,12 +366,12 @@ async def test_a_caller_that_never_reads_its_answer_is_cut_off(monkeypatch: pyte
 async def test_the_end_lets_a_request_finish_and_takes_no_other() -> None:
     working, leave = asyncio.Event(), asyncio.Event()
 
-    async def slow(*_: object, **__: object) -> ChatAnswer:
+    async def slow(*_: object, **__: object) -> ModelAnswer:
         working.set()
         await leave.wait()
-        return ChatAnswer(200, {"content-type": "application/json"}, b'{"done":1}', Usage(0, 0, 0), 0)
+        return ModelAnswer(200, {"content-type": "application/json"}, b'{"done":1}', Usage(0, 0, 0), 0)
 
-    house = await build(complete_chat=slow)
+    house = await build(call_model=slow)
     sockets = serve.bind("127.0.0.1", 0)
     client = Client(sockets[0].getsockname()[1])
     serving = serve.serve(house.gate, sockets, house.application.lifecycle, grace_s=5)
@@ -394,7 +394,7 @@ async def test_the_end_lets_a_request_finish_and_takes_no_other() -> None:
 async def test_what_does_not_end_in_its_grace_is_cancelled_and_may_settle() -> None:
     working, settled = asyncio.Event(), asyncio.Event()
 
-    async def endless(*_: object, **__: object) -> ChatAnswer:
+    async def endless(*_: object, **__: object) -> ModelAnswer:
         working.set()
         try:
             await asyncio.get_running_loop().create_future()
@@ -403,7 +403,7 @@ async def test_what_does_not_end_in_its_grace_is_cancelled_and_may_settle() -> N
             settled.set()
         raise AssertionError
 
-    house = await build(complete_chat=endless)
+    house = await build(call_model=endless)
     sockets = serve.bind("127.0.0.1", 0)
     client = Client(sockets[0].getsockname()[1])
     async with serve.serve(house.gate, sockets, house.application.lifecycle, grace_s=0.05):

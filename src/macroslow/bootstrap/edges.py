@@ -83,7 +83,7 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
 def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Application:
     books = gateway.core.books
     return Application(
-        complete_chat=gateway.complete_chat,
+        call_model=gateway.call_model,
         models=gateway.list_models,
         execute_document=gateway.execute,
         validate_document=gateway.validate,
@@ -99,7 +99,7 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Ap
 
 
 def _tools(gateway: Gateway) -> AgentTools:
-    return AgentTools(gateway.execute, gateway.validate, gateway.complete_chat, gateway.core.books, entropy)
+    return AgentTools(gateway.execute, gateway.validate, gateway.call_model, gateway.core.books, entropy)
 
 
 def _info(gateway: Gateway) -> dict[str, object]:

@@ -32,7 +32,7 @@ from macroslow.services.admission import Admission
 from macroslow.services.admit_document import AdmitDocument, DocumentRules
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.call_api import CallAPI
-from macroslow.services.complete_chat import CompleteChat
+from macroslow.services.call_model import CallModel
 from macroslow.services.execute_document import ExecuteDocument, Stop
 from macroslow.services.list_models import ListModels
 from macroslow.services.read_runs import ReadRuns
@@ -52,7 +52,7 @@ class Gateway:
 
     core: Core
     sandbox: Sandbox
-    complete_chat: CompleteChat
+    call_model: CallModel
     list_models: ListModels
     execute: ExecuteDocument
     validate: ValidateDocument
@@ -77,7 +77,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         providers = _providers(settings, secrets)
         for provider in providers.values():
             stack.push_async_callback(provider.close)
-        chat = _complete_chat(core, providers)
+        chat = _call_model(core, providers)
         stack.push_async_callback(chat.close)
         call_api = CallAPI(_apis(settings, secrets, session), core.books, clock)
         yield _gateway(core, box, chat, call_api)
@@ -119,13 +119,13 @@ def _apis(
     }
 
 
-def _complete_chat(core: Core, providers: Mapping[str, Provider]) -> CompleteChat:
+def _call_model(core: Core, providers: Mapping[str, Provider]) -> CallModel:
     package = resources.files("macroslow.metering")
     catalogue = complete_catalogue(
         core.settings, parse_catalogue(package.joinpath("catalogue.toml").read_bytes())
     )
     vocabulary = package.joinpath("vocabularies", "o200k_base.tiktoken.gz").read_bytes()
-    return CompleteChat(
+    return CallModel(
         providers=providers,
         catalogue=catalogue,
         counter=count.load(vocabulary),
@@ -136,7 +136,7 @@ def _complete_chat(core: Core, providers: Mapping[str, Provider]) -> CompleteCha
     )
 
 
-def _gateway(core: Core, box: Sandbox, chat: CompleteChat, call_api: CallAPI) -> Gateway:
+def _gateway(core: Core, box: Sandbox, chat: CallModel, call_api: CallAPI) -> Gateway:
     settings = core.settings
     admit = AdmitDocument(core.signers, _document_rules(settings), clock)
     under_way: dict[str, Stop] = {}
@@ -145,7 +145,7 @@ def _gateway(core: Core, box: Sandbox, chat: CompleteChat, call_api: CallAPI) ->
         admit=admit,
         record=RecordRuns(core.books, core.signer, core.quad, clock, entropy, RUN_BUDGET_USD_MICROS),
         sandbox=box,
-        complete_chat=chat,
+        call_model=chat,
         call_api=call_api,
         open_egress=egress_opener(models, clock, entropy),
         prove=core.prove,
@@ -157,7 +157,7 @@ def _gateway(core: Core, box: Sandbox, chat: CompleteChat, call_api: CallAPI) ->
     return Gateway(
         core=core,
         sandbox=box,
-        complete_chat=chat,
+        call_model=chat,
         list_models=models,
         execute=execute,
         validate=ValidateDocument(admit),

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from macroslow.errors import InvalidChatRequestError
+from macroslow.errors import InvalidModelRequestError
 from macroslow.inference.members import MAX_PARTS, MEMBERS, NEEDS_CONTENT, ROLES, TOOL
 from macroslow.metering.count import Prompt, prompt_of
 
@@ -55,15 +55,15 @@ class ChatRequest:
 
 
 def parse_chat(body: bytes) -> ChatRequest:
-    """The request in `body`. Raises InvalidChatRequestError that names the first member at fault."""
+    """The request in `body`. Raises InvalidModelRequestError that names the first member at fault."""
     members = _known(_object(body))
     options = members.get("stream_options", {})
     stream = members.get("stream", False)
     if options and not stream:
-        raise InvalidChatRequestError("stream_options needs stream", param="stream_options")
+        raise InvalidModelRequestError("stream_options needs stream", param="stream_options")
     bounds = [members[name] for name in _OUTPUT_MEMBERS if name in members]
     if len(bounds) > 1:
-        raise InvalidChatRequestError(
+        raise InvalidModelRequestError(
             "max_tokens and max_completion_tokens exclude each other", param="max_tokens"
         )
     members["messages"] = _messages(members["messages"])
@@ -90,9 +90,9 @@ def _object(body: bytes) -> dict[str, Any]:
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise InvalidChatRequestError(f"the body is not JSON: {error.msg}") from error
+        raise InvalidModelRequestError(f"the body is not JSON: {error.msg}") from error
     if not isinstance(parsed, dict):
-        raise InvalidChatRequestError("the body must be a JSON object")
+        raise InvalidModelRequestError("the body must be a JSON object")
     return parsed
 
 
@@ -102,7 +102,7 @@ def _known(parsed: dict[str, Any]) -> dict[str, Any]:
     for name, value in members.items():
         rule = MEMBERS.get(name)
         if rule is None:
-            raise InvalidChatRequestError(
+            raise InvalidModelRequestError(
                 f"{_shown(name)} is not served: this gateway has no price for it",
                 param=_shown(name),
                 fix=f"leave {_shown(name)} out",
@@ -111,7 +111,7 @@ def _known(parsed: dict[str, Any]) -> dict[str, Any]:
             raise rule.fault(name)
     for name in ("model", "messages"):
         if name not in members:
-            raise InvalidChatRequestError(f"{name} is missing", param=name)
+            raise InvalidModelRequestError(f"{name} is missing", param=name)
     return members
 
 
@@ -120,26 +120,26 @@ def _require_flat(members: Mapping[str, Any]) -> None:
     try:
         orjson.dumps(members)
     except TypeError as error:
-        raise InvalidChatRequestError("a schema is nested too deeply", param="tools") from error
+        raise InvalidModelRequestError("a schema is nested too deeply", param="tools") from error
 
 
 def _messages(messages: list[Any]) -> list[dict[str, Any]]:
     checked = [_message(message, at) for at, message in enumerate(messages)]
     lists = [value for message in checked for value in message.values() if type(value) is list]
     if sum(map(len, lists)) > MAX_PARTS:
-        raise InvalidChatRequestError(f"messages have more than {MAX_PARTS} parts", param="messages")
+        raise InvalidModelRequestError(f"messages have more than {MAX_PARTS} parts", param="messages")
     return checked
 
 
 def _message(message: object, at: int) -> dict[str, Any]:
     """One message without its empty members, checked by its role's table; `at` is its place."""
     if not isinstance(message, dict):
-        raise InvalidChatRequestError(f"messages[{at}] must be an object", param=f"messages[{at}]")
+        raise InvalidModelRequestError(f"messages[{at}] must be an object", param=f"messages[{at}]")
     role = message.get("role")
     rules = ROLES.get(role) if isinstance(role, str) else None
     if rules is None:
         param = f"messages[{at}].role"
-        raise InvalidChatRequestError(f"{param} must be one of {', '.join(ROLES)}", param=param)
+        raise InvalidModelRequestError(f"{param} must be one of {', '.join(ROLES)}", param=param)
     given = {name: value for name, value in message.items() if value is not None}
     # Answers come with a list of citations; clients send them back as they are. They are no prompt.
     given.pop("annotations", None)
@@ -147,12 +147,12 @@ def _message(message: object, at: int) -> dict[str, Any]:
         rule = rules.get(name)
         if rule is None:
             param = f"messages[{at}].{_shown(name)}"
-            raise InvalidChatRequestError(f"{param} is not served in a message of role {role}", param=param)
+            raise InvalidModelRequestError(f"{param} is not served in a message of role {role}", param=param)
         if not rule.fits(value):
             raise rule.fault(f"messages[{at}].{name}")
     if "content" not in given and role in NEEDS_CONTENT:
         param = f"messages[{at}].content"
-        raise InvalidChatRequestError(f"{param} is missing", param=param)
+        raise InvalidModelRequestError(f"{param} is missing", param=param)
     return given
 
 

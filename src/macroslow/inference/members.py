@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from macroslow.errors import InvalidChatRequestError
+from macroslow.errors import InvalidModelRequestError
 
 MAX_CHOICES: Final = 16
 MAX_MESSAGES: Final = 2048
@@ -30,9 +30,9 @@ class Rule:
     fits: Callable[[Any], bool]
     expected: str
 
-    def fault(self, param: str) -> InvalidChatRequestError:
+    def fault(self, param: str) -> InvalidModelRequestError:
         """The error for a `param` that does not fit."""
-        return InvalidChatRequestError(f"{param} must be {self.expected}", param=param)
+        return InvalidModelRequestError(f"{param} must be {self.expected}", param=param)
 
 
 def is_count(value: object) -> bool:

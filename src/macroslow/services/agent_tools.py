@@ -13,7 +13,7 @@ from macroslow.authn.principal import Principal
 from macroslow.errors import BadRequestError, UpstreamRefusedError
 from macroslow.ports import Entropy
 from macroslow.services.admit_document import Submission
-from macroslow.services.complete_chat import ChatAnswer, CompleteChat
+from macroslow.services.call_model import CallModel, ModelAnswer
 from macroslow.services.execute_document import ExecuteDocument
 from macroslow.services.validate_document import ValidateDocument
 from macroslow.workflow.books import Books
@@ -29,7 +29,7 @@ class AgentTools:
 
     execute: ExecuteDocument
     validate: ValidateDocument
-    chat: CompleteChat
+    chat: CallModel
     books: Books
     entropy: Entropy
 
@@ -54,7 +54,7 @@ class AgentTools:
         """The provider's own answer; UpstreamRefusedError if it was an error."""
         body = orjson.dumps(dict(arguments))
         answer = await self.chat(principal, body, request_id=self._request_id())
-        assert isinstance(answer, ChatAnswer)  # noqa: S101 (no stream was asked for)
+        assert isinstance(answer, ModelAnswer)  # noqa: S101 (no stream was asked for)
         if answer.status >= 400:
             raise UpstreamRefusedError(_refusal(answer), upstream="provider", status=answer.status)
         return {**orjson.loads(answer.body), "usd_micros": answer.usd_micros}
@@ -76,7 +76,7 @@ def _submission(arguments: Arguments) -> Submission:
         raise BadRequestError("the document has half of a surrogate pair: it is no text") from None
 
 
-def _refusal(answer: ChatAnswer) -> str:
+def _refusal(answer: ModelAnswer) -> str:
     """What a provider's error says, whatever shape it has; at most a few lines of it."""
     try:
         said = orjson.loads(answer.body)

@@ -18,7 +18,7 @@ from macroslow.maml import inputs as maml_inputs
 from macroslow.ports import Entropy
 from macroslow.services.admit_document import AdmitDocument, Admitted, Submission
 from macroslow.services.call_api import CallAPI
-from macroslow.services.complete_chat import ChatAnswer, ChatStream, CompleteChat
+from macroslow.services.call_model import CallModel, ModelAnswer, ModelStream
 from macroslow.services.prove_entry import ProveEntry
 from macroslow.services.record_runs import Accepted, RecordRuns
 from macroslow.services.run_egress import OpenEgress, RunEgress
@@ -64,7 +64,7 @@ class ExecuteDocument:
     admit: AdmitDocument
     record: RecordRuns
     sandbox: Sandbox
-    complete_chat: CompleteChat
+    call_model: CallModel
     call_api: CallAPI
     open_egress: OpenEgress
     prove: ProveEntry
@@ -164,8 +164,8 @@ class ExecuteDocument:
         )
         return await self.sandbox.run(job, self.open_egress(egress))
 
-    async def _chat(self, run: Accepted, body: bytes) -> ChatAnswer | ChatStream:
-        return await self.complete_chat(
+    async def _chat(self, run: Accepted, body: bytes) -> ModelAnswer | ModelStream:
+        return await self.call_model(
             run.principal,
             body,
             request_id=run.request_id,

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from macroslow.services.complete_chat import ChatAnswer, ChatStream
+from macroslow.services.call_model import ModelAnswer, ModelStream
 from macroslow.workflow.outside import OutsideAnswer
 from macroslow.workflow.sandbox import EgressServer
 
@@ -18,7 +18,7 @@ class RunEgress:
 
     capability_sha256: bytes
     api_prefix: bytes
-    chat: Callable[[bytes], Awaitable[ChatAnswer | ChatStream]] | None
+    chat: Callable[[bytes], Awaitable[ModelAnswer | ModelStream]] | None
     apis: Mapping[str, Callable[[str, str], Awaitable[OutsideAnswer]]]
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from macroslow.authn.principal import Principal
 from macroslow.metering.ledger import UsageRow
 from macroslow.services.admit_document import Submission
-from macroslow.services.complete_chat import ChatAnswer, ChatStream
+from macroslow.services.call_model import ModelAnswer, ModelStream
 from macroslow.web.lifecycle import Lifecycle
 from macroslow.web.messages import ASGIApp
 from macroslow.web.metrics import Metrics
@@ -19,12 +19,12 @@ from macroslow.web.metrics import Metrics
 JSONObject = dict[str, object]
 
 
-class CompleteChat(Protocol):
+class CallModel(Protocol):
     """One chat completion, paid for by `principal`. Cancelling it settles what was used."""
 
     async def __call__(
         self, principal: Principal, body: bytes, *, request_id: str, tag: str = ""
-    ) -> ChatAnswer | ChatStream: ...
+    ) -> ModelAnswer | ModelStream: ...
 
 
 class ExecuteDocument(Protocol):
@@ -69,7 +69,7 @@ class Application:
     POST /mcp: it finds the principal in `scope["state"]["principal"]`.
     """
 
-    complete_chat: CompleteChat
+    call_model: CallModel
     models: Callable[[], JSONObject]
     execute_document: ExecuteDocument
     validate_document: ValidateDocument

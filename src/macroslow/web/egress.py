@@ -30,7 +30,7 @@ from macroslow.web.admission import Tallies
 from macroslow.web.attention import Attention
 from macroslow.web.bodies import Body, ByteBudget, CallerLeft
 from macroslow.web.framing import read_framing
-from macroslow.web.handlers.chat import respond
+from macroslow.web.handlers.inference import respond
 from macroslow.web.messages import Receive, Response, Scope, Send, json_response
 from macroslow.web.routes import CHAT_BYTES
 from macroslow.web.serve import serve_socket

@@ -40,7 +40,7 @@ SHAPES: Final[Mapping[type[MacroslowError], Shape]] = {
     errors.BadRequestError: Shape(400, _INVALID),
     errors.InvalidDocumentError: Shape(400, _INVALID),
     errors.InvalidInputsError: Shape(400, _INVALID),
-    errors.InvalidChatRequestError: Shape(400, _INVALID),
+    errors.InvalidModelRequestError: Shape(400, _INVALID),
     errors.UnsupportedMediaTypeError: Shape(415, _INVALID),
     errors.TooLargeError: Shape(413, _INVALID),
     errors.RequestTimeoutError: Shape(408, _INVALID),
@@ -66,7 +66,7 @@ SHAPES: Final[Mapping[type[MacroslowError], Shape]] = {
 }
 
 FACTS: Final[Mapping[type[MacroslowError], tuple[str, ...]]] = {
-    errors.InvalidChatRequestError: ("param",),
+    errors.InvalidModelRequestError: ("param",),
     errors.TooLargeError: ("limit_bytes",),
     errors.MethodNotAllowedError: ("allowed",),
     errors.MissingScopeError: ("scope",),

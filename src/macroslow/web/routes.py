@@ -11,7 +11,7 @@ from typing import Final
 
 from macroslow.authz import scopes
 from macroslow.web.application import Application
-from macroslow.web.handlers import chat, documents, operations, runs
+from macroslow.web.handlers import documents, inference, operations, runs
 from macroslow.web.messages import ASGIApp, Request, Response
 
 KIB: Final = 1024
@@ -98,8 +98,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     _read("/runs/{id}/history", scopes.RUNS_READ, runs.history),
     _read("/runs/{id}/receipt", scopes.RUNS_READ, runs.receipt),
     _act("/runs/{id}/cancel", scopes.DOCUMENTS_EXECUTE, runs.cancel, CALL_BYTES, _JSON, _DONE),
-    _act("/v1/chat/completions", scopes.INFERENCE_CHAT, chat.complete, CHAT_BYTES, _JSON, _DONE),
-    _read("/v1/models", scopes.INFERENCE_CHAT, chat.models),
+    _act("/v1/chat/completions", scopes.INFERENCE_CHAT, inference.complete, CHAT_BYTES, _JSON, _DONE),
+    _read("/v1/models", scopes.INFERENCE_CHAT, inference.models),
     _act("/mcp", scopes.MCP_CONNECT, Mount(lambda application: application.mcp), MCP_BYTES, _JSON, _DONE),
     _read("/log/checkpoint", scopes.AUDIT_READ, operations.checkpoint),
     _read("/health", scopes.OPERATIONS_READ, operations.health),

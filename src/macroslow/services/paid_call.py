@@ -1,6 +1,6 @@
 """One paid call in the books: its reservation, and the one settlement that every path ends in.
 
-A `ChatCall` is the facts of a call; a `Settlement` says how it ended. Booking it is one commit: the
+A `PaidCall` is the facts of a call; a `Settlement` says how it ended. Booking it is one commit: the
 ledger's row and the log's leaf are durable together, or neither is.
 """
 
@@ -36,7 +36,7 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
-class ChatCall:
+class PaidCall:
     """The facts of one call. `request_sha256` is over the body as the client sent it."""
 
     reservation_id: str
@@ -96,7 +96,7 @@ class ChatCall:
 class UnderWay:
     """A call that has its place and its reservation, and since when (monotonic)."""
 
-    call: ChatCall
+    call: PaidCall
     place: Place
     started_ns: int
 

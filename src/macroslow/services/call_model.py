@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar
 from macroslow.authn.principal import Principal
 from macroslow.authz.scopes import INFERENCE_CHAT
 from macroslow.errors import (
-    InvalidChatRequestError,
+    InvalidModelRequestError,
     MacroslowError,
     MissingRightError,
     MissingScopeError,
@@ -40,8 +40,8 @@ from macroslow.metering.ledger import Usage
 from macroslow.metering.money import usd
 from macroslow.ports import Clock, Entropy
 from macroslow.services.admission import Admission
-from macroslow.services.chat_call import NOTHING, ChatCall, Settlement, UnderWay
-from macroslow.services.chat_quote import QuoteChat
+from macroslow.services.paid_call import NOTHING, PaidCall, Settlement, UnderWay
+from macroslow.services.quote_call import QuoteCall
 from macroslow.workflow.books import Books
 
 DEADLINE_S: Final = 600.0
@@ -55,7 +55,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class ChatAnswer:
+class ModelAnswer:
     """A plain answer, or a provider's error: `body` as it came, settled at `usage`.
 
     `log_index` is the number of its entry in the log.
@@ -74,7 +74,7 @@ class ChatAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class ChatStream:
+class ModelStream:
     """A streamed answer of status 200. Read `chunks` to the end, or `aclose` it: that is hanging up.
 
     Reading raises UpstreamUnavailableError if the provider breaks off; the call is settled by then.
@@ -85,7 +85,7 @@ class ChatStream:
 
 
 @dataclass(frozen=True, slots=True)
-class CompleteChat:
+class CallModel:
     """Its fields are everything that it touches. `providers` by the names that the catalogue uses."""
 
     providers: Mapping[str, Provider]
@@ -96,11 +96,11 @@ class CompleteChat:
     clock: Clock
     entropy: Entropy
     deadline_s: float = DEADLINE_S
-    _quote: QuoteChat = field(init=False, repr=False)
+    _quote: QuoteCall = field(init=False, repr=False)
     _bookings: set["asyncio.Task[Any]"] = field(default_factory=set, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        quote = QuoteChat(self.providers, self.catalogue, self.counter, self.books, self.admission)
+        quote = QuoteCall(self.providers, self.catalogue, self.counter, self.books, self.admission)
         object.__setattr__(self, "_quote", quote)
 
     async def __call__(
@@ -113,17 +113,17 @@ class CompleteChat:
         run_id: str = "",
         account: str | None = None,
         providers: Collection[str] | None = None,
-    ) -> ChatAnswer | ChatStream:
+    ) -> ModelAnswer | ModelStream:
         """Answer one request; it is charged to `account`, or else to the principal's own.
 
         `providers` are those that a run was granted; None: any. Raises MissingScopeError,
-        MissingRightError, InvalidChatRequestError, NotFoundError (no such model), RateLimitedError,
+        MissingRightError, InvalidModelRequestError, NotFoundError (no such model), RateLimitedError,
         BudgetExhaustedError, UpstreamRefusedError, UpstreamUnavailableError and LogUnavailableError.
         """
         if INFERENCE_CHAT not in principal.scopes:
             raise MissingScopeError(f"this credential lacks {INFERENCE_CHAT}", scope=INFERENCE_CHAT)
         if len(tag) > MAX_TAG_CHARACTERS or not tag.isprintable():  # or the log could not take it
-            raise InvalidChatRequestError(
+            raise InvalidModelRequestError(
                 f"a tag has at most {MAX_TAG_CHARACTERS} characters that can be printed",
                 param="x-macroslow-tag",
             )
@@ -135,7 +135,7 @@ class CompleteChat:
                 uri=f"api://{quote.provider.name}",
                 fix=f"add api://{quote.provider.name} to permissions.execute",
             )
-        call = ChatCall(
+        call = PaidCall(
             reservation_id=self.entropy.random(16).hex(),
             account=paying,
             principal=principal,
@@ -157,7 +157,7 @@ class CompleteChat:
         if self._bookings:
             await asyncio.wait(set(self._bookings), timeout=limit_s)
 
-    async def _admit(self, call: ChatCall) -> UnderWay:
+    async def _admit(self, call: PaidCall) -> UnderWay:
         """Wait for a place, then make the reservation durable."""
         most_tokens = call.bounds.input_tokens + call.bounds.output_tokens
         place = await self.admission.enter(
@@ -173,13 +173,13 @@ class CompleteChat:
             raise
         return UnderWay(call, place, self.clock.monotonic_ns())
 
-    async def _undo(self, call: ChatCall, reserving: "asyncio.Task[Any]") -> None:
+    async def _undo(self, call: PaidCall, reserving: "asyncio.Task[Any]") -> None:
         """Our caller hung up while the reservation was on its way: let it arrive, then lift it."""
         with suppress(MacroslowError):  # it did not arrive
             await reserving
             await self.books.commit(*call.book(Settlement("aborted", NOTHING, 0), self.clock.now_ns()))
 
-    async def _plain(self, under_way: UnderWay, forwarded: bytes) -> ChatAnswer:
+    async def _plain(self, under_way: UnderWay, forwarded: bytes) -> ModelAnswer:
         try:
             reached = await under_way.call.provider.complete(forwarded, deadline_s=self.deadline_s)
         except BaseException as error:
@@ -189,7 +189,7 @@ class CompleteChat:
 
     async def _stream(
         self, under_way: UnderWay, forwarded: bytes, *, wants_usage: bool
-    ) -> ChatAnswer | ChatStream:
+    ) -> ModelAnswer | ModelStream:
         """Open the stream; whoever reads it to the end or closes it settles the call."""
         provider = under_way.call.provider
         async with AsyncExitStack() as stack:
@@ -204,7 +204,7 @@ class CompleteChat:
             reader = StreamReader(self.counter, under_way.possible, wants_usage=wants_usage)
             chunks = self._relay(under_way, reached.chunks, reader, stack.pop_all())
             await anext(chunks)  # started: one that nobody reads is closed by the loop, and settled
-            return ChatStream(_headers(provider, reached.headers), chunks)
+            return ModelStream(_headers(provider, reached.headers), chunks)
 
     async def _relay(
         self,
@@ -259,7 +259,7 @@ class CompleteChat:
             return under_way.unknown(200, sha256)
         return under_way.aborted(counted_tokens, self.clock.monotonic_ns(), 200, sha256)
 
-    async def _finish(self, under_way: UnderWay, reached: ProviderAnswer | NotReached) -> ChatAnswer:
+    async def _finish(self, under_way: UnderWay, reached: ProviderAnswer | NotReached) -> ModelAnswer:
         """Book what came of a call that is over, then answer."""
         provider = under_way.call.provider
         if isinstance(reached, ProviderAnswer) and len(reached.body) > OFF_LOOP_BYTES:
@@ -277,7 +277,7 @@ class CompleteChat:
             raise _broke_off(provider, "its answer is not a chat completion")
         cost = {"x-macroslow-cost-usd": usd(ended.usage.usd_micros)}
         headers = {**_headers(provider, reached.headers), **cost}
-        return ChatAnswer(reached.status, headers, reached.body, ended.usage, log_index)
+        return ModelAnswer(reached.status, headers, reached.body, ended.usage, log_index)
 
     async def _finish_large(self, under_way: UnderWay, answer: ProviderAnswer) -> tuple[Settlement, int]:
         ended = await asyncio.to_thread(self._conclude, under_way, answer)

@@ -17,7 +17,7 @@ from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
 from macroslow.limits.admission import Quota
 from macroslow.metering.ledger import Account, OpenAccount, Settle
 from macroslow.services.admission import Admission
-from macroslow.services.complete_chat import CompleteChat
+from macroslow.services.call_model import CallModel
 from macroslow.tlog.ports import Entry
 from macroslow.workflow.books import Change
 
@@ -157,9 +157,9 @@ class ScriptedProvider:
             await asyncio.sleep(0)
 
 
-def chat_on(books: object, provider: ScriptedProvider | None = None) -> CompleteChat:
+def chat_on(books: object, provider: ScriptedProvider | None = None) -> CallModel:
     """The use case on other books, with a provider that answers at once."""
-    return CompleteChat(
+    return CallModel(
         {"openai": provider or ScriptedProvider(None)},
         catalogue(),
         counter(),
@@ -188,7 +188,7 @@ class World:
         self.provider = ScriptedProvider(self.books)
         quotas = {("openai", "gpt-4o"): quota} if quota else {}
         self.admission = Admission(quotas, SystemClock(), **admission)
-        self.complete = CompleteChat(
+        self.complete = CallModel(
             {"openai": self.provider},
             catalogue(),
             counter(),

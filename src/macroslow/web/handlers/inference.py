@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from macroslow.errors import BadRequestError
-from macroslow.services.complete_chat import ChatAnswer, ChatStream
+from macroslow.services.call_model import ModelAnswer, ModelStream
 from macroslow.web.application import Application
 from macroslow.web.messages import Request, Response, json_response
 
@@ -14,7 +14,7 @@ _TAG: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
 
 async def complete(application: Application, request: Request) -> Response:
     """POST /v1/chat/completions. A stream's cost is known at its end, so it has no cost header."""
-    answer = await application.complete_chat(
+    answer = await application.call_model(
         request.caller, request.body, request_id=request.request_id, tag=_tag(request)
     )
     return respond(answer)
@@ -25,15 +25,15 @@ async def models(application: Application, _request: Request) -> Response:
     return json_response(application.models())
 
 
-def respond(answer: ChatAnswer | ChatStream) -> Response:
+def respond(answer: ModelAnswer | ModelStream) -> Response:
     """The use case's answer as a response; its headers are the use case's choice."""
     headers = [
         (name.lower().encode("ascii"), value.encode("latin-1")) for name, value in answer.headers.items()
     ]
     match answer:
-        case ChatStream():
+        case ModelStream():
             return Response(200, headers, answer.chunks)
-        case ChatAnswer():
+        case ModelAnswer():
             return Response(answer.status, headers, answer.body)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.adapters.sqlite.support import open_books
 from tests.metering.vocabulary import catalogue, counter
-from tests.services.chat_fakes import (
+from tests.services.model_fakes import (
     DONE,
     PRINCIPAL,
     USAGE,
@@ -25,7 +25,7 @@ from tests.services.chat_fakes import (
 from macroslow.authn.principal import Principal
 from macroslow.errors import (
     BudgetExhaustedError,
-    InvalidChatRequestError,
+    InvalidModelRequestError,
     LogUnavailableError,
     MissingScopeError,
     NotFoundError,
@@ -36,7 +36,7 @@ from macroslow.errors import (
 from macroslow.inference.ports import NotReached, ProviderAnswer
 from macroslow.limits.admission import Quota, per_minute
 from macroslow.metering.ledger import OpenAccount
-from macroslow.services.complete_chat import ChatAnswer
+from macroslow.services.call_model import ModelAnswer
 
 MODEL = catalogue().find("gpt-4o")
 INPUT_TOKENS = 8  # of `request()`
@@ -47,7 +47,7 @@ STREAM = [delta("hello"), delta(" world"), usage_event(), DONE]
 async def test_a_plain_answer_passes_byte_for_byte_and_costs_what_it_used():
     world = World()
     got = await world.ask(tag="team-a", run_id="run-1")
-    assert isinstance(got, ChatAnswer)
+    assert isinstance(got, ModelAnswer)
     assert got.body == answer().body
     assert got.usage.usd_micros == got.usd_micros == 9 * 2.5 // 1 + 1 + 50
     assert got.headers == {"content-type": "application/json", "x-macroslow-cost-usd": "0.000073"}
@@ -114,12 +114,12 @@ async def test_another_account_can_pay():
 @pytest.mark.parametrize(
     ("body", "error"),
     [
-        (b"{", InvalidChatRequestError),
-        (request(colour="red"), InvalidChatRequestError),
+        (b"{", InvalidModelRequestError),
+        (request(colour="red"), InvalidModelRequestError),
         (request(model="gpt-9"), NotFoundError),
-        (request(max_tokens=16_385), InvalidChatRequestError),
-        (request(max_tokens=2**52), InvalidChatRequestError),
-        (request(messages=[{"role": "user", "content": "word " * 130_000}]), InvalidChatRequestError),
+        (request(max_tokens=16_385), InvalidModelRequestError),
+        (request(max_tokens=2**52), InvalidModelRequestError),
+        (request(messages=[{"role": "user", "content": "word " * 130_000}]), InvalidModelRequestError),
     ],
 )
 async def test_what_cannot_be_served_is_refused_before_anything_is_held(body, error):
@@ -139,7 +139,7 @@ async def test_a_credential_without_the_scope_is_refused():
 
 @pytest.mark.parametrize("tag", ["x" * 129, "a\nb", "\udc80", "\x00"])
 async def test_a_tag_that_the_log_could_not_take_is_refused(tag):
-    with pytest.raises(InvalidChatRequestError):
+    with pytest.raises(InvalidModelRequestError):
         await World().ask(tag=tag)
 
 
@@ -187,8 +187,8 @@ def test_no_budget_is_ever_passed_by_calls_at_once(limit, choices, calls):
         got = await asyncio.gather(
             *(world.ask(request(n=choices)) for _ in range(calls)), return_exceptions=True
         )
-        answered = [each for each in got if isinstance(each, ChatAnswer)]
-        assert all(isinstance(each, (ChatAnswer, BudgetExhaustedError)) for each in got)
+        answered = [each for each in got if isinstance(each, ModelAnswer)]
+        assert all(isinstance(each, (ModelAnswer, BudgetExhaustedError)) for each in got)
         assert len(answered) == min(calls, limit // MODEL.estimate(INPUT_TOKENS, 100 * choices))
         await world.assert_idle()
 
@@ -239,7 +239,7 @@ async def test_a_bound_is_filled_in_so_that_the_providers_limit_can_admit_it():
 
 async def test_what_the_providers_limit_could_never_admit_is_refused_at_once():
     world = World(quota=Quota(tokens=per_minute("tokens per minute", 50)))
-    with pytest.raises(InvalidChatRequestError) as caught:
+    with pytest.raises(InvalidModelRequestError) as caught:
         await world.ask()
     assert caught.value.param == "max_tokens"
 
@@ -552,7 +552,7 @@ async def test_calls_at_once_and_callers_that_leave_keep_real_books_in_order(tmp
 
     async def call(number: int) -> None:
         got = await complete(PRINCIPAL, request(stream=number % 2 == 0), request_id=f"r{number}")
-        if not isinstance(got, ChatAnswer):
+        if not isinstance(got, ModelAnswer):
             async for _ in got.chunks:
                 pass
 

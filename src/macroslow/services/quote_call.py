@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from macroslow.errors import InvalidChatRequestError, NotFoundError
+from macroslow.errors import InvalidModelRequestError, NotFoundError
 from macroslow.inference.chat import ChatRequest, parse_chat
 from macroslow.inference.ports import Provider
 from macroslow.metering.bounds import Bounds
@@ -33,7 +33,7 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
-class QuoteChat:
+class QuoteCall:
     """Its fields are everything that it touches."""
 
     providers: Mapping[str, Provider]
@@ -45,13 +45,13 @@ class QuoteChat:
     async def __call__(self, body: bytes, account_id: str) -> Quote:
         """The quote for `body`, to be paid by `account_id`. Nothing is changed by asking.
 
-        Raises InvalidChatRequestError, NotFoundError, or BudgetExhaustedError where the budget has
+        Raises InvalidModelRequestError, NotFoundError, or BudgetExhaustedError where the budget has
         no room for any answer.
         """
         request, input_tokens = await self._understand(body)
         model, provider = self._route(request)
         if input_tokens > model.context_tokens:
-            raise InvalidChatRequestError(
+            raise InvalidModelRequestError(
                 f"the messages have {input_tokens} tokens, the model takes {model.context_tokens}",
                 param="messages",
             )
@@ -96,7 +96,7 @@ class QuoteChat:
         if asked is None:
             most = min(most, model.context_tokens - input_tokens)
         if most < (asked or 1):
-            raise InvalidChatRequestError(
+            raise InvalidModelRequestError(
                 f"beside these messages the model and the provider's limit allow {max(most, 0)} "
                 f"output tokens a choice",
                 param=request.bound_member or "messages",
