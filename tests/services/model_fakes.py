@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -111,6 +111,7 @@ class ScriptedProvider:
     books: SlowBooks | None
     script: Callable[[dict[str, object]], object] = lambda _: answer()
     name: str = "openai"
+    dialect: str = "openai"
     emulator: bool = False
     turns: int = 0
     bodies: list[dict[str, object]] = field(default_factory=list)
@@ -118,12 +119,20 @@ class ScriptedProvider:
     most_under_way: int = 0
     hold: asyncio.Event | None = None
 
-    async def complete(self, body: bytes, *, deadline_s: float) -> ProviderAnswer | NotReached:
-        async with self.stream(body, deadline_s=deadline_s) as reached:
+    @property
+    def account(self) -> str:
+        return self.name
+
+    async def complete(
+        self, path: str, body: bytes, *, headers: Mapping[str, str] = {}, deadline_s: float
+    ) -> ProviderAnswer | NotReached:
+        async with self.stream(path, body, headers=headers, deadline_s=deadline_s) as reached:
             return reached
 
     @asynccontextmanager
-    async def stream(self, body: bytes, *, deadline_s: float) -> AsyncIterator[object]:
+    async def stream(
+        self, path: str, body: bytes, *, headers: Mapping[str, str] = {}, deadline_s: float
+    ) -> AsyncIterator[object]:
         assert self.books is None or self.books.held, "sent before the reservation was durable"
         self.bodies.append(orjson.loads(body))
         self.under_way += 1

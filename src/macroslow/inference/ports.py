@@ -34,7 +34,12 @@ class NotReached:
 
 
 class Provider(Protocol):
-    """One account with one provider. Its destination and key come from the operator alone.
+    """One account (a key) with one provider. Its destination and key come from the operator alone.
+
+    `path` is appended to the provider's base URL, e.g. "/chat/completions"; it comes from our own
+    table, never from a client. `headers` are further request headers that the caller has
+    allow-listed; ValueError if one cannot be sent as it is. The headers of an answer include the
+    provider's rate limits, `retry-after` and `x-should-retry` where it sent them.
 
     Both calls raise UpstreamRefusedError if the provider did not accept our key or sent us
     elsewhere (no work was done), and UpstreamUnavailableError if it broke off or was too slow after
@@ -42,19 +47,33 @@ class Provider(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The configured provider."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """This key's label, e.g. "openai" or "openai#2"."""
+        ...
+
+    @property
+    def dialect(self) -> str:
+        """Whose API it speaks: "openai" or "anthropic"."""
+        ...
 
     @property
     def emulator(self) -> bool:
         """Whether the operator declared this provider to be the emulator."""
         ...
 
-    async def complete(self, body: bytes, *, deadline_s: float) -> ProviderAnswer | NotReached:
+    async def complete(
+        self, path: str, body: bytes, *, headers: Mapping[str, str] = {}, deadline_s: float
+    ) -> ProviderAnswer | NotReached:
         """Send one request and read its whole answer within `deadline_s`."""
         ...
 
     def stream(
-        self, body: bytes, *, deadline_s: float
+        self, path: str, body: bytes, *, headers: Mapping[str, str] = {}, deadline_s: float
     ) -> AbstractAsyncContextManager[ProviderAnswer | ProviderStream | NotReached]:
         """Send one request; while the context is open its stream can be read, within `deadline_s`.
 

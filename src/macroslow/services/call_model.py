@@ -48,6 +48,8 @@ DEADLINE_S: Final = 600.0
 MAX_TAG_CHARACTERS: Final = 128
 SETTLE_S: Final = 10.0  # how long a failed call waits for its booking, which goes on after that
 
+_PATH: Final = "/chat/completions"
+
 # Statuses of intermediaries that lost their upstream: the work behind them may have been done.
 _LOST_STATUSES: Final = frozenset({502, 504})
 
@@ -181,7 +183,7 @@ class CallModel:
 
     async def _plain(self, under_way: UnderWay, forwarded: bytes) -> ModelAnswer:
         try:
-            reached = await under_way.call.provider.complete(forwarded, deadline_s=self.deadline_s)
+            reached = await under_way.call.provider.complete(_PATH, forwarded, deadline_s=self.deadline_s)
         except BaseException as error:
             await self._settle_failed(under_way, under_way.failed(error, self.clock.monotonic_ns()))
             raise
@@ -194,7 +196,7 @@ class CallModel:
         provider = under_way.call.provider
         async with AsyncExitStack() as stack:
             try:
-                opening = provider.stream(forwarded, deadline_s=self.deadline_s)
+                opening = provider.stream(_PATH, forwarded, deadline_s=self.deadline_s)
                 reached = await stack.enter_async_context(opening)
             except BaseException as error:
                 await self._settle_failed(under_way, under_way.failed(error, self.clock.monotonic_ns()))

@@ -75,7 +75,7 @@ async def test_the_body_goes_out_and_comes_back_byte_for_byte():
         return web.Response(body=b'{ "odd" : 1.50 }', content_type="application/json")
 
     async with serving(handler) as provider:
-        answer = await provider.complete(b'{"a":1}', deadline_s=5)
+        answer = await provider.complete("/chat/completions", b'{"a":1}', deadline_s=5)
     assert answer == ProviderAnswer(200, {"content-type": "application/json"}, b'{ "odd" : 1.50 }')
     method, path, headers, body = seen[0]
     assert (method, path, body) == ("POST", "/v1/chat/completions", b'{"a":1}')
@@ -93,8 +93,8 @@ async def test_the_body_goes_out_and_comes_back_byte_for_byte():
 async def test_only_listed_headers_come_back():
     headers = {"Set-Cookie": "a=b", "X-Ratelimit-Remaining-Tokens": "5", "X-Secret": KEY, "Server": "x"}
     async with serving(fixed(200, **headers)) as provider:
-        answer = await provider.complete(b"{}", deadline_s=5)
-        again = await provider.complete(b"{}", deadline_s=5)
+        answer = await provider.complete("/chat/completions", b"{}", deadline_s=5)
+        again = await provider.complete("/chat/completions", b"{}", deadline_s=5)
     assert answer.headers == again.headers
     assert answer.headers.keys() == {"content-type", "x-ratelimit-remaining-tokens"}
 
@@ -110,7 +110,7 @@ async def test_connections_are_kept_alive_and_no_cookie_is_kept():
 
     async with serving(handler) as provider:
         for _ in range(5):
-            await provider.complete(b"{}", deadline_s=5)
+            await provider.complete("/chat/completions", b"{}", deadline_s=5)
     assert len(connections) == 1
     assert cookies == [None] * 5
 
@@ -127,7 +127,10 @@ async def test_a_stream_comes_as_it_is_sent():
         await response.write(b"data: [DONE]\n\n")
         return response
 
-    async with serving(handler) as provider, provider.stream(b"{}", deadline_s=5) as opened:
+    async with (
+        serving(handler) as provider,
+        provider.stream("/chat/completions", b"{}", deadline_s=5) as opened,
+    ):
         assert isinstance(opened, ProviderStream)
         chunks = opened.chunks
         assert await anext(chunks) == b"data: 1\n\n"
@@ -151,7 +154,7 @@ async def test_leaving_a_stream_closes_its_connection():
             raise
 
     async with serving(handler) as provider:
-        async with provider.stream(b"{}", deadline_s=5) as opened:
+        async with provider.stream("/chat/completions", b"{}", deadline_s=5) as opened:
             await anext(opened.chunks)
         await asyncio.wait_for(gone.wait(), 5)
 
@@ -169,7 +172,7 @@ async def test_cancelling_a_call_closes_its_connection():
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     provider = OpenAIProvider("up", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", Secret(KEY))
-    task = asyncio.create_task(provider.complete(b"{}", deadline_s=5))
+    task = asyncio.create_task(provider.complete("/chat/completions", b"{}", deadline_s=5))
     await asyncio.wait_for(arrived.wait(), 5)
     task.cancel()
     await asyncio.wait({task})
@@ -183,7 +186,7 @@ async def test_a_refused_key_is_an_error_that_quotes_nothing(status):
     body = f'{{"error":{{"message":"Incorrect API key provided: {KEY}"}}}}'.encode()
     async with serving(fixed(status, body)) as provider:
         with pytest.raises(UpstreamRefusedError) as caught:
-            await provider.complete(b"{}", deadline_s=5)
+            await provider.complete("/chat/completions", b"{}", deadline_s=5)
     assert caught.value.status == status
     assert "canary" not in repr(caught.value) + str(vars(caught.value))
 
@@ -198,7 +201,7 @@ async def test_redirects_are_not_followed(status):
 
     async with serving(handler) as provider:
         with pytest.raises(UpstreamRefusedError) as caught:
-            await provider.complete(b"{}", deadline_s=5)
+            await provider.complete("/chat/completions", b"{}", deadline_s=5)
     assert caught.value.status == status
     assert asked == ["/v1/chat/completions"]
 
@@ -208,7 +211,7 @@ async def test_errors_pass_without_the_key(status):
     body = f'{{"error":{{"message":"quota of {KEY} used up"}}}}'.encode()
     headers = {"Retry-After": "9", "Content-Type": "text/html"}
     async with serving(fixed(status, body, **headers)) as provider:
-        answer = await provider.complete(b"{}", deadline_s=5)
+        answer = await provider.complete("/chat/completions", b"{}", deadline_s=5)
     assert answer.status == status
     assert answer.headers == {"retry-after": "9", "content-type": "application/json"}
     assert answer.body == b'{"error":{"message":"quota of [removed] used up"}}'
@@ -216,7 +219,7 @@ async def test_errors_pass_without_the_key(status):
 
 async def test_an_error_of_any_length_is_bounded():
     async with serving(fixed(500, b'{"x":"' + b"y" * 10_000_000 + b'"}')) as provider:
-        answer = await provider.complete(b"{}", deadline_s=5)
+        answer = await provider.complete("/chat/completions", b"{}", deadline_s=5)
     assert len(answer.body) < 1000
 
 
@@ -224,13 +227,13 @@ async def test_a_compressed_answer_is_refused_unread():
     bomb = gzip.compress(b"0" * 10_000_000)
     async with serving(fixed(200, bomb, **{"Content-Encoding": "gzip"})) as provider:
         with pytest.raises(UpstreamUnavailableError):
-            await provider.complete(b"{}", deadline_s=5)
+            await provider.complete("/chat/completions", b"{}", deadline_s=5)
 
 
 async def test_an_answer_above_the_bound_is_cut_off():
     async with serving(fixed(200, b"x" * 2000), max_answer_bytes=1000) as provider:
         with pytest.raises(UpstreamUnavailableError):
-            await provider.complete(b"{}", deadline_s=5)
+            await provider.complete("/chat/completions", b"{}", deadline_s=5)
 
 
 async def test_nobody_there_means_that_nothing_was_sent():
@@ -239,7 +242,7 @@ async def test_nobody_there_means_that_nothing_was_sent():
     server.close()
     await server.wait_closed()
     provider = OpenAIProvider("up", f"http://127.0.0.1:{port}/v1", Secret(KEY))
-    assert isinstance(await provider.complete(b"{}", deadline_s=5), NotReached)
+    assert isinstance(await provider.complete("/chat/completions", b"{}", deadline_s=5), NotReached)
     await provider.close()
 
 
@@ -264,13 +267,13 @@ STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encodi
 async def test_an_answer_that_is_cut_or_is_no_http_is_a_break(raw):
     async with talking(raw) as provider:
         with pytest.raises(UpstreamUnavailableError) as caught:
-            await provider.complete(b"{}", deadline_s=5)
+            await provider.complete("/chat/completions", b"{}", deadline_s=5)
     assert "canary" not in str(vars(caught.value))
 
 
 async def test_a_cut_stream_gives_what_came_and_then_the_break():
     raw = STREAM + b"9\r\ndata: 1\n\n\r\n5\r\nda"
-    async with talking(raw) as provider, provider.stream(b"{}", deadline_s=5) as opened:
+    async with talking(raw) as provider, provider.stream("/chat/completions", b"{}", deadline_s=5) as opened:
         assert (await anext(opened.chunks)).startswith(b"data: 1\n\n")
         with pytest.raises(UpstreamUnavailableError):
             [chunk async for chunk in opened.chunks]
@@ -281,7 +284,7 @@ async def test_a_cut_stream_gives_what_came_and_then_the_break():
 async def test_one_that_falls_silent_is_given_up(raw, idle_s, deadline_s):
     async with talking(raw, then_wait=True, idle_s=idle_s) as provider:
         with pytest.raises(UpstreamUnavailableError):
-            await asyncio.wait_for(provider.complete(b"{}", deadline_s=deadline_s), 5)
+            await asyncio.wait_for(provider.complete("/chat/completions", b"{}", deadline_s=deadline_s), 5)
 
 
 @pytest.mark.parametrize(

@@ -62,17 +62,21 @@ class OpenAIProvider:
         `key` None: the provider asks for none, as models on one's own machine do.
         """
         self.name = name
+        self.account = name
+        self.dialect = "openai"
         self.emulator = emulator
-        self._url = f"{_checked(name, base_url)}/chat/completions"
+        self._url = _checked(name, base_url)
         self._key = None if key is None else _usable(name, key)
         self._max_answer_bytes = max_answer_bytes
         self._idle_s = idle_s
         self._connect_s = connect_s
         self._session: aiohttp.ClientSession | None = None
 
-    async def complete(self, body: bytes, *, deadline_s: float) -> ProviderAnswer | NotReached:
+    async def complete(
+        self, path: str, body: bytes, *, headers: Mapping[str, str] = {}, deadline_s: float
+    ) -> ProviderAnswer | NotReached:
         """See `Provider.complete`."""
-        async with self.stream(body, deadline_s=deadline_s) as reached:
+        async with self.stream(path, body, headers=headers, deadline_s=deadline_s) as reached:
             if not isinstance(reached, ProviderStream):
                 return reached
             # An event stream that nobody asked for: read as a body, it will not be understood.
@@ -81,15 +85,18 @@ class OpenAIProvider:
 
     @asynccontextmanager
     async def stream(
-        self, body: bytes, *, deadline_s: float
+        self, path: str, body: bytes, *, headers: Mapping[str, str] = {}, deadline_s: float
     ) -> AsyncIterator[ProviderAnswer | ProviderStream | NotReached]:
         """See `Provider.stream`."""
         timeout = aiohttp.ClientTimeout(deadline_s, sock_connect=self._connect_s, sock_read=self._idle_s)
         try:
             response = await self._opened().post(
-                self._url,
+                self._url + path,
                 data=body,
-                headers={"Authorization": f"Bearer {self._key.reveal()}"} if self._key else {},
+                headers={
+                    **headers,
+                    **({"Authorization": f"Bearer {self._key.reveal()}"} if self._key else {}),
+                },
                 timeout=timeout,
                 allow_redirects=False,
             )
