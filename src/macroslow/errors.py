@@ -224,9 +224,11 @@ class BudgetExhaustedError(MacroslowError):
         spent_usd_micros: int,
         held_usd_micros: int,
         needed_usd_micros: int,
+        resets_s: int | None = None,
         fix: str = "",
     ) -> None:
         super().__init__(detail, fix=fix, step="reserve")
+        self.resets_s = resets_s  # when the budget's period ends, in seconds since 1970; None: it does not
         self.budget = budget
         self.limit_usd_micros = limit_usd_micros
         self.spent_usd_micros = spent_usd_micros

@@ -50,4 +50,14 @@ def account_of(key_id: str) -> str:
 
 def principal_of(record: KeyRecord) -> Principal:
     """Who acts when this key is used."""
-    return Principal(record.principal, account_of(record.id), record.scopes, record.grants, record.id)
+    return Principal(
+        name=record.principal,
+        account=account_of(record.id),
+        scopes=record.scopes,
+        grants=record.grants,
+        key_id=record.id,
+        team=record.team,
+        weight=record.weight,
+        day_usd_micros=record.day_usd_micros,
+        month_usd_micros=record.month_usd_micros,
+    )

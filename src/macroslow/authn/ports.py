@@ -6,7 +6,12 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """One client key. `secret_hmac` is the keyed hash of its secret; the secret itself is nowhere."""
+    """One client key. `secret_hmac` is the keyed hash of its secret; the secret itself is nowhere.
+
+    `legacy` marks a key that another gateway made: its text is `sk-…`, its id begins with `legacy`, and
+    `secret_hmac` is the keyed hash of the text's SHA-256 (of its 64 hexadecimal digits), which is all
+    that the other gateway kept.
+    """
 
     id: str
     principal: str
@@ -18,6 +23,11 @@ class KeyRecord:
     expires_ns: int | None = None
     revoked_ns: int | None = None
     requests_per_minute: int | None = None
+    team: str = ""
+    weight: int = 1
+    day_usd_micros: int | None = None
+    month_usd_micros: int | None = None
+    legacy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

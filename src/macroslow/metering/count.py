@@ -21,6 +21,7 @@ import orjson
 import tiktoken
 
 from macroslow.errors import ConfigurationError
+from macroslow.metering.images import Image
 
 OFF_LOOP_BYTES: Final = 32 * 1024
 """A body above this is parsed and counted in a thread: it may take milliseconds."""
@@ -54,10 +55,11 @@ _O200K_BASE_PATTERN: Final = "|".join(
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What goes into a model: texts to count, and the tokens of the framing around them."""
+    """What goes into a model: texts to count, the tokens of the framing around them, and images."""
 
     texts: tuple[str, ...]
     framing_tokens: int
+    images: tuple[Image, ...] = ()
 
 
 class Encoder(Protocol):

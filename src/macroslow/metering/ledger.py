@@ -21,6 +21,9 @@ from macroslow.metering.money import usd
 MAX_COUNT: Final = 2**53 - 1
 """Largest amount, token count or counter: what every JSON reader holds exactly. Nine billion dollars."""
 
+USAGE_GROUPS: Final = ("key", "principal", "team", "model", "provider", "tag", "day")
+"""What spending can be grouped by."""
+
 OUTCOMES: Final = ("ok", "refused", "aborted", "unknown")
 """How a call may have ended. Their order is stored: only append."""
 
@@ -75,12 +78,29 @@ class CloseAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Reserve:
-    """Hold `usd_micros` in `account` for one call. BudgetExhaustedError if it does not fit.
+class Budget:
+    """A limit on what is spent through one counter, besides the account that pays.
 
-    An unknown account is NotFoundError, never a free pass; a closed one, or an `id` that was
-    used before, is ConflictError. `tag` and `run_id` are empty when there is none. Ids that begin
-    with their time keep a store's index of them quick; random ones work as well.
+    The counter is the account `id` (say `tag/ci/day/2026-01-31`); it begins at nothing with the first
+    reservation that names it. The limit comes with every reservation, so that whoever changes it in a
+    configuration changes no money. `resets_s` is when the period ends (seconds since 1970), None: never.
+    """
+
+    id: str
+    limit_usd_micros: int
+    resets_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Hold `usd_micros` in `account`, and in every one of `budgets`, for one call: all or nothing.
+
+    BudgetExhaustedError if it does not fit one of them, unless `enforced` is False: then it is held
+    over the limit (an operator who only observes). An unknown account is NotFoundError, never a free
+    pass; a closed one, or an `id` that was used before, is ConflictError. `team`, `tag` and `run_id`
+    are empty when there is none. Ids that begin with their time keep a store's index of them quick;
+    random ones work as well. `owner` is the process that will settle it; it is dead, or past
+    `expires_ns`, before anybody else may.
     """
 
     id: str
@@ -93,6 +113,11 @@ class Reserve:
     created_ns: int
     tag: str = ""
     run_id: str = ""
+    team: str = ""
+    budgets: tuple[Budget, ...] = ()
+    owner: str = ""
+    expires_ns: int = 0
+    enforced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +136,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class OpenReservation:
-    """A reservation that nobody has settled yet, as found after a crash."""
+    """A reservation that nobody has settled yet."""
 
     id: str
     account: str
@@ -123,6 +148,8 @@ class OpenReservation:
     tag: str
     run_id: str
     created_ns: int = 0
+    owner: str = ""
+    expires_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +170,28 @@ class UsageRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DailyUsage:
+    """What one model of one provider used in a day (UTC, as 2026-01-31)."""
+
+    day: str
+    model: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    usd_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecentCall:
+    """One call that was let through to a provider: `tokens` it used, None while it is open."""
+
+    provider: str
+    model: str
+    created_ns: int
+    tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerDifference:
     """A counter that is not what the rows add up to. `where` names the account or the total."""
 
@@ -160,12 +209,27 @@ class LedgerReader(Protocol):
 
     async def open_child_accounts(self) -> list[Account]: ...
 
-    async def usage(self, by: str, *, principal: str | None = None) -> list[UsageRow]:
-        """Group settled calls by "key", "principal", "model", "tag" or "day"; ValueError for another word.
+    async def usage(
+        self, by: str, *, principal: str | None = None, first_day: str = "", last_day: str = ""
+    ) -> list[UsageRow]:
+        """Group settled calls by a word of USAGE_GROUPS; ValueError for another.
 
-        In order of the key; a day is that of the settlement, UTC, as 2026-01-31. Grouped by key, a
-        key that has an account of its own is listed before its first call.
+        In order of the key; a day is that of the settlement, UTC, as 2026-01-31; `first_day` and
+        `last_day` bound it where given, both inclusive. Grouped by key, a key that has an account of
+        its own is listed before its first call.
         """
+        ...
+
+    async def daily_usage(self, provider: str, first_day: str, last_day: str) -> list[DailyUsage]:
+        """What was settled with one provider, by day and model, in order; both days inclusive."""
+        ...
+
+    async def recent_calls(self, since_ns: int) -> list[RecentCall]:
+        """Calls made since then, settled or open, oldest first: what providers may still count."""
+        ...
+
+    async def budget_accounts(self) -> list[Account]:
+        """The counters of all budgets that are no key's account, in order of their names."""
         ...
 
     async def audit_ledger(self) -> list[LedgerDifference]:

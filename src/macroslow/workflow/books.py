@@ -12,6 +12,7 @@ from macroslow.authn.ports import IdentityReader, PutKey, PutSigner
 from macroslow.metering.ledger import CloseAccount, LedgerReader, OpenAccount, Reserve, Settle, UsageRow
 from macroslow.tlog.ports import Append, Entry, LogReader, StoreCheckpoint
 from macroslow.workflow.journal import AcceptRun, FinishRun, JournalReader, PutObject
+from macroslow.workflow.replies import BindId, ClaimReply, DropReply, PutReply, ReplyReader
 
 Change = (
     Append
@@ -25,6 +26,10 @@ Change = (
     | PutObject
     | PutKey
     | PutSigner
+    | ClaimReply
+    | PutReply
+    | DropReply
+    | BindId
 )
 
 
@@ -39,7 +44,7 @@ class LoggedEvent:
     event: bytes | None
 
 
-class Books(LedgerReader, LogReader, JournalReader, IdentityReader, Protocol):
+class Books(LedgerReader, LogReader, JournalReader, IdentityReader, ReplyReader, Protocol):
     """One store of everything that must stay consistent."""
 
     async def commit(self, *changes: Change) -> list[Entry]:
