@@ -24,6 +24,21 @@ ENTRY = {
     "top_output_tokens_per_s": 50,
 }
 counts = st.integers(0, 10**7)
+usages = st.lists(counts, min_size=5, max_size=5).map(
+    lambda parts: TokenCounts(sum(parts[1:]), parts[0], *parts[2:])  # fresh, and three kinds within
+)
+cached_models = st.fixed_dictionaries(
+    dict.fromkeys(
+        (
+            "input_usd_micros",
+            "cached_input_usd_micros",
+            "cache_write_5m_usd_micros",
+            "cache_write_1h_usd_micros",
+            "output_usd_micros",
+        ),
+        st.integers(0, 10**9),
+    )
+)
 
 
 @given(counts, counts, st.data())
@@ -37,6 +52,28 @@ def test_a_price_is_the_exact_one_rounded_up(input_tokens, output_tokens, data):
     )
     exact = sum(tokens * each for tokens, each in dollars_per_million)  # in micro-dollars
     assert exact <= price < exact + 1
+
+
+@given(usages, cached_models)
+def test_each_kind_of_input_has_its_own_price(used, prices):
+    model = catalogue().with_models({"m": {**ENTRY, **prices}}).find("m")
+    exact = sum(
+        Fraction(tokens * prices[kind], 10**6)
+        for kind, tokens in {
+            "input_usd_micros": used.fresh_input_tokens,
+            "cached_input_usd_micros": used.cached_input_tokens,
+            "cache_write_5m_usd_micros": used.cache_write_5m_input_tokens,
+            "cache_write_1h_usd_micros": used.cache_write_1h_input_tokens,
+            "output_usd_micros": used.output_tokens,
+        }.items()
+    )
+    assert exact <= model.price(used) < exact + 1
+    assert model.price(used) <= model.estimate(used.input_tokens, used.output_tokens)
+
+
+def test_writing_into_a_cache_costs_as_input_where_no_price_is_given():
+    model = catalogue().with_models({"m": {**ENTRY, "input_usd_micros": 7}}).find("m")
+    assert model.cache_write_5m_usd_micros == model.cache_write_1h_usd_micros == 7
 
 
 @given(counts, counts, st.data())

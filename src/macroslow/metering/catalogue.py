@@ -19,16 +19,32 @@ ENCODINGS: Final = frozenset({"o200k_base"})
 _TEXTS: Final = frozenset({"provider", "upstream", "encoding"})
 _COUNTS: Final = frozenset({"context_tokens", "max_output_tokens", "top_output_tokens_per_s"})
 _PRICES: Final = frozenset({"input_usd_micros", "cached_input_usd_micros", "output_usd_micros"})
+_CACHE_WRITES: Final = ("cache_write_5m_usd_micros", "cache_write_1h_usd_micros")
+"""Prices that an entry may leave out: then writing into a cache costs what input does."""
 _MAX_NUMBER: Final = 10**12
 
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """What one call used. `cached_input_tokens` are those of `input_tokens` that cost less."""
+    """What one call used. `input_tokens` are all of them; the others say which of these cost otherwise.
+
+    Read from a cache (less), written into one that lives five minutes or an hour (more); what is none
+    of the three is fresh input.
+    """
 
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int = 0
+    cache_write_5m_input_tokens: int = 0
+    cache_write_1h_input_tokens: int = 0
+
+    @property
+    def fresh_input_tokens(self) -> int:
+        """Input that was neither read from a cache nor written into one."""
+        cached = self.cached_input_tokens
+        return (
+            self.input_tokens - cached - self.cache_write_5m_input_tokens - self.cache_write_1h_input_tokens
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +62,8 @@ class Model:
     max_output_tokens: int
     input_usd_micros: int
     cached_input_usd_micros: int
+    cache_write_5m_usd_micros: int
+    cache_write_1h_usd_micros: int
     output_usd_micros: int
     top_output_tokens_per_s: int
     aliases: tuple[str, ...] = ()
@@ -53,21 +71,33 @@ class Model:
 
     def price(self, used: TokenCounts) -> int:
         """Micro-dollars that `used` costs, rounded up."""
-        fresh_tokens = used.input_tokens - used.cached_input_tokens
         parts = (
-            fresh_tokens * self.input_usd_micros
+            used.fresh_input_tokens * self.input_usd_micros
             + used.cached_input_tokens * self.cached_input_usd_micros
+            + used.cache_write_5m_input_tokens * self.cache_write_5m_usd_micros
+            + used.cache_write_1h_input_tokens * self.cache_write_1h_usd_micros
             + used.output_tokens * self.output_usd_micros
         )
         return -(-parts // TOKENS_PER_PRICE)
 
+    @property
+    def dearest_input_usd_micros(self) -> int:
+        """The most that an input token can cost: fresh, read from a cache or written into one."""
+        return max(
+            self.input_usd_micros,
+            self.cached_input_usd_micros,
+            self.cache_write_5m_usd_micros,
+            self.cache_write_1h_usd_micros,
+        )
+
     def estimate(self, input_tokens: int, output_tokens: int) -> int:
-        """The most that a call can cost: nothing cached, every allowed output token written."""
-        return self.price(TokenCounts(input_tokens, output_tokens))
+        """The most that a call can cost: all input at its dearest, every allowed output token written."""
+        parts = input_tokens * self.dearest_input_usd_micros + output_tokens * self.output_usd_micros
+        return -(-parts // TOKENS_PER_PRICE)
 
     def affordable_output_tokens(self, input_tokens: int, usd_micros: int) -> int:
         """The most output tokens whose estimate fits `usd_micros`; negative if not even the input does."""
-        left = usd_micros * TOKENS_PER_PRICE - input_tokens * self.input_usd_micros
+        left = usd_micros * TOKENS_PER_PRICE - input_tokens * self.dearest_input_usd_micros
         return left // self.output_usd_micros if self.output_usd_micros else self.max_output_tokens
 
 
@@ -118,7 +148,8 @@ def _models(entries: Mapping[str, object]) -> dict[str, Model]:
 
 
 def _model(name: str, entry: Any) -> Model:  # `entry` has passed _problems
-    return Model(name=name, **{**entry, "aliases": tuple(entry.get("aliases", ()))})
+    writes = dict.fromkeys(_CACHE_WRITES, entry["input_usd_micros"])
+    return Model(name=name, **{**writes, **entry, "aliases": tuple(entry.get("aliases", ()))})
 
 
 def _problems(name: str, entry: object) -> list[Problem]:
@@ -143,8 +174,8 @@ def _wrong(key: str, value: object) -> str:
         )
     if key in _TEXTS:
         return "" if isinstance(value, str) and value else "is not a name"
-    if key in _COUNTS | _PRICES:
-        least = 0 if key in _PRICES else 1
+    if key in _COUNTS or key in _PRICES or key in _CACHE_WRITES:
+        least = 1 if key in _COUNTS else 0
         good = isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MAX_NUMBER
         return "" if good else f"is not a whole number from {least} to {_MAX_NUMBER}"
     if key == "reasoning":
