@@ -7,16 +7,14 @@ what its calls cost moves from the parent's `held` to the parent's `spent`, and 
 the rest. So for every account at every commit: spent + held <= limit, and the sum of the ledger's
 rows equals the counters.
 
-The rules are the pure functions at the end; a store looks accounts up, asks a rule for the
-accounts that change, and writes them.
+A budget (a day's, a team's) is a counter beside that tree: a reservation is held in its account and
+in each budget that it names, and its settlement moves the same counters, whatever day it is by then.
+
+The rules by which money moves are `metering.accounts`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
-
-from macroslow.errors import BudgetExhaustedError, ConflictError
-from macroslow.metering.money import usd
 
 MAX_COUNT: Final = 2**53 - 1
 """Largest amount, token count or counter: what every JSON reader holds exactly. Nine billion dollars."""
@@ -33,7 +31,8 @@ class Account:
     """The state of one account. `limit_usd_micros` None means no budget of its own.
 
     A child without a limit holds in its parent just what it holds itself. A closed account
-    takes no new reservations; what is under way in it still settles.
+    takes no new reservations; what is under way in it still settles. A `counter` is a budget's: the
+    reservations that name the budget make it and hold in it; nobody opens, closes or pays from it.
     """
 
     id: str
@@ -42,6 +41,7 @@ class Account:
     spent_usd_micros: int
     held_usd_micros: int
     closed: bool = False
+    counter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ class Budget:
 
     The counter is the account `id` (say `tag/ci/day/2026-01-31`); it begins at nothing with the first
     reservation that names it. The limit comes with every reservation, so that whoever changes it in a
-    configuration changes no money. `resets_s` is when the period ends (seconds since 1970), None: never.
+    configuration changes no money; the counter keeps the newest for reports. `resets_s` is when the
+    period ends (seconds since 1970), None: never.
     """
 
     id: str
@@ -95,12 +96,13 @@ class Budget:
 class Reserve:
     """Hold `usd_micros` in `account`, and in every one of `budgets`, for one call: all or nothing.
 
-    BudgetExhaustedError if it does not fit one of them, unless `enforced` is False: then it is held
-    over the limit (an operator who only observes). An unknown account is NotFoundError, never a free
-    pass; a closed one, or an `id` that was used before, is ConflictError. `team`, `tag` and `run_id`
-    are empty when there is none. Ids that begin with their time keep a store's index of them quick;
-    random ones work as well. `owner` is the process that will settle it; it is dead, or past
-    `expires_ns`, before anybody else may.
+    BudgetExhaustedError names the first that has no room: the account, those above it, then the budgets
+    in their order. Unless `enforced` is False: then it is held over the limit (an operator who only
+    observes). A budget named twice is ValueError, one named like an account ConflictError. An unknown
+    account is NotFoundError, never a free pass; a closed one, or an `id` that was used before, is
+    ConflictError. `team`, `tag` and `run_id` are empty when there is none. Ids that begin with their
+    time keep a store's index of them quick; random ones work as well. `owner` is the process that will
+    settle it; it is dead, or past `expires_ns` (0: never), before anybody else may.
     """
 
     id: str
@@ -125,13 +127,15 @@ class Settle:
     """Turn a reservation into its true cost. Idempotent by id: the first settlement stands.
 
     A cost above the reservation is booked as it is (and is a defect of the estimate). NotFoundError
-    if nothing was reserved under `id`.
+    if nothing was reserved under `id`. With `once`, ConflictError if it was settled before: so what
+    stands beside it in the list (a log entry) happens once too.
     """
 
     id: str
     usage: Usage
     settled_ns: int
     outcome: str  # "ok", "refused" (nothing owed), "aborted", "unknown" (crash: charged in full)
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,108 +239,3 @@ class LedgerReader(Protocol):
     async def audit_ledger(self) -> list[LedgerDifference]:
         """Add all rows up again and return every counter that differs: none in a sound ledger."""
         ...
-
-
-def bounded(count: int) -> int:
-    """Return `count`, or raise ValueError unless it is an integer in 0..MAX_COUNT."""
-    if type(count) is not int or not 0 <= count <= MAX_COUNT:
-        raise ValueError(f"{count!r} is not an integer in 0..{MAX_COUNT}")
-    return count
-
-
-def share(account: Account) -> int:
-    """Return what a parent holds for this child: its limit that is not spent, until it is closed.
-
-    Never less than the child holds itself, so that an overrun or a late settlement is covered.
-    """
-    if account.closed or account.limit_usd_micros is None:
-        return account.held_usd_micros
-    return max(account.limit_usd_micros - account.spent_usd_micros, account.held_usd_micros)
-
-
-def ripple(
-    before: Account, after: Account, parent_of: Callable[[str], Account], *, refuse: bool
-) -> list[Account]:
-    """Return every account that changes when one does: itself, then its ancestors.
-
-    With `refuse`, an ancestor that has no room raises BudgetExhaustedError (or ConflictError if
-    closed); without, it is booked over its limit.
-    """
-    changed = [after]
-    while after.parent is not None:
-        spent = after.spent_usd_micros - before.spent_usd_micros
-        held = share(after) - share(before)
-        if not spent and not held:
-            break
-        before = parent_of(after.parent)
-        if refuse and held > 0:
-            require_room(before, held)
-        after = _moved(before, spent=spent, held=held)
-        changed.append(after)
-    return changed
-
-
-def opened(before: Account | None, change: OpenAccount, parent_of: Callable[[str], Account]) -> list[Account]:
-    """Return the accounts that change when `change` creates an account or sets its limit."""
-    if change.limit_usd_micros is not None:
-        bounded(change.limit_usd_micros)
-    if before is None:
-        before = Account(change.id, change.parent, None, 0, 0)
-        if change.parent is not None:
-            require_room(parent_of(change.parent), 0)
-    if before.closed:
-        raise ConflictError(f"account {change.id} is closed")
-    if before.parent != change.parent:
-        raise ConflictError(f"account {change.id} has another parent")
-    after = replace(before, limit_usd_micros=change.limit_usd_micros)
-    return ripple(before, after, parent_of, refuse=True)
-
-
-def closed(before: Account, parent_of: Callable[[str], Account]) -> list[Account]:
-    """Return the accounts that change when `before` is closed."""
-    return ripple(before, replace(before, closed=True), parent_of, refuse=False)
-
-
-def reserved(before: Account, usd_micros: int, parent_of: Callable[[str], Account]) -> list[Account]:
-    """Return the accounts that change when `usd_micros` are held; raises if they have no room."""
-    require_room(before, bounded(usd_micros))
-    return ripple(before, _moved(before, spent=0, held=usd_micros), parent_of, refuse=True)
-
-
-def settled(
-    before: Account, held_usd_micros: int, spent_usd_micros: int, parent_of: Callable[[str], Account]
-) -> list[Account]:
-    """Return the accounts that change when a reservation ends at its true cost. Never refused."""
-    after = _moved(before, spent=bounded(spent_usd_micros), held=-held_usd_micros)
-    return ripple(before, after, parent_of, refuse=False)
-
-
-def require_room(account: Account, needed_usd_micros: int) -> None:
-    """Raise unless `account` is open (ConflictError) and has room (BudgetExhaustedError)."""
-    if account.closed:
-        raise ConflictError(f"account {account.id} is closed")
-    limit, spent, held = account.limit_usd_micros, account.spent_usd_micros, account.held_usd_micros
-    if limit is None or spent + held + needed_usd_micros <= limit:
-        return
-    waiting = "wait for work under way, " if held else ""
-    raise BudgetExhaustedError(
-        f"Budget {account.id}: ${usd(needed_usd_micros)} needed; of ${usd(limit)}"
-        f" ${usd(spent)} are spent and ${usd(held)} held by work under way.",
-        budget=account.id,
-        limit_usd_micros=limit,
-        spent_usd_micros=spent,
-        held_usd_micros=held,
-        needed_usd_micros=needed_usd_micros,
-        fix=f"{waiting}ask for less, or use a key with a larger budget",
-    )
-
-
-def _moved(account: Account, *, spent: int, held: int) -> Account:
-    return Account(
-        account.id,
-        account.parent,
-        account.limit_usd_micros,
-        bounded(account.spent_usd_micros + spent),
-        bounded(account.held_usd_micros + held),
-        account.closed,
-    )

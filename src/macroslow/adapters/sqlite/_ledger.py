@@ -15,19 +15,8 @@ from macroslow.adapters.sqlite._statements import (
     PUT_RESERVATION,
 )
 from macroslow.errors import ConflictError, NotFoundError
-from macroslow.metering.ledger import (
-    OUTCOMES,
-    Account,
-    CloseAccount,
-    OpenAccount,
-    Reserve,
-    Settle,
-    bounded,
-    closed,
-    opened,
-    reserved,
-    settled,
-)
+from macroslow.metering.accounts import bounded, closed, opened, reserved, settled
+from macroslow.metering.ledger import OUTCOMES, Account, CloseAccount, OpenAccount, Reserve, Settle
 from macroslow.ports import NS_PER_S
 
 DAY_NS: Final = 86_400 * NS_PER_S
@@ -76,7 +65,7 @@ class Ledger:
     def reserve(self, change: Reserve) -> None:
         if self._open.get(change.id) is not None or self._is_settled(change.id):
             raise ConflictError(f"the reservation {change.id} was made before", step="reserve")
-        self._put(reserved(self._account(change.account), change.usd_micros, self._account))
+        self._put(reserved(self._account(change.account), change, self._account, self._find))
         number = self._names.number
         row = (
             change.id,
@@ -108,7 +97,7 @@ class Ledger:
                 raise NotFoundError(f"nothing was reserved under {change.id}", step="settle")
             return
         before = self._account(held.account)
-        self._put(settled(before, held.usd_micros, usage.usd_micros, self._account))
+        self._put(settled(before, (), held.usd_micros, usage.usd_micros, self._account))
         self._settled_now.put(change.id, True)
         self._stage.write(DELETE_RESERVATION, (change.id,))
         self._stage.write(PUT_CALL, held.row + outcome)

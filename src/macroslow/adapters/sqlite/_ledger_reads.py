@@ -8,7 +8,8 @@ from typing import Final
 
 from macroslow.adapters.sqlite._ledger import DAY_NS
 from macroslow.authn.keyring import account_of
-from macroslow.metering.ledger import Account, LedgerDifference, OpenReservation, UsageRow, share
+from macroslow.metering.accounts import share
+from macroslow.metering.ledger import Account, LedgerDifference, OpenReservation, UsageRow
 
 _ACCOUNTS: Final = """
 SELECT i.name, p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros, a.closed
