@@ -112,3 +112,56 @@ def test_a_configuration_that_is_not_there_is_told_with_what_makes_one(macroslow
 
 def test_the_schema_is_json(macroslow):
     assert json.loads(macroslow("config", "schema").stdout)["title"] == "Settings"
+
+
+GOVERNED = """
+[gateway]
+mode = "observe"
+
+[[providers.openai.keys]]
+key = "env:OPENAI_API_KEY"
+
+[providers.openai.keys.limits]
+rpm = 3
+
+[providers.openai]
+base_url = "https://api.openai.com/v1"
+usage_key = "env:ADMIN"
+
+[[budgets]]
+for = "team"
+period = "day"
+usd = 2.5
+
+[[alerts.webhooks]]
+url = "https://hooks.example/x"
+secret = "env:HOOK"
+"""
+
+
+def test_lists_of_tables_are_shown_as_they_are_written_and_read_back(macroslow, good, tmp_path):
+    (good / "macroslow.toml").write_text(GOVERNED)
+    shown = macroslow("config", "show").stdout
+    assert "[[budgets]]" in shown
+    lines = {line.partition("  # ")[0].strip(): line.partition("  # ")[2] for line in shown.splitlines()}
+    assert lines['for = "team"'] == "macroslow.toml:16"
+    assert lines["rpm = 3"] == "macroslow.toml:9"
+    (tmp_path / "again.toml").write_text(shown)
+    first, again = (
+        json.loads(macroslow("config", "show", "--json", *extra).stdout)
+        for extra in ([], ["--config", "again.toml"])
+    )
+    assert again["settings"] == first["settings"]
+    assert first["origins"]["budgets[0].usd"] == "macroslow.toml:18"
+
+
+def test_check_looks_for_the_keys_of_reports_and_webhooks_too(macroslow, good):
+    (good / "macroslow.toml").write_text(GOVERNED)
+    problems = json.loads(macroslow("config", "check", "--json").stdout)["problems"]
+    assert [(one["field"], one["line"]) for one in problems] == [
+        ("alerts.webhooks[0].secret", 22),
+        ("providers.openai.usage_key", 13),
+    ]
+    found = macroslow("config", "check", environ={"ADMIN": KEY, "HOOK": KEY})
+    assert "3 secrets found" in found.stdout
+    assert "1 budget, refuses nothing: mode observe" in found.stdout

@@ -77,28 +77,34 @@ def test_every_member_of_a_chat_request_that_is_served_is_named() -> None:
     assert set(MEMBERS) <= set(re.findall(r"`(\w+)`", told))
 
 
+TABLES = {
+    "providers.NAME.limits": "ProviderLimits",
+    "providers.NAME.keys": "ProviderKey",
+    "alerts.webhooks": "Webhook",
+    "sandbox.limits": "SandboxLimits",
+}
+"""Tables below a section, by the name of their own."""
+
+
 def documented_settings() -> dict[tuple[str, str], str]:
     found = {}
-    for heading, text in re.findall(
-        r"^###? \[([\w.]+)(?:\.\"?NAME\"?(?:\.limits)?)?\]\n(.*?)(?=^##|\Z)",
-        page("reference/configuration.md")
-        .replace("[providers.NAME.limits]", "[ProviderLimits]")
-        .replace("[sandbox.limits]", "[SandboxLimits]")
-        .replace('[models."NAME"]', "[models.NAME]"),
-        re.MULTILINE | re.DOTALL,
+    text = page("reference/configuration.md")
+    for heading, below in re.findall(
+        r"^###? \[\[?([\w.\"]+)\]\]?\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL
     ):
-        for row in rows(text):
+        name = TABLES.get(heading, heading.replace('"', "").removesuffix(".NAME"))
+        for row in rows(below):
             if row[0] != "key":
-                found[heading.removesuffix(".NAME"), row[0].strip("`")] = row[1]
+                found[name, row[0].strip("`")] = row[1]
     return found
 
 
 def actual_settings() -> dict[tuple[str, str], Any]:
     whole, found = schema(), {}
     for section, node in whole["properties"].items():
-        below = node.get("additionalProperties") or node
+        below = node.get("additionalProperties") or node.get("items") or node
         found |= members(section, whole["$defs"][below["$ref"].rpartition("/")[2]])
-    for name in ("ProviderLimits", "SandboxLimits"):
+    for name in TABLES.values():
         found |= members(name, whole["$defs"][name])
     return found
 

@@ -33,6 +33,9 @@ input_usd = 2
 x = 1
 [[many]]
 x = 2
+[many.below]
+y = 1
+[[many.below.list]]
 '''
 
 
@@ -53,7 +56,14 @@ def test_keys_stand_on_their_lines():
         ("models", "gpt-4.1"): 21,
         ("models", "gpt-4.1", "input_usd"): 22,
         ("many",): 23,
-        ("many", "x"): 24,
+        ("many", "[0]"): 23,
+        ("many", "[0]", "x"): 24,
+        ("many", "[1]"): 25,
+        ("many", "[1]", "x"): 26,
+        ("many", "[1]", "below"): 27,
+        ("many", "[1]", "below", "y"): 28,
+        ("many", "[1]", "below", "list"): 29,
+        ("many", "[1]", "below", "list", "[0]"): 29,
     }
     tomllib.loads(DOCUMENT)
 

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from macroslow.errors import ConfigurationError
+from macroslow.metering.budgets import BudgetRule, Period, Scope
 from macroslow.settings import Settings, load, schema
 from macroslow.workflow.sandbox import Limits
 
@@ -63,13 +64,13 @@ def test_all_problems_are_told_at_once_each_with_line_and_repair(write):
         "\n".join(
             [
                 "[gateway]",
-                'mode = "observe"',
+                'mode = "watch"',
                 'profil = "dunes"',
                 'listen = "127.0.0.1:1"',
                 "[server]",
                 'max_body_bytes = "8 MiB"',
                 "[providers.a]",
-                'kind = "anthropic"',
+                'kind = "vertex"',
                 'base_url = "https://api.anthropic.com"',
                 'keys = ["env:A"]',
                 "[providers.b]",
@@ -88,7 +89,7 @@ def test_all_problems_are_told_at_once_each_with_line_and_repair(write):
                 "[sandbox]",
                 'backend = "bubblewrap"',
                 '[models."old"]',
-                'encoding = "cl100k_base"',
+                'encoding = "p50k_base"',
                 "input_usd = 1",
                 "output_usd = 2",
             ]
@@ -101,7 +102,7 @@ def test_all_problems_are_told_at_once_each_with_line_and_repair(write):
         "gateway.listen": 4,
         "server.max_body_bytes": 6,
         "providers.a.kind": 8,
-        "providers.a.keys": 10,
+        "providers.a.keys[0]": 10,
         "providers.b.base_url": 11,
         "apis.weather.base_url": 13,
         "apis.weather.secret": 14,
@@ -116,15 +117,8 @@ def test_all_problems_are_told_at_once_each_with_line_and_repair(write):
     }
     assert problems["gateway.profil"][1:] == ("there is no such setting", 'did you mean "profile"?')
     assert problems["gateway.listen"][2] == '"listen" belongs in [server]'
-    for later in (
-        "gateway.mode",
-        "providers.a.kind",
-        "providers.a.keys",
-        "auth.jwt",
-        "sources",
-        "sandbox.backend",
-        "models.old.encoding",
-    ):
+    assert problems["providers.a.keys[0]"][1:] == ("should be a table", "write { … } with its settings")
+    for later in ("auth.jwt", "sources", "sandbox.backend"):
         assert "not available in this version" in problems[later][1]
         assert problems[later][2]
 
@@ -314,3 +308,147 @@ def test_a_dotenv_that_cannot_be_read_stops_the_start(write):
 def test_the_schema_is_closed_and_serialisable():
     assert schema()["additionalProperties"] is False
     assert schema()["properties"].keys() == Settings.model_fields.keys()
+
+
+def test_several_keys_are_accounts_each_with_limits_of_its_own(write):
+    text = OPENAI + 'limits = { rpm = 500 }\n[[providers.openai.keys]]\nkey = "env:A"\n'
+    text += '[[providers.openai.keys]]\nkey = "env:B"\n[providers.openai.keys.limits]\nrpm = 5\n'
+    settings = load(write(text), {})
+    first, second = settings.providers["openai"].accounts("openai")
+    assert (first.label, str(first.key), first.limits.rpm) == ("openai", "env:A", 500)
+    assert (second.label, str(second.key), second.limits.rpm) == ("openai#2", "env:B", 5)
+    assert [(one.setting, str(one.reference), one.line) for one in settings.secrets()] == [
+        ("providers.openai.keys[0].key", "env:A", 5),
+        ("providers.openai.keys[1].key", "env:B", 7),
+    ]
+    assert [one.setting for one in settings.secrets()] == [first.setting, second.setting]
+
+
+def test_a_provider_without_a_key_is_still_one_account(write):
+    (account,) = load(write(OPENAI), {}).providers["openai"].accounts("openai")
+    assert (account.label, account.key) == ("openai", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "message"),
+    [
+        ('key = "env:A"\nkeys = [{ key = "env:B" }]', "providers.openai", "has both key and keys"),
+        ('keys = [{ key = "env:A" }, { key = "env:A" }]', "providers.openai", "names the same key twice"),
+        ("keys = [{ limits = { rpm = 1 } }]", "providers.openai.keys[0].key", "is not set"),
+        ('auth = "basic"', "providers.openai.auth", "should be"),
+        ('limits = { window = "hour" }', "providers.openai.limits.window", "should be"),
+        ("limits = { rpd = 0 }", "providers.openai.limits.rpd", "greater than or equal to 1"),
+        ('usage_url = "http://a.example"', "providers.openai", "usage_url is plain http"),
+    ],
+)
+def test_what_makes_no_sense_of_a_provider_is_refused(write, text, field, message):
+    assert message in told(write(OPENAI + text + "\n"))[field][1]
+
+
+def test_an_administrators_key_is_for_reports_and_no_server_reads_it(write):
+    settings = load(write(OPENAI + 'usage_key = "env:ADMIN"\n'), {})
+    assert settings.secrets() == ()
+    (wanted,) = settings.usage_secrets()
+    assert (wanted.setting, str(wanted.reference), wanted.line) == (
+        "providers.openai.usage_key",
+        "env:ADMIN",
+        3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('alias_of = "gpt-4o"\ninput_usd = 1', "input_usd is that model's own"),
+        ("input_usd = 1", "output_usd is not set"),
+        ("context_tokens = 9", "input_usd is not set"),
+        ("", "says nothing of the model"),
+    ],
+)
+def test_a_model_is_priced_or_an_alias_or_has_fallbacks(write, text, message):
+    assert message in told(write(f"[models.x]\n{text}\n"))["models.x"][1]
+
+
+@pytest.mark.parametrize(
+    "text", ['alias_of = "gpt-4o"', 'fallbacks = ["y"]', "input_usd = 1\noutput_usd = 2"]
+)
+def test_each_kind_of_model_is_taken(write, text):
+    assert load(write(f"[models.x]\n{text}\n"), {}).models["x"].is_priced == ("input" in text)
+
+
+def test_a_model_is_not_its_own_fallback_or_alias(write):
+    problems = told(write('[models.x]\nalias_of = "x"\n[models.y]\nfallbacks = ["z", "y"]\n'))
+    assert problems["models.x.alias_of"][0] == 2
+    assert problems["models.y.fallbacks"][0] == 4
+
+
+def test_budgets_are_rules_in_whole_micro_dollars_never_rounded_up(write):
+    file = write(
+        '[[budgets]]\nfor = "team"\nperiod = "day"\nusd = 2.0000009\n'
+        '[[budgets]]\nfor = "tag"\nname = "ci"\nperiod = "month"\nusd = 5\n'
+    )
+    assert load(file, {}).budget_rules == (
+        BudgetRule(Scope.TEAM, "*", Period.DAY, 2_000_000),
+        BudgetRule(Scope.TAG, "ci", Period.MONTH, 5_000_000),
+    )
+
+
+def test_what_is_wrong_with_a_budget_is_told_with_its_own_line(write):
+    file = write(
+        '[[budgets]]\nfor = "all"\nname = "x"\nperiod = "day"\nusd = 1\n'
+        '[[budgets]]\nfor = "team"\nperiode = "day"\nusd = -1\n'
+    )
+    problems = told(file)
+    assert problems["budgets[0]"][:2] == (1, 'a budget for "all" has no name')
+    assert problems["budgets[1].usd"][:2] == (9, "not an amount in US dollars")
+    assert problems["budgets[1].periode"] == (8, "there is no such setting", 'did you mean "period"?')
+    assert problems["budgets[1].period"][:2] == (6, "is not set, and has no default")
+
+
+def test_a_variable_replaces_the_whole_list_of_budgets(write):
+    file = write('[[budgets]]\nfor = "all"\nperiod = "day"\nusd = 1\n')
+    environ = {"MACROSLOW__BUDGETS": '[{ for = "tag", period = "total", usd = 3 }]'}
+    settings = load(file, environ)
+    assert [one.scope for one in settings.budgets] == ["tag"]
+    environ = {"MACROSLOW__BUDGETS": '[{ for = "tag", period = "total", usd = -3 }]'}
+    assert told(file, environ)["budgets[0].usd"][0] is None  # no line of the file is to blame
+
+
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        ("https://hooks.example/x?token=1", True),
+        ("http://127.0.0.1:9/x", True),
+        ("http://hooks.example/x", False),
+        ("https://u:p@hooks.example/", False),
+        ("https://hooks.example/#x", False),
+        ("ftp://hooks.example/", False),
+        ("https:///x", False),
+        ("https://[x/", False),
+    ],
+)
+def test_alerts_go_to_encrypted_urls_or_this_machine(write, url, good):
+    file = write(f'[[alerts.webhooks]]\nurl = "{url}"\nsecret = "env:HOOK"\n')
+    if good:
+        assert [one.setting for one in load(file, {}).secrets()] == ["alerts.webhooks[0].secret"]
+    else:
+        assert "alerts.webhooks[0].url" in told(file)
+
+
+def test_shares_of_a_budget_are_told_once_each_and_in_order(write):
+    assert load(write("[alerts]\nat_percent = [100, 50, 50]\n"), {}).alerts.at_percent == (50, 100)
+    assert "alerts.at_percent[0]" in told(write("[alerts]\nat_percent = [0]\n"))
+    assert "no rise" in told(write("[alerts]\nsudden_rise = 0.5\n"))["alerts"][1]
+
+
+def test_a_store_whose_driver_is_not_installed_says_how_to_install_it(write, monkeypatch):
+    monkeypatch.setattr("macroslow.settings.section.find_spec", lambda name: None)
+    problems = told(write('[state]\ndatabase = "env:D"\nrates = "env:R"\n'))
+    assert problems["state.database"][2] == "pip install 'macroslow[postgres]'"
+    assert problems["state.rates"][2] == "pip install 'macroslow[redis]'"
+
+
+def test_a_store_whose_driver_is_installed_is_taken(write, monkeypatch):
+    monkeypatch.setattr("macroslow.settings.section.find_spec", lambda name: object())
+    settings = load(write('[state]\ndatabase = "env:D"\n'), {})
+    assert [one.setting for one in settings.secrets()] == ["state.database"]

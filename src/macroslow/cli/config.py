@@ -12,7 +12,7 @@ from macroslow.cli._output import emit, json_option
 from macroslow.cli._places import secret_sources, warnings_about
 from macroslow.cli._toml import annotated
 from macroslow.errors import ConfigurationError, Problem
-from macroslow.secretstore.resolve import resolve
+from macroslow.secretstore.resolve import Wanted, resolve
 from macroslow.settings import Settings, dotted, schema
 
 
@@ -52,7 +52,7 @@ def check(config_file: Path | None, as_json: bool) -> int:
     """
     try:
         settings = settings_of(config_file)
-        asyncio.run(resolve(settings.secrets(), secret_sources(settings)))
+        asyncio.run(resolve(_all_secrets(settings), secret_sources(settings)))
     except ConfigurationError as error:
         problems = error.problems or (Problem(error.detail, error.fix),)
         return _bad(problems, as_json=as_json)
@@ -90,11 +90,17 @@ def _summary(settings: Settings) -> str:
     parts = [
         _count(len(settings.providers), "provider"),
         _count(len(settings.apis), "outside API"),
-        _count(len(settings.secrets()), "secret") + " found",
+        _count(len(_all_secrets(settings)), "secret") + " found",
+        *([_count(len(settings.budgets), "budget")] if settings.budgets else []),
+        *(["refuses nothing: mode observe"] if settings.gateway.mode == "observe" else []),
         f"documents' signatures {settings.signature_rule}",
         f"listens on {settings.server.listen}",
     ]
     return f"{settings.source.file or 'no file, defaults'}: good ({', '.join(parts)})"
+
+
+def _all_secrets(settings: Settings) -> tuple[Wanted, ...]:
+    return settings.secrets() + settings.usage_secrets()
 
 
 def _count(number: int, what: str) -> str:

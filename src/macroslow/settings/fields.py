@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Annotated, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -39,11 +39,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_plain_http(base_url: str, *, allowed: bool) -> None:
+def check_plain_http(url: str, *, allowed: bool, member: str = "base_url") -> None:
     """Refuse a destination that would get a secret or a prompt unencrypted over a network."""
-    parts = urlsplit(base_url)
-    if parts.scheme == "http" and not allowed and not is_loopback(parts.hostname or ""):
-        raise refuse("base_url is plain http to another machine", "use https, or set plain_http = true")
+    if not allowed and _is_plain_http_elsewhere(url):
+        raise refuse(f"{member} is plain http to another machine", "use https, or set plain_http = true")
+
+
+def _is_plain_http_elsewhere(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
 def split_listen(listen: str) -> tuple[str, int]:
@@ -88,14 +92,28 @@ def _listen(value: str) -> str:
     return value
 
 
-def _base_url(value: str) -> str:
-    parts = urlsplit(value)
+def _http_url(value: str, example: str) -> SplitResult:
     try:
+        parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        host = None
+        raise refuse("not an http or https URL", f'write for example "{example}"') from None
     if parts.scheme not in {"http", "https"} or not host or not value.isascii() or not value.isprintable():
-        raise refuse("not an http or https URL", 'write for example "https://api.openai.com/v1"')
+        raise refuse("not an http or https URL", f'write for example "{example}"')
+    return parts
+
+
+def _webhook_url(value: str) -> str:
+    parts = _http_url(value, "https://hooks.example/macroslow")
+    if "@" in parts.netloc or "#" in value:
+        raise refuse("a webhook's URL has no user and no fragment", "remove them")
+    if _is_plain_http_elsewhere(value):
+        raise refuse("plain http to another machine", "use https")
+    return value
+
+
+def _base_url(value: str) -> str:
+    parts = _http_url(value, "https://api.openai.com/v1")
     if "@" in parts.netloc or parts.query or parts.fragment or "?" in value or "#" in value:
         raise refuse("a base URL has no user, query or fragment", "keep only scheme, host, port and path")
     return value.rstrip("/")
@@ -137,6 +155,7 @@ SecretReference = Annotated[
 Name = Annotated[str, AfterValidator(_name)]
 Listen = Annotated[str, AfterValidator(_listen)]
 BaseURL = Annotated[str, AfterValidator(_base_url)]
+WebhookURL = Annotated[str, AfterValidator(_webhook_url)]
 Placement = Annotated[str, AfterValidator(_placement)]
 PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
 USD = Annotated[

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from macroslow.errors import Problem
-from macroslow.settings.origin import KeyPath, Origin
+from macroslow.settings.origin import KeyPath, Origin, element
 
 
 @dataclass(slots=True)
@@ -31,6 +31,20 @@ class Layers:
                 self.lay((*path, key), inner, origin, lines)
         else:
             self._table_at(path[:-1], laid_by)[path[-1]] = value
+            self._attribute(path, value, laid_by, lines)
+
+    def _attribute(self, path: KeyPath, value: object, laid_by: Origin, lines: Mapping[KeyPath, int]) -> None:
+        """Note who laid the tables inside a list, which is laid whole, and what they hold."""
+        tables = [(element(n), one) for n, one in enumerate(value)] if isinstance(value, list) else []
+        inside = (
+            [*value.items()]
+            if isinstance(value, dict)
+            else [one for one in tables if isinstance(one[1], dict)]
+        )
+        for key, one in inside:
+            where = (*path, key)
+            by = self.origins[where] = replace(laid_by, line=lines.get(where, laid_by.line))
+            self._attribute(where, one, by, lines)
 
     def get(self, path: KeyPath) -> object:
         """The value at `path`, or None."""

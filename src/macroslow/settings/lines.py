@@ -6,10 +6,10 @@ comments end. Keys inside inline tables are not looked for: the line of the tabl
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from macroslow.settings.origin import KeyPath
+from macroslow.settings.origin import KeyPath, element
 
 _TOKEN: Final = re.compile(
     r'''"""(?:\\.|[^\\])*?""" | \'\'\'.*?\'\'\' | "(?:\\.|[^"\\\n])*" | '[^'\n]*' | \#[^\n]* | [\[\]{}\n]
@@ -20,18 +20,43 @@ _KEY: Final = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"(?:\\.|[^"\\])*"|'[^']*'|\s*
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
-    """Line numbers, from 1, of tables and keys, each by its path. The first mention counts."""
+    """Line numbers, from 1, of tables and keys, each by its path. The first mention counts.
+
+    `[[budgets]]` opens the next element: its keys are `budgets`, `[0]`, `usd`.
+    """
     lines: dict[KeyPath, int] = {}
+    counts: dict[KeyPath, int] = {}
     table: KeyPath = ()
     for line, statement in _statements(text):
         path: KeyPath = ()
-        if statement.lstrip().startswith("["):
-            path = table = _path(statement.strip().strip("[]"))
+        header = statement.strip()
+        if header.startswith("[["):
+            path = table = _next_element(_path(header.strip("[]")), counts)
+        elif header.startswith("["):
+            path = table = _inside_lists(_path(header.strip("[]")), counts)
         elif match := _KEY.match(statement):
             path = table + _path(match[1])
         for depth in range(1, len(path) + 1):  # [a.b] also mentions a
             lines.setdefault(path[:depth], line)
     return lines
+
+
+def _next_element(path: KeyPath, counts: dict[KeyPath, int]) -> KeyPath:
+    """The path of the element that the header `[[path]]` begins."""
+    *above, last = path
+    whole = (*_inside_lists(tuple(above), counts), last)
+    counts[whole] = counts.get(whole, 0) + 1
+    return (*whole, element(counts[whole] - 1))
+
+
+def _inside_lists(path: KeyPath, counts: Mapping[KeyPath, int]) -> KeyPath:
+    """A header's path, with the open element of each list on the way (TOML 1.0, Array of Tables)."""
+    whole: KeyPath = ()
+    for key in path:
+        whole = (*whole, key)
+        if whole in counts:
+            whole = (*whole, element(counts[whole] - 1))
+    return whole
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:

@@ -9,24 +9,25 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainSerializer, PrivateAttr
 
+from macroslow.metering.budgets import BudgetRule
+from macroslow.secretstore.reference import Reference
 from macroslow.secretstore.resolve import Wanted
 from macroslow.settings.fields import Table, is_loopback
-from macroslow.settings.origin import KeyPath, Origin
+from macroslow.settings.origin import KeyPath, Origin, nearest
+from macroslow.settings.section import Section
 from macroslow.settings.sections import (
     API,
     Auth,
     Documents,
     Gateway,
-    Keys,
     Log,
-    Model,
-    Provider,
     Sandbox,
-    Section,
     Server,
     SignatureRule,
     State,
 )
+from macroslow.settings.spending import Alerts, BudgetSection, Keys
+from macroslow.settings.upstream import Model, Provider, Queue, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class Settings(Section):
     models: Annotated[Mapping[str, Model], AfterValidator(MappingProxyType), PlainSerializer(dict)] = Field(
         default_factory=dict
     )
+    budgets: Annotated[tuple[BudgetSection, ...], Field(strict=False, max_length=1000)] = ()
+    alerts: Alerts = Alerts()
+    queue: Queue = Queue()
+    upstream: Upstream = Upstream()
     documents: Documents = Documents()
     apis: Table[API] = Field(default_factory=dict)
     sandbox: Sandbox = Sandbox()
@@ -82,16 +87,29 @@ class Settings(Section):
         """The state folder, resolved against the folder of the configuration."""
         return self.source.folder / self.state.folder
 
+    @property
+    def budget_rules(self) -> tuple[BudgetRule, ...]:
+        """[[budgets]] as the ledger takes them."""
+        return tuple(one.rule for one in self.budgets)
+
     def secrets(self) -> tuple[Wanted, ...]:
-        """Every setting that refers to a secret, for `secretstore.resolve`."""
-        named = {("providers", name, "key"): one.key for name, one in self.providers.items()}
-        named |= {("apis", name, "secret"): one.secret for name, one in self.apis.items()}
-        wanted = []
-        for path, reference in named.items():
-            if reference is not None:
-                origin = self.source.origins.get(path, Origin(""))
-                wanted.append(Wanted(".".join(path), reference, origin.place, origin.line))
-        return tuple(wanted)
+        """Every setting whose secret a server needs, for `secretstore.resolve`."""
+        accounts = [one for name, provider in self.providers.items() for one in provider.accounts(name)]
+        named = {one.setting: one.key for one in accounts}
+        named |= {f"apis.{name}.secret": one.secret for name, one in self.apis.items()}
+        named |= {"state.database": self.state.database, "state.rates": self.state.rates}
+        named |= {f"alerts.webhooks[{n}].secret": one.secret for n, one in enumerate(self.alerts.webhooks)}
+        return tuple(self._wanted(setting, reference) for setting, reference in named.items() if reference)
+
+    def usage_secrets(self) -> tuple[Wanted, ...]:
+        """The administrators' keys that `usage reconcile` asks providers with, and no server holds."""
+        named = {f"providers.{name}.usage_key": one.usage_key for name, one in self.providers.items()}
+        return tuple(self._wanted(setting, reference) for setting, reference in named.items() if reference)
+
+    def _wanted(self, setting: str, reference: Reference) -> Wanted:
+        path = tuple(setting.replace("[", ".[").split("."))
+        origin = nearest(path, self.source.origins)
+        return Wanted(setting, reference, origin.place, origin.line)
 
 
 @cache

@@ -1,9 +1,10 @@
 """Where a value came from, for messages and for `config show`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 KeyPath = tuple[str, ...]
-"""The keys that lead to a value, from the top of the file."""
+"""The keys that lead to a value, from the top of the file; an element of a list is `[0]` for the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,23 @@ class Origin:
         return f"{self.place}:{self.line}" if self.line else self.place
 
 
+def nearest(path: KeyPath, origins: Mapping[KeyPath, Origin]) -> Origin:
+    """Who set the value at `path`, or the nearest table around it."""
+    for length in range(len(path), 0, -1):
+        if path[:length] in origins:
+            return origins[path[:length]]
+    return origins.get((), Origin(""))
+
+
 def dotted(path: KeyPath) -> str:
-    """The path as TOML writes it: `models."gpt-4.1".input_usd`."""
-    return ".".join(key if key.replace("-", "").replace("_", "").isalnum() else f'"{key}"' for key in path)
+    """The path as TOML writes it, lists by number: `models."gpt-4.1".input_usd`, `budgets[0].usd`."""
+    text = ""
+    for key in path:
+        bare = key.replace("-", "").replace("_", "").isalnum()
+        text += key if key == element(key[1:-1]) else f".{key}" if bare else f'."{key}"'
+    return text.removeprefix(".")
+
+
+def element(number: int | str) -> str:
+    """The part of a path that stands for one element of a list."""
+    return f"[{number}]"

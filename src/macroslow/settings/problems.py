@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from macroslow.errors import Problem
 from macroslow.settings.model import Settings, schema
-from macroslow.settings.origin import KeyPath, Origin, dotted
+from macroslow.settings.origin import KeyPath, Origin, dotted, element, nearest
 
 _POSITION: Final = re.compile(r" \(at line (\d+), column (\d+)\)")
 _QUOTES: Final = {
@@ -24,7 +24,6 @@ _LATER: Final[Mapping[KeyPath, str]] = {
     ("privacy",): "removal of personal data is",
     ("auth", "jwt"): "authentication by JWT is",
     ("auth", "oidc"): "authentication by JWT is",
-    ("providers", "*", "keys"): "more than one key for a provider is",
 }
 """Settings of the design that only another version acts on."""
 
@@ -43,15 +42,19 @@ def from_validation(error: ValidationError, origins: Mapping[KeyPath, Origin]) -
 
 def contradictions(settings: Settings, origins: Mapping[KeyPath, Origin]) -> list[Problem]:
     """What each section allows and all of them together do not."""
-    return [*_ambiguous_models(settings, origins), *_emulators_in_production(settings, origins)]
+    return [
+        *_ambiguous_models(settings, origins),
+        *_emulators_in_production(settings, origins),
+        *_models_of_themselves(settings, origins),
+    ]
 
 
 def _problem(one: ErrorDetails, origins: Mapping[KeyPath, Origin]) -> Problem:
-    path = tuple(str(part) for part in one["loc"] if isinstance(part, str) and part != "[key]")
-    index = "".join(f"[{part}]" for part in one["loc"] if isinstance(part, int))
+    located = (part for part in one["loc"] if part != "[key]")
+    path = tuple(element(part) if isinstance(part, int) else part for part in located)
     message, fix = _words(one, path)
-    origin = _origin(path, origins)
-    return Problem(message, fix, origin.line, dotted(path) + index, origin.place)
+    origin = nearest(path, origins)
+    return Problem(message, fix, origin.line, dotted(path), origin.place)
 
 
 def _words(one: ErrorDetails, path: KeyPath) -> tuple[str, str]:
@@ -62,6 +65,8 @@ def _words(one: ErrorDetails, path: KeyPath) -> tuple[str, str]:
             return f"{later} not available in this version", f"remove {key}"
         case "extra_forbidden":
             return "there is no such setting", _suggestion(path)
+        case "model_type":
+            return "should be a table", "write { … } with its settings"
         case "missing":
             return "is not set, and has no default", f"add {key} = …"
         case _:
@@ -86,20 +91,15 @@ def _names(path: Sequence[str]) -> list[str]:
     whole = schema()
     node: Any = whole
     for key in path:
-        node = node.get("properties", {}).get(key) or node.get("additionalProperties") or {}
+        node = (
+            node.get("properties", {}).get(key) or node.get("additionalProperties") or node.get("items") or {}
+        )
         if not isinstance(node, dict):
             return []
+        node = next((one for one in node.get("anyOf", ()) if "$ref" in one), node)  # a table or nothing
         reference = str(node.get("$ref", "")).rpartition("/")[2]
         node = whole["$defs"][reference] if reference else node
     return list(node.get("properties", {}))
-
-
-def _origin(path: KeyPath, origins: Mapping[KeyPath, Origin]) -> Origin:
-    """Who set the value, or the nearest table around it."""
-    for length in range(len(path), 0, -1):
-        if path[:length] in origins:
-            return origins[path[:length]]
-    return origins.get((), Origin(""))
 
 
 def _ambiguous_models(settings: Settings, origins: Mapping[KeyPath, Origin]) -> Iterable[Problem]:
@@ -110,7 +110,7 @@ def _ambiguous_models(settings: Settings, origins: Mapping[KeyPath, Origin]) -> 
             owner = owners.setdefault(model, name)
             if owner != name:
                 what = "every model" if model == "*" else f'"{model}"'
-                origin = _origin(("providers", name, "models"), origins)
+                origin = nearest(("providers", name, "models"), origins)
                 yield Problem(
                     f'would serve {what}, and so would provider "{owner}"',
                     "list in models what each of them serves",
@@ -123,7 +123,7 @@ def _ambiguous_models(settings: Settings, origins: Mapping[KeyPath, Origin]) -> 
 def _emulators_in_production(settings: Settings, origins: Mapping[KeyPath, Origin]) -> Iterable[Problem]:
     for name, provider in settings.providers.items():
         if provider.emulator and settings.gateway.environment.lower() == "production":
-            origin = _origin(("providers", name, "emulator"), origins)
+            origin = nearest(("providers", name, "emulator"), origins)
             yield Problem(
                 "an emulator answers with invented text, and environment is production",
                 "remove emulator, or set another environment",
@@ -131,3 +131,14 @@ def _emulators_in_production(settings: Settings, origins: Mapping[KeyPath, Origi
                 dotted(("providers", name, "emulator")),
                 origin.place,
             )
+
+
+def _models_of_themselves(settings: Settings, origins: Mapping[KeyPath, Origin]) -> Iterable[Problem]:
+    for name, model in settings.models.items():
+        for member, others in (("alias_of", (model.alias_of,)), ("fallbacks", model.fallbacks)):
+            if name in others:
+                path = ("models", name, member)
+                origin = nearest(path, origins)
+                yield Problem(
+                    "names the model itself", "name another model", origin.line, dotted(path), origin.place
+                )

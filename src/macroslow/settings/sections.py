@@ -1,18 +1,18 @@
 """The sections of the configuration: every setting's name, kind, default and bounds, written down once.
 
+Those about providers are in `upstream`, those about money in `spending`.
+
 Amounts carry their unit in their name. An unknown key is an error, and so is a value that another
 version understands and this one does not: nothing in a configuration is ever ignored.
 """
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from macroslow.authz.scopes import ALL
 from macroslow.settings.fields import (
     LOOPBACK_NAMES,
-    USD,
     BaseURL,
     Count,
     Listen,
@@ -26,33 +26,12 @@ from macroslow.settings.fields import (
     refuse,
     split_listen,
 )
+from macroslow.settings.section import Section, needs_extra, only
 from macroslow.workflow.sandbox import Limits
 
 MIB: Final = 1024 * 1024
 _LIMITS: Final = Limits()
 SignatureRule = Literal["required", "flagged", "optional"]
-
-
-def _only(available: str, *later: str) -> AfterValidator:
-    """Refuse the values that only another version can act on."""
-
-    def check(value: str) -> str:
-        if value in later:
-            raise refuse(f'"{value}" is not available in this version', f'write "{available}"')
-        return value
-
-    return AfterValidator(check)
-
-
-Encoding = Annotated[Literal["o200k_base", "cl100k_base"], _only("o200k_base", "cl100k_base")]
-
-
-class Section(BaseModel):
-    """One table of the file: frozen, strict about types, closed to unknown keys."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        extra="forbid", frozen=True, strict=True, validate_default=True
-    )
 
 
 class Gateway(Section):
@@ -66,7 +45,7 @@ class Gateway(Section):
         "glastonbury-mcp",
     )
     profile: Literal["dunes", "chimera", "glastonbury"] = "dunes"
-    mode: Annotated[Literal["enforce", "observe"], _only("enforce", "observe")] = "enforce"
+    mode: Literal["enforce", "observe"] = "enforce"
     environment: str = "development"
 
 
@@ -110,49 +89,15 @@ class Server(Section):
 
 
 class State(Section):
-    """Where everything is kept. Relative to the configuration file."""
+    """Where everything is kept. The folder is relative to the configuration file.
 
-    folder: Annotated[Path, Field(strict=False)] = Path(".macroslow")
-
-
-class ProviderLimits(Section):
-    """What the provider accepts, where it is known beforehand: per minute, and calls at once."""
-
-    rpm: Count | None = None
-    tpm: Count | None = None
-    concurrency: Count | None = None
-
-
-class Provider(Section):
-    """One model provider. `key` is sent to `base_url` and nowhere else.
-
-    `models` are exact names, or prefixes ending in `*`; without it the provider serves every
-    model that no other provider names.
+    Several processes share `database` (a PostgreSQL URL) for the books and `rates` (a Redis URL) for
+    the counts of the providers' limits; each is a secret, as it holds a password.
     """
 
-    kind: Annotated[Literal["openai", "anthropic"], _only("openai", "anthropic")] = "openai"
-    base_url: BaseURL
-    key: SecretReference | None = None
-    emulator: bool = False
-    plain_http: bool = False
-    models: Texts | None = None
-    limits: ProviderLimits = ProviderLimits()
-
-    @model_validator(mode="after")
-    def _encrypted(self) -> Self:
-        check_plain_http(self.base_url, allowed=self.plain_http)
-        return self
-
-
-class Model(Section):
-    """Price and bounds of a model that the catalogue does not have. US dollars for a million tokens."""
-
-    input_usd: USD
-    output_usd: USD
-    cached_input_usd: USD | None = None
-    context_tokens: Count | None = None
-    max_output_tokens: Count | None = None
-    encoding: Encoding | None = None
+    folder: Annotated[Path, Field(strict=False)] = Path(".macroslow")
+    database: Annotated[SecretReference | None, needs_extra("asyncpg", "postgres")] = None
+    rates: Annotated[SecretReference | None, needs_extra("redis", "redis")] = None
 
 
 class Documents(Section):
@@ -200,7 +145,7 @@ class Sandbox(Section):
     """What runs code blocks, how much of the machine one run gets, and how many run at once."""
 
     backend: Annotated[
-        Literal["auto", "native", "bubblewrap", "landlock", "none"], _only("auto", "bubblewrap")
+        Literal["auto", "native", "bubblewrap", "landlock", "none"], only("auto", "bubblewrap")
     ] = "auto"
     runs_at_once: Count = 8
     limits: SandboxLimits = SandboxLimits()
@@ -217,21 +162,6 @@ class Log(Section):
 
     origin: Annotated[str, Field(pattern=r"^[!-*,-~]{1,200}$")] | None = None  # C2SP: no space, no plus
     public: Annotated[bool, AfterValidator(_not_public)] = False
-
-
-def _scopes(value: tuple[str, ...]) -> tuple[str, ...]:
-    if not set(value) <= ALL:
-        raise refuse("not a scope", "choose among " + ", ".join(sorted(ALL)))
-    return value
-
-
-class Keys(Section):
-    """What a new client key gets unless told otherwise. None: no bound."""
-
-    budget_usd: USD | None = None
-    requests_per_minute: Count | None = None
-    expires_days: Count | None = None
-    scopes: Annotated[Texts, AfterValidator(_scopes)] | None = None
 
 
 def _no_byok(value: bool) -> bool:
