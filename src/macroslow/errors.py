@@ -153,6 +153,13 @@ class ConflictError(MacroslowError):
     title = "Conflict"
 
 
+class KeyReusedError(MacroslowError):
+    """An idempotency key that stands for another request."""
+
+    code = "key-reused"
+    title = "Idempotency key reused"
+
+
 # Who, and what they may do.
 
 
@@ -289,10 +296,19 @@ class UpstreamRefusedError(UpstreamError):
 
 
 class UpstreamUnavailableError(UpstreamError):
-    """The upstream could not be reached, or broke off: the work may or may not have been done."""
+    """The upstream could not be reached, or broke off: the work may or may not have been done.
+
+    `nothing_done`: it is certain that none was, so the same may be asked of another.
+    """
 
     code = "upstream-unavailable"
     title = "Upstream unavailable"
+
+    def __init__(
+        self, detail: str, *, upstream: str, fix: str = "", reason: str = "", nothing_done: bool = False
+    ) -> None:
+        super().__init__(detail, upstream=upstream, fix=fix, reason=reason)
+        self.nothing_done = nothing_done
 
 
 class SandboxUnavailableError(MacroslowError):

@@ -11,10 +11,12 @@ import orjson
 
 from macroslow.authn.principal import Principal
 from macroslow.errors import BadRequestError, UpstreamRefusedError
+from macroslow.inference import CHAT_COMPLETIONS
 from macroslow.ports import Entropy
 from macroslow.services.admit_document import Submission
-from macroslow.services.call_model import CallModel, ModelAnswer
+from macroslow.services.call_model import CallModel
 from macroslow.services.execute_document import ExecuteDocument
+from macroslow.services.settle_call import ModelAnswer
 from macroslow.services.validate_document import ValidateDocument
 from macroslow.workflow.books import Books
 
@@ -53,7 +55,7 @@ class AgentTools:
     async def complete_chat(self, principal: Principal, arguments: Arguments) -> Mapping[str, object]:
         """The provider's own answer; UpstreamRefusedError if it was an error."""
         body = orjson.dumps(dict(arguments))
-        answer = await self.chat(principal, body, request_id=self._request_id())
+        answer = await self.chat(principal, CHAT_COMPLETIONS, body, request_id=self._request_id())
         assert isinstance(answer, ModelAnswer)  # noqa: S101 (no stream was asked for)
         if answer.status >= 400:
             raise UpstreamRefusedError(_refusal(answer), upstream="provider", status=answer.status)

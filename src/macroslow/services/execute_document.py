@@ -159,16 +159,20 @@ class ExecuteDocument:
         egress = RunEgress(
             capability_sha256=hashlib.sha256(capability.encode()).digest(),
             api_prefix=api_prefix.encode("ascii"),
-            chat=partial(self._chat, run) if rights.providers else None,
+            ask=partial(self._ask, run),
             apis={name: partial(self.call_api, run.principal, run.id, name) for name in rights.apis},
         )
         return await self.sandbox.run(job, self.open_egress(egress))
 
-    async def _chat(self, run: Accepted, body: bytes) -> ModelAnswer | ModelStream:
+    async def _ask(
+        self, run: Accepted, operation: Operation, body: bytes, headers: Mapping[str, str]
+    ) -> ModelAnswer | ModelStream:
         return await self.call_model(
             run.principal,
+            operation,
             body,
             request_id=run.request_id,
+            headers=headers,
             run_id=run.id,
             account=run.account,
             providers=run.admitted.authorised.rights.providers,
@@ -177,7 +181,12 @@ class ExecuteDocument:
 
 def _environment(capability: str) -> dict[str, str]:
     """What makes official SDKs work unchanged in a block."""
-    return {"OPENAI_BASE_URL": "http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": capability}
+    return {
+        "OPENAI_BASE_URL": "http://127.0.0.1:{port}/v1",
+        "OPENAI_API_KEY": capability,
+        "ANTHROPIC_BASE_URL": "http://127.0.0.1:{port}",
+        "ANTHROPIC_API_KEY": capability,
+    }
 
 
 def _lowered(limits: Limits, timeout_s: float | None) -> Limits:

@@ -5,20 +5,22 @@ ledger's row and the log's leaf are durable together, or neither is.
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from macroslow.authn.principal import Principal
 from macroslow.errors import UpstreamRefusedError
-from macroslow.inference.chat_answer import Possible
-from macroslow.inference.ports import Provider
-from macroslow.metering.bounds import Bounds
-from macroslow.metering.ledger import Reserve, Settle, Usage
+from macroslow.inference.operation import Operation, Possible
+from macroslow.metering.ledger import Budget, Reserve, Settle, Usage
 from macroslow.services.admission import Place
+from macroslow.services.quote_call import Target
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
+from macroslow.workflow.replies import BindId
 
 NOTHING: Final = Usage(0, 0, 0)
+NS_PER_MS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,95 +28,120 @@ class Settlement:
     """How a call ended: its outcome as in `Settle`, what is owed, and what the client was sent.
 
     `status` is the provider's (0: none came); `answer_sha256` is over the bytes of the answer as
-    they went out, None where this gateway answered with an error of its own.
+    they went out, None where this gateway answered with an error of its own. `kept_id` is the id
+    under which the provider keeps the answer. `disputed`: a usage was reported that this request
+    could not have had, so our own count was booked.
     """
 
     outcome: str
     usage: Usage
     status: int
     answer_sha256: str | None = None
+    kept_id: str = ""
+    disputed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class PaidCall:
-    """The facts of one call. `request_sha256` is over the body as the client sent it."""
+class Order:
+    """What one request asks for, whichever model will answer it, and who pays.
 
-    reservation_id: str
-    account: str
+    `request_sha256` is over the body as the client sent it; `headers` go to the provider with it.
+    `owner` is this process, which settles the call before `expires_ns`; `enforced` False: an operator
+    who only observes.
+    """
+
     principal: Principal
-    provider: Provider
-    bounds: Bounds
+    operation: Operation
     stream: bool
     request_id: str
     request_sha256: str
     tag: str
+    headers: Mapping[str, str]
     run_id: str
+    account: str
+    budgets: tuple[Budget, ...]
+    owner: str
+    created_ns: int
+    expires_ns: int
+    enforced: bool
 
-    def reserve(self, now_ns: int) -> Reserve:
+
+@dataclass(frozen=True, slots=True)
+class PaidCall:
+    """One reservation: an order, and the model that is to answer it."""
+
+    reservation_id: str
+    order: Order
+    target: Target
+
+    @property
+    def provider(self) -> str:
+        """The name of the provider that is asked."""
+        return self.target.model.provider
+
+    @property
+    def model(self) -> str:
+        """The name under which the model is priced."""
+        return self.target.model.name
+
+    @property
+    def emulator(self) -> bool:
+        """Whether no real provider is asked."""
+        return any(account.emulator for account in self.target.accounts.values())
+
+    @property
+    def reserve(self) -> Reserve:
         """The change that holds the most this call can cost."""
+        order = self.order
         return Reserve(
             id=self.reservation_id,
-            account=self.account,
-            usd_micros=self.bounds.usd_micros,
-            principal=self.principal.name,
-            key_id=self.principal.key_id,
-            provider=self.provider.name,
-            model=self.bounds.model.name,
-            created_ns=now_ns,
-            tag=self.tag,
-            run_id=self.run_id,
+            account=order.account,
+            usd_micros=self.target.bounds.usd_micros,
+            principal=order.principal.name,
+            key_id=order.principal.key_id,
+            provider=self.provider,
+            model=self.model,
+            created_ns=order.created_ns,
+            tag=order.tag,
+            run_id=order.run_id,
+            team=order.principal.team,
+            budgets=order.budgets,
+            owner=order.owner,
+            expires_ns=order.expires_ns,
+            enforced=order.enforced,
         )
-
-    def book(self, ended: Settlement, now_ns: int) -> tuple[Settle, Append]:
-        """The two changes of one commit that end this call."""
-        settle = Settle(self.reservation_id, ended.usage, now_ns, ended.outcome)
-        event = Event(EventType.CHAT_COMPLETED, now_ns, self.principal.name, self._fields(ended))
-        return settle, Append(event)
-
-    def _fields(self, ended: Settlement) -> dict[str, object]:
-        return {
-            "request_id": self.request_id,
-            "principal": self.principal.name,
-            "key_id": self.principal.key_id,
-            "provider": self.provider.name,
-            "model": self.bounds.model.name,
-            "input_tokens": ended.usage.input_tokens,
-            "output_tokens": ended.usage.output_tokens,
-            "usd_micros": ended.usage.usd_micros,
-            "status": ended.status,
-            "outcome": ended.outcome,
-            "tag": self.tag,
-            "run_id": self.run_id,
-            "request_sha256": self.request_sha256,
-            "answer_sha256": ended.answer_sha256,
-            "stream": self.stream,
-            "emulator": self.provider.emulator,
-        }
 
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """A call that has its place and its reservation, and since when (monotonic)."""
+    """A call that has its reservation; since when (monotonic), in which attempt, how long it queued.
+
+    `place` is its place at the provider, None between two attempts.
+    """
 
     call: PaidCall
-    place: Place
     started_ns: int
+    place: Place | None
+    attempts: int = 1
+    waited_ns: int = 0
 
     @property
     def possible(self) -> Possible:
         """The usage that a provider can report and be believed."""
-        bounds = self.call.bounds
-        return Possible(bounds.model.context_tokens, bounds.output_tokens)
+        bounds = self.call.target.bounds
+        return Possible(bounds.most_input_tokens, bounds.output_tokens)
 
     def unknown(self, status: int = 0, sha256: str | None = None) -> Settlement:
         """Nobody knows what was done: charged in full."""
-        return Settlement("unknown", self.call.bounds.in_full, status, sha256)
+        return Settlement("unknown", self.call.target.bounds.in_full, status, sha256)
 
     def aborted(
         self, counted_tokens: int, now_ns: int, status: int = 0, sha256: str | None = None
     ) -> Settlement:
-        """The client hung up after `counted_tokens` of output had come."""
-        usage = self.call.bounds.aborted(counted_tokens, now_ns - self.started_ns)
+        """The client hung up after `counted_tokens` of output had come; without a place, nothing was sent."""
+        if self.place is None:
+            return Settlement("aborted", NOTHING, status, sha256)
+        usage = self.call.target.bounds.aborted(counted_tokens, now_ns - self.started_ns)
         return Settlement("aborted", usage, status, sha256)
 
     def failed(self, error: BaseException, now_ns: int) -> Settlement:
@@ -124,3 +151,48 @@ class UnderWay:
         if isinstance(error, asyncio.CancelledError):
             return self.aborted(0, now_ns)
         return self.unknown()
+
+    def book(self, ended: Settlement, now_ns: int) -> tuple[Settle, Append]:
+        """The two changes of the one commit that ends this call."""
+        settle = Settle(self.call.reservation_id, ended.usage, now_ns, ended.outcome)
+        event = Event(EventType.CHAT_COMPLETED, now_ns, self.call.order.principal.name, self._fields(ended))
+        return settle, Append(event)
+
+    def kept(self, ended: Settlement, now_ns: int) -> BindId | None:
+        """The change that makes the answer's id its principal's own, where the provider keeps the answer."""
+        if not ended.kept_id or self.place is None:
+            return None
+        return BindId(
+            id=ended.kept_id,
+            kind=self.call.order.operation.name,
+            principal=self.call.order.principal.name,
+            provider=self.call.provider,
+            account=self.place.account,
+            created_ns=now_ns,
+            tokens=ended.usage.input_tokens + ended.usage.output_tokens,
+        )
+
+    def _fields(self, ended: Settlement) -> dict[str, object]:
+        call, order = self.call, self.call.order
+        return {
+            "request_id": order.request_id,
+            "principal": order.principal.name,
+            "key_id": order.principal.key_id,
+            "operation": order.operation.name,
+            "provider": call.provider,
+            "model": call.model,
+            "input_tokens": ended.usage.input_tokens,
+            "output_tokens": ended.usage.output_tokens,
+            "usd_micros": ended.usage.usd_micros,
+            "status": ended.status,
+            "outcome": ended.outcome,
+            "disputed": ended.disputed,
+            "attempts": self.attempts,
+            "waited_ms": self.waited_ns // NS_PER_MS,
+            "tag": order.tag,
+            "run_id": order.run_id,
+            "request_sha256": order.request_sha256,
+            "answer_sha256": ended.answer_sha256,
+            "stream": order.stream,
+            "emulator": call.emulator,
+        }

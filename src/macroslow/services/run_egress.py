@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from macroslow.services.call_model import ModelAnswer, ModelStream
+from macroslow.inference.operation import Operation
+from macroslow.services.settle_call import ModelAnswer, ModelStream
 from macroslow.workflow.outside import OutsideAnswer
 from macroslow.workflow.sandbox import EgressServer
 
@@ -18,7 +19,7 @@ class RunEgress:
 
     capability_sha256: bytes
     api_prefix: bytes
-    chat: Callable[[bytes], Awaitable[ModelAnswer | ModelStream]] | None
+    ask: Callable[[Operation, bytes, Mapping[str, str]], Awaitable[ModelAnswer | ModelStream]]
     apis: Mapping[str, Callable[[str, str], Awaitable[OutsideAnswer]]]
 
 

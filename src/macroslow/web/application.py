@@ -4,26 +4,35 @@
 """
 
 import builtins
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from macroslow.authn.principal import Principal
+from macroslow.inference.operation import Operation
 from macroslow.metering.ledger import UsageRow
 from macroslow.services.admit_document import Submission
-from macroslow.services.call_model import ModelAnswer, ModelStream
+from macroslow.services.answer_once import AnswerOnce
+from macroslow.services.settle_call import ModelAnswer, ModelStream
 from macroslow.web.lifecycle import Lifecycle
-from macroslow.web.messages import ASGIApp
+from macroslow.web.messages import ASGIApp, Request, Response
 from macroslow.web.metrics import Metrics
 
 JSONObject = dict[str, object]
 
 
 class CallModel(Protocol):
-    """One chat completion, paid for by `principal`. Cancelling it settles what was used."""
+    """One call of a model, paid for by `principal`. Cancelling it settles what was used."""
 
     async def __call__(
-        self, principal: Principal, body: bytes, *, request_id: str, tag: str = ""
+        self,
+        principal: Principal,
+        operation: Operation,
+        body: bytes,
+        *,
+        request_id: str,
+        tag: str = "",
+        headers: Mapping[str, str] = {},
     ) -> ModelAnswer | ModelStream: ...
 
 
@@ -63,14 +72,18 @@ class Runs(Protocol):
 class Application:
     """Everything that the routes serve.
 
-    `models` returns the body of GET /v1/models. `ready` returns reasons why new work would fail now
+    `models` returns the body of GET /v1/models in the shape of a dialect; `count_tokens` the tokens of
+    a message's body; `own_usage` the body of GET /v1/usage. `ready` returns reasons why new work would fail now
     (empty: ready), besides those of `lifecycle`. `info` is what GET /info shows. `usage_by_model` is
     the ledger's usage, asked at each scrape of the metrics. `mcp` is the ASGI application behind
     POST /mcp: it finds the principal in `scope["state"]["principal"]`.
     """
 
     call_model: CallModel
-    models: Callable[[], JSONObject]
+    answer_once: AnswerOnce
+    models: Callable[[str], JSONObject]
+    count_tokens: Callable[[bytes], Awaitable[int]]
+    own_usage: Callable[[Principal, Mapping[str, str]], Awaitable[JSONObject]]
     execute_document: ExecuteDocument
     validate_document: ValidateDocument
     runs: Runs
@@ -81,3 +94,6 @@ class Application:
     mcp: ASGIApp
     metrics: Metrics
     lifecycle: Lifecycle
+
+
+Handler = Callable[[Application, Request], Awaitable[Response]]

@@ -22,6 +22,8 @@ from macroslow.errors import (
     NotFoundError,
     RateLimitedError,
 )
+from macroslow.inference import CHAT_COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES
+from macroslow.inference.operation import Operation
 from macroslow.limits.admission import per_minute
 from macroslow.ports import Clock, Entropy
 from macroslow.services.run_egress import OpenEgress, RunEgress
@@ -30,7 +32,7 @@ from macroslow.web.admission import Tallies
 from macroslow.web.attention import Attention
 from macroslow.web.bodies import Body, ByteBudget, CallerLeft
 from macroslow.web.framing import read_framing
-from macroslow.web.handlers.inference import respond
+from macroslow.web.handlers.inference import passed_headers, respond
 from macroslow.web.messages import Receive, Response, Scope, Send, json_response
 from macroslow.web.routes import CHAT_BYTES
 from macroslow.web.serve import serve_socket
@@ -41,7 +43,10 @@ BODY_DEADLINE_S: Final = 30.0
 RATE: Final = per_minute("egress requests of a run", 600, burst=120)
 REFUSAL_S: Final = 1.0
 BODIES_BYTES: Final = 16 * 1024 * 1024  # of one run at once: no other run waits for them
-CHAT_PATH: Final = b"/v1/chat/completions"
+OPERATIONS: Final[Mapping[bytes, Operation]] = {
+    b"/v1" + operation.path.encode(): operation
+    for operation in (CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS, MESSAGES)
+}
 MODELS_PATH: Final = b"/v1/models"
 
 
@@ -86,10 +91,10 @@ class EgressApp:
         except CallerLeft:
             raise
         except MacroslowError as error:
-            return problems.render(error, visit.request_id, problems.Style.PROVIDER)
+            return problems.render(error, visit.request_id, problems.style_of(scope["raw_path"]))
         except Exception as error:  # noqa: BLE001 - the outermost handler: whatever it is becomes a 500
             log_failure(visit, error)
-            return problems.render(problems.InternalError(), visit.request_id, problems.Style.PROVIDER)
+            return problems.render(problems.InternalError(), visit.request_id, problems.Style.OPENAI)
 
     async def _serve(self, visit: Visit, scope: Scope, receive: Receive) -> Response:
         visit.framing = read_framing(scope["headers"])
@@ -99,22 +104,21 @@ class EgressApp:
         prefix = self._run.api_prefix
         if hmac.compare_digest(path[: len(prefix)], prefix):
             return await self._api(visit, path[len(prefix) :], scope.get("query_string", b""), receive)
-        if path not in {CHAT_PATH, MODELS_PATH}:
-            raise NotFoundError("a run's way out has /v1/chat/completions, /v1/models and apis[NAME]")
+        if path != MODELS_PATH and path not in OPERATIONS:
+            served = ", ".join(known.decode() for known in (*OPERATIONS, MODELS_PATH))
+            raise NotFoundError(f"a run's way out has {served} and apis[NAME]")
         self._check_capability(visit.framing.headers)
-        if self._run.chat is None:
-            raise MissingRightError(
-                "this document may not call models",
-                uri="api://openai",
-                fix="add api://openai to permissions.execute",
-            )
         if path == MODELS_PATH:
             _require("GET", visit)
             return json_response(self._models())
+        return await self._ask(visit, OPERATIONS[path], receive)
+
+    async def _ask(self, visit: Visit, operation: Operation, receive: Receive) -> Response:
         _require("POST", visit)
         body = await visit.body.read(receive, CHAT_BYTES, BODY_DEADLINE_S)
         visit.attention = Attention(receive)
-        return respond(await self._run.chat(body))
+        headers = passed_headers(operation, visit.framing.headers)
+        return respond(await self._run.ask(operation, body, headers))
 
     async def _count(self) -> None:
         """Count the request; one too many waits for its refusal, so that a flood waits with it."""
@@ -143,11 +147,12 @@ class EgressApp:
         return Response(answer.status, ((b"content-type", content_type),), answer.body)
 
     def _check_capability(self, headers: Mapping[bytes, bytes]) -> None:
-        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        """As official SDKs send it: OpenAI's as Bearer, Anthropic's as x-api-key."""
+        scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
+        given = bearer if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
         digest = hashlib.sha256(given.strip(b" ")).digest()
         # Not `==`: the time of the comparison would tell how much of the digest fits.
-        fits = hmac.compare_digest(digest, self._run.capability_sha256)
-        if scheme.lower() != b"bearer" or not fits:
+        if not hmac.compare_digest(digest, self._run.capability_sha256):
             raise CredentialError("send the run's own OPENAI_API_KEY as Bearer", step="authenticate")
 
 

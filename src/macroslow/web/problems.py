@@ -1,4 +1,4 @@
-"""Errors as clients see them: problem+json (RFC 9457), the provider's shape on /v1, JSON-RPC on /mcp.
+"""Errors as clients see them: problem+json (RFC 9457), the providers' shapes on /v1, JSON-RPC on /mcp.
 
 One table gives each error its status and, for /v1, the provider's `type`. Only what an error class
 lists as facts for its reader goes out: never a traceback, and never `reason`, which is the log's.
@@ -47,6 +47,7 @@ SHAPES: Final[Mapping[type[MacroslowError], Shape]] = {
     errors.NotFoundError: Shape(404, _INVALID),
     errors.MethodNotAllowedError: Shape(405, _INVALID),
     errors.ConflictError: Shape(409, _INVALID),
+    errors.KeyReusedError: Shape(422, _INVALID),
     errors.CredentialError: Shape(401, "authentication_error"),
     errors.ForbiddenError: Shape(403, _PERMISSION),
     errors.MissingScopeError: Shape(403, _PERMISSION),
@@ -77,6 +78,7 @@ FACTS: Final[Mapping[type[MacroslowError], tuple[str, ...]]] = {
         "spent_usd_micros",
         "held_usd_micros",
         "needed_usd_micros",
+        "resets_s",
     ),
     errors.RateLimitedError: ("limit", "count", "period_s", "retry_after_s"),
     errors.OverloadedError: ("retry_after_s",),
@@ -108,14 +110,17 @@ class Style(enum.Enum):
     """In whose words an error is told."""
 
     PROBLEM = "problem"
-    PROVIDER = "provider"
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
     JSON_RPC = "json-rpc"
 
 
 def style_of(raw_path: bytes) -> Style:
-    """SDKs of the provider call below /v1, MCP clients at /mcp, whether or not the route exists."""
+    """SDKs of the providers call below /v1, MCP clients at /mcp, whether or not the route exists."""
+    if raw_path.startswith(b"/v1/messages"):
+        return Style.ANTHROPIC
     if raw_path.startswith(b"/v1/"):
-        return Style.PROVIDER
+        return Style.OPENAI
     return Style.JSON_RPC if raw_path == b"/mcp" else Style.PROBLEM
 
 
@@ -123,8 +128,10 @@ def render(error: MacroslowError, request_id: str, style: Style) -> Response:
     """The answer to a request that ended in `error`."""
     status = status_of(error)
     content_type = b"application/json"
-    if style is Style.PROVIDER:
-        body = _provider_body(error)
+    if style is Style.OPENAI:
+        body = {"error": _provider_body(error)}
+    elif style is Style.ANTHROPIC:
+        body = {"type": "error", "error": _provider_body(error), "request_id": request_id}
     elif style is Style.JSON_RPC:
         body = _json_rpc(error, status, request_id)
     else:
@@ -167,7 +174,7 @@ def _provider_body(error: MacroslowError) -> dict[str, Any]:
     facts = _facts(error)
     param = facts.pop("param", None) or None
     fixed = {"message": message, "type": _shape(error).provider_type, "param": param, "code": error.code}
-    return {"error": facts | fixed}
+    return facts | fixed
 
 
 def _json_rpc(error: MacroslowError, status: int, request_id: str) -> dict[str, Any]:

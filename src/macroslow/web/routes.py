@@ -5,14 +5,17 @@ unless it is one of PUBLIC_PATHS. Nothing else in the project adds a route.
 """
 
 import enum
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from macroslow.authz import scopes
-from macroslow.web.application import Application
-from macroslow.web.handlers import documents, inference, operations, runs
-from macroslow.web.messages import ASGIApp, Request, Response
+from macroslow.inference import CHAT_COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES
+from macroslow.inference.operation import Operation
+from macroslow.web.application import Application, Handler
+from macroslow.web.handlers import documents, inference, operations, runs, usage
+from macroslow.web.messages import ASGIApp
+from macroslow.web.once import once
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -24,8 +27,6 @@ MCP_BYTES: Final = 4 * MIB
 
 JSON: Final = "application/json"
 DOCUMENT_TYPES: Final = frozenset({"text/markdown", "multipart/form-data", JSON})
-
-Handler = Callable[[Application, Request], Awaitable[Response]]
 
 
 class LimitedBy(enum.StrEnum):
@@ -81,8 +82,13 @@ def _act(
 _JSON: Final = frozenset({JSON})
 _DONE: Final = Audit.OUTCOME
 
+
+def _ask(path: str, operation: Operation) -> Route:
+    return _act(path, scopes.INFERENCE_CHAT, once(inference.ask(operation)), CHAT_BYTES, _JSON, _DONE)
+
+
 ROUTES: Final[tuple[Route, ...]] = (
-    _act("/execute", scopes.DOCUMENTS_EXECUTE, documents.execute, DOCUMENT_BYTES, DOCUMENT_TYPES, _DONE),
+    _act("/execute", scopes.DOCUMENTS_EXECUTE, once(documents.execute), DOCUMENT_BYTES, DOCUMENT_TYPES, _DONE),
     _act(
         "/validate",
         scopes.DOCUMENTS_VALIDATE,
@@ -98,8 +104,20 @@ ROUTES: Final[tuple[Route, ...]] = (
     _read("/runs/{id}/history", scopes.RUNS_READ, runs.history),
     _read("/runs/{id}/receipt", scopes.RUNS_READ, runs.receipt),
     _act("/runs/{id}/cancel", scopes.DOCUMENTS_EXECUTE, runs.cancel, CALL_BYTES, _JSON, _DONE),
-    _act("/v1/chat/completions", scopes.INFERENCE_CHAT, inference.complete, CHAT_BYTES, _JSON, _DONE),
+    _ask("/v1/chat/completions", CHAT_COMPLETIONS),
+    _ask("/v1/responses", RESPONSES),
+    _ask("/v1/embeddings", EMBEDDINGS),
+    _ask("/v1/messages", MESSAGES),
+    _act(
+        "/v1/messages/count_tokens",
+        scopes.INFERENCE_CHAT,
+        inference.count_tokens,
+        CHAT_BYTES,
+        _JSON,
+        Audit.REFUSALS,
+    ),
     _read("/v1/models", scopes.INFERENCE_CHAT, inference.models),
+    _read("/v1/usage", scopes.INFERENCE_CHAT, usage.own),
     _act("/mcp", scopes.MCP_CONNECT, Mount(lambda application: application.mcp), MCP_BYTES, _JSON, _DONE),
     _read("/log/checkpoint", scopes.AUDIT_READ, operations.checkpoint),
     _read("/health", scopes.OPERATIONS_READ, operations.health),

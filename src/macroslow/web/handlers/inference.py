@@ -1,28 +1,54 @@
-"""The OpenAI routes: the body goes to the use case as it came, the answer back as it is."""
+"""The model routes: the body goes to the use case as it came, the answer back as it is."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
-from macroslow.errors import BadRequestError
-from macroslow.services.call_model import ModelAnswer, ModelStream
-from macroslow.web.application import Application
+from macroslow.errors import BadRequestError, InvalidModelRequestError
+from macroslow.inference.operation import Operation
+from macroslow.services.settle_call import ModelAnswer, ModelStream
+from macroslow.web.application import Application, Handler
 from macroslow.web.messages import Request, Response, json_response
 
 TAG_HEADER: Final = b"x-macroslow-tag"
 _TAG: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
 
+PASSED_HEADERS: Final[Mapping[str, tuple[bytes, ...]]] = {
+    "openai": (),
+    "anthropic": (b"anthropic-version", b"anthropic-beta"),
+}
+"""The request headers that a provider of each dialect gets; every other one is ours alone."""
 
-async def complete(application: Application, request: Request) -> Response:
-    """POST /v1/chat/completions. A stream's cost is known at its end, so it has no cost header."""
-    answer = await application.call_model(
-        request.caller, request.body, request_id=request.request_id, tag=_tag(request)
-    )
-    return respond(answer)
+_PASSED_VALUE: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._, -]{0,1023}")
+_UNPRICED_BETAS: Final = (b"context-1m", b"fast-mode")  # these cost more than the catalogue says
 
 
-async def models(application: Application, _request: Request) -> Response:
-    """GET /v1/models: what a request may name."""
-    return json_response(application.models())
+def ask(operation: Operation) -> Handler:
+    """The handler of one operation. A stream's cost is known at its end, so it has no cost header."""
+
+    async def handler(application: Application, request: Request) -> Response:
+        answer = await application.call_model(
+            request.caller,
+            operation,
+            request.body,
+            request_id=request.request_id,
+            tag=_tag(request),
+            headers=passed_headers(operation, dict(request.headers)),
+        )
+        return respond(answer)
+
+    return handler
+
+
+async def models(application: Application, request: Request) -> Response:
+    """GET /v1/models: what a request may name, in the shape of the API that the client speaks."""
+    dialect = "openai" if request.header(b"anthropic-version") is None else "anthropic"
+    return json_response(application.models(dialect))
+
+
+async def count_tokens(application: Application, request: Request) -> Response:
+    """POST /v1/messages/count_tokens: our own count of what a message would take in."""
+    return json_response({"input_tokens": await application.count_tokens(request.body)})
 
 
 def respond(answer: ModelAnswer | ModelStream) -> Response:
@@ -35,6 +61,25 @@ def respond(answer: ModelAnswer | ModelStream) -> Response:
             return Response(200, headers, answer.chunks)
         case ModelAnswer():
             return Response(answer.status, headers, answer.body)
+
+
+def passed_headers(operation: Operation, headers: Mapping[bytes, bytes]) -> Mapping[str, str]:
+    """Those request headers that go on to the provider. InvalidModelRequestError for what has no price."""
+    found = {}
+    for name in PASSED_HEADERS[operation.dialect]:
+        value = headers.get(name)
+        if value is None:
+            continue
+        if not _PASSED_VALUE.fullmatch(value):
+            raise BadRequestError(f"{name.decode()} is not a list of names", step="parse")
+        for beta in value.replace(b" ", b"").split(b","):
+            if beta.startswith(_UNPRICED_BETAS):
+                raise InvalidModelRequestError(
+                    f"the beta {beta.decode()} is not served: this gateway has no price for it",
+                    param="anthropic-beta",
+                )
+        found[name.decode("ascii")] = value.decode("ascii")
+    return found
 
 
 def _tag(request: Request) -> str:

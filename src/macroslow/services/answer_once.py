@@ -1,0 +1,103 @@
+"""A request that carries an idempotency key is done once, however often it is sent.
+
+The key is claimed, durably, before the work; the answer is kept under it, sealed, until it expires.
+The same request again gets the kept answer; another request under the same key is refused; one whose
+first sending is still under way, or whose end nobody saw, is a conflict: to do it again might pay twice.
+
+Source: IETF draft-ietf-httpapi-idempotency-key-header, section 2.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from macroslow.authn.principal import Principal
+from macroslow.errors import BadRequestError, ConflictError, KeyReusedError
+from macroslow.ports import NS_PER_S, Clock
+from macroslow.workflow.books import Books
+from macroslow.workflow.replies import ClaimReply, DropReply, PutReply, Reply
+
+KEPT_S: Final = 24 * 3600
+MAX_KEPT_BYTES: Final = 4 * 1024 * 1024
+"""A longer answer is not kept: then the same key again is a conflict, never a second call."""
+
+_T = TypeVar("_T")
+_KEY: Final = re.compile(r"[!-~]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One request under its key. Ends with `AnswerOnce.keep` or `AnswerOnce.drop`, or stays unanswered."""
+
+    principal: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOnce:
+    """Its fields are everything that it touches."""
+
+    books: Books
+    clock: Clock
+    _going: set["asyncio.Task[Any]"] = field(default_factory=set, init=False, repr=False)
+
+    def going(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
+        """Do `work` whether or not its caller stays."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._going.add(task)
+        task.add_done_callback(self._over)
+        return task
+
+    def _over(self, task: "asyncio.Task[Any]") -> None:
+        self._going.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller has it, or has left: then nobody asks for it
+
+    async def close(self) -> None:
+        """Give up what still goes on: each call under it settles itself."""
+        for task in self._going:
+            task.cancel()
+        if self._going:
+            await asyncio.wait(set(self._going))
+
+    async def claim(self, principal: Principal, key: str, request: bytes) -> Claim | Reply:
+        """Take `key` for `request` (route and body), or return the answer that it had before.
+
+        Raises BadRequestError for what is no key, KeyReusedError if it stands for another request,
+        ConflictError if the answer is not there (yet).
+        """
+        if not _KEY.fullmatch(key):
+            raise BadRequestError("Idempotency-Key: 1 to 255 printable ASCII characters", step="parse")
+        sha256, now_ns = hashlib.sha256(request).hexdigest(), self.clock.now_ns()
+        claim = ClaimReply(principal.name, key, sha256, now_ns, now_ns + KEPT_S * NS_PER_S)
+        try:
+            await self.books.commit(claim)
+        except ConflictError:
+            return _usable(await self.books.reply(principal.name, key), sha256)
+        return Claim(principal.name, key)
+
+    async def keep(self, claim: Claim, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Keep the answer, unless it is too long."""
+        if len(body) <= MAX_KEPT_BYTES:
+            await self.books.commit(PutReply(claim.principal, claim.key, status, headers, body))
+
+    async def drop(self, claim: Claim) -> None:
+        """Give the key back: nothing was done, and the same request may be sent again."""
+        await self.books.commit(DropReply(claim.principal, claim.key))
+
+
+def _usable(reply: Reply | None, sha256: str) -> Reply:
+    if reply is not None and reply.request_sha256 != sha256:
+        raise KeyReusedError(
+            "this Idempotency-Key was used for another request", fix="use a fresh key for each request"
+        )
+    if reply is None or reply.status is None:
+        raise ConflictError(
+            "the request with this Idempotency-Key is under way, or its answer was not kept",
+            fix="wait for the first one; send a fresh key to do it once more",
+            step="parse",
+        )
+    return reply

@@ -1,0 +1,164 @@
+"""Getting a call to a provider: a place, a durable reservation, and as many attempts as are safe.
+
+An attempt is repeated only where the provider did no work, so that nothing is billed twice: it could
+not be reached, did not take this key, or refused for now (429, 500, 503, 529). Between attempts the call
+has no place; it waits a random part of a growing bound and comes back through the queue, which holds
+back an account as long as its provider asked, to another account where there is one.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+
+from macroslow.errors import RateLimitedError, UpstreamRefusedError, UpstreamUnavailableError
+from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
+from macroslow.limits.admission import Demand, Ended, Verdict
+from macroslow.limits.backoff import asked_pause_ns, backoff_ns, is_repeatable
+from macroslow.ports import NS_PER_S, Clock, Entropy
+from macroslow.services.admission import Admission, Place
+from macroslow.services.paid_call import PaidCall, UnderWay
+from macroslow.services.settle_call import SettleCall
+from macroslow.workflow.books import Books
+
+Reached = ProviderAnswer | ProviderStream | NotReached | UpstreamRefusedError
+
+
+@dataclass(frozen=True, slots=True)
+class ReachProvider:
+    """Its fields are everything that it touches. `attempts` is how often one call is sent at most."""
+
+    books: Books
+    admission: Admission
+    settle: SettleCall
+    clock: Clock
+    entropy: Entropy
+    deadline_s: float
+    attempts: int
+
+    async def reserve(self, call: PaidCall, wait_s: float | None) -> UnderWay:
+        """Wait for a place, at most `wait_s`, then make the reservation durable.
+
+        Raises RateLimitedError, UpstreamUnavailableError, BudgetExhaustedError or LogUnavailableError;
+        then nothing is held.
+        """
+        place = await self._place(call, wait_s)
+        under_way = UnderWay(call, self.clock.monotonic_ns(), place, waited_ns=place.waited_ns)
+        reserving = self.settle.booking(self.books.commit(call.reserve))
+        try:
+            await asyncio.shield(reserving)
+        except BaseException as error:
+            self.admission.leave(place, Ended(0, Verdict.UNKNOWN))
+            if isinstance(error, asyncio.CancelledError):
+                self.settle.booking(self.settle.undo(replace(under_way, place=None), reserving))
+            raise
+        return under_way
+
+    async def send(
+        self, under_way: UnderWay, stack: AsyncExitStack
+    ) -> tuple[UnderWay, ProviderAnswer | ProviderStream | NotReached]:
+        """Send the call until its answer is final; an open stream is closed with `stack`.
+
+        Where no answer came that may be passed on, it is settled and raised: UpstreamRefusedError,
+        UpstreamUnavailableError, CancelledError.
+        """
+        failed: set[str] = set()
+        while True:
+            reached = await self._attempt(under_way, stack)
+            if not self._is_repeatable(reached):
+                return under_way, self._final(reached)
+            again = await self._again(under_way, reached, failed)
+            if again.place is None:
+                if isinstance(reached, UpstreamRefusedError):
+                    await self.settle.failed(again, reached)
+                return again, self._final(reached)
+            under_way = again
+
+    async def _attempt(self, under_way: UnderWay, stack: AsyncExitStack) -> Reached:
+        """Send the call once, to the account of its place."""
+        call, place = under_way.call, _placed(under_way)
+        provider = call.target.accounts[place.account]
+        deadline_s = self._left_s(under_way)
+        path, body, headers = call.order.operation.path, call.target.forwarded, call.order.headers
+        reached: Reached
+        try:
+            if call.order.stream:
+                opened = AsyncExitStack()
+                stack.push_async_callback(opened.aclose)
+                opening = provider.stream(path, body, headers=headers, deadline_s=deadline_s)
+                reached = await opened.enter_async_context(opening)
+                if not isinstance(reached, ProviderStream):
+                    await opened.aclose()
+            else:
+                reached = await provider.complete(path, body, headers=headers, deadline_s=deadline_s)
+        except UpstreamRefusedError as error:
+            return error
+        except BaseException as error:
+            await self.settle.failed(under_way, error)
+            raise
+        if not isinstance(reached, NotReached):
+            self.admission.heard(place, reached.headers)
+        return reached
+
+    async def _again(self, under_way: UnderWay, reached: Reached, failed: set[str]) -> UnderWay:
+        """The call with a place for another attempt; without a place if there is to be none."""
+        place = _placed(under_way)
+        failed.add(place.account)
+        limited = isinstance(reached, ProviderAnswer) and reached.status == 429
+        headers = reached.headers if isinstance(reached, ProviderAnswer) else {}
+        verdict = Verdict.LIMITED if limited else Verdict.FAILED
+        self.admission.leave(place, Ended(0, verdict, asked_pause_ns(headers)))
+        waiting = replace(under_way, place=None)
+        pause_ns = backoff_ns(under_way.attempts, self.entropy)
+        others = len(failed) < len(under_way.call.target.accounts)
+        if under_way.attempts >= self.attempts or (isinstance(reached, UpstreamRefusedError) and not others):
+            return waiting
+        if pause_ns > self._left_s(under_way) * NS_PER_S:
+            return waiting
+        try:
+            await asyncio.sleep(0 if others else pause_ns / NS_PER_S)
+            next_place = await self._place(under_way.call, self._left_s(under_way), failed)
+        except (RateLimitedError, UpstreamUnavailableError):
+            return waiting
+        except BaseException as error:
+            await self.settle.failed(waiting, error)
+            raise
+        return replace(
+            waiting,
+            place=next_place,
+            attempts=under_way.attempts + 1,
+            waited_ns=under_way.waited_ns + next_place.waited_ns,
+        )
+
+    async def _place(
+        self, call: PaidCall, wait_s: float | None, avoid: set[str] | None = None
+    ) -> Place:
+        bounds, caller = call.target.bounds, call.order.principal
+        demand = Demand(caller.name, bounds.likely_tokens, caller.weight)
+        return await self.admission.enter(
+            call.provider, call.model, demand, wait_s=wait_s, avoid=avoid or ()
+        )
+
+    def _is_repeatable(self, reached: Reached) -> bool:
+        match reached:
+            case ProviderAnswer():
+                return is_repeatable(reached.status, reached.headers)
+            case ProviderStream():
+                return False
+            case _:
+                return True
+
+    def _left_s(self, under_way: UnderWay) -> float:
+        """Seconds until the call's deadline."""
+        elapsed_ns = self.clock.monotonic_ns() - under_way.started_ns
+        return max(0.0, self.deadline_s - elapsed_ns / NS_PER_S)
+
+    def _final(self, reached: Reached) -> ProviderAnswer | ProviderStream | NotReached:
+        if isinstance(reached, UpstreamRefusedError):
+            raise reached
+        return reached
+
+
+def _placed(under_way: UnderWay) -> Place:
+    if under_way.place is None:
+        raise AssertionError("a call is sent from its place")
+    return under_way.place
