@@ -18,10 +18,10 @@ from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp.client_proto import ResponseHandler
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from macroslow.adapters.openai import OpenAIProvider
+from macroslow.adapters.model_api import ModelAPI
+from macroslow.adapters.model_api.connection import Connection as UpstreamConnection
 from macroslow.adapters.sqlite import _group, _ledger, _log, _stage, _writing
 from macroslow.cli import main
 from macroslow.inference.chat import ChatRequest
@@ -57,8 +57,8 @@ STAGES: Final = (
     (CallModel, "_admit", "reserve: task and hand-over"),
     (_group.GroupCommit, "commit", "books: to the writer and back"),
     (_group, "_tell", "books: to the writer and back"),
-    (OpenAIProvider, "complete", "upstream client: send, read"),
-    (ResponseHandler, "data_received", "upstream client: bytes in"),
+    (ModelAPI, "complete", "upstream client: send, read"),
+    (UpstreamConnection, "data_received", "upstream client: bytes in"),
     (CallModel, "_conclude", "read the answer, hash it"),
     (PaidCall, "book", "settle: make the changes"),
     (_group.GroupCommit, "_commit", "writer: batch"),

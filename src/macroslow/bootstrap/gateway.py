@@ -14,7 +14,7 @@ from macroslow.adapters import sandbox
 from macroslow.adapters.dotenv import EnvironmentSource, FileSource
 from macroslow.adapters.http_api import HTTPOutsideAPI, parse_placement
 from macroslow.adapters.keystore import Keystore
-from macroslow.adapters.openai import OpenAIProvider
+from macroslow.adapters.model_api import ModelAPI
 from macroslow.bootstrap.core import Core, open_core
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.models import complete_catalogue, quotas
@@ -96,9 +96,15 @@ async def _secrets(core: Core) -> dict[str, Secret]:
     )
 
 
-def _providers(settings: Settings, secrets: Mapping[str, Secret]) -> dict[str, OpenAIProvider]:
+def _providers(settings: Settings, secrets: Mapping[str, Secret]) -> dict[str, ModelAPI]:
     return {
-        name: OpenAIProvider(name, one.base_url, secrets.get(f"providers.{name}.key"), emulator=one.emulator)
+        name: ModelAPI(
+            name,
+            one.base_url,
+            secrets.get(f"providers.{name}.key"),
+            dialect=one.kind,
+            emulator=one.emulator,
+        )
         for name, one in settings.providers.items()
     }
 

@@ -1,23 +1,18 @@
-"""Admission: who may go to a provider now, who waits, and in which order.
+"""The words of admission: what a provider allows, what a call asks for, and how it ended.
 
-A provider takes so many requests and tokens a minute and so many calls at once. A `Gate` keeps that
-account for one model of one provider, and a queue of those who wait: first come first served for
-one principal, principals in turn, so that one caller's batch cannot starve the rest.
-
-State machines in memory, without clock, lock or loop: time comes in as `now_ns` of one monotonic
-clock. The part that waits is in `services.admission`.
+A *line* is one model of one provider. It has one or more *accounts* (keys), each with its own
+limits: an `AccountQuota`. A call brings a `Demand` and ends with an `Ended`. Values only; the
+accounting is in `limits.allowance`, the order of those who wait in `limits.queue`.
 """
 
-from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+import enum
+from dataclasses import dataclass
 from typing import Final
 
-from macroslow.errors import RateLimitedError
-from macroslow.limits.gcra import Admitted, Deferred, Limit, admit, settle
+from macroslow.limits.gcra import Limit
 from macroslow.ports import NS_PER_S
 
 MINUTE_NS: Final = 60 * NS_PER_S
-MIN_RETRY_NS: Final = NS_PER_S  # said to those for whom no better time is known
 
 
 def per_minute(name: str, count: int, burst: int | None = None) -> Limit:
@@ -25,141 +20,117 @@ def per_minute(name: str, count: int, burst: int | None = None) -> Limit:
     return Limit(name, count, MINUTE_NS, burst or count)
 
 
+class Window(enum.StrEnum):
+    """Over which time a provider counts. A fixed calendar minute is a case of SLIDING."""
+
+    SLIDING = "sliding"  # whatever lies in any 60 s
+    BUCKET = "bucket"  # refilled all the time
+
+
+class Charge(enum.StrEnum):
+    """What a provider counts of a call."""
+
+    MOST = "max_tokens"  # input and allowed output, when it arrives; nothing comes back
+    USED = "used"  # what it used in the end
+
+
+class Pace(enum.StrEnum):
+    """How requests of one minute may be spread over it."""
+
+    SECOND = "second"  # a sixtieth of them in any second
+    MINUTE = "minute"  # as they come
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a provider takes for one model. None: it sets no such limit."""
+    """What one account may use of one model. None: learned from what the provider reports.
 
-    requests: Limit | None = None
-    tokens: Limit | None = None
+    Numbers given here are upper bounds of what is learned. `rpm` and `rpd` are requests a minute and
+    in any 24 hours, `tpm` tokens a minute, `concurrent` calls at once. What is given of `window`,
+    `charge` and `pace` is believed; without `pace` requests are spread (Pace.SECOND).
+    """
+
+    rpm: int | None = None
+    tpm: int | None = None
+    rpd: int | None = None
     concurrent: int | None = None
+    window: Window | None = None
+    charge: Charge | None = None
+    pace: Pace | None = None
+
+    def __post_init__(self) -> None:
+        counts = (self.rpm, self.tpm, self.rpd, self.concurrent)
+        if any(count is not None and count < 1 for count in counts):
+            raise ValueError("a limit below 1")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ticket:
-    """One call that wants in. `tokens` is the most it can use, input and output together."""
+@dataclass(frozen=True, slots=True)
+class AccountQuota:
+    """One account's limits for one model. `account` is its label, e.g. "openai" or "openai#2"."""
+
+    account: str
+    quota: Quota
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one call asks for. `tokens` is the likely most: counted input and allowed output.
+
+    Where calls wait, principals share what there is in proportion to `weight`.
+    """
 
     principal: str
     tokens: int
+    weight: int = 1
+
+    def __post_init__(self) -> None:
+        if self.tokens < 0 or self.weight < 1:
+            raise ValueError("a demand of less than nothing, or without weight")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pass:
-    """One call that is in. Give it back with `Gate.leave`, once."""
+class Verdict(enum.Enum):
+    """What the end of a call says about the account that served it."""
 
-    tokens: Admitted | None
-
-
-class FairQueue:
-    """Tickets in order of arrival for each principal; principals take turns."""
-
-    def __init__(self) -> None:
-        self._lanes: OrderedDict[str, deque[Ticket]] = OrderedDict()
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def push(self, ticket: Ticket) -> None:
-        """Add a ticket at the end of its principal's lane."""
-        self._lanes.setdefault(ticket.principal, deque()).append(ticket)
-        self._size += 1
-
-    def head(self) -> Ticket | None:
-        """Whose turn it is."""
-        return next(iter(self._lanes.values()))[0] if self._lanes else None
-
-    def pop(self) -> None:
-        """Take the head off; its principal goes to the end of the round."""
-        principal, lane = next(iter(self._lanes.items()))
-        lane.popleft()
-        self._size -= 1
-        self._lanes.move_to_end(principal)
-        if not lane:
-            del self._lanes[principal]
-
-    def remove(self, ticket: Ticket) -> None:
-        """Take a ticket out from wherever it stands; ValueError if it does not."""
-        lane = self._lanes.get(ticket.principal, deque())
-        lane.remove(ticket)
-        self._size -= 1
-        if not lane:
-            del self._lanes[ticket.principal]
+    ANSWERED = "answered"
+    LIMITED = "limited"  # 429
+    FAILED = "failed"  # 5xx, not reached, broke off
+    UNKNOWN = "unknown"  # the caller left or was at fault: nothing
 
 
-@dataclass(slots=True)
-class Gate:
-    """The account of one model of one provider, and the queue before it."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a call ended. `retry_after_ns` is what a provider that refused asked for, if it said."""
 
-    quota: Quota
-    queue: FairQueue = field(default_factory=FairQueue)
-    in_flight: int = 0
-    _requests_tat_ns: int = 0
-    _tokens_tat_ns: int = 0
-
-    def fits(self, tokens: int) -> bool:
-        """Whether a call of `tokens` could ever pass."""
-        return self.quota.tokens is None or tokens <= self.quota.tokens.burst
-
-    @property
-    def full(self) -> bool:
-        """Whether as many calls are under way as may be."""
-        return self.quota.concurrent is not None and self.in_flight >= self.quota.concurrent
-
-    def enter(self, ticket: Ticket, now_ns: int) -> Pass | Deferred | None:
-        """Let `ticket` in, or say how long its limits forbid it; None: until another call leaves.
-
-        Looks at limits alone: the caller holds to the queue's order. ValueError unless it `fits`.
-        """
-        if self.full:
-            return None
-        request, tokens = self._decide(ticket, now_ns)
-        waits_ns = [each.retry_after_ns for each in (request, tokens) if isinstance(each, Deferred)]
-        if waits_ns:
-            return Deferred(max(waits_ns))
-        if isinstance(request, Admitted):
-            self._requests_tat_ns = request.tat_ns
-        if isinstance(tokens, Admitted):
-            self._tokens_tat_ns = tokens.tat_ns
-        self.in_flight += 1
-        return Pass(tokens if isinstance(tokens, Admitted) else None)
-
-    def refusal(self, ticket: Ticket, now_ns: int) -> RateLimitedError:
-        """The error for a ticket that has waited as long as it may: the limit that holds it longest."""
-        decisions = zip((self.quota.requests, self.quota.tokens), self._decide(ticket, now_ns), strict=True)
-        held = [
-            (each.retry_after_ns, limit) for limit, each in decisions if limit and isinstance(each, Deferred)
-        ]
-        if not held:
-            return _refusal("calls at once", self.quota.concurrent or self.in_flight, 0, MIN_RETRY_NS)
-        retry_after_ns, limit = max(held, key=lambda pair: pair[0])
-        return _refusal(limit.name, limit.count, limit.period_ns // NS_PER_S, retry_after_ns)
-
-    def leave(self, granted: Pass, used_tokens: int, now_ns: int) -> None:
-        """The call is over and used this many tokens: give back what it did not need."""
-        self.in_flight -= 1
-        if self.quota.tokens is not None and granted.tokens is not None:
-            self._tokens_tat_ns = settle(
-                self.quota.tokens, self._tokens_tat_ns, now_ns, granted.tokens, used_tokens
-            )
-
-    def _decide(
-        self, ticket: Ticket, now_ns: int
-    ) -> tuple[Admitted | Deferred | None, Admitted | Deferred | None]:
-        request = _admit(self.quota.requests, self._requests_tat_ns, now_ns, 1)
-        return request, _admit(self.quota.tokens, self._tokens_tat_ns, now_ns, ticket.tokens)
+    used_tokens: int
+    verdict: Verdict
+    retry_after_ns: int | None = None
 
 
-def _refusal(name: str, count: int, period_s: int, retry_after_ns: int) -> RateLimitedError:
-    retry_after_s = max(retry_after_ns, MIN_RETRY_NS) / NS_PER_S
-    return RateLimitedError(
-        f"the provider's limit of {name} ({count}) leaves no room in the time that a call may wait",
-        limit=name,
-        count=count,
-        period_s=period_s,
-        retry_after_s=retry_after_s,
-        fix=f"try again in {retry_after_s:.1f} s",
-    )
+@dataclass(frozen=True, slots=True)
+class LimitReport:
+    """One limit as it stands. `name` is "rpm", "tpm", "rpd" or "concurrent"."""
+
+    name: str
+    limit: int
+    remaining: int
 
 
-def _admit(limit: Limit | None, tat_ns: int, now_ns: int, cost: int) -> Admitted | Deferred | None:
-    return None if limit is None else admit(limit, tat_ns, now_ns, cost)
+@dataclass(frozen=True, slots=True)
+class LineReport:
+    """One account of one line as it stands, for metrics and the usage page.
+
+    `waiting` is of the whole line. `window` and `charge` are what admission goes by now.
+    `held_s` is how long the provider has asked to be left alone from now on, 0 if it has not;
+    `breaker` is "closed", "open" or "half-open".
+    """
+
+    provider: str
+    model: str
+    account: str
+    limits: tuple[LimitReport, ...]
+    waiting: int
+    in_flight: int
+    held_s: float
+    breaker: str
+    window: Window
+    charge: Charge

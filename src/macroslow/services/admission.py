@@ -6,116 +6,200 @@ it would pass. A caller that goes away while it waits leaves nothing behind.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from macroslow.limits.admission import Gate, Pass, Quota, Ticket
+from macroslow.errors import RateLimitedError
+from macroslow.limits.admission import (
+    AccountQuota,
+    Charge,
+    Demand,
+    Ended,
+    LineReport,
+    Quota,
+    Window,
+)
+from macroslow.limits.allowance import Allowance, Pass
 from macroslow.limits.gcra import Deferred
-from macroslow.ports import NS_PER_S, Clock
+from macroslow.limits.ports import RateStore
+from macroslow.limits.queue import FairQueue, Ticket
+from macroslow.ports import NS_PER_S, Clock, Entropy
+
+MIN_RETRY_NS: Final = NS_PER_S  # said to those for whom no better time is known
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """A call's place at a provider. Give it back with `Admission.leave`, once."""
+    """A call's place at an account. Give it back with `Admission.leave`, once."""
 
     line: "_Line"
+    allowance: Allowance
     granted: Pass
+    waited_ns: int
+
+    @property
+    def account(self) -> str:
+        """The label of the account that has the place."""
+        return self.allowance.of.account
 
 
 class Admission:
-    """The gates of all providers and models. One instance a process; for one event loop."""
+    """The lines of all providers and models. One instance a process; for one event loop."""
 
     def __init__(
         self,
-        quotas: Mapping[tuple[str, str], Quota],
+        lines: Mapping[tuple[str, str], Sequence[AccountQuota]],
         clock: Clock,
+        entropy: Entropy,
         *,
+        store: RateStore | None = None,
         max_wait_s: float = 30.0,
         max_waiting: int = 1000,
+        observe: bool = False,
     ) -> None:
-        """`quotas` by names of provider and model; what is not in it is not limited."""
-        self._quotas = quotas
+        """`lines` by names of provider and model; what is not in it is one account without limits."""
+        self._quotas = lines
         self._clock = clock
+        self._entropy = entropy
+        self._store = store
         self._max_wait_s = max_wait_s
-        self._max_wait_ns = max_wait_s * NS_PER_S
         self._max_waiting = max_waiting
+        self._observe = observe
         self._lines: dict[tuple[str, str], _Line] = {}
 
     def most_tokens(self, provider: str, model: str) -> int | None:
         """The most tokens that one call could ever be let in with; None: no limit."""
-        tokens = self._line(provider, model).gate.quota.tokens
-        return None if tokens is None else tokens.burst
+        most = [each.most_tokens for each in self._line(provider, model).allowances]
+        return max((each for each in most if each is not None), default=None) if None not in most else None
 
     def waiting(self) -> int:
         """How many calls wait just now, everywhere."""
         return sum(len(line.waiters) for line in self._lines.values())
 
-    async def enter(self, provider: str, model: str, principal: str, tokens: int) -> Place:
-        """A place for a call of at most `tokens` (no more than `most_tokens`), when there is room.
+    async def enter(
+        self,
+        provider: str,
+        model: str,
+        demand: Demand,
+        *,
+        wait_s: float | None = None,
+        avoid: Collection[str] = (),
+    ) -> Place:
+        """A place for a call, when there is room at one of the accounts that are not in `avoid`.
 
-        Raises RateLimitedError if the wait is too long or too many wait already.
+        Raises RateLimitedError if the wait is longer than `wait_s` or too many wait already.
         """
         line = self._line(provider, model)
-        ticket = Ticket(principal, tokens)
+        ticket = Ticket(demand, frozenset(avoid))
+        began_ns = self._clock.monotonic_ns()
         if not line.waiters:
-            decision = line.gate.enter(ticket, self._clock.monotonic_ns())
-            if isinstance(decision, Pass):
-                return Place(line, decision)
-            # While calls are under way their refunds may shorten the wait; without any it is exact.
-            hopeless = isinstance(decision, Deferred) and decision.retry_after_ns > self._max_wait_ns
-            if hopeless and line.gate.in_flight == 0:
-                raise line.gate.refusal(ticket, self._clock.monotonic_ns())
+            place = line.enter(ticket, began_ns, began_ns)
+            if isinstance(place, Place):
+                return place
         if self.waiting() >= self._max_waiting:
-            raise line.gate.refusal(ticket, self._clock.monotonic_ns())
-        return Place(line, await line.wait(ticket, self._max_wait_s))
+            raise line.refusal(ticket)
+        return await line.wait(ticket, self._max_wait_s if wait_s is None else wait_s, began_ns)
 
-    def leave(self, place: Place, used_tokens: int) -> None:
-        """The call is over and used this many tokens, input and output together."""
-        place.line.leave(place.granted, used_tokens)
+    def heard(self, place: Place, headers: Mapping[str, str]) -> None:
+        """The head of the answer came: learn from it. Names of headers are lower-case."""
+
+    def leave(self, place: Place, ended: Ended) -> None:
+        """The call is over. Once for each place."""
+        place.line.leave(place, ended)
+
+    async def close(self) -> None:
+        """Finish what is under way to the store."""
+
+    def report(self) -> list[LineReport]:
+        """Every account of every line that was used."""
+        return [
+            LineReport(
+                *key,
+                allowance.of.account,
+                (),
+                len(line.waiters),
+                allowance.in_flight,
+                0.0,
+                "closed",
+                Window.SLIDING,
+                Charge.MOST,
+            )
+            for key, line in self._lines.items()
+            for allowance in line.allowances
+        ]
 
     def _line(self, provider: str, model: str) -> "_Line":
         key = (provider, model)
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = _Line(Gate(self._quotas.get(key, Quota())), self._clock)
+            quotas = self._quotas.get(key) or (AccountQuota(provider, Quota()),)
+            line = self._lines[key] = _Line([Allowance(each) for each in quotas], self._clock)
         return line
 
 
 class _Line:
-    """One gate with those who wait before it."""
+    """The accounts of one model with those who wait before it."""
 
-    def __init__(self, gate: Gate, clock: Clock) -> None:
-        self.gate = gate
-        self.waiters: dict[Ticket, asyncio.Future[Pass]] = {}
+    def __init__(self, allowances: list[Allowance], clock: Clock) -> None:
+        self.allowances = allowances
+        self.queue = FairQueue()
+        self.waiters: dict[Ticket, tuple[asyncio.Future[Place], int]] = {}
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
 
-    async def wait(self, ticket: Ticket, max_wait_s: float) -> Pass:
+    def enter(self, ticket: Ticket, began_ns: int, now_ns: int) -> "Place | Deferred | None":
+        """A place at the first account with room, or the shortest of their waits."""
+        waits = []
+        for allowance in self.allowances:
+            if allowance.of.account in ticket.avoid:
+                continue
+            decision = allowance.enter(ticket.demand.tokens, now_ns)
+            if isinstance(decision, Pass):
+                return Place(self, allowance, decision, now_ns - began_ns)
+            if decision is not None:
+                waits.append(decision.retry_after_ns)
+        return Deferred(min(waits)) if waits else None
+
+    async def wait(self, ticket: Ticket, wait_s: float, began_ns: int) -> Place:
         """Stand in the queue until let in."""
-        future: asyncio.Future[Pass] = asyncio.get_running_loop().create_future()
-        self.waiters[ticket] = future
-        self.gate.queue.push(ticket)
+        future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        self.waiters[ticket] = (future, began_ns)
+        self.queue.push(ticket)
         self._advance()
         try:
-            async with asyncio.timeout(max_wait_s):
+            async with asyncio.timeout(wait_s):
                 return await future
         except TimeoutError:
             self._withdraw(ticket, future)
-            raise self.gate.refusal(ticket, self._clock.monotonic_ns()) from None
+            raise self.refusal(ticket) from None
         except asyncio.CancelledError:
             self._withdraw(ticket, future)
             raise
 
-    def leave(self, granted: Pass, used_tokens: int) -> None:
-        self.gate.leave(granted, used_tokens, self._clock.monotonic_ns())
+    def leave(self, place: Place, ended: Ended) -> None:
+        """Give the place back and let in who comes next."""
+        place.allowance.leave(place.granted, ended.used_tokens, self._clock.monotonic_ns())
         self._advance()
 
-    def _withdraw(self, ticket: Ticket, future: "asyncio.Future[Pass]") -> None:
+    def refusal(self, ticket: Ticket) -> RateLimitedError:
+        """The error for a ticket that has waited as long as it may."""
+        return RateLimitedError(
+            "the provider's limits leave no room in the time that a call may wait",
+            limit="tokens per minute",
+            count=max((each.most_tokens or 0 for each in self.allowances), default=0),
+            period_s=60,
+            retry_after_s=MIN_RETRY_NS / NS_PER_S,
+            fix="try again later",
+        )
+
+    def _withdraw(self, ticket: Ticket, future: "asyncio.Future[Place]") -> None:
         """Undo `wait`, also where the place was given in the moment that its caller went away."""
         if self.waiters.pop(ticket, None) is not None:
-            self.gate.queue.remove(ticket)
+            self.queue.remove(ticket)
         elif not future.cancelled():
-            self.gate.leave(future.result(), 0, self._clock.monotonic_ns())
+            place = future.result()
+            place.allowance.leave(place.granted, 0, self._clock.monotonic_ns())
         self._advance()
 
     def _advance(self) -> None:
@@ -123,10 +207,10 @@ class _Line:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while (ticket := self.gate.queue.head()) is not None:
-            future = self.waiters[ticket]
+        while (ticket := self.queue.head()) is not None:
+            future, began_ns = self.waiters[ticket]
             if not future.cancelled():
-                decision = self.gate.enter(ticket, self._clock.monotonic_ns())
+                decision = self.enter(ticket, began_ns, self._clock.monotonic_ns())
                 if decision is None:  # `leave` comes back here
                     return
                 if isinstance(decision, Deferred):
@@ -134,5 +218,5 @@ class _Line:
                     self._timer = asyncio.get_running_loop().call_later(delay_s, self._advance)
                     return
                 future.set_result(decision)
-            self.gate.queue.pop()
+            self.queue.pop()
             del self.waiters[ticket]

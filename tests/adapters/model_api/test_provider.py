@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from macroslow.adapters.openai import OpenAIProvider
+from macroslow.adapters.model_api import ModelAPI, Patience
 from macroslow.errors import ConfigurationError, UpstreamRefusedError, UpstreamUnavailableError
 from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
 from macroslow.secretstore.secret import Secret
@@ -18,7 +18,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def serving(handler: Handler, **options) -> AsyncIterator[OpenAIProvider]:
+async def serving(handler: Handler, **options) -> AsyncIterator[ModelAPI]:
     """A provider that is connected to `handler` on a port of its own."""
     server = web.Server(handler)
     runner = web.ServerRunner(server)
@@ -26,7 +26,7 @@ async def serving(handler: Handler, **options) -> AsyncIterator[OpenAIProvider]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = site._server.sockets[0].getsockname()[1]
-    provider = OpenAIProvider("up", f"http://127.0.0.1:{port}/v1", Secret(KEY), **options)
+    provider = ModelAPI("up", f"http://127.0.0.1:{port}/v1", Secret(KEY), **options)
     try:
         yield provider
     finally:
@@ -35,7 +35,7 @@ async def serving(handler: Handler, **options) -> AsyncIterator[OpenAIProvider]:
 
 
 @asynccontextmanager
-async def talking(raw: bytes, *, then_wait: bool = False, **options) -> AsyncIterator[OpenAIProvider]:
+async def talking(raw: bytes, *, then_wait: bool = False, **options) -> AsyncIterator[ModelAPI]:
     """A provider connected to a server that reads a request, sends `raw` and hangs up (or never does)."""
     forever = asyncio.Event()
 
@@ -49,7 +49,7 @@ async def talking(raw: bytes, *, then_wait: bool = False, **options) -> AsyncIte
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    provider = OpenAIProvider("up", f"http://127.0.0.1:{port}/v1", Secret(KEY), **options)
+    provider = ModelAPI("up", f"http://127.0.0.1:{port}/v1", Secret(KEY), **options)
     try:
         yield provider
     finally:
@@ -171,7 +171,7 @@ async def test_cancelling_a_call_closes_its_connection():
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    provider = OpenAIProvider("up", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", Secret(KEY))
+    provider = ModelAPI("up", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", Secret(KEY))
     task = asyncio.create_task(provider.complete("/chat/completions", b"{}", deadline_s=5))
     await asyncio.wait_for(arrived.wait(), 5)
     task.cancel()
@@ -241,7 +241,7 @@ async def test_nobody_there_means_that_nothing_was_sent():
     port = server.sockets[0].getsockname()[1]
     server.close()
     await server.wait_closed()
-    provider = OpenAIProvider("up", f"http://127.0.0.1:{port}/v1", Secret(KEY))
+    provider = ModelAPI("up", f"http://127.0.0.1:{port}/v1", Secret(KEY))
     assert isinstance(await provider.complete("/chat/completions", b"{}", deadline_s=5), NotReached)
     await provider.close()
 
@@ -282,7 +282,7 @@ async def test_a_cut_stream_gives_what_came_and_then_the_break():
 @pytest.mark.parametrize("raw", [b"", OK, OK + b"Content-Length: 9\r\n\r\n{", STREAM])
 @pytest.mark.parametrize(("idle_s", "deadline_s"), [(0.1, 30), (30, 0.1)])
 async def test_one_that_falls_silent_is_given_up(raw, idle_s, deadline_s):
-    async with talking(raw, then_wait=True, idle_s=idle_s) as provider:
+    async with talking(raw, then_wait=True, patience=Patience(head_s=idle_s, idle_s=idle_s)) as provider:
         with pytest.raises(UpstreamUnavailableError):
             await asyncio.wait_for(provider.complete("/chat/completions", b"{}", deadline_s=deadline_s), 5)
 
@@ -303,15 +303,15 @@ async def test_one_that_falls_silent_is_given_up(raw, idle_s, deadline_s):
 )
 def test_a_destination_that_is_not_plain_is_refused(base_url):
     with pytest.raises(ConfigurationError):
-        OpenAIProvider("up", base_url, Secret(KEY))
+        ModelAPI("up", base_url, Secret(KEY))
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\r\nX: y", "schlüssel", "a\x00"])
 def test_a_key_that_cannot_be_sent_is_refused(key):
     with pytest.raises(ConfigurationError) as caught:
-        OpenAIProvider("up", "https://host/v1", Secret(key))
+        ModelAPI("up", "https://host/v1", Secret(key))
     assert not key or key not in str(vars(caught.value))
 
 
 async def test_a_provider_that_was_never_used_closes():
-    await OpenAIProvider("up", "https://host/v1/", Secret(KEY)).close()
+    await ModelAPI("up", "https://host/v1/", Secret(KEY)).close()

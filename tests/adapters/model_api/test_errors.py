@@ -3,8 +3,10 @@
 import orjson
 import pytest
 
-from macroslow.adapters.openai.errors import MAX_ERROR_BYTES, clean_error
+from macroslow.adapters.model_api.dialects import DIALECTS
+from macroslow.adapters.model_api.errors import MAX_ERROR_BYTES, clean_error
 
+OPENAI = DIALECTS["openai"]
 KEY = "opaque-canary-4711"
 
 
@@ -18,7 +20,7 @@ KEY = "opaque-canary-4711"
     ],
 )
 def test_a_quoted_key_is_removed_and_the_rest_is_kept(message):
-    cleaned = clean_error(400, orjson.dumps({"error": {"message": message, "code": "x"}}), KEY)
+    cleaned = clean_error(OPENAI, 400, orjson.dumps({"error": {"message": message, "code": "x"}}), KEY)
     parsed = orjson.loads(cleaned)
     assert parsed["error"]["code"] == "x"
     assert "[removed]" in parsed["error"]["message"]
@@ -28,7 +30,9 @@ def test_a_quoted_key_is_removed_and_the_rest_is_kept(message):
 
 def test_an_escaped_key_is_removed_too():
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
-    cleaned = clean_error(400, b'{"error": "' + escaped.encode() + b'", "' + escaped.encode() + b'": 1}', KEY)
+    cleaned = clean_error(
+        OPENAI, 400, b'{"error": "' + escaped.encode() + b'", "' + escaped.encode() + b'": 1}', KEY
+    )
     assert KEY.encode() not in cleaned
     assert cleaned == b'{"error":"[removed]","[removed]":1}'
 
@@ -46,7 +50,7 @@ def test_an_escaped_key_is_removed_too():
     ],
 )
 def test_what_is_no_short_json_object_is_replaced(body):
-    error = orjson.loads(clean_error(503, body, KEY))["error"]
+    error = orjson.loads(clean_error(OPENAI, 503, body, KEY))["error"]
     assert error["message"] == "the provider answered with status 503 and no error that can be read"
     assert error["type"] == "upstream_error"
 
@@ -55,4 +59,4 @@ def test_an_ordinary_error_passes():
     body = (
         b'{"error":{"message":"Rate limit reached for gpt-4o","type":"tokens","code":"rate_limit_exceeded"}}'
     )
-    assert clean_error(429, body, KEY) == body
+    assert clean_error(OPENAI, 429, body, KEY) == body

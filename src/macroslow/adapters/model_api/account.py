@@ -1,0 +1,152 @@
+"""One key with one destination. They come from the operator and belong together.
+
+Redirects are not followed, proxies of the environment are not used, cookies are not kept. Answers
+come uncompressed, or not at all, and have a largest size. Cancelling closes the connection, which
+stops the provider.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from macroslow.adapters.model_api.client import Client
+from macroslow.adapters.model_api.dialects import CREDENTIALS, Dialect
+from macroslow.adapters.model_api.dialling import NotConnectedError
+from macroslow.adapters.model_api.exchange import BrokenOffError, Exchange, Patience
+from macroslow.adapters.model_api.request import checked_base, checked_key, header_lines, target
+from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
+from macroslow.inference.ports import NotReached
+from macroslow.secretstore.secret import Secret
+
+_OURS: Final = frozenset({
+    "host", "user-agent", "accept", "accept-encoding", "content-type", "content-length", "connection",
+    "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "cookie",
+    *(credential.header.lower() for credential in CREDENTIALS.values()),
+})  # fmt: skip
+
+
+class Account:
+    """Sends requests and reads their answers. Make it anywhere; use and close it on one event loop."""
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        key: Secret | None,
+        dialect: Dialect,
+        *,
+        auth: str,
+        max_answer_bytes: int,
+        patience: Patience,
+    ) -> None:
+        """`key` None: the provider asks for none. Raises ConfigurationError."""
+        base = checked_base(name, base_url)
+        self.name = name
+        self._key = None if key is None else checked_key(name, key)
+        self._credential = CREDENTIALS[auth]
+        self._dialect = dialect
+        self._max_answer_bytes = max_answer_bytes
+        tls = base.scheme == "https"
+        port = base.port or (443 if tls else 80)
+        self._client = Client(base.hostname or "", port, tls=tls, patience=patience)
+        self._base_path = base.path.rstrip("/").encode("ascii")
+        self._fixed = header_lines(
+            {"Host": base.netloc, "User-Agent": "macroslow", "Accept": "*/*", "Accept-Encoding": "identity"}
+        )
+        self._sent = header_lines(dialect.sent)
+
+    async def post(
+        self, path: str, body: bytes, headers: Mapping[str, str], deadline_s: float
+    ) -> Exchange | NotReached:
+        """Send JSON; whoever gets an exchange must `end` it. Raises ValueError and UpstreamError."""
+        lines = self._lines(headers) + b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+        return await self._send(b"POST", target(path), lines, body, deadline_s)
+
+    async def get(self, path: str, query: str, deadline_s: float) -> Exchange | NotReached:
+        """As `post`, without a body."""
+        return await self._send(b"GET", target(path, query), self._lines({}), b"", deadline_s)
+
+    async def read(self, exchange: Exchange) -> bytes:
+        """A whole body. Raises UpstreamUnavailableError."""
+        try:
+            body = await exchange.body(self._max_answer_bytes)
+        except BrokenOffError as error:
+            raise self.broke_off(error) from None
+        if body is None:
+            raise self.too_long()
+        return body
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def reveal(self) -> str:
+        """The key's text, or nothing."""
+        return self._key.reveal() if self._key else ""
+
+    def broke_off(self, error: BrokenOffError) -> UpstreamUnavailableError:
+        """An exchange that ended early."""
+        return UpstreamUnavailableError(
+            f"the provider {self.name} broke off or was too slow; the call's outcome is unknown",
+            upstream=self.name,
+            reason=f"{type(error).__name__}: {error}",
+        )
+
+    def too_long(self) -> UpstreamUnavailableError:
+        """An answer above the bound."""
+        return UpstreamUnavailableError(
+            f"the provider {self.name} sent more than {self._max_answer_bytes} bytes", upstream=self.name
+        )
+
+    def _lines(self, headers: Mapping[str, str]) -> bytes:
+        """The headers of every request, and these, and the key."""
+        if headers:
+            lowered = {name.lower(): value for name, value in headers.items()}
+            if not _OURS.isdisjoint(lowered):
+                raise ValueError("a header that is not the caller's to set")
+            lines = self._fixed + header_lines({**self._dialect.sent, **lowered})
+        else:
+            lines = self._fixed + self._sent
+        if self._key is None:
+            return lines
+        text = f"{self._credential.header}: {self._credential.scheme}{self._key.reveal()}\r\n"
+        return lines + text.encode("ascii")
+
+    async def _send(
+        self, method: bytes, path: bytes, lines: bytes, body: bytes, deadline_s: float
+    ) -> Exchange | NotReached:
+        head = b"%b %b%b HTTP/1.1\r\n%b\r\n" % (method, self._base_path, path, lines)
+        try:
+            exchange = await self._client.send(head, body, deadline_s)
+        except NotConnectedError as error:
+            return NotReached(str(error))
+        except BrokenOffError as error:
+            raise self.broke_off(error) from None
+        try:
+            self._refuse(exchange)
+        except BaseException:
+            exchange.end()
+            raise
+        return exchange
+
+    def _refuse(self, exchange: Exchange) -> None:
+        """Raise for an answer whose body must not be read or passed on."""
+        if exchange.status in (401, 403):
+            raise UpstreamRefusedError(
+                f"the provider {self.name} did not accept this gateway's key",
+                upstream=self.name,
+                status=exchange.status,
+                fix="the operator must check the provider's key and its rights",
+            )
+        if 300 <= exchange.status < 400:
+            raise UpstreamRefusedError(
+                f"the provider {self.name} answered with a redirect; none is followed",
+                upstream=self.name,
+                status=exchange.status,
+                fix="the operator must set base_url to the provider's final address",
+            )
+        compressed = exchange.headers.get(b"content-encoding", b"identity").lower() != b"identity"
+        if compressed and exchange.status < 400:  # of errors, what cannot be read is replaced
+            raise UpstreamUnavailableError(
+                f"the provider {self.name} sent a compressed answer, which was not asked for",
+                upstream=self.name,
+            )

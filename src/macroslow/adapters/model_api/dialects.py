@@ -1,0 +1,64 @@
+"""How providers' HTTP APIs differ, as far as a sender of opaque bodies must know: a table.
+
+Source: OpenAI API reference, "Authentication" and "Rate limits"; Anthropic API reference, "Versions",
+"Errors" and "Rate limits"; Azure OpenAI reference, "Authentication".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """Where a key goes: a header, and what stands in it before the key."""
+
+    header: str
+    scheme: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One API. `sent` are headers of every request, unless the caller has others of that name.
+
+    Of an answer's headers those in `passed` are passed on, and those that begin with
+    `passed_prefix`. An error of ours is `envelope` with a member `error`, which is `error` with a message.
+    """
+
+    name: str
+    auth: str
+    sent: Mapping[str, str]
+    passed: frozenset[str]
+    passed_prefix: str
+    envelope: Mapping[str, object]
+    error: Mapping[str, object]
+
+
+CREDENTIALS: Final[Mapping[str, Credential]] = {
+    "bearer": Credential("Authorization", "Bearer "),
+    "api-key": Credential("api-key"),
+    "x-api-key": Credential("x-api-key"),
+}
+
+_PASSED: Final = frozenset({"content-type", "retry-after", "retry-after-ms", "x-should-retry"})
+
+DIALECTS: Final[Mapping[str, Dialect]] = {
+    "openai": Dialect(
+        name="openai",
+        auth="bearer",
+        sent={},
+        passed=_PASSED | {"openai-processing-ms"},
+        passed_prefix="x-ratelimit-",
+        envelope={},
+        error={"type": "upstream_error", "param": None, "code": None},
+    ),
+    "anthropic": Dialect(
+        name="anthropic",
+        auth="x-api-key",
+        sent={"anthropic-version": "2023-06-01"},
+        passed=_PASSED | {"request-id"},
+        passed_prefix="anthropic-ratelimit-",
+        envelope={"type": "error"},
+        error={"type": "api_error"},
+    ),
+}

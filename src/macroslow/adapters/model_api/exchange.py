@@ -1,0 +1,277 @@
+"""One exchange: a request that is sent, and its answer as it comes. Parsing is llhttp's (httptools).
+
+What arrives may come from an adversary. The head is bounded in size and number, and so is whatever
+else comes without a byte of body; a body that nobody takes stops being read at HIGH_WATER_BYTES. An
+answer is whole if its length or its last chunk says so, or if the other side says that it ends; a
+connection that is merely lost has cut it off. Nothing of one exchange can get into the next: each has
+its own parser, and its connection is kept only if the answer ended where the bytes did.
+
+Source: RFC 9112, sections 6 (body), 7.1 (chunks), 8 (incomplete), 9.3 (persistence).
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from macroslow.adapters.model_api.connection import Connection
+
+MAX_HEAD_BYTES: Final = 64 * 1024  # also of trailers and chunk extensions between two pieces of body
+MAX_HEADERS: Final = 200
+HIGH_WATER_BYTES: Final = 256 * 1024
+PIECE_BYTES: Final = 256 * 1024  # a larger request is sent in pieces, as fast as they are taken
+
+_FINAL: Final = 200  # statuses below are interim: the answer that counts is still to come
+_REFUSAL: Final = 300
+_SWITCHING: Final = 101
+
+
+class BrokenOffError(Exception):
+    """The exchange ended early after something was sent. Its text is for the log and quotes nothing."""
+
+
+class StaleConnectionError(BrokenOffError):
+    """A connection that had been kept was closed before a byte of the answer came.
+
+    Very likely the request crossed the other side's close and was not read; nobody can know.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds to wait: for a connection, for an answer's head, and between two pieces of its body."""
+
+    connect_s: float = 10.0
+    head_s: float = 600.0  # a plain answer comes at once, after all its tokens were made
+    idle_s: float = 120.0
+
+
+class Owner(Protocol):
+    """Who keeps the connections and the time."""
+
+    def watch(self, at_s: float) -> None:
+        """`check` the exchanges at this moment of the loop's clock, or before."""
+        ...
+
+    def release(self, exchange: "Exchange", connection: Connection, *, reusable: bool) -> None:
+        """The exchange has ended."""
+        ...
+
+
+class Exchange:
+    """What is known of an answer. One caller at a time; whoever has one must `end` it.
+
+    `headers` have lower-case names; repeated ones are joined by commas (RFC 9110, section 5.3).
+    """
+
+    def __init__(self, connection: Connection, owner: Owner, patience: Patience, deadline_s: float) -> None:
+        """`deadline_s` is a moment of the loop's clock."""
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self._loop = asyncio.get_running_loop()
+        self._connection = connection
+        self._parser = HttpResponseParser(self)
+        self._patience = patience
+        self._deadline_s = deadline_s
+        self._owner = owner
+        self._waiter: asyncio.Future[None] | None = None
+        self._waiting = bytearray()  # body that nobody has taken yet
+        self._dry_bytes = self._header_bytes = self._header_count = 0
+        self._headed = self._complete = self._ended = False
+        self._until_end = self._persistent = self._paused = self._stale = False
+        self._broken = ""
+        self._heard_s = self._loop.time()
+        connection.user = self
+        owner.watch(self._due_s())
+
+    # What the caller does
+
+    async def send(self, head: bytes, body: bytes) -> None:
+        """Send a request and wait for the head of its answer. Raises BrokenOffError."""
+        if len(body) <= PIECE_BYTES:
+            self._connection.transport.write(head + body)
+        else:
+            await self._send_pieces(head, memoryview(body))
+        while not self._headed:
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """What came of the body since the last time, b"" at its end. Raises BrokenOffError."""
+        while not self._waiting:
+            if self._complete:
+                return b""
+            await self._wait()
+        taken = bytes(self._waiting)
+        self._waiting.clear()
+        if self._paused:
+            self._paused = False
+            self._heard_s = self._loop.time()
+            self._owner.watch(self._due_s())
+            self._connection.resume()
+        return taken
+
+    async def body(self, limit_bytes: int) -> bytes | None:
+        """The whole body, or None if it is longer. Raises BrokenOffError."""
+        whole = await self.read()
+        if not self._complete:  # else all of it came with the head, as it mostly does
+            gathered = bytearray(whole)
+            while len(gathered) <= limit_bytes and (more := await self.read()):
+                gathered += more
+            whole = bytes(gathered)
+        return whole if len(whole) <= limit_bytes else None
+
+    def end(self) -> None:
+        """The exchange is over; unless the answer ended well, so is its connection."""
+        if self._ended:
+            return
+        self._ended = True
+        self._paused = False
+        if not self._complete:
+            self._break("the exchange is over")
+        connection = self._connection
+        connection.user = None
+        del self._parser  # it knows us, and we it
+        reusable = self._persistent and connection.open() and not connection.congested
+        self._owner.release(self, connection, reusable=reusable)
+
+    def check(self, now_s: float) -> float:
+        """Break off if the time is up. When to check again, by the loop's clock."""
+        due_s = self._due_s()
+        if now_s >= due_s:
+            self._fail("the time is up" if now_s >= self._deadline_s else "silence")
+        return due_s
+
+    async def _send_pieces(self, head: bytes, body: memoryview) -> None:
+        """Send a large request. An early refusal ends it (RFC 9112, section 9.5)."""
+        connection = self._connection
+        connection.transport.write(head)
+        for at in range(0, len(body), PIECE_BYTES):
+            if self._headed:
+                self._persistent = False
+                if self.status < _REFUSAL:
+                    raise BrokenOffError("it answered before it was asked")
+                return
+            self._go_on()
+            connection.transport.write(body[at : at + PIECE_BYTES])
+            while connection.congested and not self._headed:
+                await self._wait()
+            self._heard_s = self._loop.time()  # it took a piece: that is a sign of life
+
+    async def _wait(self) -> None:
+        self._go_on()
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _go_on(self) -> None:
+        """Raise if it has broken off."""
+        if self._broken:
+            raise (StaleConnectionError if self._stale else BrokenOffError)(self._broken)
+
+    # What the connection does
+
+    def received(self, data: bytes) -> None:
+        """Read some bytes of the answer."""
+        self._heard_s = self._loop.time()
+        self._dry_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self._fail(str(error.__context__ or error))
+            return
+        if self._dry_bytes > MAX_HEAD_BYTES:
+            self._fail("too much that is no body")
+        elif len(self._waiting) > HIGH_WATER_BYTES and not self._paused and not self._complete:
+            self._paused = True
+            self._connection.pause()
+        self.wake()
+
+    def ended(self) -> None:
+        """End a body that nothing else ends."""
+        if self._headed and self._until_end and not self._broken:
+            self._complete = True
+            self._persistent = False
+            self.wake()
+
+    def lost(self) -> None:
+        """Break off, unless all is here."""
+        if not self._broken and not self._headed and not self._dry_bytes:
+            self._stale = self._connection.reused
+        self._fail("the connection was closed")
+
+    def wake(self) -> None:
+        """Let the caller look again."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # What the parser does; raising ends it
+
+    def on_message_begin(self) -> None:
+        """An answer begins, interim or not; nothing may follow the one that counts."""
+        if self._complete:
+            self._persistent = False
+            raise ValueError("more than one answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Gather a header; a trailer is dropped, since everything is decided by then."""
+        if self._headed:
+            return
+        self._header_bytes += len(name) + len(value)
+        self._header_count += 1
+        if self._header_bytes > MAX_HEAD_BYTES or self._header_count > MAX_HEADERS:
+            raise ValueError("too many or too large headers")
+        name = name.lower()
+        before = self.headers.get(name)
+        self.headers[name] = value if before is None else before + b", " + value
+
+    def on_headers_complete(self) -> None:
+        """The head is complete, unless it is an interim one."""
+        status = self._parser.get_status_code()
+        if status == _SWITCHING:
+            raise ValueError("another protocol, which was not asked for")
+        if status < _FINAL:
+            self.headers.clear()
+            return
+        coding = self.headers.get(b"transfer-encoding")
+        if coding is not None and coding.lower() != b"chunked":
+            raise ValueError("a transfer coding that was not asked for")
+        self.status = status
+        self._until_end = coding is None and b"content-length" not in self.headers
+        self._headed = True
+        self._owner.watch(self._due_s())
+
+    def on_body(self, body: bytes) -> None:
+        """Gather a piece of body."""
+        self._waiting += body
+        self._dry_bytes = 0
+
+    def on_message_complete(self) -> None:
+        """The answer is complete, unless it is an interim one."""
+        if self._headed:
+            self._complete = True
+            self._persistent = self._parser.should_keep_alive()
+
+    # What time does
+
+    def _due_s(self) -> float:
+        """When it will have taken too long if nothing more comes."""
+        if self._complete or self._broken:
+            return float("inf")
+        if self._paused:  # our own caller is slow
+            return self._deadline_s
+        limit_s = self._patience.idle_s if self._headed else self._patience.head_s
+        return min(self._deadline_s, self._heard_s + limit_s)
+
+    def _fail(self, reason: str) -> None:
+        """What came before stays; there will be no more of it."""
+        self._persistent = False
+        if not self._complete:
+            self._break(reason)
+        self._connection.abort()
+
+    def _break(self, reason: str) -> None:
+        self._broken = self._broken or reason
+        self.wake()

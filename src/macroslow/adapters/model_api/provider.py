@@ -1,0 +1,144 @@
+"""One account with a provider of models, over its own HTTP API: bodies go out and come back as they are.
+
+Headers are allow-listed both ways, and no key comes back: neither in a header nor in an error.
+
+Source: OpenAI API reference; Anthropic API reference.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+from macroslow.adapters.model_api.account import Account
+from macroslow.adapters.model_api.dialects import CREDENTIALS, DIALECTS
+from macroslow.adapters.model_api.errors import MAX_ERROR_BYTES, clean_error
+from macroslow.adapters.model_api.exchange import BrokenOffError, Exchange, Patience
+from macroslow.errors import ConfigurationError
+from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
+from macroslow.secretstore.secret import Secret
+
+MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+PATIENCE: Final = Patience()
+
+_JSON: Final = "application/json"
+_EVENT_STREAM: Final = "text/event-stream"
+
+
+class ModelAPI:
+    """Implements `inference.ports.Provider`. Make it anywhere; use and close it on one event loop."""
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        key: Secret | None,
+        *,
+        dialect: str = "openai",
+        account: str = "",
+        auth: str = "",
+        emulator: bool = False,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+        patience: Patience = PATIENCE,
+    ) -> None:
+        """`base_url` ends before the API's paths, e.g. https://api.openai.com/v1.
+
+        `key` None: the provider asks for none, as models on one's own machine do. `auth` says how
+        it is sent: "bearer", "api-key" (Azure) or "x-api-key"; by default as the dialect has it.
+        Raises ConfigurationError.
+        """
+        if dialect not in DIALECTS:
+            raise ConfigurationError(f"provider {name}: kind must be one of {', '.join(DIALECTS)}")
+        self._dialect = DIALECTS[dialect]
+        auth = auth or self._dialect.auth
+        if auth not in CREDENTIALS:
+            raise ConfigurationError(f"provider {name}: auth must be one of {', '.join(CREDENTIALS)}")
+        self.name = name
+        self.account = account or name
+        self.dialect = dialect
+        self.emulator = emulator
+        self._max_answer_bytes = max_answer_bytes
+        self._account = Account(
+            name,
+            base_url,
+            key,
+            self._dialect,
+            auth=auth,
+            max_answer_bytes=max_answer_bytes,
+            patience=patience,
+        )
+
+    async def complete(
+        self, path: str, body: bytes, *, headers: Mapping[str, str] = {}, deadline_s: float
+    ) -> ProviderAnswer | NotReached:
+        """See `Provider.complete`."""
+        exchange = await self._account.post(path, body, headers, deadline_s)
+        if isinstance(exchange, NotReached):
+            return exchange
+        try:
+            # An event stream that nobody asked for is read as a body, and will not be understood.
+            return await self._answer(exchange, self._passed(exchange))
+        finally:
+            exchange.end()
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, body: bytes, *, headers: Mapping[str, str] = {}, deadline_s: float
+    ) -> AsyncIterator[ProviderAnswer | ProviderStream | NotReached]:
+        """See `Provider.stream`."""
+        exchange = await self._account.post(path, body, headers, deadline_s)
+        if isinstance(exchange, NotReached):
+            yield exchange
+            return
+        try:
+            passed = self._passed(exchange)
+            content_type = passed.get("content-type", "").partition(";")[0].strip().lower()
+            if exchange.status == 200 and content_type == _EVENT_STREAM:
+                yield ProviderStream(passed, self._chunks(exchange))
+            else:
+                yield await self._answer(exchange, passed)
+        finally:
+            exchange.end()  # closes the connection unless the answer came to its end
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._account.close()
+
+    async def _answer(self, exchange: Exchange, passed: Mapping[str, str]) -> ProviderAnswer:
+        if exchange.status < 400:
+            return ProviderAnswer(exchange.status, passed, await self._account.read(exchange))
+        cleaned = clean_error(
+            self._dialect, exchange.status, await _error_body(exchange), self._account.reveal()
+        )
+        return ProviderAnswer(exchange.status, {**passed, "content-type": _JSON}, cleaned)
+
+    async def _chunks(self, exchange: Exchange) -> AsyncIterator[bytes]:
+        """The body as it comes, at most `max_answer_bytes` of it."""
+        received_bytes = 0
+        try:
+            while chunk := await exchange.read():
+                received_bytes += len(chunk)
+                if received_bytes > self._max_answer_bytes:
+                    raise self._account.too_long()
+                yield chunk
+        except BrokenOffError as error:
+            raise self._account.broke_off(error) from None
+
+    def _passed(self, exchange: Exchange) -> dict[str, str]:
+        """The headers to pass on: printable, and without the key."""
+        key = self._account.reveal()
+        passed: dict[str, str] = {}
+        for raw_name, raw_value in exchange.headers.items():
+            name = raw_name.decode("latin-1")
+            if name in self._dialect.passed or name.startswith(self._dialect.passed_prefix):
+                value = raw_value.decode("latin-1")
+                if value.isascii() and value.isprintable() and not (key and key in value):
+                    passed[name] = value
+        return passed
+
+
+async def _error_body(exchange: Exchange) -> bytes:
+    """The provider's error, or nothing if it is too long or broke off: the status is known."""
+    try:
+        return await exchange.body(MAX_ERROR_BYTES) or b""
+    except BrokenOffError:
+        return b""
