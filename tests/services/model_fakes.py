@@ -2,22 +2,29 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import orjson
 from tests.contract.fake_books import FakeBooks
-from tests.metering.vocabulary import catalogue, counter
+from tests.metering.vocabulary import catalogue, counters
 
 from macroslow.adapters.system import SystemClock
 from macroslow.authn.principal import Principal
 from macroslow.authz.scopes import INFERENCE_CHAT
-from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
-from macroslow.limits.admission import Quota
+from macroslow.inference import CHAT_COMPLETIONS
+from macroslow.inference.operation import Operation
+from macroslow.inference.ports import NotReached, Provider, ProviderAnswer, ProviderStream
+from macroslow.limits.admission import AccountQuota, Quota
+from macroslow.metering.budgets import BudgetRule
+from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.ledger import Account, OpenAccount, Settle
 from macroslow.services.admission import Admission
 from macroslow.services.call_model import CallModel
+from macroslow.services.quote_call import QuoteCall
+from macroslow.services.reach_provider import ReachProvider
+from macroslow.services.settle_call import SettleCall
 from macroslow.tlog.ports import Entry
 from macroslow.workflow.books import Change
 
@@ -118,10 +125,11 @@ class ScriptedProvider:
     under_way: int = 0
     most_under_way: int = 0
     hold: asyncio.Event | None = None
+    label: str = "openai"
 
     @property
     def account(self) -> str:
-        return self.name
+        return self.label
 
     async def complete(
         self, path: str, body: bytes, *, headers: Mapping[str, str] = {}, deadline_s: float
@@ -166,17 +174,37 @@ class ScriptedProvider:
             await asyncio.sleep(0)
 
 
-def chat_on(books: object, provider: ScriptedProvider | None = None) -> CallModel:
-    """The use case on other books, with a provider that answers at once."""
+def call_on(
+    books: object,
+    providers: Mapping[str, Mapping[str, Provider]],
+    admission: Admission,
+    entropy: object,
+    *,
+    models: Catalogue | None = None,
+    attempts: int = 1,
+    deadline_s: float = 600.0,
+    rules: Sequence[BudgetRule] = (),
+    enforced: bool = True,
+) -> CallModel:
+    """The use case, put together as the gateway does."""
+    clock = SystemClock()
+    settle = SettleCall(books, admission, clock)
     return CallModel(
-        {"openai": provider or ScriptedProvider(None)},
-        catalogue(),
-        counter(),
-        books,
-        Admission({}, SystemClock()),
-        SystemClock(),
-        RandomIds(),
+        QuoteCall(providers, models or catalogue(), counters(), books, admission),
+        ReachProvider(books, admission, settle, clock, entropy, deadline_s, attempts),
+        settle,
+        clock,
+        entropy,
+        owner="tests",
+        rules=rules,
+        enforced=enforced,
     )
+
+
+def chat_on(books: object, provider: "ScriptedProvider | None" = None) -> CallModel:
+    """The use case on other books, with a provider that answers at once."""
+    providers = {"openai": {"openai": provider or ScriptedProvider(None)}}
+    return call_on(books, providers, Admission({}, SystemClock(), RandomIds()), RandomIds())
 
 
 class RandomIds:
@@ -187,28 +215,36 @@ class RandomIds:
 
 
 class World:
-    """The use case with everything around it."""
+    """The use case with everything around it; `admission` and `more` are options of the two."""
 
     def __init__(
-        self, *, quota: Quota | None = None, limit_usd_micros: int | None = None, **admission
+        self,
+        *,
+        quota: Quota | None = None,
+        limit_usd_micros: int | None = None,
+        accounts: Sequence[str] = ("openai",),
+        max_wait_s: float = 30.0,
+        max_waiting: int = 1000,
+        **more,
     ) -> None:
         self.books = SlowBooks()
         self.books.open_account("key/k1", limit_usd_micros)
-        self.provider = ScriptedProvider(self.books)
-        quotas = {("openai", "gpt-4o"): quota} if quota else {}
-        self.admission = Admission(quotas, SystemClock(), **admission)
-        self.complete = CallModel(
-            {"openai": self.provider},
-            catalogue(),
-            counter(),
-            self.books,
-            self.admission,
-            SystemClock(),
-            Counting(),
+        self.accounts = {label: ScriptedProvider(self.books, label=label) for label in accounts}
+        self.provider = self.accounts[accounts[0]]
+        lines = {("openai", "gpt-4o"): [AccountQuota(label, quota or Quota()) for label in accounts]}
+        self.admission = Admission(
+            lines, SystemClock(), Counting(), max_wait_s=max_wait_s, max_waiting=max_waiting
         )
+        self.call = call_on(self.books, {"openai": self.accounts}, self.admission, Counting(), **more)
 
-    async def ask(self, body: bytes | None = None, principal: Principal = PRINCIPAL, **more):
-        return await self.complete(principal, body or request(), request_id="r1", **more)
+    async def ask(
+        self,
+        body: bytes | None = None,
+        principal: Principal = PRINCIPAL,
+        operation: Operation = CHAT_COMPLETIONS,
+        **more,
+    ):
+        return await self.call(principal, operation, body or request(), request_id="r1", **more)
 
     async def ask_all(self, body: bytes | None = None) -> bytes:
         stream = await self.ask(body or request(stream=True))
@@ -216,11 +252,11 @@ class World:
 
     async def assert_idle(self) -> None:
         """Nothing is under way: no reservation, no place, no connection, and each call has one entry."""
-        await self.complete.close()
+        await self.call.close()
         await self.books.drain()
         assert not self.books.held
         assert len(self.books.settled) == len(self.books.events)
         assert (await self.books.account("key/k1")).held_usd_micros == 0
-        assert self.provider.under_way == 0
-        assert all(line.gate.in_flight == 0 for line in self.admission._lines.values())
+        assert all(provider.under_way == 0 for provider in self.accounts.values())
+        assert all(line.in_flight == 0 for line in self.admission.report())
         assert self.admission.waiting() == 0

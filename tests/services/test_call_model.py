@@ -145,7 +145,7 @@ async def test_a_tag_that_the_log_could_not_take_is_refused(tag):
 
 async def test_a_model_without_a_provider_is_unknown():
     world = World()
-    world.complete.providers.clear()
+    world.call.providers.clear()
     with pytest.raises(NotFoundError):
         await world.ask()
 
@@ -484,7 +484,7 @@ async def test_a_caller_that_goes_away_at_any_moment_leaves_nothing_open(stream,
                 await asyncio.sleep(0)
             task.cancel()
         await asyncio.wait({task})
-        await world.complete.close()
+        await world.call.close()
         await world.assert_idle()
         assert all(settle.usage.usd_micros <= RESERVED for settle in world.books.settled)
         # Whoever left, the next one is served.
@@ -548,7 +548,7 @@ async def test_calls_at_once_and_callers_that_leave_keep_real_books_in_order(tmp
     world.provider.books = None
     world.provider.turns = 20
     world.provider.script = lambda body: list(STREAM) if body.get("stream") else answer()
-    complete = dataclasses.replace(world.complete, books=books)
+    complete = dataclasses.replace(world.call, books=books)
 
     async def call(number: int) -> None:
         got = await complete(PRINCIPAL, request(stream=number % 2 == 0), request_id=f"r{number}")
