@@ -1,9 +1,13 @@
 """What every store of the books must do. Subclass `BooksContract` and give it a `books` fixture."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+import hashlib
+from dataclasses import replace
 
 import pytest
+from tests.contract.budgets_contract import BudgetContract, OwnershipContract, ReportContract
+from tests.contract.changes import DAY_NS, accept, append, money, refusals, reserve, settle
+from tests.contract.replies_contract import BoundIdContract, ReplyContract
 
 from macroslow.authn.ports import KeyRecord, PutKey, PutSigner, SignerRecord
 from macroslow.errors import (
@@ -18,59 +22,14 @@ from macroslow.metering.ledger import (
     Account,
     CloseAccount,
     OpenAccount,
-    Reserve,
-    Settle,
-    Usage,
     UsageRow,
 )
 from macroslow.tlog.event import Event, EventType
-from macroslow.tlog.leaf import check_opening, leaf_hash
+from macroslow.tlog.leaf import check_opening, leaf_hash, parse_leaf
 from macroslow.tlog.ports import Append, StoreCheckpoint, TreeHead
 from macroslow.tlog.tree import root_of, verify_consistency, verify_inclusion
 from macroslow.workflow.books import Books, Change
-from macroslow.workflow.journal import AcceptRun, FinishRun, PutObject, RunEvent, RunState
-
-DAY_NS = 86_400 * 10**9
-
-
-def reserve(name: str, account: str, usd_micros: int, **facts: str) -> Reserve:
-    """A reservation with the facts that a test does not care about filled in."""
-    return Reserve(
-        id=name,
-        account=account,
-        usd_micros=usd_micros,
-        principal=facts.get("principal", "alice"),
-        key_id=facts.get("key_id", "k1"),
-        provider="openai",
-        model=facts.get("model", "small"),
-        created_ns=1,
-        tag=facts.get("tag", ""),
-        run_id=facts.get("run_id", ""),
-    )
-
-
-def settle(name: str, usd_micros: int, *, settled_ns: int = 2, outcome: str = "ok") -> Settle:
-    return Settle(name, Usage(10, 20, usd_micros), settled_ns, outcome)
-
-
-def append(number: int = 0, subject: str = "alice") -> Append:
-    return Append(Event(EventType.CHAT_COMPLETED, 1_000 + number, subject, {"number": number}))
-
-
-def accept(name: str, principal: str = "alice") -> AcceptRun:
-    return AcceptRun(name, principal, 5, "ab" * 32, 120, "agent://tests", None)
-
-
-async def money(books: Books, name: str) -> tuple[int, int]:
-    """Spent and held of an account."""
-    account = await books.account(name)
-    assert account is not None
-    return account.spent_usd_micros, account.held_usd_micros
-
-
-async def refusals(attempts: Iterator[Awaitable[object]]) -> list[BaseException]:
-    outcomes = await asyncio.gather(*attempts, return_exceptions=True)
-    return [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+from macroslow.workflow.journal import FinishRun, PutObject, RunEvent, RunState
 
 
 class LedgerContract:
@@ -311,6 +270,11 @@ class LogContract:
         assert await books.entry(3) is None
         assert await books.entry(-1) is None
         assert await books.leaves(1, 9) == [second.leaf, third.leaf]
+        stored = await books.stored(1, 9)
+        assert [leaf for leaf, _ in stored] == [second.leaf, third.leaf]
+        facts = [parse_leaf(leaf) for leaf, _ in stored]
+        digests = [hashlib.sha256(payload).digest() for _, payload in stored]
+        assert [fact.payload_sha256 for fact in facts] == digests
         leaves = [first.leaf, second.leaf, third.leaf]
         assert await books.head() == TreeHead(3, root_of([leaf_hash(leaf) for leaf in leaves]))
 
@@ -491,8 +455,26 @@ class IdentityContract:
         await books.commit(PutKey(revoked))
         assert await books.keys() == [revoked]
 
+    async def test_a_keys_team_weight_budgets_and_origin_are_kept(self, books: Books) -> None:
+        legacy = replace(
+            KEY, id="legacy1", team="lab", weight=3, day_usd_micros=0, month_usd_micros=10**9, legacy=True
+        )
+        await books.commit(PutKey(KEY), PutKey(legacy))
+        assert await books.keys() == [KEY, legacy]
+        assert [key.legacy for key in await books.keys()] == [False, True]
 
-class BooksContract(LedgerContract, LogContract, JournalContract, IdentityContract):
+
+class BooksContract(
+    LedgerContract,
+    BudgetContract,
+    OwnershipContract,
+    ReportContract,
+    LogContract,
+    JournalContract,
+    ReplyContract,
+    BoundIdContract,
+    IdentityContract,
+):
     async def test_a_refused_list_leaves_no_trace_and_its_neighbours_stand(self, books: Books) -> None:
         await books.commit(OpenAccount("a", 10))
         good = [books.commit(reserve(f"g{n}", "a", 1), append(n)) for n in range(5)]

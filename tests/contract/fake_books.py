@@ -8,7 +8,7 @@ import copy
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from macroslow.authn.ports import KeyRecord, PutKey, PutSigner, SignerRecord
 from macroslow.errors import (
@@ -22,10 +22,13 @@ from macroslow.metering.ledger import (
     MAX_COUNT,
     OUTCOMES,
     Account,
+    Budget,
     CloseAccount,
+    DailyUsage,
     LedgerDifference,
     OpenAccount,
     OpenReservation,
+    RecentCall,
     Reserve,
     Settle,
     UsageRow,
@@ -35,6 +38,16 @@ from macroslow.tlog.ports import Append, Entry, StoreCheckpoint, TreeHead
 from macroslow.tlog.tree import TILE_WIDTH, consistency_proof, inclusion_proof, root_of
 from macroslow.workflow.books import Change, LoggedEvent
 from macroslow.workflow.journal import NEXT, AcceptRun, FinishRun, PutObject, Run, RunState
+from macroslow.workflow.replies import (
+    SALT_BYTES,
+    BindId,
+    ClaimReply,
+    DropReply,
+    PutReply,
+    Reply,
+    open_reply,
+    seal_reply,
+)
 
 
 @dataclass
@@ -42,6 +55,7 @@ class _Account:
     parent: str | None
     limit: int | None
     closed: bool = False
+    counter: bool = False
 
 
 @dataclass
@@ -63,6 +77,9 @@ class _State:
     objects: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
     keys: dict[str, KeyRecord] = field(default_factory=dict)
     signers: dict[str, SignerRecord] = field(default_factory=dict)
+    claims: dict[tuple[str, str], Reply] = field(default_factory=dict)
+    answers: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    bound: dict[str, BindId] = field(default_factory=dict)
 
     def copied(self) -> "_State":
         """A state that can change alone; its values are immutable but for the accounts."""
@@ -71,11 +88,11 @@ class _State:
         return twin
 
     def spent(self, account_id: str) -> int:
-        """What was paid out of the account and of everything below it."""
+        """What was paid out of the account and of everything below it, or through the budget."""
         own = sum(
             settlement.usage.usd_micros
             for name, settlement in self.settlements.items()
-            if self.reservations[name].account == account_id
+            if account_id in _held_in(self.reservations[name])
         )
         return own + sum(self.spent(child) for child in self.children(account_id))
 
@@ -84,7 +101,7 @@ class _State:
         own = sum(
             reservation.usd_micros
             for name, reservation in self.reservations.items()
-            if reservation.account == account_id and name not in self.settlements
+            if account_id in _held_in(reservation) and name not in self.settlements
         )
         return own + sum(self.held_for(child) for child in self.children(account_id))
 
@@ -142,7 +159,7 @@ class FakeBooks:
                 case OpenAccount():
                     self._open(change)
                 case CloseAccount():
-                    self._account(change.id).closed = True
+                    self._payer(change.id).closed = True
                 case Reserve():
                     self._reserve(change)
                 case Settle():
@@ -158,6 +175,12 @@ class FakeBooks:
                     self._state.objects[change.run_id, change.kind] = (change.subject, change.sealed)
                 case StoreCheckpoint():
                     self._store_checkpoint(change, committed)
+                case ClaimReply() | PutReply() | DropReply():
+                    self._reply(change)
+                case BindId():
+                    if self._state.bound.get(change.id, change).principal != change.principal:
+                        raise ConflictError("another's")
+                    self._state.bound[change.id] = change
                 case PutKey():
                     self._state.keys[change.record.id] = change.record
                 case PutSigner():
@@ -180,9 +203,10 @@ class FakeBooks:
         known = self._state.accounts.get(change.id)
         if known is None:
             if change.parent is not None:
+                self._payer(change.parent)
                 self._require_open_and_not_over(change.parent)
             self._state.accounts[change.id] = _Account(change.parent, change.limit_usd_micros)
-        elif known.closed or known.parent != change.parent:
+        elif known.counter or known.closed or known.parent != change.parent:
             raise ConflictError("closed, or a child of another")
         else:
             known.limit = change.limit_usd_micros
@@ -191,15 +215,34 @@ class FakeBooks:
     def _reserve(self, change: Reserve) -> None:
         if change.id in self._state.reservations:
             raise ConflictError("reserved before")
-        account = self._account(change.account)
+        account = self._payer(change.account)
         _check_count(change.usd_micros)
         if account.closed:
             raise ConflictError("closed")
         before = self._all_held()
-        if change.usd_micros == 0:
+        if change.usd_micros == 0 and change.enforced:
             self._require_open_and_not_over(change.account)
+        self._state.reservations[change.id] = replace(change, budgets=())
+        self._refuse_what_does_not_fit(change.account, before, enforced=change.enforced)
+        for budget in change.budgets:
+            self._count(budget, change)
+        if len({budget.id for budget in change.budgets}) != len(change.budgets):
+            raise ValueError("named twice")
         self._state.reservations[change.id] = change
-        self._refuse_what_does_not_fit(change.account, before)
+
+    def _count(self, budget: Budget, change: Reserve) -> None:
+        """Make the budget's counter, or give it the new limit; refuse what does not fit it."""
+        _check_count(budget.limit_usd_micros)
+        counter = self._state.accounts.setdefault(budget.id, _Account(None, None, counter=True))
+        if not counter.counter:
+            raise ConflictError("an account")
+        spent, held = self._state.spent(budget.id), self._state.held(budget.id)
+        if change.enforced and spent + held + change.usd_micros > budget.limit_usd_micros:
+            raise _exhausted(
+                budget.id, budget.limit_usd_micros, spent, held, change.usd_micros, budget.resets_s
+            )
+        _check_count(held + change.usd_micros)
+        counter.limit = budget.limit_usd_micros
 
     def _settle(self, change: Settle) -> None:
         for count in (change.usage.input_tokens, change.usage.output_tokens, change.usage.usd_micros):
@@ -208,6 +251,8 @@ class FakeBooks:
             raise ValueError("no such outcome")
         if change.id not in self._state.reservations:
             raise NotFoundError("nothing reserved")
+        if change.once and change.id in self._state.settlements:
+            raise ConflictError("settled before")
         self._state.settlements.setdefault(change.id, change)
         for name in self._state.accounts:
             _check_count(self._state.spent(name))
@@ -216,7 +261,9 @@ class FakeBooks:
     def _all_held(self) -> dict[str, int]:
         return {name: self._state.held(name) for name in self._state.accounts}
 
-    def _refuse_what_does_not_fit(self, account_id: str | None, before: dict[str, int]) -> None:
+    def _refuse_what_does_not_fit(
+        self, account_id: str | None, before: dict[str, int], *, enforced: bool = True
+    ) -> None:
         """Raise for the first account, upwards, that holds more than before and has no room for it."""
         while account_id is not None:
             account, held, spent = (
@@ -228,7 +275,8 @@ class FakeBooks:
             if needed > 0:
                 if account.closed:
                     raise ConflictError("closed")
-                if account.limit is not None and spent + held + needed > account.limit:
+                over = account.limit is not None and spent + held + needed > account.limit
+                if enforced and over and account.limit is not None:
                     raise _exhausted(account_id, account.limit, spent, held, needed)
                 _check_count(held + needed)
             account_id = account.parent
@@ -245,6 +293,35 @@ class FakeBooks:
         if account_id not in self._state.accounts:
             raise NotFoundError("no such account")
         return self._state.accounts[account_id]
+
+    def _payer(self, account_id: str) -> _Account:
+        account = self._account(account_id)
+        if account.counter:
+            raise ConflictError("a budget's counter")
+        return account
+
+    def _reply(self, change: ClaimReply | PutReply | DropReply) -> None:
+        name = (change.principal, change.key)
+        claims, answers = self._state.claims, self._state.answers
+        known = claims.get(name)
+        match change:
+            case ClaimReply():
+                if known is not None and known.expires_ns > change.created_ns:
+                    raise ConflictError("taken")
+                for old in [old for old, claim in claims.items() if claim.expires_ns <= change.created_ns]:
+                    self._forget(old)
+                claims[name] = Reply(change.request_sha256, change.created_ns, change.expires_ns)
+            case PutReply():
+                if known is None:
+                    raise NotFoundError("nothing claimed")
+                key = self._state.subject_keys.setdefault(change.principal, self._random(32))
+                answers[name] = seal_reply(change, key, salt=self._random(SALT_BYTES), nonce=self._random(12))
+            case DropReply():
+                self._forget(name)
+
+    def _forget(self, name: tuple[str, str]) -> None:
+        self._state.claims.pop(name, None)
+        self._state.answers.pop(name, None)
 
     def _store_checkpoint(self, change: StoreCheckpoint, committed: int) -> None:
         if not 0 <= change.size <= committed:
@@ -290,14 +367,16 @@ class FakeBooks:
         if account is None:
             return None
         spent, held = self._state.spent(account_id), self._state.held(account_id)
-        return Account(account_id, account.parent, account.limit, spent, held, account.closed)
+        return Account(
+            account_id, account.parent, account.limit, spent, held, account.closed, account.counter
+        )
 
     async def open_reservations(self) -> list[OpenReservation]:
         found = [r for name, r in self._state.reservations.items() if name not in self._state.settlements]
         return [
             OpenReservation(
                 r.id, r.account, r.usd_micros, r.principal, r.key_id, r.provider, r.model, r.tag, r.run_id,
-                r.created_ns,
+                r.created_ns, r.owner, r.expires_ns,
             )
             for r in sorted(found, key=lambda reservation: (reservation.created_ns, reservation.id))
         ]  # fmt: skip
@@ -306,10 +385,13 @@ class FakeBooks:
         found = [await self.account(name) for name in self._state.accounts]
         return [account for account in found if account and account.parent is not None and not account.closed]
 
-    async def usage(self, by: str, *, principal: str | None = None) -> list[UsageRow]:
+    async def usage(
+        self, by: str, *, principal: str | None = None, first_day: str = "", last_day: str = ""
+    ) -> list[UsageRow]:
         label = _LABELS.get(by)
         if label is None:
             raise ValueError("no such grouping")
+        _check_days(*filter(None, (first_day, last_day)))
         rows: dict[str, UsageRow] = {}
         if by == "key":
             known = [key.id for key in self._state.keys.values() if principal in (None, key.principal)]
@@ -318,16 +400,52 @@ class FakeBooks:
             reservation = self._state.reservations[settlement.id]
             if principal not in (None, reservation.principal):
                 continue
+            if not (first_day or "0") <= _day(settlement) <= (last_day or "9"):
+                continue
             key = label(reservation, settlement)
             row = rows.get(key) or await (self._row_of_key(key) if by == "key" else _empty_row(key))
             rows[key] = _added(row, settlement)
         return [rows[key] for key in sorted(rows)]
+
+    async def run_usage(self, run_id: str) -> list[UsageRow]:
+        rows: dict[str, UsageRow] = {}
+        for settlement in self._state.settlements.values():
+            reservation = self._state.reservations[settlement.id]
+            if run_id and reservation.run_id == run_id:
+                row = rows.get(reservation.model) or await _empty_row(reservation.model)
+                rows[reservation.model] = _added(row, settlement)
+        return [rows[model] for model in sorted(rows)]
 
     async def _row_of_key(self, key: str) -> UsageRow:
         account = await self.account(f"key/{key}")
         if account is None:
             return UsageRow(key, 0, 0, 0, 0, 0, None)
         return UsageRow(key, 0, 0, 0, 0, account.held_usd_micros, account.limit_usd_micros)
+
+    async def daily_usage(self, provider: str, first_day: str, last_day: str) -> list[DailyUsage]:
+        _check_days(first_day, last_day)
+        sums: dict[tuple[str, str], list[int]] = {}
+        for settlement in self._state.settlements.values():
+            reservation, usage = self._state.reservations[settlement.id], settlement.usage
+            if reservation.provider == provider and first_day <= _day(settlement) <= last_day:
+                counts = (1, usage.input_tokens, usage.output_tokens, usage.usd_micros)
+                row = sums.setdefault((_day(settlement), reservation.model), [0, 0, 0, 0])
+                row[:] = [a + b for a, b in zip(row, counts, strict=True)]
+        return [DailyUsage(*name, *counts) for name, counts in sorted(sums.items())]
+
+    async def recent_calls(self, since_ns: int) -> list[RecentCall]:
+        found = []
+        for name, made in self._state.reservations.items():
+            settlement = self._state.settlements.get(name)
+            used = None if settlement is None else settlement.usage
+            tokens = None if used is None else used.input_tokens + used.output_tokens
+            found.append(RecentCall(made.provider, made.model, made.created_ns, tokens))
+        found.sort(key=lambda call: call.created_ns)
+        return [call for call in found if call.created_ns >= since_ns]
+
+    async def budget_accounts(self) -> list[Account]:
+        found = [await self.account(name) for name in sorted(self._state.accounts)]
+        return [account for account in found if account and account.counter]
 
     async def audit_ledger(self) -> list[LedgerDifference]:
         return []  # there are no counters to differ
@@ -363,6 +481,9 @@ class FakeBooks:
 
     async def leaves(self, start: int, end: int) -> list[bytes]:
         return [logged.leaf for logged in self._state.log[start:end]]
+
+    async def stored(self, start: int, end: int) -> list[tuple[bytes, bytes]]:
+        return [(logged.leaf, logged.payload) for logged in self._state.log[start:end]]
 
     async def tile(self, level: int, index: int, width: int) -> bytes | None:
         hashes = self._tile(level, index, width)
@@ -402,6 +523,20 @@ class FakeBooks:
     async def sealed_object(self, run_id: str, kind: str) -> tuple[str, bytes] | None:
         return self._state.objects.get((run_id, kind))
 
+    async def reply(self, principal: str, key: str) -> Reply | None:
+        claimed, sealed = (
+            self._state.claims.get((principal, key)),
+            self._state.answers.get((principal, key)),
+        )
+        if claimed is None or sealed is None:
+            return claimed
+        if principal not in self._state.subject_keys:
+            raise DecryptionFailedError("erased")
+        return open_reply(claimed, sealed, self._state.subject_keys[principal], principal, key)
+
+    async def bound_id(self, id: str) -> BindId | None:  # noqa: A002 - the port's word
+        return self._state.bound.get(id)
+
     async def keys(self) -> list[KeyRecord]:
         return sorted(self._state.keys.values(), key=lambda key: (key.created_ns, key.id))
 
@@ -412,10 +547,25 @@ class FakeBooks:
 _LABELS: dict[str, Callable[[Reserve, Settle], str]] = {
     "key": lambda reservation, _: reservation.key_id,
     "principal": lambda reservation, _: reservation.principal,
+    "team": lambda reservation, _: reservation.team,
     "model": lambda reservation, _: reservation.model,
+    "provider": lambda reservation, _: reservation.provider,
     "tag": lambda reservation, _: reservation.tag,
-    "day": lambda _, settlement: str(datetime.fromtimestamp(settlement.settled_ns // 10**9, UTC).date()),
+    "day": lambda _, settlement: _day(settlement),
 }
+
+
+def _held_in(reservation: Reserve) -> set[str]:
+    return {reservation.account, *(budget.id for budget in reservation.budgets)}
+
+
+def _day(settlement: Settle) -> str:
+    return str(datetime.fromtimestamp(settlement.settled_ns // 10**9, UTC).date())
+
+
+def _check_days(*days: str) -> None:
+    if any(str(date.fromisoformat(day)) != day for day in days):
+        raise ValueError("no day")
 
 
 async def _empty_row(key: str) -> UsageRow:
@@ -435,7 +585,9 @@ def _added(row: UsageRow, settlement: Settle) -> UsageRow:
     )
 
 
-def _exhausted(budget: str, limit: int, spent: int, held: int, needed: int) -> BudgetExhaustedError:
+def _exhausted(
+    budget: str, limit: int, spent: int, held: int, needed: int, resets_s: int | None = None
+) -> BudgetExhaustedError:
     return BudgetExhaustedError(
         "does not fit",
         budget=budget,
@@ -443,6 +595,8 @@ def _exhausted(budget: str, limit: int, spent: int, held: int, needed: int) -> B
         spent_usd_micros=spent,
         held_usd_micros=held,
         needed_usd_micros=needed,
+        resets_s=resets_s,
+        fix="ask for less",
     )
 
 

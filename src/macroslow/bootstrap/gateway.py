@@ -97,15 +97,19 @@ async def _secrets(core: Core) -> dict[str, Secret]:
 
 
 def _providers(settings: Settings, secrets: Mapping[str, Secret]) -> dict[str, ModelAPI]:
+    """One for each key of each provider, by the key's label."""
     return {
-        name: ModelAPI(
+        account.label: ModelAPI(
             name,
             one.base_url,
-            secrets.get(f"providers.{name}.key"),
+            secrets.get(account.setting),
             dialect=one.kind,
+            account=account.label,
+            auth=one.auth,
             emulator=one.emulator,
         )
         for name, one in settings.providers.items()
+        for account in one.accounts(name)
     }
 
 

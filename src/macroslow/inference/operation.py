@@ -74,6 +74,11 @@ class ModelRequest(Protocol):
         ...
 
     @property
+    def wants_usage(self) -> bool:
+        """Whether the client is to see a stream's usage where the API tells it only who asks."""
+        ...
+
+    @property
     def continues(self) -> str:
         """The provider's id of an answer that this request goes on from; empty: none."""
         ...

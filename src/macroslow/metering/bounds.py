@@ -1,9 +1,15 @@
-"""The bounds of one call: what is reserved for it, and what is owed if it does not end well."""
+"""The bounds of one call: what is reserved for it, and what is owed if it does not end well.
+
+Nothing that is owed is ever above what was reserved. So where a reservation fits a budget, its
+settlement does.
+"""
 
 from dataclasses import dataclass
 
-from macroslow.metering.catalogue import Model, TokenCounts
+from macroslow.metering.count import Counted
 from macroslow.metering.ledger import Usage
+from macroslow.metering.models import Model
+from macroslow.metering.prices import TokenCounts
 from macroslow.ports import NS_PER_S
 
 
@@ -12,26 +18,58 @@ class Bounds:
     """The most that one call may use: counted input, and allowed output of all its choices together."""
 
     model: Model
-    input_tokens: int
+    input: Counted
     output_tokens: int
     choices: int = 1
 
     @property
+    def input_tokens(self) -> int:
+        """What the prompt has by our own count."""
+        return self.input.tokens
+
+    @property
+    def most_input_tokens(self) -> int:
+        """The most that the provider may say it has, and be believed."""
+        return self.input.most_tokens
+
+    @property
+    def likely_tokens(self) -> int:
+        """What a provider's rate limit will probably count beforehand: the prompt, and all allowed output."""
+        return self.input_tokens + self.output_tokens
+
+    @property
     def usd_micros(self) -> int:
-        """What is reserved: the cost of using all of it."""
-        return self.model.estimate(self.input_tokens, self.output_tokens)
+        """What is reserved: the cost of using all of it, the input at its dearest."""
+        return self.model.estimate(self.most_input_tokens, self.output_tokens)
 
     @property
     def in_full(self) -> Usage:
         """Owed when nobody knows what was done."""
         return Usage(self.input_tokens, self.output_tokens, self.usd_micros)
 
+    def believes(self, used: TokenCounts) -> bool:
+        """Whether this call can have used so much."""
+        parts = (
+            used.cached_input_tokens,
+            used.cache_write_5m_input_tokens,
+            used.cache_write_1h_input_tokens,
+            used.fresh_input_tokens,
+            used.output_tokens,
+        )
+        return (
+            min(parts) >= 0
+            and used.input_tokens <= self.most_input_tokens
+            and used.output_tokens <= self.output_tokens
+        )
+
     def reported(self, used: TokenCounts) -> Usage:
-        """Owed by the provider's own count, as it stands."""
+        """Owed by the provider's count; by our own where this call cannot have used what it says."""
+        if not self.believes(used):
+            return self.counted(max(used.output_tokens, 0))
         return Usage(used.input_tokens, used.output_tokens, self.model.price(used))
 
     def counted(self, output_tokens: int) -> Usage:
-        """Owed by our own count, which is never charged above the reservation."""
+        """Owed by our own count of what came. The input is charged at its dearest: caching went unseen."""
         output_tokens = min(output_tokens, self.output_tokens)
         return Usage(self.input_tokens, output_tokens, self.model.estimate(self.input_tokens, output_tokens))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from macroslow.authn.principal import Principal
 from macroslow.metering.ledger import Budget
 from macroslow.ports import NS_PER_S
 
@@ -37,6 +38,9 @@ class Period(enum.StrEnum):
     TOTAL = "total"
 
 
+_FORMS: Final = {Period.DAY: "%Y-%m-%d", Period.MONTH: "%Y-%m"}
+
+
 @dataclass(frozen=True, slots=True)
 class BudgetRule:
     """One bound. `name` is a key's id, a principal, team or tag, or EACH; it is not read for `all`."""
@@ -55,6 +59,47 @@ class Spender:
     principal: str
     team: str = ""
     tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the name of a counter says. `name` is empty for `all`; `resets_s` is when its period ends."""
+
+    scope: Scope
+    name: str
+    period: Period
+    resets_s: int | None
+
+    def is_current(self, now_ns: int) -> bool:
+        """Whether calls are still counted there. A period to come has not been counted in before."""
+        return self.resets_s is None or now_ns < self.resets_s * NS_PER_S
+
+
+def read_counter(budget_id: str) -> Counted:
+    """Take the name of a counter apart. Raises ValueError for what `budgets_of` does not make.
+
+    Read from its end, where the period stands: a name may hold slashes of its own.
+    """
+    counted, _, last = budget_id.rpartition("/")
+    start = "" if last == Period.TOTAL else last
+    period = last
+    if start:
+        counted, _, period = counted.rpartition("/")
+    scope, _, name = counted.partition("/")
+    found = Counted(Scope(scope), name, Period(period), _end_of(Period(period), start))
+    if not budget_id or bool(name) is (found.scope is Scope.ALL):
+        raise ValueError(f"{budget_id!r} is not the name of a counter")
+    return found
+
+
+def own_rules(principal: Principal) -> tuple[BudgetRule, ...]:
+    """What bounds the spending of one key, besides its account: what it may spend in a day and in a month."""
+    bounds = ((Period.DAY, principal.day_usd_micros), (Period.MONTH, principal.month_usd_micros))
+    return tuple(
+        BudgetRule(Scope.KEY, principal.key_id, period, limit)
+        for period, limit in bounds
+        if limit is not None
+    )
 
 
 def budgets_of(rules: Iterable[BudgetRule], spender: Spender, now_ns: int) -> tuple[Budget, ...]:
@@ -92,8 +137,23 @@ def _period(period: Period, now_ns: int) -> tuple[str, int | None]:
     if period is Period.TOTAL:
         return "", None
     today = datetime.fromtimestamp(now_ns // NS_PER_S, UTC).replace(hour=0, minute=0, second=0)
+    first = today if period is Period.DAY else today.replace(day=1)
+    return f"/{first:{_FORMS[period]}}", _end(period, first)
+
+
+def _end_of(period: Period, start: str) -> int | None:
+    """When the period that is called `start` ends, in seconds since 1970. Raises ValueError."""
+    if period is Period.TOTAL:
+        if start:
+            raise ValueError("a total has no beginning")
+        return None
+    first = datetime.strptime(start, _FORMS[period]).replace(tzinfo=UTC)
+    if f"{first:{_FORMS[period]}}" != start:  # strptime takes 2026-1-1 too
+        raise ValueError(f"{start!r} is not a {period}")
+    return _end(period, first)
+
+
+def _end(period: Period, first: datetime) -> int:
     if period is Period.DAY:
-        return f"/{today:%Y-%m-%d}", int((today + timedelta(days=1)).timestamp())
-    first = today.replace(day=1)
-    following = (first + timedelta(days=32)).replace(day=1)
-    return f"/{first:%Y-%m}", int(following.timestamp())
+        return int((first + timedelta(days=1)).timestamp())
+    return int((first + timedelta(days=32)).replace(day=1).timestamp())

@@ -1,116 +1,69 @@
-"""What models cost: a table of prices, and the two questions asked of it.
+"""The models that can be priced, under every name that they have, and the limits of their providers.
 
-Money is an integer of micro-dollars, rounded up, so that no sum of calls is charged below its true
-cost. A price is given per million tokens; a call costs input, cached input and output tokens each
-times their price. Prices are data (`catalogue.toml`); an operator's own entries replace or add to it.
-No I/O here: the bytes of the file come in as an argument.
+Money is an integer of micro-dollars, rounded up. Prices, windows, image rules and limits are data
+(`catalogue.toml`); an operator's own entries replace or add to it. What is not in it has no price and
+is not served. No I/O here: the bytes of the file come in as an argument.
 """
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from macroslow.errors import ConfigurationError, Problem
+from macroslow.metering import _entries
+from macroslow.metering.encodings import PUBLISHED
+from macroslow.metering.images import ImageRule
+from macroslow.metering.limit_sets import LimitSet, LimitSets
+from macroslow.metering.models import LongPrompts, Model
+from macroslow.metering.prices import TOKENS_PER_PRICE, Prices, TokenCounts
 
-TOKENS_PER_PRICE: Final = 1_000_000
-ENCODINGS: Final = frozenset({"o200k_base"})
+__all__ = [
+    "ENCODINGS",
+    "TOKENS_PER_PRICE",
+    "Catalogue",
+    "LimitSet",
+    "LimitSets",
+    "LongPrompts",
+    "Model",
+    "Prices",
+    "TokenCounts",
+    "parse_catalogue",
+]
 
-_TEXTS: Final = frozenset({"provider", "upstream", "encoding"})
-_COUNTS: Final = frozenset({"context_tokens", "max_output_tokens", "top_output_tokens_per_s"})
-_PRICES: Final = frozenset({"input_usd_micros", "cached_input_usd_micros", "output_usd_micros"})
-_CACHE_WRITES: Final = ("cache_write_5m_usd_micros", "cache_write_1h_usd_micros")
-"""Prices that an entry may leave out: then writing into a cache costs what input does."""
-_MAX_NUMBER: Final = 10**12
-
-
-@dataclass(frozen=True, slots=True)
-class TokenCounts:
-    """What one call used. `input_tokens` are all of them; the others say which of these cost otherwise.
-
-    Read from a cache (less), written into one that lives five minutes or an hour (more); what is none
-    of the three is fresh input.
-    """
-
-    input_tokens: int
-    output_tokens: int
-    cached_input_tokens: int = 0
-    cache_write_5m_input_tokens: int = 0
-    cache_write_1h_input_tokens: int = 0
-
-    @property
-    def fresh_input_tokens(self) -> int:
-        """Input that was neither read from a cache nor written into one."""
-        cached = self.cached_input_tokens
-        return (
-            self.input_tokens - cached - self.cache_write_5m_input_tokens - self.cache_write_1h_input_tokens
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """One model that can be priced. Prices in micro-dollars per million tokens.
-
-    `reasoning` models think in tokens that nobody sees, so what they wrote cannot be counted here.
-    """
-
-    name: str
-    provider: str
-    upstream: str
-    encoding: str
-    context_tokens: int
-    max_output_tokens: int
-    input_usd_micros: int
-    cached_input_usd_micros: int
-    cache_write_5m_usd_micros: int
-    cache_write_1h_usd_micros: int
-    output_usd_micros: int
-    top_output_tokens_per_s: int
-    aliases: tuple[str, ...] = ()
-    reasoning: bool = False
-
-    def price(self, used: TokenCounts) -> int:
-        """Micro-dollars that `used` costs, rounded up."""
-        parts = (
-            used.fresh_input_tokens * self.input_usd_micros
-            + used.cached_input_tokens * self.cached_input_usd_micros
-            + used.cache_write_5m_input_tokens * self.cache_write_5m_usd_micros
-            + used.cache_write_1h_input_tokens * self.cache_write_1h_usd_micros
-            + used.output_tokens * self.output_usd_micros
-        )
-        return -(-parts // TOKENS_PER_PRICE)
-
-    @property
-    def dearest_input_usd_micros(self) -> int:
-        """The most that an input token can cost: fresh, read from a cache or written into one."""
-        return max(
-            self.input_usd_micros,
-            self.cached_input_usd_micros,
-            self.cache_write_5m_usd_micros,
-            self.cache_write_1h_usd_micros,
-        )
-
-    def estimate(self, input_tokens: int, output_tokens: int) -> int:
-        """The most that a call can cost: all input at its dearest, every allowed output token written."""
-        parts = input_tokens * self.dearest_input_usd_micros + output_tokens * self.output_usd_micros
-        return -(-parts // TOKENS_PER_PRICE)
-
-    def affordable_output_tokens(self, input_tokens: int, usd_micros: int) -> int:
-        """The most output tokens whose estimate fits `usd_micros`; negative if not even the input does."""
-        left = usd_micros * TOKENS_PER_PRICE - input_tokens * self.dearest_input_usd_micros
-        return left // self.output_usd_micros if self.output_usd_micros else self.max_output_tokens
+ENCODINGS: Final = frozenset(PUBLISHED)
+_TABLES: Final = frozenset({"models", "image_rules", "limits"})
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Models by name and alias. What is not in it cannot be priced and is not served."""
+    """Models by name. `renamed` are the operator's names for them, which go before a model's own.
+
+    Raises ConfigurationError if a name stands for none, or for itself by a detour, or if a model falls
+    back on itself, twice on the same, or on none.
+    """
 
     models: Mapping[str, Model]
+    image_rules: Mapping[str, ImageRule] = field(default_factory=dict)
+    limits: Mapping[str, LimitSets] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
     _by_any_name: Mapping[str, Model] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        names = {alias: model for model in self.models.values() for alias in model.aliases}
-        object.__setattr__(self, "_by_any_name", {**names, **self.models})
+        own = {alias: model for model in self.models.values() for alias in model.aliases} | {**self.models}
+        named = {name: own.get(_end(name, self.renamed)) for name in self.renamed}
+        wrong = [
+            Problem("stands for no model, or goes round in a circle", field=f"aliases.{name}")
+            for name, model in named.items()
+            if model is None
+        ]
+        by_any_name = own | {name: model for name, model in named.items() if model is not None}
+        wrong += [
+            problem for model in self.models.values() for problem in _fall_back_problems(model, by_any_name)
+        ]
+        if wrong:
+            raise ConfigurationError("names in the catalogue of models lead nowhere", wrong)
+        object.__setattr__(self, "_by_any_name", by_any_name)
 
     def find(self, name: str) -> Model | None:
         """The model with this name or alias."""
@@ -120,67 +73,80 @@ class Catalogue:
         """Every name and alias, sorted, each with its model."""
         return sorted(self._by_any_name.items())
 
+    def encodings(self) -> frozenset[str]:
+        """The encodings in which its models are counted."""
+        return frozenset(model.encoding for model in self.models.values())
+
+    def limit_set(self, name: str) -> LimitSets:
+        """A named set of limits. Raises ConfigurationError that lists those there are."""
+        if name not in self.limits:
+            known = ", ".join(sorted(self.limits)) or "none"
+            raise ConfigurationError(f"there is no set of limits {name!r}", fix=f"choose one of: {known}")
+        return self.limits[name]
+
     def with_models(self, entries: Mapping[str, object]) -> "Catalogue":
         """This catalogue with the operator's entries (as in the `models` table of the file) on top.
 
         Raises ConfigurationError that names every entry and member at fault.
         """
-        return Catalogue({**self.models, **_models(entries)})
+        return replace(self, models={**self.models, **_entries.models(entries, self.image_rules)})
+
+    def with_names(self, renamed: Mapping[str, str], fallbacks: Mapping[str, tuple[str, ...]]) -> "Catalogue":
+        """This catalogue with the operator's names for models, and the fall-backs of some (by any name).
+
+        What a request falls back on are the models listed for the one that it named; theirs are not
+        looked at, so two models may stand in for each other. Raises ConfigurationError.
+        """
+        named = replace(self, renamed={**self.renamed, **renamed})
+        changed = dict(self.models)
+        for name, chain in fallbacks.items():
+            model = named.find(name)
+            if model is None:
+                raise ConfigurationError(
+                    "names in the catalogue of models lead nowhere",
+                    [Problem("is no model", field=f"fallbacks.{name}")],
+                )
+            changed[model.name] = replace(model, fallbacks=tuple(chain))
+        return replace(named, models=changed)
 
 
 def parse_catalogue(toml: bytes) -> Catalogue:
     """The catalogue in a file like `catalogue.toml`. Raises ConfigurationError."""
     try:
-        table = tomllib.loads(toml.decode())
+        tables = tomllib.loads(toml.decode())
     except ValueError as error:  # both not UTF-8 and not TOML
         raise ConfigurationError(f"the catalogue of models cannot be read: {error}") from error
-    entries = table.pop("models", None)
-    if table or not isinstance(entries, dict):
-        raise ConfigurationError("a catalogue of models has one table, `models`")
-    return Catalogue(_models(entries))
-
-
-def _models(entries: Mapping[str, object]) -> dict[str, Model]:
-    problems = [problem for name, entry in entries.items() for problem in _problems(name, entry)]
-    if problems:
-        raise ConfigurationError("the catalogue of models has mistakes", problems)
-    return {name: _model(name, entry) for name, entry in entries.items()}
-
-
-def _model(name: str, entry: Any) -> Model:  # `entry` has passed _problems
-    writes = dict.fromkeys(_CACHE_WRITES, entry["input_usd_micros"])
-    return Model(name=name, **{**writes, **entry, "aliases": tuple(entry.get("aliases", ()))})
-
-
-def _problems(name: str, entry: object) -> list[Problem]:
-    """Everything wrong with one entry."""
-    if not isinstance(entry, dict):
-        return [Problem("is not a table", field=f"models.{name}")]
-    required = _TEXTS | _COUNTS | _PRICES
-    wrong = dict.fromkeys(sorted(required - entry.keys()), "is missing")
-    for key, value in entry.items():
-        if message := _wrong(key, value):
-            wrong[key] = message
-    return [Problem(message, field=f"models.{name}.{key}") for key, message in wrong.items()]
-
-
-def _wrong(key: str, value: object) -> str:
-    """What is wrong with one member, or nothing."""
-    if key == "encoding":
-        return (
-            ""
-            if isinstance(value, str) and value in ENCODINGS
-            else f"is not one of {', '.join(sorted(ENCODINGS))}"
+    if "models" not in tables or not all(
+        name in _TABLES and isinstance(table, dict) for name, table in tables.items()
+    ):
+        raise ConfigurationError(
+            "a catalogue of models has a table `models`, and beside it only `image_rules` and `limits`"
         )
-    if key in _TEXTS:
-        return "" if isinstance(value, str) and value else "is not a name"
-    if key in _COUNTS or key in _PRICES or key in _CACHE_WRITES:
-        least = 1 if key in _COUNTS else 0
-        good = isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MAX_NUMBER
-        return "" if good else f"is not a whole number from {least} to {_MAX_NUMBER}"
-    if key == "reasoning":
-        return "" if isinstance(value, bool) else "is not true or false"
-    if key == "aliases":
-        good = isinstance(value, list) and all(isinstance(alias, str) and alias for alias in value)
-        return "" if good else "is not a list of names"
-    return "is not known here"
+    rules = _entries.image_rules(tables.get("image_rules", {}))
+    limits = _entries.limit_sets(tables.get("limits", {}))
+    return Catalogue(_entries.models(tables["models"], rules), rules, limits)
+
+
+def _end(name: str, renamed: Mapping[str, str]) -> str:
+    """Where a name leads in the end; empty if it never ends."""
+    seen = set()
+    while name in renamed and name not in seen:
+        seen.add(name)
+        name = renamed[name]
+    return "" if name in seen else name
+
+
+def _fall_back_problems(model: Model, by_any_name: Mapping[str, Model]) -> list[Problem]:
+    found = []
+    seen = {model.name}
+    for name in model.fallbacks:
+        other = by_any_name.get(name)
+        if other is None:
+            found.append(
+                Problem(f"names {name!r}, which is no model", field=f"models.{model.name}.fallbacks")
+            )
+        elif other.name in seen:
+            found.append(Problem(f"comes back to {other.name!r}", field=f"models.{model.name}.fallbacks"))
+        else:
+            seen.add(other.name)
+    return found

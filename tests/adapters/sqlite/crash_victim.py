@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.adapters.sqlite.support import open_books
-from tests.contract.books_contract import append, reserve, settle
+from tests.contract.changes import append, reserve, settle
 
 from macroslow.adapters.sqlite import COMMIT_WINDOW_NS
 from macroslow.metering.ledger import OpenAccount

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.adapters.sqlite.support import open_books
-from tests.contract.books_contract import accept, append, money, reserve, settle
+from tests.contract.changes import accept, append, money, reserve, settle
 
 from macroslow.adapters.sqlite import SqliteBooks
 from macroslow.errors import BudgetExhaustedError, ConflictError, DecryptionFailedError, LogUnavailableError

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 from tests.adapters.sqlite.support import SystemClock
-from tests.contract.books_contract import append
+from tests.contract.changes import append
 
 from macroslow.adapters.sqlite._group import GroupCommit
 from macroslow.errors import ConflictError, LogUnavailableError

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from tests.adapters.sqlite.support import SystemClock, SystemEntropy, open_books
-from tests.contract.books_contract import append
+from tests.contract.changes import append
 
 from macroslow.adapters.sqlite import SqliteBooks
 from macroslow.crypto.quad import Quad, Root

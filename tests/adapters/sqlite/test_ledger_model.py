@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.adapters.sqlite.support import open_books
-from tests.contract.books_contract import append, reserve, settle
+from tests.contract.changes import append, reserve, settle
 from tests.contract.fake_books import FakeBooks
 
 from macroslow.errors import BudgetExhaustedError, MacroslowError

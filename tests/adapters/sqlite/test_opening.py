@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.adapters.sqlite.support import open_books
-from tests.contract.books_contract import accept, append, money, reserve, settle
+from tests.contract.changes import accept, append, money, reserve, settle
 
 from macroslow.errors import ConfigurationError
 from macroslow.metering.ledger import OpenAccount

@@ -35,7 +35,7 @@ class ModelAPI:
         *,
         dialect: str = "openai",
         account: str = "",
-        auth: str = "",
+        auth: str | None = None,
         emulator: bool = False,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         patience: Patience = PATIENCE,

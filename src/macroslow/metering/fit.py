@@ -1,0 +1,72 @@
+"""What can never fit a model or its provider's limits, refused before anything is held, with the number."""
+
+from macroslow.errors import InvalidModelRequestError
+from macroslow.metering.count import Counted
+from macroslow.metering.limit_sets import LimitSet
+from macroslow.metering.models import Model
+
+
+def require_size(model: Model, limits: LimitSet, body_bytes: int) -> None:
+    """Raise InvalidModelRequestError unless the provider takes a body of `body_bytes`."""
+    most = _least(body_bytes, model.max_request_bytes, limits.max_request_bytes)
+    if body_bytes > most:
+        raise InvalidModelRequestError(
+            f"the request has {body_bytes} bytes; {model.name} takes {most} at most",
+            fix="send less in one request",
+        )
+
+
+def most_input_tokens(model: Model, limits: LimitSet) -> int:
+    """The most input that one request may bring."""
+    return _least(
+        model.max_input_tokens,
+        limits.context_tokens,
+        limits.tokens_per_minute,
+        limits.input_tokens_per_minute,
+    )
+
+
+def require_input(model: Model, limits: LimitSet, counted: Counted, param: str) -> None:
+    """Raise InvalidModelRequestError, naming `param`, for input that cannot fit.
+
+    An estimate may be off, so only one that is twice what fits is refused here; the provider counts
+    the rest and refuses at no cost.
+    """
+    most = most_input_tokens(model, limits)
+    exact = model.counting == "exact"
+    if counted.tokens > (most if exact else 2 * most):
+        shown = f"{'' if exact else 'about '}{counted.tokens}"
+        raise InvalidModelRequestError(
+            f"{param} has {shown} tokens; {model.name} takes {most} at most", param=param
+        )
+
+
+def output_tokens(
+    model: Model,
+    limits: LimitSet,
+    counted: Counted,
+    *,
+    asked: int | None = None,
+    choices: int = 1,
+    param: str = "messages",
+) -> int:
+    """Output tokens for each choice: those `asked` for, or the most that there is room for.
+
+    Raises InvalidModelRequestError, naming `param`, if model and limits do not allow what was asked.
+    """
+    most = _least(model.max_output_tokens, limits.max_output_tokens, limits.output_tokens_per_minute)
+    if limits.tokens_per_minute is not None:
+        most = min(most, (limits.tokens_per_minute - counted.tokens) // choices)
+    if asked is None:
+        most = min(most, _least(model.context_tokens, limits.context_tokens) - counted.tokens)
+    if most < (asked or 1):
+        raise InvalidModelRequestError(
+            f"beside this input {model.name} and its provider's limits allow {max(most, 0)}"
+            " output tokens a choice",
+            param=param,
+        )
+    return asked or most
+
+
+def _least(bound: int, *others: int | None) -> int:
+    return min(bound, *(other for other in others if other is not None), bound)
