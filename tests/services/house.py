@@ -35,6 +35,7 @@ from macroslow.services.manage_signers import ManageSigners
 from macroslow.services.prove_entry import ProveEntry
 from macroslow.services.read_runs import ReadRuns
 from macroslow.services.record_runs import RecordRuns
+from macroslow.services.report_usage import ReportUsage
 from macroslow.services.run_egress import RunEgress
 from macroslow.services.validate_document import ValidateDocument
 from macroslow.tlog.checkpoint import LogPrivateKey, LogPublicKey
@@ -231,8 +232,13 @@ class House:
     @property
     def administration(self) -> Administration:
         return Administration(
-            self.books, self.keys, self.signers, self.checkpoints, self.prove, self.log_key, self.execute
-        )
+            self.books, self.keys, self.signers, self.checkpoints, self.prove, self.log_key,
+            self.usage, self.execute,
+        )  # fmt: skip
+
+    @property
+    def usage(self) -> ReportUsage:
+        return ReportUsage(self.books, (), CLOCK)
 
     @property
     def tools(self) -> AgentTools:

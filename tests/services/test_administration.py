@@ -269,7 +269,7 @@ async def test_what_is_no_uri_cannot_be_allowed(ask, allow: str) -> None:
 
 async def test_without_an_assembled_gateway_nothing_runs(house: House) -> None:
     core = Administration(
-        house.books, house.keys, house.signers, house.checkpoints, house.prove, house.log_key
+        house.books, house.keys, house.signers, house.checkpoints, house.prove, house.log_key, house.usage
     )
     with pytest.raises(BadRequestError, match="runs no documents"):
         await core.perform("run", {"document": ""})

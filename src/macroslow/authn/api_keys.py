@@ -7,12 +7,17 @@ before it, so that a scanner knows a key of ours offline, without a list and nea
 alarms; it protects nothing. A store keeps HMAC-SHA256(pepper, id + secret): whoever copies the
 store alone can neither use nor test a key. The id has a fixed length, so id + secret is unambiguous.
 
+A *legacy* key is one that another gateway made: its text begins `sk-` and that gateway kept its SHA-256
+(64 hexadecimal digits). What is stored is HMAC-SHA256(pepper, those digits), so whoever copied the other
+gateway's table has neither a key nor a name of one here. The two kinds of message differ in length.
+
 No clock, store or pepper of its own: all come in as arguments. Everything given to `parse` may come
 from an adversary.
 
 Sources: RFC 2104 (HMAC); ISO/IEC 8802-3 (CRC-32).
 """
 
+import hashlib
 import hmac
 import re
 import zlib
@@ -29,6 +34,9 @@ ID_BYTES: Final = 8
 SECRET_LENGTH: Final = 43  # 62**43 > 2**256
 SECRET_BYTES: Final = 32
 CHECKSUM_LENGTH: Final = 6  # 62**6 > 2**32
+LEGACY_PREFIX: Final = "sk-"
+LEGACY_ID_PREFIX: Final = "legacy"  # longer than an id of ours with its digits, so the two never meet
+MAX_LEGACY_BYTES: Final = 512
 KEY_LENGTH: Final = len(PREFIX) + ID_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_LENGTH
 PATTERN: Final = rf"{PREFIX}[0-9A-Za-z]{{{ID_LENGTH}}}_[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}"
 """What a scanner looks for; `parse` then says whether it is a key or only looks like one."""
@@ -36,6 +44,7 @@ PATTERN: Final = rf"{PREFIX}[0-9A-Za-z]{{{ID_LENGTH}}}_[0-9A-Za-z]{{{SECRET_LENG
 _KEY: Final = re.compile(
     rf"{PREFIX}([0-9A-Za-z]{{{ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
 )
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _PAIRS: Final = tuple(high + low for high in ALPHABET for low in ALPHABET)
 
 
@@ -45,6 +54,24 @@ class ParsedKey:
 
     id: str
     secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyKey:
+    """What another gateway stored of a key: the SHA-256 of its text, as 64 lower-case hexadecimal digits."""
+
+    digest: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not _DIGEST.fullmatch(self.digest):
+            raise ValueError("not a SHA-256 in lower-case hexadecimal digits")
+
+    @property
+    def id(self) -> str:
+        """The name of the key here; it tells nothing of the digest."""
+        return (
+            LEGACY_ID_PREFIX + hashlib.sha256(b"legacy key " + self.digest.encode("ascii")).hexdigest()[:12]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +102,13 @@ def parse(text: str) -> ParsedKey | None:
     return ParsedKey(key_id, secret)
 
 
+def parse_legacy(credential: bytes) -> LegacyKey | None:
+    """The digest of a key of another gateway; None if it cannot be one. A digest itself is no key."""
+    if not credential.startswith(LEGACY_PREFIX.encode()) or len(credential) > MAX_LEGACY_BYTES:
+        return None
+    return LegacyKey(hashlib.sha256(credential).hexdigest())
+
+
 def checksum(body: str) -> str:
     """The six characters that end a key whose other characters are `body` (ASCII)."""
     rest, low = divmod(zlib.crc32(body.encode("ascii")), 3844)
@@ -83,16 +117,20 @@ def checksum(body: str) -> str:
 
 
 class SecretHasher:
-    """Makes what is stored in place of a secret: HMAC-SHA256(pepper, id + secret), 32 bytes."""
+    """Makes what is stored in place of a secret: HMAC-SHA256(pepper, id + secret), 32 bytes.
+
+    Of a legacy key: HMAC-SHA256(pepper, digest).
+    """
 
     def __init__(self, pepper: bytes) -> None:
         # Keyed once: the key schedule costs more than the hash of so short a message.
         self._keyed = hmac.new(pepper, digestmod="sha256")
 
-    def __call__(self, key: ParsedKey | MintedKey) -> bytes:
+    def __call__(self, key: ParsedKey | MintedKey | LegacyKey) -> bytes:
         """The keyed hash of one key."""
+        message = key.digest if isinstance(key, LegacyKey) else key.id + key.secret
         keyed = self._keyed.copy()
-        keyed.update((key.id + key.secret).encode("ascii"))
+        keyed.update(message.encode("ascii"))
         return keyed.digest()
 
 

@@ -29,10 +29,17 @@ class KeyRing:
     def replace_all(self, records: Iterable[KeyRecord]) -> None:
         """Forget all keys and hold these."""
         self._held = {record.id: HeldKey(record, principal_of(record)) for record in records}
+        self._has_legacy = any(held.record.legacy for held in self._held.values())
 
     def put(self, record: KeyRecord) -> None:
         """Hold a new key, or the new state of a known one."""
         self._held[record.id] = HeldKey(record, principal_of(record))
+        self._has_legacy = self._has_legacy or record.legacy
+
+    @property
+    def has_legacy(self) -> bool:
+        """Whether any key was made by another gateway."""
+        return self._has_legacy
 
     def get(self, key_id: str) -> HeldKey | None:
         """The key with this id, in force or not."""

@@ -20,6 +20,7 @@ from macroslow.services.manage_keys import ManageKeys
 from macroslow.services.manage_signers import ManageSigners
 from macroslow.services.prove_entry import ProveEntry
 from macroslow.services.recover_after_crash import RecoverAfterCrash, Recovered
+from macroslow.services.report_usage import ReportUsage
 from macroslow.settings import Settings
 from macroslow.tlog.checkpoint import verify_checkpoint
 from macroslow.tlog.ports import TreeHead
@@ -44,6 +45,11 @@ class Core:
     prove: ProveEntry
     recovered: Recovered
 
+    @property
+    def usage(self) -> ReportUsage:
+        """What was spent, and what is left of every budget."""
+        return ReportUsage(self.books, self.settings.budget_rules, clock)
+
     def administration(self, execute: ExecuteDocument | None = None) -> Administration:
         """The operator's verbs over this state."""
         return Administration(
@@ -53,6 +59,7 @@ class Core:
             checkpoints=self.checkpoints,
             prove=self.prove,
             log_key=self.keys.log.public,
+            usage=self.usage,
             execute=execute,
         )
 

@@ -1,5 +1,7 @@
 """Who sends this request: the headers of a request become a principal, or nobody.
 
+Keys of another gateway (`sk-…`) are looked at only where some were imported.
+
 A client key comes as `x-api-key` or as `Authorization: Bearer` (SDKs send it so). Where both are
 present both must be the same valid key. A credential of another kind is refused, never ignored,
 or a caller could believe in a check that nobody makes. All bad credentials look alike from
@@ -15,7 +17,15 @@ from collections.abc import Iterable
 from typing import Final, NoReturn
 from urllib.parse import parse_qsl
 
-from macroslow.authn.api_keys import PREFIX, SecretHasher, is_in_force, parse
+from macroslow.authn.api_keys import (
+    PREFIX,
+    LegacyKey,
+    ParsedKey,
+    SecretHasher,
+    is_in_force,
+    parse,
+    parse_legacy,
+)
 from macroslow.authn.keyring import KeyRing
 from macroslow.authn.principal import Principal
 from macroslow.errors import CredentialError
@@ -74,7 +84,7 @@ class Authenticate:
         return self._principal(_the_one(api_key, bearer))
 
     def _principal(self, credential: bytes) -> Principal:
-        parsed = parse(credential.decode("latin-1"))
+        parsed = self._parsed(credential)
         if parsed is None:
             raise _refused(
                 Refusal.MALFORMED if credential.startswith(PREFIX.encode()) else Refusal.OTHER_KIND
@@ -90,6 +100,11 @@ class Authenticate:
         if not is_in_force(held.record, self._clock.now_ns()):
             raise _refused(Refusal.EXPIRED if held.record.revoked_ns is None else Refusal.REVOKED)
         return held.principal
+
+    def _parsed(self, credential: bytes) -> ParsedKey | LegacyKey | None:
+        if self.keyring.has_legacy and (legacy := parse_legacy(credential)):
+            return legacy
+        return parse(credential.decode("latin-1"))
 
 
 def _bearer(value: bytes) -> bytes:

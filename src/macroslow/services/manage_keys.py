@@ -1,43 +1,32 @@
-"""Client keys: made, listed and revoked by the operator; every change is kept and logged at once.
+"""Client keys: made, changed and revoked by the operator; every change is kept and logged at once.
 
 A key pays from an account of its own, `key/ID`, whose limit is its budget. The text of a key is
 returned by `create` and is nowhere afterwards.
 """
 
-import re
-from collections.abc import Collection, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
 
-from macroslow.authn.api_keys import SecretHasher, mint
+from macroslow.authn.api_keys import LegacyKey, SecretHasher, is_in_force, mint
 from macroslow.authn.keyring import KeyRing, account_of
 from macroslow.authn.ports import KeyRecord, PutKey
-from macroslow.authz import scopes as known_scopes
-from macroslow.authz.uri import Pattern
-from macroslow.errors import BadRequestError, NotFoundError, Problem
+from macroslow.errors import BadRequestError, ConflictError, NotFoundError
 from macroslow.metering.ledger import Account, OpenAccount
 from macroslow.ports import NS_PER_S, Clock, Entropy
+from macroslow.services.wished_keys import (
+    CHANGEABLE,
+    KeyChange,
+    NewKey,
+    Unchanged,
+    bound_faults,
+    budget_faults,
+    changed_record,
+    faults_of,
+)
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
-
-MAX_NOTE_CHARACTERS: Final = 200
-MAX_GRANTS: Final = 200
-RESERVED: Final = frozenset({"operator", "gateway"})  # who acts where no client does
-_PRINCIPAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,127}")
-
-
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """What a key shall be. `budget_usd_micros` None: no budget of its own; times are since 1970 (UTC)."""
-
-    principal: str
-    scopes: frozenset[str] = known_scopes.CLIENT_DEFAULT
-    grants: tuple[str, ...] = ()
-    budget_usd_micros: int | None = None
-    requests_per_minute: int | None = None
-    note: str = ""
-    expires_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +54,7 @@ class ManageKeys:
         self._hasher = SecretHasher(pepper)
         self._clock = clock
         self._entropy = entropy
+        self._changing = asyncio.Lock()  # a change that was read before a revocation must not undo it
 
     async def load(self) -> None:
         """Read the stored keys into the key ring."""
@@ -73,55 +63,128 @@ class ManageKeys:
     async def create(self, new: NewKey) -> CreatedKey:
         """Make a key and its account. Raises BadRequestError, with every fault, if it makes no sense."""
         now_ns = self._clock.now_ns()
-        faults = _faults(new, now_ns)
+        faults = faults_of(new, now_ns)
         if faults:
             raise BadRequestError("the key cannot be made", faults, step="keys")
         minted = mint(self._entropy)
-        record = KeyRecord(
-            id=minted.id,
-            principal=new.principal,
-            secret_hmac=self._hasher(minted),
-            scopes=new.scopes,
-            grants=new.grants,
-            note=new.note,
-            created_ns=now_ns,
-            expires_ns=new.expires_ns,
-            requests_per_minute=new.requests_per_minute,
-        )
+        record = _record(new, minted.id, self._hasher(minted), now_ns)
+        await self._open(record, new.budget_usd_micros)
+        return CreatedKey(minted.text, record)
+
+    async def adopt(self, key: LegacyKey, new: NewKey, *, revoked: bool = False) -> KeyRecord:
+        """Take over a key of another gateway under its own text. ConflictError if it was before.
+
+        A revoked one is taken too, so that its name says what became of it. Raises as `create`, but an
+        expiry may have passed.
+        """
+        now_ns = self._clock.now_ns()
+        faults = [fault for fault in faults_of(new, now_ns) if fault.field != "expires_ns"]
+        if faults:
+            raise BadRequestError("the key cannot be taken over", faults, step="keys")
+        record = _record(new, key.id, self._hasher(key), now_ns)
+        record = replace(record, legacy=True, revoked_ns=now_ns if revoked else None)
+        async with self._changing:
+            if self._keyring.get(key.id) is not None:
+                fix = f"macroslow keys show {key.id}"
+                raise ConflictError(f"key {key.id} was taken over before", fix=fix)
+            await self._open(record, new.budget_usd_micros)
+        return record
+
+    async def change(self, key_id: str, wanted: KeyChange) -> KeyRecord:
+        """Bound a key anew, from its next request on.
+
+        Raises BadRequestError with every fault, ConflictError if the key is revoked. A budget below what
+        is spent is taken: then nothing more can be spent.
+        """
+        async with self._changing:
+            before = await self._stored(key_id)
+            if before.revoked_ns is not None:
+                raise ConflictError(f"key {key_id} is revoked", fix="make a new one: macroslow keys create")
+            after = changed_record(before, wanted)
+            faults = bound_faults(after) + budget_faults(wanted.budget_usd_micros)
+            if faults:
+                raise BadRequestError("the key cannot be changed", faults, step="keys")
+            account = await self._books.account(account_of(key_id))
+            changed = _differences(before, after, account, wanted)
+            if changed:
+                await self._books.commit(*self._changes(after, wanted, changed))
+                self._keyring.put(after)
+        return after
+
+    def _changes(
+        self, after: KeyRecord, wanted: KeyChange, changed: Mapping[str, object]
+    ) -> Iterator[PutKey | OpenAccount | Append]:
+        yield PutKey(after)
+        if not isinstance(wanted.budget_usd_micros, Unchanged):
+            yield OpenAccount(account_of(after.id), wanted.budget_usd_micros)
+        fields = {"key_id": after.id, "principal": after.principal, "changed": changed}
+        yield Append(Event(EventType.KEY_CHANGED, self._clock.now_ns(), after.principal, fields))
+
+    async def _open(self, record: KeyRecord, budget_usd_micros: int | None) -> None:
+        """Keep a new key, its account and its log entry, and let it work."""
         await self._books.commit(
             PutKey(record),
-            OpenAccount(account_of(record.id), new.budget_usd_micros),
-            Append(_created(record, new.budget_usd_micros)),
+            OpenAccount(account_of(record.id), budget_usd_micros),
+            Append(_created(record, budget_usd_micros)),
         )
         self._keyring.put(record)
-        return CreatedKey(minted.text, record)
 
     async def show(self, key_id: str) -> ShownKey:
         """One key with its account. NotFoundError if there is none."""
-        return ShownKey(self._record(key_id), await self._books.account(account_of(key_id)))
+        return ShownKey(self._known(key_id), await self._books.account(account_of(key_id)))
 
     async def revoke(self, key_id: str, reason: str = "") -> KeyRecord:
         """Refuse a key from the next request on. Idempotent: the first revocation stands.
 
         What the key has under way is finished and charged.
         """
-        record = self._record(key_id)
-        if record.revoked_ns is not None:
-            return record
-        revoked = replace(record, revoked_ns=self._clock.now_ns())
-        await self._books.commit(PutKey(revoked), Append(_revoked(revoked, reason)))
-        self._keyring.put(revoked)
+        async with self._changing:
+            record = await self._stored(key_id)
+            if record.revoked_ns is not None:
+                return record
+            revoked = replace(record, revoked_ns=self._clock.now_ns())
+            await self._books.commit(PutKey(revoked), Append(_revoked(revoked, reason)))
+            self._keyring.put(revoked)
         return revoked
 
     def list(self) -> list[KeyRecord]:
         """All keys, revoked ones too, oldest first."""
         return self._keyring.records()
 
-    def _record(self, key_id: str) -> KeyRecord:
+    def state(self, record: KeyRecord) -> str:
+        """Whether the key is "in force", "expired" or "revoked"."""
+        if record.revoked_ns is not None:
+            return "revoked"
+        return "in force" if is_in_force(record, self._clock.now_ns()) else "expired"
+
+    async def _stored(self, key_id: str) -> KeyRecord:
+        """The key as the books have it: another process may have changed it."""
+        stored = {record.id: record for record in await self._books.keys()}
+        return stored.get(key_id) or self._known(key_id)
+
+    def _known(self, key_id: str) -> KeyRecord:
         held = self._keyring.get(key_id)
         if held is None:
             raise NotFoundError(f"no key {key_id!r}", fix="macroslow keys list", step="keys")
         return held.record
+
+
+def _record(new: NewKey, key_id: str, secret_hmac: bytes, now_ns: int) -> KeyRecord:
+    return KeyRecord(
+        id=key_id,
+        principal=new.principal,
+        secret_hmac=secret_hmac,
+        scopes=new.scopes,
+        grants=new.grants,
+        note=new.note,
+        created_ns=now_ns,
+        expires_ns=new.expires_ns,
+        requests_per_minute=new.requests_per_minute,
+        team=new.team,
+        weight=new.weight,
+        day_usd_micros=new.day_usd_micros,
+        month_usd_micros=new.month_usd_micros,
+    )
 
 
 def _created(record: KeyRecord, budget_usd_micros: int | None) -> Event:
@@ -133,6 +196,11 @@ def _created(record: KeyRecord, budget_usd_micros: int | None) -> Event:
         "budget_usd_micros": budget_usd_micros,
         "requests_per_minute": record.requests_per_minute,
         "note": record.note,
+        "team": record.team,
+        "weight": record.weight,
+        "day_usd_micros": record.day_usd_micros,
+        "month_usd_micros": record.month_usd_micros,
+        "legacy": record.legacy,
         "expires_s": None if record.expires_ns is None else record.expires_ns // NS_PER_S,
     }
     return Event(EventType.KEY_CREATED, record.created_ns, record.principal, fields)
@@ -143,56 +211,11 @@ def _revoked(record: KeyRecord, reason: str) -> Event:
     return Event(EventType.KEY_REVOKED, record.revoked_ns or 0, record.principal, fields)
 
 
-def _faults(new: NewKey, now_ns: int) -> list[Problem]:
-    faults = _scope_faults(new.scopes) + _grant_faults(new.grants)
-    if new.principal.startswith(("msk_", "sk-")):
-        faults.append(
-            Problem(
-                "this is a key, not a name: the log would keep it for ever",
-                "name whoever uses it",
-                field="principal",
-            )
-        )
-    if not _PRINCIPAL.fullmatch(new.principal):
-        faults.append(
-            Problem(
-                "1 to 128 of letters, digits and . _ @ + : / -, a letter or digit first", field="principal"
-            )
-        )
-    if new.principal.lower() in RESERVED:
-        faults.append(
-            Problem("this name is the gateway's own: its runs would be the key's", field="principal")
-        )
-    if len(new.note) > MAX_NOTE_CHARACTERS or not (new.note.isprintable() or not new.note):
-        faults.append(Problem(f"at most {MAX_NOTE_CHARACTERS} printable characters", field="note"))
-    if new.budget_usd_micros is not None and not 0 <= new.budget_usd_micros < 2**53:
-        faults.append(Problem("millionths of a dollar, 0 or more", field="budget_usd_micros"))
-    if new.requests_per_minute is not None and not 1 <= new.requests_per_minute <= 10_000_000:
-        faults.append(Problem("1 to 10000000", field="requests_per_minute"))
-    if new.expires_ns is not None and new.expires_ns <= now_ns:
-        faults.append(Problem("the expiry has passed", field="expires_ns"))
-    return faults
-
-
-def _scope_faults(scopes: Collection[str]) -> list[Problem]:
-    known = ", ".join(sorted(known_scopes.ALL))
-    return [
-        Problem(f"no scope {scope!r}", fix=f"one of {known}", field="scopes")
-        for scope in sorted(scopes)
-        if scope not in known_scopes.ALL
-    ]
-
-
-def _grant_faults(grants: Sequence[str]) -> list[Problem]:
-    if len(grants) > MAX_GRANTS:
-        return [Problem(f"more than {MAX_GRANTS} grants", field="grants")]
-    return [fault for grant in grants if (fault := _grant_fault(grant)) is not None]
-
-
-def _grant_fault(grant: str) -> Problem | None:
-    """What the decision on a document would find wrong with the grant, found while it can be mended."""
-    try:
-        Pattern.parse(grant)
-    except BadRequestError as error:
-        return Problem(error.detail, fix=error.fix, field="grants")
-    return None
+def _differences(
+    before: KeyRecord, after: KeyRecord, account: Account | None, wanted: KeyChange
+) -> dict[str, object]:
+    """What was and what is, of everything that differs."""
+    pairs = {name: (getattr(before, name), getattr(after, name)) for name in CHANGEABLE}
+    if not isinstance(wanted.budget_usd_micros, Unchanged):
+        pairs["budget_usd_micros"] = (account.limit_usd_micros if account else None, wanted.budget_usd_micros)
+    return {name: {"from": was, "to": is_} for name, (was, is_) in pairs.items() if was != is_}

@@ -26,8 +26,10 @@ class EventType(enum.IntEnum):
     KEY_REVOKED = 41
     SIGNER_TRUSTED = 42
     SIGNER_REVOKED = 43
+    KEY_CHANGED = 44
     SERVER_STARTED = 50
     SERVER_STOPPED = 51
+    BUDGET_ALERT = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,10 @@ WHAT: Final[Mapping[EventType, str]] = {
     EventType.KEY_REVOKED: "a client key was revoked",
     EventType.SIGNER_TRUSTED: "a document signer was trusted",
     EventType.SIGNER_REVOKED: "a document signer was revoked",
+    EventType.KEY_CHANGED: "a client key was given other bounds",
     EventType.SERVER_STARTED: "the gateway was started",
     EventType.SERVER_STOPPED: "the gateway was stopped",
+    EventType.BUDGET_ALERT: "an alert about spending was raised",
 }
 CANONICAL_ANSWERS: Final = frozenset({EventType.RUN_FINISHED})
 """Events whose answer is JSON that may carry its own receipt; all others commit to exact bytes."""

@@ -1,0 +1,182 @@
+"""The operator's verbs about client keys."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Final
+
+from pydantic import Field, ValidationError
+
+from macroslow.authn.api_keys import LegacyKey
+from macroslow.authn.ports import KeyRecord
+from macroslow.authz import scopes as known_scopes
+from macroslow.errors import BadRequestError, ConflictError, Problem
+from macroslow.services.manage_keys import ManageKeys
+from macroslow.services.verbs import Texts, TimeNs, Verbs, Whole, argument_problems, strictly, utc
+from macroslow.services.wished_keys import UNCHANGED, KeyChange, NewKey, Unchanged
+
+MAX_ADOPTED: Final = 1000  # keys that one `keys.adopt` takes over
+GRANTS: Final = ("gateway://*", "api://*")
+"""What a key may use unless told otherwise: all that this gateway has."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVerbs:
+    """Every verb takes JSON and returns JSON."""
+
+    keys: ManageKeys
+
+    def table(self) -> Verbs:
+        """The verbs by name."""
+        return {
+            "keys.create": self._create,
+            "keys.list": self._list,
+            "keys.show": self._show,
+            "keys.set": self._set,
+            "keys.revoke": self._revoke,
+            "keys.adopt": self._adopt,
+        }
+
+    async def _create(
+        self,
+        principal: str,
+        scopes: Texts | None = None,
+        grants: Texts = GRANTS,
+        budget_usd_micros: Whole | None = None,
+        day_usd_micros: Whole | None = None,
+        month_usd_micros: Whole | None = None,
+        requests_per_minute: Whole | None = None,
+        team: str = "",
+        weight: Whole = 1,
+        note: str = "",
+        expires_ns: TimeNs | None = None,
+    ) -> object:
+        wished = NewKey(
+            principal=principal,
+            scopes=known_scopes.CLIENT_DEFAULT if scopes is None else frozenset(scopes),
+            grants=tuple(grants),
+            budget_usd_micros=budget_usd_micros,
+            requests_per_minute=requests_per_minute,
+            note=note,
+            expires_ns=expires_ns,
+            team=team,
+            weight=weight,
+            day_usd_micros=day_usd_micros,
+            month_usd_micros=month_usd_micros,
+        )
+        created = await self.keys.create(wished)
+        return {"key": created.text, **self._told(created.record), "budget_usd_micros": budget_usd_micros}
+
+    async def _list(self) -> object:
+        return {"keys": [await self._with_account(record) for record in self.keys.list()]}
+
+    async def _show(self, key_id: str) -> object:
+        return await self._with_account((await self.keys.show(key_id)).record)
+
+    async def _set(
+        self,
+        key_id: str,
+        team: str | Unchanged = UNCHANGED,
+        weight: Whole | Unchanged = UNCHANGED,
+        note: str | Unchanged = UNCHANGED,
+        requests_per_minute: Whole | Unchanged | None = UNCHANGED,
+        budget_usd_micros: Whole | Unchanged | None = UNCHANGED,
+        day_usd_micros: Whole | Unchanged | None = UNCHANGED,
+        month_usd_micros: Whole | Unchanged | None = UNCHANGED,
+    ) -> object:
+        wanted = KeyChange(
+            team=team,
+            weight=weight,
+            note=note,
+            requests_per_minute=requests_per_minute,
+            budget_usd_micros=budget_usd_micros,
+            day_usd_micros=day_usd_micros,
+            month_usd_micros=month_usd_micros,
+        )
+        return await self._with_account(await self.keys.change(key_id, wanted))
+
+    async def _revoke(self, key_id: str, reason: str = "") -> object:
+        return self._told(await self.keys.revoke(key_id, reason))
+
+    async def _adopt(
+        self, keys: Annotated[Sequence[Mapping[str, object]], Field(max_length=MAX_ADOPTED)]
+    ) -> object:
+        """Take over keys of another gateway. One that makes no sense is refused alone, and said so."""
+        found: list[dict[str, object]] = []
+        for key in keys:
+            try:
+                legacy, wished, revoked = strictly(_adopted)(**key)
+            except ValidationError as error:
+                found.append(
+                    {"id": None, "outcome": "refused", "problems": _told_of(argument_problems(error))}
+                )
+                continue
+            outcome, problems = await self._adopt_one(legacy, wished, revoked=revoked)
+            found.append({"id": legacy.id, "outcome": outcome, "problems": _told_of(problems)})
+        return {"keys": found}
+
+    async def _adopt_one(
+        self, key: LegacyKey, wished: NewKey, *, revoked: bool
+    ) -> tuple[str, Sequence[Problem]]:
+        try:
+            await self.keys.adopt(key, wished, revoked=revoked)
+        except BadRequestError as error:
+            return "refused", error.problems
+        except ConflictError:
+            return "known", ()
+        return "adopted", ()
+
+    async def _with_account(self, record: KeyRecord) -> dict[str, object]:
+        account = (await self.keys.show(record.id)).account
+        money = asdict(account) if account else {}
+        return {**self._told(record), **{name: money[name] for name in money if name.endswith("_usd_micros")}}
+
+    def _told(self, record: KeyRecord) -> dict[str, object]:
+        return {
+            "id": record.id,
+            "principal": record.principal,
+            "team": record.team,
+            "state": self.keys.state(record),
+            "scopes": sorted(record.scopes),
+            "grants": [*record.grants],
+            "note": record.note,
+            "weight": record.weight,
+            "requests_per_minute": record.requests_per_minute,
+            "day_usd_micros": record.day_usd_micros,
+            "month_usd_micros": record.month_usd_micros,
+            "legacy": record.legacy,
+            "created_at": utc(record.created_ns),
+            "expires_at": utc(record.expires_ns),
+            "revoked_at": utc(record.revoked_ns),
+        }
+
+
+def _adopted(
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")],
+    principal: str,
+    grants: Texts = GRANTS,
+    budget_usd_micros: Whole | None = None,
+    day_usd_micros: Whole | None = None,
+    month_usd_micros: Whole | None = None,
+    requests_per_minute: Whole | None = None,
+    team: str = "",
+    note: str = "",
+    expires_ns: TimeNs | None = None,
+    revoked: bool = False,
+) -> tuple[LegacyKey, NewKey, bool]:
+    """One key of `keys.adopt`: the SHA-256 of its text, and what it shall be."""
+    wished = NewKey(
+        principal=principal,
+        grants=tuple(grants),
+        budget_usd_micros=budget_usd_micros,
+        requests_per_minute=requests_per_minute,
+        note=note,
+        expires_ns=expires_ns,
+        team=team,
+        day_usd_micros=day_usd_micros,
+        month_usd_micros=month_usd_micros,
+    )
+    return LegacyKey(digest), wished, revoked
+
+
+def _told_of(problems: Sequence[Problem]) -> list[dict[str, str]]:
+    return [{"field": problem.field, "message": problem.message} for problem in problems]

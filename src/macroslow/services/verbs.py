@@ -1,0 +1,39 @@
+"""What the operator's verbs have in common: arguments held against their own signature, times as text."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Final, TypeVar
+
+from pydantic import ConfigDict, Field, ValidationError, validate_call
+
+from macroslow.errors import Problem
+from macroslow.ports import NS_PER_S
+
+R = TypeVar("R")
+MAX_TIME_NS: Final = 2**63 - 1  # in the year 2262; no store holds more
+
+Whole = Annotated[int, Field(ge=0, lt=2**53)]
+TimeNs = Annotated[int, Field(ge=0, le=MAX_TIME_NS)]
+Texts = Sequence[str]
+Verb = Callable[..., Awaitable[object]]
+Verbs = Mapping[str, Verb]
+
+_STRICT: Final = ConfigDict(strict=True, arbitrary_types_allowed=True)
+
+
+def strictly(action: Callable[..., R]) -> Callable[..., R]:
+    """`action`, which raises ValidationError for arguments that its signature does not allow."""
+    return validate_call(config=_STRICT)(action)
+
+
+def argument_problems(error: ValidationError) -> list[Problem]:
+    """One Problem for each argument at fault. Values are not quoted."""
+    return [
+        Problem(one["msg"], field=".".join(map(str, one["loc"])))
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def utc(time_ns: int | None) -> str | None:
+    """A time as people and programs read it: 2026-01-31T12:00:00+00:00."""
+    return None if time_ns is None else datetime.fromtimestamp(time_ns // NS_PER_S, UTC).isoformat()
