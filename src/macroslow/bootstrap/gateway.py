@@ -14,10 +14,10 @@ from macroslow.adapters import sandbox
 from macroslow.adapters.dotenv import EnvironmentSource, FileSource
 from macroslow.adapters.http_api import HTTPOutsideAPI, parse_placement
 from macroslow.adapters.keystore import Keystore
-from macroslow.adapters.model_api import ModelAPI
 from macroslow.bootstrap.core import Core, open_core
 from macroslow.bootstrap.machine import clock, entropy
-from macroslow.bootstrap.models import complete_catalogue, quotas
+from macroslow.bootstrap.models import complete_catalogue, counters
+from macroslow.bootstrap.providers import lines, open_accounts, tiers
 from macroslow.inference.ports import Provider
 from macroslow.maml.plan import Runtime
 from macroslow.maml.rights import OperatorRights

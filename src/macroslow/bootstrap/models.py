@@ -1,76 +1,98 @@
-"""Which model is priced how, served by whom, and within which of the provider's limits."""
+"""Which model is priced how, and served by whom: the catalogue with what the operator says of it."""
 
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
+from importlib import resources
 from typing import Final
 
-from macroslow.limits.admission import Quota, per_minute
-from macroslow.limits.gcra import Limit
-from macroslow.metering.catalogue import Catalogue
+from macroslow.metering.catalogue import Catalogue, parse_catalogue
+from macroslow.metering.encodings import Counters, vocabulary_file
 from macroslow.settings import Settings
+from macroslow.settings.upstream import Model
 
-BURST_MARGIN: Final = 32  # a thirty-second of a minute: almost two seconds between here and there
+CONTEXT_TOKENS: Final = 128_000
+MAX_OUTPUT_TOKENS: Final = 16_384
+TOP_OUTPUT_TOKENS_PER_S: Final = 500
+OPERATIONS: Final = {"openai": ("chat.completions", "responses", "embeddings"), "anthropic": ("messages",)}
 
 
-def complete_catalogue(settings: Settings, catalogue: Catalogue) -> Catalogue:
-    """The catalogue with the operator's models, each model given to the provider that serves it."""
-    added = {
-        name: {
-            "provider": "openai",
-            "upstream": name,
-            "encoding": model.encoding or "o200k_base",
-            "context_tokens": model.context_tokens or 128_000,
-            "max_output_tokens": model.max_output_tokens or 16_384,
-            "input_usd_micros": micros(model.input_usd),
-            "cached_input_usd_micros": micros(
-                model.input_usd if model.cached_input_usd is None else model.cached_input_usd
-            ),
-            "output_usd_micros": micros(model.output_usd),
-            "top_output_tokens_per_s": 500,
-        }
-        for name, model in settings.models.items()
+def complete_catalogue(settings: Settings) -> Catalogue:
+    """The packaged catalogue with the operator's models, names and fall-backs.
+
+    Each model is given to the provider that serves it. Raises ConfigurationError.
+    """
+    packaged = parse_catalogue(_packaged("catalogue.toml"))
+    priced = {name: _entry(settings, name, one) for name, one in settings.models.items() if one.is_priced}
+    whole = packaged.with_models(priced)
+    served = {
+        name: replace(model, provider=_provider_of(settings, model.upstream, model.operations))
+        for name, model in whole.models.items()
     }
-    whole = catalogue.with_models(added)
-    return Catalogue(
-        {name: replace(m, provider=_provider_of(settings, m.upstream)) for name, m in whole.models.items()}
+    return replace(whole, models=served).with_names(
+        {name: one.alias_of for name, one in settings.models.items() if one.alias_of is not None},
+        {name: one.fallbacks for name, one in settings.models.items() if one.fallbacks},
     )
 
 
-def _provider_of(settings: Settings, model: str) -> str:
-    """The provider that names the model, by its longest pattern; else the first that names none."""
+def counters() -> Counters:
+    """The counters of the packaged vocabularies, each loaded when it is first needed."""
+    return Counters(lambda encoding: _packaged("vocabularies", vocabulary_file(encoding)))
+
+
+def _packaged(*path: str) -> bytes:
+    return resources.files("macroslow.metering").joinpath(*path).read_bytes()
+
+
+def _entry(settings: Settings, name: str, model: Model) -> dict[str, object]:
+    """An operator's model as an entry of the catalogue."""
+    given: dict[str, object] = {
+        "cached_input_usd_micros": model.cached_input_usd,
+        "cache_write_5m_usd_micros": model.cache_write_5m_usd,
+        "cache_write_1h_usd_micros": model.cache_write_1h_usd,
+    }
+    prices = {member: micros(usd) for member, usd in given.items() if isinstance(usd, Decimal)}
+    optional = {
+        "counting": model.counting,
+        "images": model.image_rule,
+        "reasoning": model.reasoning,
+        "operations": None if model.operations is None else list(model.operations),
+    }
+    kind = next((p.kind for p in settings.providers.values() if name in (p.models or ())), "openai")
+    return {
+        "provider": kind,
+        "upstream": name,
+        "encoding": model.encoding or "o200k_base",
+        "context_tokens": model.context_tokens or CONTEXT_TOKENS,
+        "max_output_tokens": model.max_output_tokens or MAX_OUTPUT_TOKENS,
+        "input_usd_micros": micros(model.input_usd or Decimal(0)),
+        "output_usd_micros": micros(model.output_usd or Decimal(0)),
+        "top_output_tokens_per_s": TOP_OUTPUT_TOKENS_PER_S,
+        "operations": list(OPERATIONS[kind]),
+        **prices,
+        **{member: value for member, value in optional.items() if value is not None},
+    }
+
+
+def _provider_of(settings: Settings, model: str, operations: tuple[str, ...]) -> str:
+    """The provider that names the model, by its longest pattern; else the first that names none.
+
+    Only a provider whose API has the model's operations can serve it.
+    """
+    able = {
+        name: provider
+        for name, provider in settings.providers.items()
+        if set(operations) & set(OPERATIONS[provider.kind])
+    }
     named = [
         (len(pattern), name)
-        for name, provider in settings.providers.items()
+        for name, provider in able.items()
         for pattern in provider.models or ()
         if pattern == model or (pattern.endswith("*") and model.startswith(pattern[:-1]))
     ]
-    open_to_all = [name for name, provider in settings.providers.items() if provider.models is None]
+    open_to_all = [name for name, provider in able.items() if provider.models is None]
     return max(named)[1] if named else next(iter(open_to_all), "")
 
 
 def micros(usd: Decimal) -> int:
     """Micro-dollars, rounded up."""
     return int((usd * 1_000_000).to_integral_value(ROUND_CEILING))
-
-
-def quotas(settings: Settings, catalogue: Catalogue) -> dict[tuple[str, str], Quota]:
-    """The configured limits of each model at its provider."""
-    found = {}
-    for model in catalogue.models.values():
-        if model.provider in settings.providers:
-            limits = settings.providers[model.provider].limits
-            found[model.provider, model.name] = Quota(
-                requests=_limit("requests per minute", limits.rpm),
-                tokens=_limit("tokens per minute", limits.tpm),
-                concurrent=limits.concurrency,
-            )
-    return found
-
-
-def _limit(name: str, count: int | None) -> Limit | None:
-    """The rate itself, with a burst a little below it.
-
-    A call arrives at the provider a moment after it was let in here, so the provider's account of a
-    burst runs behind ours by what a minute's rate gives in that moment.
-    """
-    return None if count is None else per_minute(name, count, max(1, count - -(-count // BURST_MARGIN)))

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from macroslow.adapters.model_api import ModelAPI
 from macroslow.limits.admission import AccountQuota, Charge, Pace, Quota, Window
-from macroslow.metering.catalogue import Catalogue, Model
+from macroslow.metering.catalogue import Catalogue, LimitSet, LimitSets, Model
 from macroslow.secretstore.secret import Secret
 from macroslow.settings import Settings
-from macroslow.settings.upstream import ProviderAccount, ProviderLimits
+from macroslow.settings.upstream import ProviderLimits
 
 _WINDOWS = {"bucket": Window.BUCKET, "minute": Window.SLIDING}
 
@@ -31,11 +31,17 @@ def open_accounts(settings: Settings, secrets: Mapping[str, Secret]) -> dict[str
     }
 
 
+def tiers(settings: Settings, catalogue: Catalogue) -> dict[str, LimitSets]:
+    """The named limits of each provider that has some. ConfigurationError for a name that is none."""
+    named = {name: provider.limits.tier for name, provider in settings.providers.items()}
+    return {name: catalogue.limit_set(tier) for name, tier in named.items() if tier is not None}
+
+
 def lines(settings: Settings, catalogue: Catalogue) -> dict[tuple[str, str], tuple[AccountQuota, ...]]:
     """What each account may use of each model that its provider serves."""
     return {
         (model.provider, model.name): tuple(
-            AccountQuota(account.label, _quota(account, catalogue, model))
+            AccountQuota(account.label, _quota(account.limits, catalogue, model))
             for account in settings.providers[model.provider].accounts(model.provider)
         )
         for model in catalogue.models.values()
@@ -43,14 +49,15 @@ def lines(settings: Settings, catalogue: Catalogue) -> dict[tuple[str, str], tup
     }
 
 
-def _quota(account: ProviderAccount, catalogue: Catalogue, model: Model) -> Quota:
+def _quota(limits: ProviderLimits, catalogue: Catalogue, model: Model) -> Quota:
     """The numbers of the configuration, then those of the named tier; what is in neither is learned."""
-    limits = account.limits
-    tier = None if limits.tier is None else catalogue.limits_of(limits.tier, model.name)
+    tier = LimitSet()
+    if limits.tier is not None:
+        tier = catalogue.limit_set(limits.tier).of(model.family, model.operations[0])
     return Quota(
-        rpm=limits.rpm or (tier.rpm if tier else None),
-        tpm=limits.tpm or (tier.tpm if tier else None),
-        rpd=limits.rpd or (tier.rpd if tier else None),
+        rpm=limits.rpm or tier.requests_per_minute,
+        tpm=limits.tpm or tier.tokens_per_minute,
+        rpd=limits.rpd or tier.requests_per_day,
         concurrent=limits.concurrency,
         window=None if limits.window is None else _WINDOWS[limits.window],
         charge=None if limits.charge is None else Charge(limits.charge),

@@ -27,7 +27,7 @@ from macroslow.errors import (
 )
 from macroslow.inference.operation import Operation
 from macroslow.inference.ports import ProviderStream
-from macroslow.limits.backoff import is_repeatable
+from macroslow.limits.backoff import repeatable
 from macroslow.metering.budgets import BudgetRule, Period, Scope, Spender, budgets_of
 from macroslow.metering.catalogue import Model
 from macroslow.metering.ledger import Budget
@@ -140,7 +140,7 @@ class CallModel:
                 raise
             tried.append(f"{named}: {error.detail}")
             return None
-        if isinstance(answer, ModelAnswer) and is_repeatable(answer.status, answer.headers):
+        if isinstance(answer, ModelAnswer) and repeatable(answer.status, answer.headers):
             tried.append(f"{named}: status {answer.status}")
             return None
         return answer
@@ -174,17 +174,16 @@ class CallModel:
     async def _reserve(self, order: Order, asked: Asked, model: Model, wait_s: float | None) -> UnderWay:
         """A place and a durable reservation; of a request without a maximum, for what the budget allows."""
         room_usd_micros: int | None = None
-        for _ in range(REQUOTES):
+        for requotes_left in reversed(range(REQUOTES)):
             target = await self.quote.target(asked, model, room_usd_micros)
             call = PaidCall(self.entropy.random(16).hex(), order, target)
             try:
                 return await self.reach.reserve(call, wait_s)
             except BudgetExhaustedError as error:
                 room_usd_micros = error.limit_usd_micros - error.spent_usd_micros - error.held_usd_micros
-                if not _worth_asking(asked, target, room_usd_micros):
+                if not requotes_left or not _worth_asking(asked, target, room_usd_micros):
                     raise
-                exhausted = error
-        raise exhausted
+        raise AssertionError("the last quote was taken or refused")
 
     def _budgets(self, principal: Principal, tag: str, now_ns: int) -> tuple[Budget, ...]:
         """Every budget besides the account that this call is held against."""

@@ -6,7 +6,7 @@ dies between the two is found at the next start and reported as interrupted.
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,14 +14,16 @@ from typing import Any, Final
 
 from macroslow.authn.principal import Principal
 from macroslow.errors import MacroslowError
+from macroslow.inference.operation import Operation
 from macroslow.maml import inputs as maml_inputs
 from macroslow.ports import Entropy
 from macroslow.services.admit_document import AdmitDocument, Admitted, Submission
 from macroslow.services.call_api import CallAPI
-from macroslow.services.call_model import CallModel, ModelAnswer, ModelStream
+from macroslow.services.call_model import CallModel
 from macroslow.services.prove_entry import ProveEntry
 from macroslow.services.record_runs import Accepted, RecordRuns
 from macroslow.services.run_egress import OpenEgress, RunEgress
+from macroslow.services.settle_call import ModelAnswer, ModelStream
 from macroslow.tlog.ports import Entry
 from macroslow.workflow.answer import Conclusion, conclude
 from macroslow.workflow.journal import RunEvent

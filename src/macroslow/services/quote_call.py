@@ -8,21 +8,24 @@ call has a worst case, and that is what is reserved.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from macroslow.errors import InvalidModelRequestError, NotFoundError
+from macroslow.errors import NotFoundError
 from macroslow.inference.operation import ModelRequest, Operation
 from macroslow.inference.ports import Provider
+from macroslow.metering import fit
 from macroslow.metering.bounds import Bounds
 from macroslow.metering.catalogue import Catalogue, Model
 from macroslow.metering.count import OFF_LOOP_BYTES, Counted, Counter, Counters, count_prompt
+from macroslow.metering.limit_sets import LimitSet, LimitSets
 from macroslow.services.admission import Admission
 from macroslow.workflow.books import Books
 from macroslow.workflow.replies import BindId
 
 LEAST_FILLED_OUTPUT_TOKENS: Final = 16  # with room for less than this, no bound is filled in
 
+NO_LIMITS: Final = LimitSet()
 Accounts = Mapping[str, Provider]
 """One provider's accounts (keys) by their label."""
 
@@ -51,13 +54,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class QuoteCall:
-    """Its fields are everything that it touches. `providers` by the names that the catalogue uses."""
+    """Its fields are everything that it touches. `providers` by the names that the catalogue uses.
+
+    `tiers` are the named limits of a provider that the operator chose one for.
+    """
 
     providers: Mapping[str, Accounts]
     catalogue: Catalogue
     counters: Counters
     books: Books
     admission: Admission
+    tiers: Mapping[str, LimitSets] = field(default_factory=dict)
 
     async def read(self, operation: Operation, body: bytes, principal: str) -> Asked:
         """Understand `body`. Raises InvalidModelRequestError or NotFoundError; nothing is changed."""
@@ -78,14 +85,20 @@ class QuoteCall:
 
         Raises InvalidModelRequestError for what can never fit.
         """
+        request, limits = asked.request, self._limits(asked.operation, model)
+        fit.require_size(model, limits, asked.size_bytes)
         counted = await self._count(asked, model)
-        request = asked.request
-        if counted.tokens > model.context_tokens:
-            raise InvalidModelRequestError(
-                f"{request.prompt_member} has {counted.tokens} tokens, the model takes {model.context_tokens}",
-                param=request.prompt_member,
+        fit.require_input(model, limits, counted, request.prompt_member)
+        output_tokens = 0
+        if request.writes:
+            output_tokens = fit.output_tokens(
+                model,
+                limits,
+                counted,
+                asked=request.max_output_tokens,
+                choices=request.choices,
+                param=request.bound_member or request.prompt_member,
             )
-        output_tokens = self._output(asked, model, counted) if request.writes else 0
         if room_usd_micros is not None:
             affordable = model.affordable_output_tokens(counted.most_tokens, room_usd_micros)
             output_tokens = min(output_tokens, affordable // request.choices)
@@ -98,11 +111,11 @@ class QuoteCall:
         )
 
     async def _count(self, asked: Asked, model: Model) -> Counted:
-        prompt = asked.request.prompt
+        prompt, param = asked.request.prompt, asked.request.prompt_member
         if asked.size_bytes <= OFF_LOOP_BYTES:
-            counted = count_prompt(prompt, model, self.counters)
+            counted = count_prompt(prompt, model, self.counters, param)
         else:
-            counted = await asyncio.to_thread(count_prompt, prompt, model, self.counters)
+            counted = await asyncio.to_thread(count_prompt, prompt, model, self.counters, param)
         return counted if asked.continued is None else counted.plus(asked.continued.tokens)
 
     def _chain(self, operation: Operation, request: ModelRequest) -> tuple[Model, ...]:
@@ -130,23 +143,12 @@ class QuoteCall:
             return accounts
         return {asked.continued.account: accounts[asked.continued.account]}
 
-    def _output(self, asked: Asked, model: Model, counted: Counted) -> int:
-        """The output tokens for each choice: those asked for, or the most; refused if more was asked for."""
-        request = asked.request
-        most = model.max_output_tokens
-        limit_tokens = self.admission.most_tokens(model.provider, model.name)
-        if limit_tokens is not None:
-            most = min(most, (limit_tokens - counted.tokens) // request.choices)
-        wanted = request.max_output_tokens
-        if wanted is None:
-            most = min(most, model.context_tokens - counted.tokens)
-        if most < (wanted or 1):
-            raise InvalidModelRequestError(
-                f"beside this prompt the model and the provider's limit allow {max(most, 0)} "
-                f"output tokens a choice",
-                param=request.bound_member or request.prompt_member,
-            )
-        return wanted or most
+    def _limits(self, operation: Operation, model: Model) -> LimitSet:
+        """What the provider's tier and what is known of its limits leave of what the model can do."""
+        tier = self.tiers.get(model.provider)
+        limits = NO_LIMITS if tier is None else tier.of(model.family, operation.name)
+        most_tokens = self.admission.most_tokens(model.provider, model.name)
+        return limits if most_tokens is None else replace(limits, tokens_per_minute=most_tokens)
 
     async def _continued(self, request: ModelRequest, principal: str) -> BindId:
         """What the request goes on from, if it is its principal's own."""

@@ -7,13 +7,15 @@ back an account as long as its provider asked, to another account where there is
 """
 
 import asyncio
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 from macroslow.errors import RateLimitedError, UpstreamRefusedError, UpstreamUnavailableError
 from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
 from macroslow.limits.admission import Demand, Ended, Verdict
-from macroslow.limits.backoff import asked_pause_ns, backoff_ns, is_repeatable
+from macroslow.limits.backoff import ENTROPY_BYTES, repeatable, wait_ns
+from macroslow.limits.reported import retry_after_ns
 from macroslow.ports import NS_PER_S, Clock, Entropy
 from macroslow.services.admission import Admission, Place
 from macroslow.services.paid_call import PaidCall, UnderWay
@@ -64,13 +66,13 @@ class ReachProvider:
         failed: set[str] = set()
         while True:
             reached = await self._attempt(under_way, stack)
-            if not self._is_repeatable(reached):
-                return under_way, self._final(reached)
+            if not _is_repeatable(reached):
+                return under_way, _final(reached)
             again = await self._again(under_way, reached, failed)
             if again.place is None:
                 if isinstance(reached, UpstreamRefusedError):
                     await self.settle.failed(again, reached)
-                return again, self._final(reached)
+                return again, _final(reached)
             under_way = again
 
     async def _attempt(self, under_way: UnderWay, stack: AsyncExitStack) -> Reached:
@@ -103,20 +105,18 @@ class ReachProvider:
         """The call with a place for another attempt; without a place if there is to be none."""
         place = _placed(under_way)
         failed.add(place.account)
-        limited = isinstance(reached, ProviderAnswer) and reached.status == 429
-        headers = reached.headers if isinstance(reached, ProviderAnswer) else {}
-        verdict = Verdict.LIMITED if limited else Verdict.FAILED
-        self.admission.leave(place, Ended(0, verdict, asked_pause_ns(headers)))
+        self.admission.leave(place, self._refused(reached))
         waiting = replace(under_way, place=None)
-        pause_ns = backoff_ns(under_way.attempts, self.entropy)
         others = len(failed) < len(under_way.call.target.accounts)
-        if under_way.attempts >= self.attempts or (isinstance(reached, UpstreamRefusedError) and not others):
-            return waiting
-        if pause_ns > self._left_s(under_way) * NS_PER_S:
+        left_ns = int(self._left_s(under_way) * NS_PER_S)
+        pause_ns = 0 if others else wait_ns(under_way.attempts - 1, self.entropy.random(ENTROPY_BYTES), left_ns)
+        is_last = under_way.attempts >= self.attempts or (isinstance(reached, UpstreamRefusedError) and not others)
+        if is_last or pause_ns is None:
             return waiting
         try:
-            await asyncio.sleep(0 if others else pause_ns / NS_PER_S)
-            next_place = await self._place(under_way.call, self._left_s(under_way), failed)
+            await asyncio.sleep(pause_ns / NS_PER_S)
+            wait_s = min(self._left_s(under_way), self.admission.max_wait_s)
+            next_place = await self._place(under_way.call, wait_s, failed if others else ())
         except (RateLimitedError, UpstreamUnavailableError):
             return waiting
         except BaseException as error:
@@ -129,33 +129,38 @@ class ReachProvider:
             waited_ns=under_way.waited_ns + next_place.waited_ns,
         )
 
-    async def _place(
-        self, call: PaidCall, wait_s: float | None, avoid: set[str] | None = None
-    ) -> Place:
+    async def _place(self, call: PaidCall, wait_s: float | None, avoid: Collection[str] = ()) -> Place:
         bounds, caller = call.target.bounds, call.order.principal
         demand = Demand(caller.name, bounds.likely_tokens, caller.weight)
-        return await self.admission.enter(
-            call.provider, call.model, demand, wait_s=wait_s, avoid=avoid or ()
-        )
+        return await self.admission.enter(call.provider, call.model, demand, wait_s=wait_s, avoid=avoid)
 
-    def _is_repeatable(self, reached: Reached) -> bool:
-        match reached:
-            case ProviderAnswer():
-                return is_repeatable(reached.status, reached.headers)
-            case ProviderStream():
-                return False
-            case _:
-                return True
+    def _refused(self, reached: Reached) -> Ended:
+        """What an attempt that came to nothing says about the account that served it."""
+        if not isinstance(reached, ProviderAnswer):
+            return Ended(0, Verdict.FAILED)
+        verdict = Verdict.LIMITED if reached.status == 429 else Verdict.FAILED
+        return Ended(0, verdict, retry_after_ns(reached.headers, self.clock.now_ns()))
 
     def _left_s(self, under_way: UnderWay) -> float:
         """Seconds until the call's deadline."""
         elapsed_ns = self.clock.monotonic_ns() - under_way.started_ns
         return max(0.0, self.deadline_s - elapsed_ns / NS_PER_S)
 
-    def _final(self, reached: Reached) -> ProviderAnswer | ProviderStream | NotReached:
-        if isinstance(reached, UpstreamRefusedError):
-            raise reached
-        return reached
+
+def _is_repeatable(reached: Reached) -> bool:
+    match reached:
+        case ProviderAnswer():
+            return repeatable(reached.status, reached.headers)
+        case ProviderStream():
+            return False
+        case _:
+            return True
+
+
+def _final(reached: Reached) -> ProviderAnswer | ProviderStream | NotReached:
+    if isinstance(reached, UpstreamRefusedError):
+        raise reached
+    return reached
 
 
 def _placed(under_way: UnderWay) -> Place:

@@ -72,11 +72,11 @@ class Runs(Protocol):
 class Application:
     """Everything that the routes serve.
 
-    `models` returns the body of GET /v1/models in the shape of a dialect; `count_tokens` the tokens of
-    a message's body; `own_usage` the body of GET /v1/usage. `ready` returns reasons why new work would fail now
-    (empty: ready), besides those of `lifecycle`. `info` is what GET /info shows. `usage_by_model` is
-    the ledger's usage, asked at each scrape of the metrics. `mcp` is the ASGI application behind
-    POST /mcp: it finds the principal in `scope["state"]["principal"]`.
+    `models` returns the body of GET /v1/models in the shape of a dialect, `count_tokens` the tokens of a
+    message's body, `own_usage` the body of GET /v1/usage. `ready` returns reasons why new work would
+    fail now (empty: ready), besides those of `lifecycle`. `info` is what GET /info shows.
+    `usage_by_model` is the ledger's usage, asked at each scrape of the metrics. `mcp` is the ASGI
+    application behind POST /mcp: it finds the principal in `scope["state"]["principal"]`.
     """
 
     call_model: CallModel

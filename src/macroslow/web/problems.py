@@ -128,6 +128,7 @@ def render(error: MacroslowError, request_id: str, style: Style) -> Response:
     """The answer to a request that ended in `error`."""
     status = status_of(error)
     content_type = b"application/json"
+    body: dict[str, Any]
     if style is Style.OPENAI:
         body = {"error": _provider_body(error)}
     elif style is Style.ANTHROPIC:

@@ -88,7 +88,14 @@ def _ask(path: str, operation: Operation) -> Route:
 
 
 ROUTES: Final[tuple[Route, ...]] = (
-    _act("/execute", scopes.DOCUMENTS_EXECUTE, once(documents.execute), DOCUMENT_BYTES, DOCUMENT_TYPES, _DONE),
+    _act(
+        "/execute",
+        scopes.DOCUMENTS_EXECUTE,
+        once(documents.execute),
+        DOCUMENT_BYTES,
+        DOCUMENT_TYPES,
+        _DONE,
+    ),
     _act(
         "/validate",
         scopes.DOCUMENTS_VALIDATE,

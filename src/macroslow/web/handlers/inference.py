@@ -20,7 +20,7 @@ PASSED_HEADERS: Final[Mapping[str, tuple[bytes, ...]]] = {
 """The request headers that a provider of each dialect gets; every other one is ours alone."""
 
 _PASSED_VALUE: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._, -]{0,1023}")
-_UNPRICED_BETAS: Final = (b"context-1m", b"fast-mode")  # these cost more than the catalogue says
+_UNPRICED_BETAS: Final = (b"fast-mode",)  # costs more than the catalogue says
 
 
 def ask(operation: Operation) -> Handler:

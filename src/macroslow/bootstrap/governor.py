@@ -1,0 +1,98 @@
+"""The governor: paid calls of models, and all that keeps their limits and budgets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from macroslow.bootstrap.core import Core
+from macroslow.bootstrap.machine import clock, entropy
+from macroslow.bootstrap.models import complete_catalogue, counters
+from macroslow.bootstrap.providers import lines, open_accounts, tiers
+from macroslow.metering.count import Counters
+from macroslow.secretstore.secret import Secret
+from macroslow.services.admission import Admission
+from macroslow.services.answer_once import AnswerOnce
+from macroslow.services.call_model import CallModel
+from macroslow.services.count_tokens import CountTokens
+from macroslow.services.list_models import ListModels
+from macroslow.services.quote_call import QuoteCall
+from macroslow.services.reach_provider import ReachProvider
+from macroslow.services.settle_call import Report, SettleCall
+
+OBSERVE: Final = "observe"
+
+
+@dataclass(frozen=True, slots=True)
+class Governor:
+    """The use cases that spend money with providers, and those that tell about it."""
+
+    call_model: CallModel
+    list_models: ListModels
+    count_tokens: CountTokens
+    answer_once: AnswerOnce
+    admission: Admission
+
+
+@asynccontextmanager
+async def open_governor(
+    core: Core, secrets: Mapping[str, Secret], watchers: Sequence[Callable[[Report], None]]
+) -> AsyncIterator[Governor]:
+    """Wire the use cases; at the end wait for what they have under way. ConfigurationError."""
+    settings = core.settings
+    catalogue, counted = complete_catalogue(settings), counters()
+    await _load(counted, {m.encoding for m in catalogue.models.values() if m.provider in settings.providers})
+    observes = settings.gateway.mode == OBSERVE
+    async with AsyncExitStack() as stack:
+        providers = open_accounts(settings, secrets)
+        for accounts in providers.values():
+            for account in accounts.values():
+                stack.push_async_callback(account.close)
+        admission = Admission(
+            lines(settings, catalogue),
+            clock,
+            entropy,
+            max_wait_s=settings.queue.max_wait_s,
+            max_waiting=settings.queue.max_waiting,
+            observe=observes,
+        )
+        stack.push_async_callback(admission.close)
+        admission.seed(await core.books.recent_calls(clock.now_ns() - admission.memory_ns))
+        quote = QuoteCall(providers, catalogue, counted, core.books, admission, tiers(settings, catalogue))
+        settle = SettleCall(core.books, admission, clock, watchers)
+        reach = ReachProvider(
+            core.books,
+            admission,
+            settle,
+            clock,
+            entropy,
+            deadline_s=settings.upstream.deadline_s,
+            attempts=settings.upstream.attempts,
+        )
+        call_model = CallModel(
+            quote,
+            reach,
+            settle,
+            clock,
+            entropy,
+            owner=core.owner,
+            rules=settings.budget_rules,
+            enforced=not observes,
+        )
+        stack.push_async_callback(call_model.close)
+        once = AnswerOnce(core.books, clock)
+        stack.push_async_callback(once.close)
+        yield Governor(
+            call_model=call_model,
+            list_models=ListModels(quote.served, catalogue),
+            count_tokens=CountTokens(quote),
+            answer_once=once,
+            admission=admission,
+        )
+
+
+async def _load(counted: Counters, encodings: set[str]) -> None:
+    """Load the vocabularies of the models that are served, in a thread: the first call need not wait."""
+    for encoding in sorted(encodings):
+        await asyncio.to_thread(counted.__getitem__, encoding)

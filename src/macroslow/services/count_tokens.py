@@ -1,0 +1,26 @@
+"""How many tokens a message would take in, by our own count: nothing is sent, and nothing is owed."""
+
+import asyncio
+from dataclasses import dataclass
+
+from macroslow.authn.principal import Principal
+from macroslow.inference import MESSAGES
+from macroslow.inference.messages import parse_count
+from macroslow.metering.count import OFF_LOOP_BYTES, count_prompt
+from macroslow.services.quote_call import QuoteCall
+
+
+@dataclass(frozen=True, slots=True)
+class CountTokens:
+    """Its fields are everything that it touches."""
+
+    quote: QuoteCall
+
+    async def __call__(self, body: bytes) -> int:
+        """The likely input tokens of `body`, a request of the Messages API without its bounds.
+
+        Raises InvalidModelRequestError and NotFoundError as the call itself would.
+        """
+        if len(body) <= OFF_LOOP_BYTES:
+            return self._count(body)
+        return await asyncio.to_thread(self._count, body)
