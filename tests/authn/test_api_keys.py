@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from macroslow.authn import api_keys
-from macroslow.authn.api_keys import KEY_LENGTH, PATTERN, SecretHasher, checksum, is_in_force, mint, parse
+from macroslow.authn.api_keys import (
+    KEY_LENGTH,
+    PATTERN,
+    LegacyKey,
+    SecretHasher,
+    checksum,
+    is_in_force,
+    mint,
+    parse,
+    parse_legacy,
+)
 from macroslow.authn.ports import KeyRecord
 
 PEPPER = bytes(range(32))
@@ -113,3 +123,25 @@ def test_a_key_is_in_force_until_it_expires_or_is_revoked(
 ) -> None:
     record = KeyRecord("id", "p", b"", frozenset(), (), "", 0, expires_ns, revoked_ns)
     assert is_in_force(record, now_ns) is in_force
+
+
+@given(st.binary(max_size=40))
+def test_of_a_key_of_another_gateway_only_its_sha256_is_read(rest: bytes) -> None:
+    key = parse_legacy(b"sk-" + rest)
+    assert key is not None
+    assert key.digest == hashlib.sha256(b"sk-" + rest).hexdigest()
+    assert SecretHasher(PEPPER)(key) == hmac.new(PEPPER, key.digest.encode(), hashlib.sha256).digest()
+    assert re.fullmatch("legacy[0-9a-f]{12}", key.id)
+    assert key.id.removeprefix("legacy") not in key.digest
+    assert key.digest not in repr(key)
+
+
+@pytest.mark.parametrize("credential", [b"", b"sk", b"sk_x", b"Sk-x", b"a" * 64, b"sk-" + b"a" * 510])
+def test_what_is_no_key_of_another_gateway_is_none(credential: bytes) -> None:
+    assert parse_legacy(credential) is None
+
+
+@pytest.mark.parametrize("digest", ["", "A" * 64, "g" * 64, "a" * 63, "a" * 65, "a" * 64 + "\n"])
+def test_what_is_no_sha256_makes_no_legacy_key(digest: str) -> None:
+    with pytest.raises(ValueError):
+        LegacyKey(digest)

@@ -1,17 +1,21 @@
 """Who sends a request: every credential that is not one valid client key is refused, and all alike."""
 
 import pytest
-from tests.web.fakes import PEPPER, START_NS, FakeBooks, FakeClock, SystemEntropy
+from tests.contract.fake_books import FakeBooks
+from tests.services.key_house import PEPPER, START_NS, KeyHouse, SetClock
 
+from macroslow.adapters.system import SystemEntropy
+from macroslow.authn.api_keys import LegacyKey, checksum, parse_legacy
 from macroslow.authn.keyring import KeyRing
 from macroslow.errors import CredentialError
 from macroslow.services.authenticate import BAD_DETAIL, Authenticate, Refusal
-from macroslow.services.manage_keys import ManageKeys, NewKey
+from macroslow.services.manage_keys import ManageKeys
+from macroslow.services.wished_keys import NewKey
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+def clock() -> SetClock:
+    return SetClock()
 
 
 @pytest.fixture
@@ -20,12 +24,12 @@ def keyring() -> KeyRing:
 
 
 @pytest.fixture
-def keys(keyring: KeyRing, clock: FakeClock) -> ManageKeys:
-    return ManageKeys(FakeBooks(), keyring, PEPPER, clock, SystemEntropy())  # type: ignore[arg-type]
+def keys(keyring: KeyRing, clock: SetClock) -> ManageKeys:
+    return ManageKeys(FakeBooks(), keyring, PEPPER, clock, SystemEntropy())
 
 
 @pytest.fixture
-def authenticate(keyring: KeyRing, clock: FakeClock) -> Authenticate:
+def authenticate(keyring: KeyRing, clock: SetClock) -> Authenticate:
     return Authenticate(keyring, PEPPER, clock)
 
 
@@ -113,18 +117,16 @@ async def test_an_ordinary_query_is_no_credential(keys: ManageKeys, authenticate
 
 
 async def test_bad_credentials_look_alike_outside_and_differ_in_the_log(
-    keys: ManageKeys, authenticate: Authenticate, clock: FakeClock
+    keys: ManageKeys, authenticate: Authenticate, clock: SetClock
 ) -> None:
     good = await keys.create(NewKey("alice", expires_ns=START_NS + 10))
     revoked = await keys.create(NewKey("alice"))
     await keys.revoke(revoked.record.id)
-    elsewhere = ManageKeys(FakeBooks(), KeyRing(), bytes(32), clock, SystemEntropy())  # type: ignore[arg-type]
+    elsewhere = ManageKeys(FakeBooks(), KeyRing(), bytes(32), clock, SystemEntropy())
     unknown = await elsewhere.create(NewKey("mallory"))
     same_id = unknown.text.replace(unknown.record.id, good.record.id)
-    from macroslow.authn.api_keys import checksum
-
     wrong = same_id[:-6] + checksum(same_id[:-6])
-    clock.pass_s(1)
+    clock.time_ns += 10**9
     errors = {
         Refusal.EXPIRED: refused(authenticate, api_key(good.text)),
         Refusal.REVOKED: refused(authenticate, api_key(revoked.text)),
@@ -179,3 +181,89 @@ async def test_a_revoked_key_is_refused_at_once(keys: ManageKeys, authenticate: 
     assert authenticate([api_key(created.text)]).name == "alice"
     await keys.revoke(created.record.id)
     assert refused(authenticate, api_key(created.text)).reason == Refusal.REVOKED
+
+
+# Keys of another gateway
+
+
+AGENT = b"sk-agent-7"
+
+
+def digest_of(text: bytes) -> LegacyKey:
+    key = parse_legacy(text)
+    assert key is not None
+    return key
+
+
+async def test_a_key_of_another_gateway_is_taken_from_either_header() -> None:
+    house = KeyHouse()
+    await house.keys.adopt(digest_of(AGENT), NewKey("agent-7"))
+    for headers in ([(b"x-api-key", AGENT)], [(b"authorization", b"Bearer " + AGENT)]):
+        assert house.authenticate(headers).name == "agent-7"
+    assert house.authenticate([(b"x-api-key", AGENT), (b"authorization", b"bearer " + AGENT)])
+
+
+async def test_where_none_was_imported_such_a_key_is_of_another_kind() -> None:
+    house = KeyHouse()
+    await house.keys.create(NewKey("alice"))
+    assert refused(house.authenticate, (b"x-api-key", AGENT)).reason == Refusal.OTHER_KIND
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        digest_of(AGENT).digest.encode(),
+        b"sk-" + digest_of(AGENT).digest.encode(),
+        bytes.fromhex(digest_of(AGENT).digest),
+        digest_of(AGENT).id.encode(),
+        b"sk-" + digest_of(AGENT).id.encode(),
+        b"sk-",
+        b"SK-agent-7",
+        AGENT + b" ",
+        AGENT + b"\n",
+        AGENT[:-1],
+        b"sk-" + b"a" * 60_000,
+        b"sk-' OR 1=1 --",
+        b"sk-\xff\x00",
+    ],
+)
+async def test_what_the_other_gateway_stored_and_what_resembles_a_key_is_none(credential: bytes) -> None:
+    house = KeyHouse()
+    record = await house.keys.adopt(digest_of(AGENT), NewKey("agent-7"))
+    for presented in (credential, record.secret_hmac, record.secret_hmac.hex().encode()):
+        assert refused(house.authenticate, (b"x-api-key", presented)).detail == BAD_DETAIL
+
+
+async def test_all_bad_keys_of_another_gateway_look_alike_and_like_every_bad_key() -> None:
+    house = KeyHouse()
+    await house.keys.adopt(digest_of(b"sk-revoked"), NewKey("a"), revoked=True)
+    await house.keys.adopt(digest_of(b"sk-expired"), NewKey("b", expires_ns=START_NS - 1))
+    errors = {
+        Refusal.REVOKED: refused(house.authenticate, (b"x-api-key", b"sk-revoked")),
+        Refusal.EXPIRED: refused(house.authenticate, (b"x-api-key", b"sk-expired")),
+        Refusal.UNKNOWN: refused(house.authenticate, (b"x-api-key", b"sk-unknown")),
+        Refusal.MALFORMED: refused(house.authenticate, (b"x-api-key", b"msk_x")),
+    }
+    assert {reason: error.reason for reason, error in errors.items()} == {reason: reason for reason in errors}
+    assert len({(error.detail, error.fix, error.step, error.code) for error in errors.values()}) == 1
+
+
+async def test_the_hash_of_an_unknown_key_is_computed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = KeyHouse()
+    await house.keys.adopt(digest_of(AGENT), NewKey("agent-7"))
+    hashed: list[object] = []
+    hasher = house.authenticate._hasher
+    monkeypatch.setattr(house.authenticate, "_hasher", lambda key: hashed.append(key) or hasher(key))
+    house.authenticate([(b"x-api-key", AGENT)])
+    refused(house.authenticate, (b"x-api-key", b"sk-nobody"))
+    assert len(hashed) == 2
+
+
+async def test_a_key_of_our_own_is_still_one_beside_them() -> None:
+    house = KeyHouse()
+    await house.keys.adopt(digest_of(AGENT), NewKey("agent-7"))
+    own = await house.keys.create(NewKey("alice"))
+    assert house.authenticate([(b"x-api-key", own.text.encode())]).name == "alice"
+    assert refused(
+        house.authenticate, (b"x-api-key", AGENT), (b"authorization", b"Bearer " + own.text.encode())
+    )

@@ -1,66 +1,73 @@
-"""Client keys: made with their account, listed, revoked, and all of it logged."""
+"""Client keys: made with their account, bounded anew, taken over, revoked, and all of it logged."""
+
+import asyncio
+import hashlib
+import json
 
 import pytest
-from tests.web.fakes import PEPPER, START_NS, FakeBooks, FakeClock, SystemEntropy
+from tests.services.key_house import PEPPER, START_NS, KeyHouse
 
-from macroslow.authn.keyring import KeyRing
+from macroslow.authn.api_keys import LegacyKey
 from macroslow.authz import scopes
-from macroslow.errors import BadRequestError, LogUnavailableError, NotFoundError
-from macroslow.metering.ledger import OpenAccount
-from macroslow.services.authenticate import Authenticate
-from macroslow.services.manage_keys import ManageKeys, NewKey
+from macroslow.errors import (
+    BadRequestError,
+    ConflictError,
+    CredentialError,
+    LogUnavailableError,
+    NotFoundError,
+)
+from macroslow.services.wished_keys import KeyChange, NewKey
 from macroslow.tlog.event import EventType
 
 
 @pytest.fixture
-def books() -> FakeBooks:
-    return FakeBooks()
+def house() -> KeyHouse:
+    return KeyHouse()
 
 
-@pytest.fixture
-def keyring() -> KeyRing:
-    return KeyRing()
+def legacy(text: str) -> LegacyKey:
+    return LegacyKey(hashlib.sha256(text.encode()).hexdigest())
 
 
-@pytest.fixture
-def keys(books: FakeBooks, keyring: KeyRing) -> ManageKeys:
-    return ManageKeys(books, keyring, PEPPER, FakeClock(), SystemEntropy())  # type: ignore[arg-type]
-
-
-async def test_a_key_its_account_and_its_log_entry_are_one_commit(keys: ManageKeys, books: FakeBooks) -> None:
-    created = await keys.create(
-        NewKey(
-            "alice",
-            budget_usd_micros=5_000_000,
-            requests_per_minute=60,
-            note="laptop",
-            expires_ns=START_NS * 2,
-        )
+async def test_a_key_its_account_and_its_log_entry_are_one_commit(house: KeyHouse) -> None:
+    wished = NewKey(
+        "alice",
+        budget_usd_micros=5_000_000,
+        requests_per_minute=60,
+        note="laptop",
+        expires_ns=START_NS * 2,
+        team="lab",
+        weight=3,
+        day_usd_micros=1_000_000,
     )
-    (changes,) = books.commits
-    assert OpenAccount(f"key/{created.record.id}", 5_000_000) in changes
-    (event,) = books.events
-    assert event.type is EventType.KEY_CREATED
-    assert event.subject == "alice"
-    assert event.fields["budget_usd_micros"] == 5_000_000
-    assert all(abs(value) < 2**53 for value in event.fields.values() if isinstance(value, int))
-    shown = await keys.show(created.record.id)
+    house.books.fail_next_commit = True
+    with pytest.raises(LogUnavailableError):
+        await house.keys.create(wished)
+    assert (await house.books.keys(), await house.logged(), house.keyring.records()) == ([], [], [])
+    created = await house.keys.create(wished)
+    ((kind, subject, fields),) = await house.logged()
+    assert (kind, subject, fields["budget_usd_micros"]) == (EventType.KEY_CREATED, "alice", 5_000_000)
+    assert (fields["team"], fields["weight"], fields["day_usd_micros"]) == ("lab", 3, 1_000_000)
+    shown = await house.keys.show(created.record.id)
     assert shown.record == created.record
     assert shown.account is not None
     assert shown.account.limit_usd_micros == 5_000_000
 
 
-async def test_the_secret_is_nowhere_but_in_the_answer(keys: ManageKeys, books: FakeBooks) -> None:
-    created = await keys.create(NewKey("alice"))
+async def test_the_secret_is_nowhere_but_in_the_answer(house: KeyHouse) -> None:
+    created = await house.keys.create(NewKey("alice"))
     secret = created.text.rpartition("_")[2]
-    for place in (repr(created), repr(books.commits), repr(books.events), repr(keys.list())):
+    for place in (
+        repr(created),
+        repr(vars(house.books)),
+        repr(await house.logged()),
+        repr(house.keys.list()),
+    ):
         assert created.text not in place
         assert secret[:43] not in place
 
 
-async def test_every_fault_of_a_wished_key_is_named_and_nothing_is_made(
-    keys: ManageKeys, books: FakeBooks
-) -> None:
+async def test_every_fault_of_a_wished_key_is_named_and_nothing_is_made(house: KeyHouse) -> None:
     wished = NewKey(
         "bad name\n",
         scopes=frozenset({"runs:read", "admin:*"}),
@@ -69,62 +76,186 @@ async def test_every_fault_of_a_wished_key_is_named_and_nothing_is_made(
         requests_per_minute=0,
         note="a\x1b[2J",
         expires_ns=START_NS,
+        team="a b",
+        weight=0,
+        day_usd_micros=2**53,
+        month_usd_micros=-1,
     )
     with pytest.raises(BadRequestError) as caught:
-        await keys.create(wished)
+        await house.keys.create(wished)
     assert {problem.field for problem in caught.value.problems} == {
-        "principal", "scopes", "grants", "budget_usd_micros", "requests_per_minute", "note", "expires_ns"
+        "principal", "scopes", "grants", "budget_usd_micros", "requests_per_minute", "note", "expires_ns",
+        "team", "weight", "day_usd_micros", "month_usd_micros",
     }  # fmt: skip
-    assert not books.commits
-    assert not keys.list()
+    assert await house.logged() == []
+    assert not house.keys.list()
 
 
 @pytest.mark.parametrize("name", ["operator", "gateway", "Operator"])
-async def test_no_client_has_the_name_of_the_operator_or_the_gateway(keys: ManageKeys, name: str) -> None:
+async def test_no_client_has_the_name_of_the_operator_or_the_gateway(house: KeyHouse, name: str) -> None:
     with pytest.raises(BadRequestError) as caught:
-        await keys.create(NewKey(name))
+        await house.keys.create(NewKey(name))
     assert [problem.field for problem in caught.value.problems] == ["principal"]
 
 
-async def test_a_key_that_the_books_refuse_does_not_work(
-    keys: ManageKeys, books: FakeBooks, keyring: KeyRing
-) -> None:
-    books.down = True
-    with pytest.raises(LogUnavailableError):
-        await keys.create(NewKey("alice"))
-    assert not keyring.records()
-
-
-async def test_a_revocation_is_logged_once_and_the_first_stands(keys: ManageKeys, books: FakeBooks) -> None:
-    created = await keys.create(NewKey("alice"))
-    first = await keys.revoke(created.record.id, "lost laptop")
-    again = await keys.revoke(created.record.id)
+async def test_a_revocation_is_logged_once_and_the_first_stands(house: KeyHouse) -> None:
+    created = await house.keys.create(NewKey("alice"))
+    first = await house.keys.revoke(created.record.id, "lost laptop")
+    again = await house.keys.revoke(created.record.id)
     assert first == again
-    assert [event.type for event in books.events] == [EventType.KEY_CREATED, EventType.KEY_REVOKED]
-    assert books.events[1].fields["reason"] == "lost laptop"
+    assert [kind for kind, _, _ in await house.logged()] == [EventType.KEY_CREATED, EventType.KEY_REVOKED]
+    assert (await house.logged())[1][2]["reason"] == "lost laptop"
 
 
-async def test_an_unknown_key_is_not_found(keys: ManageKeys) -> None:
-    with pytest.raises(NotFoundError):
-        await keys.revoke("nope")
-    with pytest.raises(NotFoundError):
-        await keys.show("nope")
+async def test_an_unknown_key_is_not_found(house: KeyHouse) -> None:
+    for asked in (house.keys.revoke("nope"), house.keys.show("nope"), house.keys.change("nope", KeyChange())):
+        with pytest.raises(NotFoundError):
+            await asked
 
 
-async def test_keys_survive_a_restart(keys: ManageKeys, books: FakeBooks) -> None:
-    good, bad = await keys.create(NewKey("alice")), await keys.create(NewKey("bob"))
-    await keys.revoke(bad.record.id)
-    keyring = KeyRing()
-    clock = FakeClock()
-    restarted = ManageKeys(books, keyring, PEPPER, clock, SystemEntropy())  # type: ignore[arg-type]
-    await restarted.load()
-    authenticate = Authenticate(keyring, PEPPER, clock)
-    assert authenticate([(b"x-api-key", good.text.encode())]).name == "alice"
-    assert {record.id for record in restarted.list()} == {good.record.id, bad.record.id}
-    assert keyring.get(bad.record.id).record.revoked_ns is not None  # type: ignore[union-attr]
+async def test_keys_survive_a_restart(house: KeyHouse) -> None:
+    good = await house.keys.create(NewKey("alice", team="lab", month_usd_micros=7))
+    bad = await house.keys.create(NewKey("bob"))
+    await house.keys.revoke(bad.record.id)
+    restarted = await house.restarted()
+    principal = restarted.authenticate([(b"x-api-key", good.text.encode())])
+    assert (principal.name, principal.team, principal.month_usd_micros) == ("alice", "lab", 7)
+    assert {record.id for record in restarted.keys.list()} == {good.record.id, bad.record.id}
+    with pytest.raises(CredentialError):
+        restarted.authenticate([(b"x-api-key", bad.text.encode())])
 
 
-async def test_a_key_gets_the_clients_scopes_unless_told_otherwise(keys: ManageKeys) -> None:
-    assert (await keys.create(NewKey("alice"))).record.scopes == scopes.CLIENT_DEFAULT
-    narrow = await keys.create(NewKey("alice", scopes=frozenset({scopes.RUNS_READ})))
+async def test_a_key_gets_the_clients_scopes_unless_told_otherwise(house: KeyHouse) -> None:
+    assert (await house.keys.create(NewKey("alice"))).record.scopes == scopes.CLIENT_DEFAULT
+    narrow = await house.keys.create(NewKey("alice", scopes=frozenset({scopes.RUNS_READ})))
     assert narrow.record.scopes == {scopes.RUNS_READ}
+
+
+async def test_the_state_of_a_key_is_in_force_expired_or_revoked(house: KeyHouse) -> None:
+    key = (await house.keys.create(NewKey("alice", expires_ns=START_NS + 5))).record
+    assert house.keys.state(key) == "in force"
+    house.clock.time_ns += 5
+    assert house.keys.state(key) == "expired"
+    assert house.keys.state(await house.keys.revoke(key.id)) == "revoked"
+
+
+# Bounds anew
+
+
+async def test_what_is_changed_is_in_force_from_the_next_request_on_and_logged_as_it_differs(
+    house: KeyHouse,
+) -> None:
+    made = await house.keys.create(NewKey("alice", budget_usd_micros=5, note="x", requests_per_minute=9))
+    wanted = KeyChange(team="lab", weight=1, budget_usd_micros=50, requests_per_minute=None)
+    changed = await house.keys.change(made.record.id, wanted)
+    assert (changed.team, changed.note, changed.requests_per_minute) == ("lab", "x", None)
+    assert house.authenticate([(b"x-api-key", made.text.encode())]).team == "lab"
+    account = (await house.keys.show(made.record.id)).account
+    assert account is not None
+    assert account.limit_usd_micros == 50
+    kind, subject, fields = (await house.logged())[1]
+    assert (kind, subject) == (EventType.KEY_CHANGED, "alice")
+    assert fields["changed"] == {
+        "team": {"from": "", "to": "lab"},
+        "requests_per_minute": {"from": 9, "to": None},
+        "budget_usd_micros": {"from": 5, "to": 50},
+    }
+
+
+async def test_a_change_that_changes_nothing_is_not_logged(house: KeyHouse) -> None:
+    made = await house.keys.create(NewKey("alice", budget_usd_micros=5))
+    for wanted in (KeyChange(), KeyChange(budget_usd_micros=5, note="", team="")):
+        assert await house.keys.change(made.record.id, wanted) == made.record
+    assert len(await house.logged()) == 1
+
+
+async def test_a_change_that_makes_no_sense_changes_nothing(house: KeyHouse) -> None:
+    made = await house.keys.create(NewKey("alice"))
+    with pytest.raises(BadRequestError) as caught:
+        await house.keys.change(made.record.id, KeyChange(weight=101, team=" ", budget_usd_micros=-1))
+    assert {problem.field for problem in caught.value.problems} == {"weight", "team", "budget_usd_micros"}
+    house.books.fail_next_commit = True
+    with pytest.raises(LogUnavailableError):
+        await house.keys.change(made.record.id, KeyChange(team="lab"))
+    assert house.keyring.records() == [made.record]
+
+
+async def test_a_revoked_key_is_changed_no_more(house: KeyHouse) -> None:
+    made = await house.keys.create(NewKey("alice"))
+    await house.keys.revoke(made.record.id)
+    with pytest.raises(ConflictError):
+        await house.keys.change(made.record.id, KeyChange(weight=2))
+
+
+async def test_no_change_brings_a_key_back_that_is_revoked_beside_it(house: KeyHouse) -> None:
+    made = await house.keys.create(NewKey("alice"))
+    key_id = made.record.id
+    changes = [house.keys.change(key_id, KeyChange(weight=n)) for n in range(2, 9)]
+    await asyncio.gather(*changes[:3], house.keys.revoke(key_id), *changes[3:], return_exceptions=True)
+    other = await house.restarted()
+    for asked in (house, other):
+        assert asked.keyring.get(key_id).record.revoked_ns is not None  # type: ignore[union-attr]
+
+
+async def test_a_change_by_another_process_is_not_undone(house: KeyHouse) -> None:
+    made = await house.keys.create(NewKey("alice"))
+    other = await house.restarted()
+    await other.keys.change(made.record.id, KeyChange(team="lab"))
+    assert (await house.keys.change(made.record.id, KeyChange(weight=2))).team == "lab"
+    await other.keys.revoke(made.record.id)
+    with pytest.raises(ConflictError):
+        await house.keys.change(made.record.id, KeyChange(weight=3))
+
+
+# Taken over from another gateway
+
+
+async def test_a_key_of_another_gateway_works_under_its_own_text(house: KeyHouse) -> None:
+    record = await house.keys.adopt(legacy("sk-agent-7"), NewKey("agent-7", budget_usd_micros=9, team="lab"))
+    assert record.legacy
+    assert record.id.startswith("legacy")
+    for asked in (house, await house.restarted()):
+        principal = asked.authenticate([(b"authorization", b"Bearer sk-agent-7")])
+        assert (principal.name, principal.key_id, principal.team) == ("agent-7", record.id, "lab")
+    account = (await house.keys.show(record.id)).account
+    assert account is not None
+    assert account.limit_usd_micros == 9
+    ((_, _, fields),) = await house.logged()
+    assert fields["legacy"] is True
+
+
+async def test_neither_the_text_nor_its_digest_is_kept(house: KeyHouse) -> None:
+    key = legacy("sk-agent-7")
+    await house.keys.adopt(key, NewKey("agent-7"))
+    kept = repr([await house.books.keys(), await house.logged(), vars(house.books), key])
+    for secret in ("sk-agent-7", key.digest, bytes.fromhex(key.digest)):
+        assert repr(secret)[1:-1] not in kept
+
+
+async def test_a_key_is_taken_over_once(house: KeyHouse) -> None:
+    wished = NewKey("agent", budget_usd_micros=5)
+    adopted = await asyncio.gather(
+        *(house.keys.adopt(legacy("sk-1"), wished) for _ in range(3)), return_exceptions=True
+    )
+    assert sorted(isinstance(one, ConflictError) for one in adopted) == [False, True, True]
+    assert len(await house.logged()) == 1
+
+
+async def test_a_key_that_was_blocked_or_expired_there_is_refused_here(house: KeyHouse) -> None:
+    await house.keys.adopt(legacy("sk-blocked"), NewKey("a"), revoked=True)
+    await house.keys.adopt(legacy("sk-expired"), NewKey("b", expires_ns=START_NS - 1))
+    for text in (b"sk-blocked", b"sk-expired"):
+        with pytest.raises(CredentialError):
+            house.authenticate([(b"x-api-key", text)])
+
+
+async def test_what_makes_no_sense_is_not_taken_over(house: KeyHouse) -> None:
+    with pytest.raises(BadRequestError):
+        await house.keys.adopt(legacy("sk-1"), NewKey("operator"))
+    assert not house.keyring.has_legacy
+
+
+async def test_events_hold_only_what_a_log_can_hold(house: KeyHouse) -> None:
+    made = await house.keys.create(NewKey("alice", budget_usd_micros=2**53 - 1))
+    await house.keys.change(made.record.id, KeyChange(day_usd_micros=2**53 - 1))
+    assert PEPPER.hex() not in json.dumps(await house.logged())

@@ -1,10 +1,17 @@
 """What clients may ask of a model: the operations, one for each route of the providers' APIs."""
 
+from typing import Final
+
 from macroslow.inference.chat import ChatCompletions
 from macroslow.inference.embeddings import Embeddings
+from macroslow.inference.messages import CountTokens, Messages
 from macroslow.inference.operation import Operation
+from macroslow.inference.responses import Responses
 
-CHAT_COMPLETIONS: Operation = ChatCompletions()
-EMBEDDINGS: Operation = Embeddings()
+CHAT_COMPLETIONS: Final[Operation] = ChatCompletions()
+RESPONSES: Final[Operation] = Responses()
+EMBEDDINGS: Final[Operation] = Embeddings()
+MESSAGES: Final[Operation] = Messages()
+COUNT_TOKENS: Final = CountTokens()
 
-__all__ = ["CHAT_COMPLETIONS", "EMBEDDINGS"]
+__all__ = ["CHAT_COMPLETIONS", "COUNT_TOKENS", "EMBEDDINGS", "MESSAGES", "RESPONSES"]

@@ -45,6 +45,11 @@ def picture_url(value: Any) -> Any:
 
 
 DETAIL: Final = choice("low", "high", "auto")
+CACHE_OPTIONS: Final = fields({}, {"mode": choice("implicit", "explicit"), "ttl": choice("30m", "12h")})
+CACHE_POINT: Final[Mapping[str, Check]] = {
+    "prompt_cache_breakpoint": fields({"mode": choice("explicit")}, {"ttl": choice("30m", "12h")})
+}
+RETENTION: Final = choice("in_memory", "24h")
 STANDARD_TIER: Final = choice("default")  # the others have other prices
 
 _SCHEMA: Final = fields(
@@ -91,8 +96,10 @@ _TOOL_CHOICE: Final = either(
     "none, auto, required or a tool by name",
 )
 
-_TEXT_PART: Final = fields({"type": TEXT, "text": TEXT})
-_IMAGE_PART: Final = fields({"type": TEXT, "image_url": fields({"url": picture_url}, {"detail": DETAIL})})
+_TEXT_PART: Final = fields({"type": TEXT, "text": TEXT}, CACHE_POINT)
+_IMAGE_PART: Final = fields(
+    {"type": TEXT, "image_url": fields({"url": picture_url}, {"detail": DETAIL})}, CACHE_POINT
+)
 _TEXTS: Final = text_or(list_of(kinds("type", {"text": _TEXT_PART}), MAX_PARTS), "a list of text parts")
 _SEEN: Final = text_or(
     list_of(kinds("type", {"text": _TEXT_PART, "image_url": _IMAGE_PART}), MAX_PARTS),
@@ -169,6 +176,8 @@ OPTIONAL: Final[Mapping[str, Check]] = {
     "user": TEXT,
     "safety_identifier": TEXT,
     "prompt_cache_key": TEXT,
+    "prompt_cache_options": CACHE_OPTIONS,
+    "prompt_cache_retention": RETENTION,
     "service_tier": STANDARD_TIER,
     "store": only(False, "what providers store of a chat is not governed here"),
 }

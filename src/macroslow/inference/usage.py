@@ -59,7 +59,7 @@ def openai_usage(
 
 
 def anthropic_usage(reported: Mapping[str, Any], possible: Possible) -> TokenCounts | None:
-    """The usage in Anthropic's shape, where input read from a cache or written into one comes beside the rest."""
+    """The usage in Anthropic's shape, where cached input comes beside the rest."""
     parts = [
         count(reported.get(name) or 0, possible.input_tokens)
         for name in ("cache_read_input_tokens", "cache_creation_input_tokens")

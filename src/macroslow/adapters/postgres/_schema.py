@@ -1,0 +1,219 @@
+"""The tables, made by whichever process comes first.
+
+They stand in a schema of their own, `macroslow`, so that the database may be shared with other programs.
+Every identifier that repeats is stored once, in `names`, and stands as its number elsewhere. A call is
+one row from its reservation on; while `settled_ns` is empty it is open. The log is `entries` and `tiles`:
+the rightmost, growing tile of each level is not stored. `store` says what the whole log must hash to.
+Texts are ordered by their bytes, whatever the database's own order is.
+"""
+
+from typing import Final
+
+from macroslow.adapters.postgres._link import FAILURES, SCHEMA, Connection, connect
+from macroslow.errors import ConfigurationError
+
+VERSION: Final = 1
+BATCHES: Final = 0x4D534C57_0000  # "MSLW"
+"""The advisory lock that whoever writes holds for one transaction: batches come one after the other."""
+
+LOCK: Final = f"SELECT pg_advisory_xact_lock({BATCHES})"
+MINIMUM_SERVER: Final = 130_000
+
+_TABLES: Final = """
+CREATE TABLE store (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    schema_version integer NOT NULL,
+    size bigint NOT NULL,
+    root bytea NOT NULL CHECK (length(root) = 32)
+);
+INSERT INTO store (schema_version, size, root) VALUES ({version}, 0, sha256(''));
+
+CREATE TABLE owners (
+    owner text COLLATE "C" PRIMARY KEY,
+    batch bytea CHECK (length(batch) = 16),
+    gone_since timestamptz
+);
+
+CREATE TABLE names (n integer PRIMARY KEY, name text COLLATE "C" NOT NULL UNIQUE);
+INSERT INTO names VALUES (0, '');
+
+CREATE TABLE accounts (
+    n integer PRIMARY KEY REFERENCES names,
+    parent integer REFERENCES accounts,
+    limit_usd_micros bigint CHECK (limit_usd_micros >= 0),
+    spent_usd_micros bigint NOT NULL CHECK (spent_usd_micros >= 0),
+    held_usd_micros bigint NOT NULL CHECK (held_usd_micros >= 0),
+    closed boolean NOT NULL,
+    counter boolean NOT NULL
+) WITH (fillfactor = 70);
+CREATE INDEX accounts_open_children ON accounts (n) WHERE parent IS NOT NULL AND NOT closed;
+
+CREATE TABLE calls (
+    id text COLLATE "C" PRIMARY KEY,
+    created_ns bigint NOT NULL,
+    expires_ns bigint NOT NULL,
+    reserved_usd_micros bigint NOT NULL CHECK (reserved_usd_micros >= 0),
+    settled_ns bigint,
+    input_tokens bigint CHECK (input_tokens >= 0),
+    output_tokens bigint CHECK (output_tokens >= 0),
+    usd_micros bigint CHECK (usd_micros >= 0),
+    account integer NOT NULL,
+    principal integer NOT NULL,
+    key integer NOT NULL,
+    team integer NOT NULL,
+    provider integer NOT NULL,
+    model integer NOT NULL,
+    tag integer NOT NULL,
+    run integer NOT NULL,
+    owner integer NOT NULL,
+    outcome smallint,
+    budgets integer[] NOT NULL,
+    CHECK (num_nulls(settled_ns, outcome, input_tokens, output_tokens, usd_micros) IN (0, 5))
+);
+CREATE INDEX calls_open ON calls (created_ns) WHERE settled_ns IS NULL;
+CREATE INDEX calls_by_time ON calls (created_ns);
+CREATE INDEX calls_of_runs ON calls (run) WHERE run > 0;
+
+CREATE TABLE totals (
+    day integer NOT NULL,
+    key integer NOT NULL,
+    principal integer NOT NULL,
+    team integer NOT NULL,
+    provider integer NOT NULL,
+    model integer NOT NULL,
+    tag integer NOT NULL,
+    calls bigint NOT NULL,
+    input_tokens bigint NOT NULL,
+    output_tokens bigint NOT NULL,
+    usd_micros bigint NOT NULL,
+    PRIMARY KEY (day, key, principal, team, provider, model, tag)
+) WITH (fillfactor = 70);
+
+CREATE TABLE subject_keys (subject integer PRIMARY KEY REFERENCES names, wrapped bytea NOT NULL);
+
+CREATE TABLE entries (
+    n bigint PRIMARY KEY,
+    subject integer NOT NULL,
+    leaf bytea NOT NULL CHECK (length(leaf) = 78),
+    payload bytea NOT NULL
+);
+
+CREATE TABLE tiles (
+    level smallint NOT NULL,
+    number bigint NOT NULL,
+    hashes bytea NOT NULL CHECK (length(hashes) = 8192),
+    root bytea NOT NULL CHECK (length(root) = 32),
+    PRIMARY KEY (level, number)
+);
+
+CREATE TABLE checkpoints (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    size bigint NOT NULL,
+    note bytea NOT NULL
+);
+
+CREATE TABLE runs (
+    n integer PRIMARY KEY REFERENCES names,
+    principal integer NOT NULL REFERENCES names,
+    state text NOT NULL,
+    accepted_ns bigint NOT NULL,
+    finished_ns bigint,
+    document_sha256 text NOT NULL,
+    document_bytes bigint NOT NULL,
+    origin text NOT NULL,
+    signer text,
+    accepted_index bigint NOT NULL UNIQUE,
+    finished_index bigint
+);
+CREATE INDEX runs_of_principal ON runs (principal, accepted_index);
+CREATE INDEX runs_running ON runs (accepted_index) WHERE state = 'running';
+
+CREATE TABLE objects (
+    run integer NOT NULL REFERENCES runs,
+    kind text NOT NULL,
+    subject integer NOT NULL REFERENCES names,
+    sealed bytea NOT NULL,
+    PRIMARY KEY (run, kind)
+);
+
+CREATE TABLE keys (
+    id text COLLATE "C" PRIMARY KEY,
+    created_ns bigint NOT NULL,
+    record jsonb NOT NULL,
+    secret_hmac bytea NOT NULL
+);
+
+CREATE TABLE signers (
+    key_id text COLLATE "C" PRIMARY KEY,
+    trusted_ns bigint NOT NULL,
+    record jsonb NOT NULL
+);
+
+CREATE TABLE replies (
+    principal integer NOT NULL REFERENCES names,
+    key text COLLATE "C" NOT NULL,
+    request_sha256 text NOT NULL,
+    created_ns bigint NOT NULL,
+    expires_ns bigint NOT NULL,
+    sealed bytea,
+    PRIMARY KEY (principal, key)
+);
+CREATE INDEX replies_by_expiry ON replies (expires_ns);
+
+CREATE TABLE bound_ids (
+    id text COLLATE "C" PRIMARY KEY,
+    kind text NOT NULL,
+    principal integer NOT NULL REFERENCES names,
+    provider integer NOT NULL REFERENCES names,
+    account integer NOT NULL REFERENCES names,
+    created_ns bigint NOT NULL,
+    tokens bigint NOT NULL
+);
+
+CREATE UNLOGGED TABLE rates (
+    key text COLLATE "C" PRIMARY KEY,
+    version bigint NOT NULL,
+    value bytea,
+    expires_ns bigint NOT NULL
+) WITH (fillfactor = 50);
+CREATE INDEX rates_by_expiry ON rates (expires_ns);
+"""
+
+
+async def prepare(url: str) -> None:
+    """See that the tables are there, in our version; make them in an empty database.
+
+    ConfigurationError, with the repair, if the database cannot be reached or used.
+    """
+    try:
+        connection = await connect(url)
+        try:
+            await _prepare(connection)
+        finally:
+            await connection.close()
+    except (*FAILURES, ValueError) as error:  # the driver's word for a URL that it cannot read
+        raise ConfigurationError(
+            f"the database cannot be used: {error}",
+            fix="check that PostgreSQL runs, and the database's URL: postgresql://USER@HOST/DATABASE; its"
+            " user must be allowed to create a schema there, or own the schema macroslow",
+        ) from error
+
+
+async def _prepare(connection: Connection) -> None:
+    server = int(await connection.fetchval("SELECT current_setting('server_version_num')"))
+    if server < MINIMUM_SERVER:
+        raise ConfigurationError(
+            f"the database server is PostgreSQL {server // 10_000}; 13 or newer is needed",
+            fix="use a newer PostgreSQL",
+        )
+    await connection.execute(f"BEGIN; {LOCK}")
+    if await connection.fetchval("SELECT to_regclass('store')") is None:
+        tables = _TABLES.format(version=VERSION)
+        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}; {tables}")
+    found = await connection.fetchval("SELECT schema_version FROM store")
+    await connection.execute("COMMIT")
+    if found != VERSION:
+        raise ConfigurationError(
+            f"the database has schema {found}; this version of Macroslow knows {VERSION}",
+            fix="run the version of Macroslow that made it, or a newer one",
+        )

@@ -1,0 +1,113 @@
+"""Everything that a batch decides on: what was found in the store for it, and what it makes of that."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from macroslow.adapters.postgres._rows import Rows, Undo
+from macroslow.authn.ports import KeyRecord, SignerRecord
+from macroslow.metering.ledger import Account
+from macroslow.tlog.tree import Edge
+from macroslow.workflow.journal import AcceptRun, RunState
+from macroslow.workflow.replies import BindId, ClaimReply
+
+Settlement = tuple[int, int, int, int, int]
+"""settled_ns, outcome, input_tokens, output_tokens, usd_micros: the columns in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One row of `calls`. `labels`: the numbers of principal, key, team, provider, model, tag, run, owner."""
+
+    account: str
+    budgets: tuple[str, ...]
+    usd_micros: int
+    created_ns: int
+    expires_ns: int
+    labels: tuple[int, ...]
+    settlement: Settlement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as it stands; `accepted` with its index only where this batch accepted it."""
+
+    state: RunState
+    accepted: tuple[AcceptRun, int] | None = None
+    finished: tuple[int, int] | None = None  # finished_ns and the index of its entry
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One row of `entries`, without its index."""
+
+    leaf: bytes
+    payload: bytes
+    subject: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRow:
+    """One row of `replies`: the claim, and the sealed answer once there is one."""
+
+    claim: ClaimReply
+    sealed: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectKey:
+    """A subject's key in clear and as it is stored."""
+
+    key: bytes
+    wrapped: bytes
+
+
+ReplyKey = tuple[str, str]
+"""Principal and key."""
+
+CHECKPOINT: Final = "newest"
+
+
+class State:
+    """The tables as one batch sees them, by key. `edge` is that of the stored log and is not changed."""
+
+    def __init__(self, edge: Edge, last_name: int) -> None:
+        self.undo = undo = Undo()
+        self.edge = edge
+        self.size = edge.head().size
+        self._last_name = last_name
+        self.names = Rows[str, int](undo)
+        self.accounts = Rows[str, Account](undo)
+        self.calls = Rows[str, Call](undo)
+        self.subject_keys = Rows[str, SubjectKey](undo)
+        self.entries = Rows[int, EntryRow](undo)
+        self.checkpoint = Rows[str, tuple[int, bytes]](undo)
+        self.runs = Rows[str, RunRow](undo)
+        self.objects = Rows[tuple[str, str], tuple[str, bytes]](undo)
+        self.keys = Rows[str, KeyRecord](undo)
+        self.signers = Rows[str, SignerRecord](undo)
+        self.replies = Rows[ReplyKey, ReplyRow](undo)
+        self.expired: list[ReplyKey] = []
+        self.bound_ids = Rows[str, BindId](undo)
+        self.names.learn("", 0)
+
+    @property
+    def next_index(self) -> int:
+        """The index that the next entry of the log gets."""
+        return self.size + len(self.entries.changed)
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to write; names alone are nothing."""
+        tables: tuple[Rows[Any, Any], ...] = (
+            self.accounts, self.calls, self.entries, self.checkpoint, self.runs, self.objects,
+            self.keys, self.signers, self.replies, self.bound_ids,
+        )  # fmt: skip
+        return any(table.changed for table in tables)
+
+    def number(self, name: str) -> int:
+        """Return the number of `name`, giving it one if it is new."""
+        number = self.names.get(name)
+        if number is None:
+            number = self._last_name = self._last_name + 1  # a refused list leaves a gap, no harm
+            self.names.put(name, number)
+        return number

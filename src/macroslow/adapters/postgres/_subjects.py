@@ -1,0 +1,43 @@
+"""Subjects' keys: one each, made on first use, stored wrapped. Deleting the row erases the subject."""
+
+from typing import Final
+
+from macroslow.adapters.postgres._state import State, SubjectKey
+from macroslow.crypto.rows import KEY_BYTES
+from macroslow.ports import Entropy
+from macroslow.secretstore.ports import Sealer
+
+PURPOSE: Final = "subject-key"
+MAX_KEYS: Final = 4_096
+
+
+class SubjectKeys:
+    """Opens and makes subjects' keys. What is stored decides which one is in force."""
+
+    def __init__(self, sealer: Sealer, entropy: Entropy) -> None:
+        self._sealer = sealer
+        self._entropy = entropy
+        self._opened: dict[tuple[str, bytes], bytes] = {}
+
+    def unwrap(self, subject: str, wrapped: bytes) -> bytes:
+        """Return the subject's 32-byte key. DecryptionFailedError if what is stored does not open."""
+        key = self._opened.get((subject, wrapped))
+        if key is None:
+            key = self._sealer.open(wrapped, subject, purpose=PURPOSE)
+            self._remember(subject, wrapped, key)
+        return key
+
+    def key(self, state: State, subject: str) -> bytes:
+        """Return the key that a batch seals with, making one if the subject has none."""
+        found = state.subject_keys.get(subject)
+        if found is None:
+            key = self._entropy.random(KEY_BYTES)
+            found = SubjectKey(key, self._sealer.seal(key, subject, purpose=PURPOSE))
+            state.subject_keys.put(subject, found)
+            self._remember(subject, found.wrapped, key)
+        return found.key
+
+    def _remember(self, subject: str, wrapped: bytes, key: bytes) -> None:
+        if len(self._opened) >= MAX_KEYS:
+            self._opened.clear()
+        self._opened[subject, wrapped] = key

@@ -1,0 +1,120 @@
+"""One process's batches: locked, looked up, decided, written, committed; and what to think of a lost COMMIT.
+
+All processes take the same advisory lock for each batch, so batches come one after the other, every
+batch sees all that was committed before it, and the log cannot fork.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from macroslow.adapters.postgres._deciding import Deciding
+from macroslow.adapters.postgres._group import Outcome
+from macroslow.adapters.postgres._link import Connection, Link
+from macroslow.adapters.postgres._log import grown
+from macroslow.adapters.postgres._look import look
+from macroslow.adapters.postgres._schema import LOCK
+from macroslow.adapters.postgres._state import State
+from macroslow.adapters.postgres._subjects import SubjectKeys
+from macroslow.adapters.postgres._tree import KnownTree
+from macroslow.adapters.postgres._wanted import Wanted
+from macroslow.adapters.postgres._write import write
+from macroslow.errors import LogUnavailableError
+from macroslow.ports import Entropy
+from macroslow.tlog.tree import Edge
+from macroslow.workflow.books import Change
+
+BATCH_BYTES: Final = 16
+MAX_NAMES: Final = 50_000
+ASK_AGAIN_S: Final = (0.0, 0.1, 0.3, 1.0, 3.0, 5.0)
+"""When the outcome of a COMMIT that was cut off is asked for, until the server is back."""
+
+_LAST_BATCH: Final = "SELECT batch FROM owners WHERE owner = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A batch that was written and not yet committed; `state` None: there was nothing to write."""
+
+    outcomes: Sequence[Outcome]
+    edge: Edge
+    state: State | None
+
+
+class Writer:
+    """Implements `_group.Transaction`. `tree` is shared with the readers."""
+
+    def __init__(
+        self, link: Link, tree: KnownTree, subjects: SubjectKeys, entropy: Entropy, owner: str
+    ) -> None:
+        self._link = link
+        self._tree = tree
+        self._subjects = subjects
+        self._entropy = entropy
+        self._owner = owner
+        self._names: dict[str, int] = {}
+
+    async def __call__(self, lists: Sequence[Sequence[Change]]) -> Sequence[Outcome]:
+        """Commit the lists; each is decided by itself. See `_group.Transaction` for what is raised."""
+        wanted = Wanted()
+        for changes in lists:
+            wanted.add(changes)
+        batch, committing = self._entropy.random(BATCH_BYTES), False
+        try:
+            async with self._link.use() as connection:
+                made = await self._make(connection, wanted, lists, batch)
+                if made.state is None:
+                    return made.outcomes
+                committing = True
+                await connection.execute("COMMIT")
+        except LogUnavailableError:
+            if not committing or not await self._was_committed(batch):
+                raise
+        self._remember(made.state, made.edge)
+        return made.outcomes
+
+    async def _make(
+        self, connection: Connection, wanted: Wanted, lists: Sequence[Sequence[Change]], batch: bytes
+    ) -> _Made:
+        await connection.execute(f"BEGIN; {LOCK}")
+        state = await look(connection, wanted, self._tree, self._names, self._subjects)
+        decide = Deciding(state, self._subjects, self._entropy)
+        outcomes = [_outcome(decide, changes) for changes in lists]
+        if not state.changed:
+            await connection.execute("ROLLBACK")
+            return _Made(outcomes, self._tree.edge, None)
+        edge, tiles = grown(state)
+        await write(connection, state, edge.head(), tiles, self._owner, batch)
+        return _Made(outcomes, edge, state)
+
+    async def _was_committed(self, batch: bytes) -> bool:
+        """Whether the COMMIT took effect whose answer was lost. LogUnavailableError if nobody can tell."""
+        for wait_s in ASK_AGAIN_S:
+            await asyncio.sleep(wait_s)
+            try:
+                async with self._link.use() as connection:
+                    # Our old session holds the lock until its transaction has ended, one way or the other.
+                    await connection.execute(f"BEGIN; {LOCK}")
+                    last = await connection.fetchval(_LAST_BATCH, self._owner)
+                    await connection.execute("ROLLBACK")
+                    return bool(last == batch)
+            except LogUnavailableError:
+                continue
+        raise LogUnavailableError(
+            "the database was lost while it committed: whether these changes were made is not known",
+            fix="see whether PostgreSQL runs; open reservations are settled when it is back",
+        )
+
+    def _remember(self, state: State, edge: Edge) -> None:
+        if len(self._names) > MAX_NAMES:
+            self._names.clear()
+        self._names.update(state.names.known())
+        self._tree.edge = edge
+
+
+def _outcome(decide: Deciding, changes: Sequence[Change]) -> Outcome:
+    try:
+        return decide(changes)
+    except Exception as error:  # noqa: BLE001  the outermost handler of a batch: each caller gets his own
+        return error
