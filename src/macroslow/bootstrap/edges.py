@@ -81,10 +81,15 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
 
 
 def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Application:
-    books = gateway.core.books
+    books, governor = gateway.core.books, gateway.governor
+    metrics = Metrics()
+    governor.watchers.append(metrics.model_call)
     return Application(
-        call_model=gateway.call_model,
-        models=gateway.list_models,
+        call_model=governor.call_model,
+        answer_once=governor.answer_once,
+        models=governor.list_models.for_dialect,
+        count_tokens=governor.count_tokens,
+        own_usage=gateway.own_usage,
         execute_document=gateway.execute,
         validate_document=gateway.validate,
         runs=gateway.runs,
@@ -93,13 +98,15 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Ap
         checkpoint=gateway.core.checkpoints.newest,
         usage_by_model=partial(books.usage, "model"),
         mcp=mcp,
-        metrics=Metrics(),
+        metrics=metrics,
         lifecycle=lifecycle,
     )
 
 
 def _tools(gateway: Gateway) -> AgentTools:
-    return AgentTools(gateway.execute, gateway.validate, gateway.call_model, gateway.core.books, entropy)
+    return AgentTools(
+        gateway.execute, gateway.validate, gateway.governor.call_model, gateway.core.books, entropy
+    )
 
 
 def _info(gateway: Gateway) -> dict[str, object]:

@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import metadata
 from typing import Final
 
 import aiohttp
@@ -15,26 +15,19 @@ from macroslow.adapters.dotenv import EnvironmentSource, FileSource
 from macroslow.adapters.http_api import HTTPOutsideAPI, parse_placement
 from macroslow.adapters.keystore import Keystore
 from macroslow.bootstrap.core import Core, open_core
+from macroslow.bootstrap.governor import Governor, open_governor
 from macroslow.bootstrap.machine import clock, entropy
-from macroslow.bootstrap.models import complete_catalogue, counters
-from macroslow.bootstrap.providers import lines, open_accounts, tiers
-from macroslow.inference.ports import Provider
 from macroslow.maml.plan import Runtime
 from macroslow.maml.rights import OperatorRights
 from macroslow.maml.stages import SignatureRule
-from macroslow.metering import count
-from macroslow.metering.catalogue import parse_catalogue
 from macroslow.secretstore.reference import Scheme
 from macroslow.secretstore.resolve import resolve
 from macroslow.secretstore.secret import Secret
 from macroslow.services.administration import Administration
-from macroslow.services.admission import Admission
 from macroslow.services.admit_document import AdmitDocument, DocumentRules
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.call_api import CallAPI
-from macroslow.services.call_model import CallModel
 from macroslow.services.execute_document import ExecuteDocument, Stop
-from macroslow.services.list_models import ListModels
 from macroslow.services.read_runs import ReadRuns
 from macroslow.services.record_refusals import RecordRefusals
 from macroslow.services.record_runs import RecordRuns
@@ -52,8 +45,7 @@ class Gateway:
 
     core: Core
     sandbox: Sandbox
-    call_model: CallModel
-    list_models: ListModels
+    governor: Governor
     execute: ExecuteDocument
     validate: ValidateDocument
     runs: ReadRuns
@@ -74,13 +66,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         core = await stack.enter_async_context(open_core(settings))
         secrets = await _secrets(core)
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        providers = _providers(settings, secrets)
-        for provider in providers.values():
-            stack.push_async_callback(provider.close)
-        chat = _call_model(core, providers)
-        stack.push_async_callback(chat.close)
+        governor = await stack.enter_async_context(open_governor(core, secrets))
         call_api = CallAPI(_apis(settings, secrets, session), core.books, clock)
-        yield _gateway(core, box, chat, call_api)
+        yield _gateway(core, box, governor, call_api)
 
 
 async def _secrets(core: Core) -> dict[str, Secret]:
@@ -94,23 +82,6 @@ async def _secrets(core: Core) -> dict[str, Secret]:
             Scheme.KEYSTORE: Keystore(core.folder.keystore, core.quad),
         },
     )
-
-
-def _providers(settings: Settings, secrets: Mapping[str, Secret]) -> dict[str, ModelAPI]:
-    """One for each key of each provider, by the key's label."""
-    return {
-        account.label: ModelAPI(
-            name,
-            one.base_url,
-            secrets.get(account.setting),
-            dialect=one.kind,
-            account=account.label,
-            auth=one.auth,
-            emulator=one.emulator,
-        )
-        for name, one in settings.providers.items()
-        for account in one.accounts(name)
-    }
 
 
 def _apis(
@@ -129,35 +100,17 @@ def _apis(
     }
 
 
-def _call_model(core: Core, providers: Mapping[str, Provider]) -> CallModel:
-    package = resources.files("macroslow.metering")
-    catalogue = complete_catalogue(
-        core.settings, parse_catalogue(package.joinpath("catalogue.toml").read_bytes())
-    )
-    vocabulary = package.joinpath("vocabularies", "o200k_base.tiktoken.gz").read_bytes()
-    return CallModel(
-        providers=providers,
-        catalogue=catalogue,
-        counter=count.load(vocabulary),
-        books=core.books,
-        admission=Admission(quotas(core.settings, catalogue), clock),
-        clock=clock,
-        entropy=entropy,
-    )
-
-
-def _gateway(core: Core, box: Sandbox, chat: CallModel, call_api: CallAPI) -> Gateway:
+def _gateway(core: Core, box: Sandbox, governor: Governor, call_api: CallAPI) -> Gateway:
     settings = core.settings
     admit = AdmitDocument(core.signers, _document_rules(settings), clock)
     under_way: dict[str, Stop] = {}
-    models = ListModels(chat.providers, chat.catalogue)
     execute = ExecuteDocument(
         admit=admit,
         record=RecordRuns(core.books, core.signer, core.quad, clock, entropy, RUN_BUDGET_USD_MICROS),
         sandbox=box,
-        call_model=chat,
+        call_model=governor.call_model,
         call_api=call_api,
-        open_egress=egress_opener(models, clock, entropy),
+        open_egress=egress_opener(governor.list_models, clock, entropy),
         prove=core.prove,
         entropy=entropy,
         limits=settings.sandbox.limits.bounds,
@@ -167,8 +120,7 @@ def _gateway(core: Core, box: Sandbox, chat: CallModel, call_api: CallAPI) -> Ga
     return Gateway(
         core=core,
         sandbox=box,
-        call_model=chat,
-        list_models=models,
+        governor=governor,
         execute=execute,
         validate=ValidateDocument(admit),
         runs=ReadRuns(core.books, core.quad, core.signer, core.prove, under_way),

@@ -1,7 +1,7 @@
 """The governor: paid calls of models, and all that keeps their limits and budgets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -26,19 +26,18 @@ OBSERVE: Final = "observe"
 
 @dataclass(frozen=True, slots=True)
 class Governor:
-    """The use cases that spend money with providers, and those that tell about it."""
+    """The use cases that spend money with providers; `watchers` hear of every call that is over."""
 
     call_model: CallModel
     list_models: ListModels
     count_tokens: CountTokens
     answer_once: AnswerOnce
     admission: Admission
+    watchers: list[Callable[[Report], None]]
 
 
 @asynccontextmanager
-async def open_governor(
-    core: Core, secrets: Mapping[str, Secret], watchers: Sequence[Callable[[Report], None]]
-) -> AsyncIterator[Governor]:
+async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncIterator[Governor]:
     """Wire the use cases; at the end wait for what they have under way. ConfigurationError."""
     settings = core.settings
     catalogue, counted = complete_catalogue(settings), counters()
@@ -60,6 +59,7 @@ async def open_governor(
         stack.push_async_callback(admission.close)
         admission.seed(await core.books.recent_calls(clock.now_ns() - admission.memory_ns))
         quote = QuoteCall(providers, catalogue, counted, core.books, admission, tiers(settings, catalogue))
+        watchers: list[Callable[[Report], None]] = []
         settle = SettleCall(core.books, admission, clock, watchers)
         reach = ReachProvider(
             core.books,
@@ -85,10 +85,11 @@ async def open_governor(
         stack.push_async_callback(once.close)
         yield Governor(
             call_model=call_model,
-            list_models=ListModels(quote.served, catalogue),
+            list_models=ListModels(providers, catalogue),
             count_tokens=CountTokens(quote),
             answer_once=once,
             admission=admission,
+            watchers=watchers,
         )
 
 

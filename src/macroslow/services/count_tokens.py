@@ -3,9 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from macroslow.authn.principal import Principal
-from macroslow.inference import MESSAGES
-from macroslow.inference.messages import parse_count
+from macroslow.inference import COUNT_TOKENS, MESSAGES
 from macroslow.metering.count import OFF_LOOP_BYTES, count_prompt
 from macroslow.services.quote_call import QuoteCall
 
@@ -24,3 +22,8 @@ class CountTokens:
         if len(body) <= OFF_LOOP_BYTES:
             return self._count(body)
         return await asyncio.to_thread(self._count, body)
+
+    def _count(self, body: bytes) -> int:
+        request = COUNT_TOKENS.parse(body)
+        model = self.quote.chain(MESSAGES, request)[0]
+        return count_prompt(request.prompt, model, self.quote.counters, request.prompt_member).tokens

@@ -72,7 +72,7 @@ class QuoteCall:
             request = operation.parse(body)
         else:
             request = await asyncio.to_thread(operation.parse, body)
-        models = self._chain(operation, request)
+        models = self.chain(operation, request)
         continued = await self._continued(request, principal) if request.continues else None
         if continued is not None:  # only that provider knows what it goes on from
             models = tuple(model for model in models if model.provider == continued.provider)[:1]
@@ -118,8 +118,8 @@ class QuoteCall:
             counted = await asyncio.to_thread(count_prompt, prompt, model, self.counters, param)
         return counted if asked.continued is None else counted.plus(asked.continued.tokens)
 
-    def _chain(self, operation: Operation, request: ModelRequest) -> tuple[Model, ...]:
-        """The model and its fall-backs, as far as they serve this operation here."""
+    def chain(self, operation: Operation, request: ModelRequest) -> tuple[Model, ...]:
+        """The model and its fall-backs, as far as they serve this operation; NotFoundError if it does not."""
         named = self.catalogue.find(request.model)
         names = () if named is None else (named.name, *named.fallbacks)
         found = (self.catalogue.find(name) for name in names)

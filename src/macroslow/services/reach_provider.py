@@ -109,9 +109,10 @@ class ReachProvider:
         waiting = replace(under_way, place=None)
         others = len(failed) < len(under_way.call.target.accounts)
         left_ns = int(self._left_s(under_way) * NS_PER_S)
-        pause_ns = 0 if others else wait_ns(under_way.attempts - 1, self.entropy.random(ENTROPY_BYTES), left_ns)
-        is_last = under_way.attempts >= self.attempts or (isinstance(reached, UpstreamRefusedError) and not others)
-        if is_last or pause_ns is None:
+        jitter = self.entropy.random(ENTROPY_BYTES)
+        pause_ns = 0 if others else wait_ns(under_way.attempts - 1, jitter, left_ns)
+        hopeless = isinstance(reached, UpstreamRefusedError) and not others
+        if hopeless or pause_ns is None or under_way.attempts >= self.attempts:
             return waiting
         try:
             await asyncio.sleep(pause_ns / NS_PER_S)

@@ -108,9 +108,7 @@ class SettleCall:
         if ended.outcome == "unknown" and reached.status < 400:
             raise broke_off(call.provider, f"its answer is not one of {call.order.operation.name}")
         headers = {**reached.headers, "x-macroslow-cost-usd": usd(ended.usage.usd_micros)}
-        return ModelAnswer(
-            reached.status, marked(under_way, headers), reached.body, ended.usage, log_index
-        )
+        return ModelAnswer(reached.status, marked(under_way, headers), reached.body, ended.usage, log_index)
 
     async def _large(self, under_way: UnderWay, answer: ProviderAnswer) -> tuple[Settlement, int]:
         ended = await asyncio.to_thread(_concluded, under_way, answer)

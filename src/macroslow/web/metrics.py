@@ -1,5 +1,9 @@
 """Counters for operators, in the Prometheus text format. No label takes a caller's free text.
 
+Calls of models are counted under OpenTelemetry's names for generative AI (`gen_ai.…`, dots written as
+underscores), with the names of the catalogue and the configuration as attributes: their number is
+bounded by what the operator wrote.
+
 Routes come from the table, status classes are five, reasons are error codes. What models used is
 read from the ledger at each scrape: it includes streams and runs, costs the hot path nothing, and
 goes on counting over a restart. At most MAX_MODELS names are shown; the rest is "other".
@@ -16,6 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from macroslow.metering.ledger import UsageRow
+from macroslow.web.model_metrics import ModelMetrics
 
 MAX_MODELS: Final = 100
 MAX_REASONS: Final = 100
@@ -33,6 +38,7 @@ class Metrics(Collector):
         self._durations = [0] * (len(DURATION_BOUNDS_S) + 1)
         self._duration_sum_s = 0.0
         self._body_bytes: Callable[[], float] = float
+        self.model_call = ModelMetrics()
 
     def request(self, route: str, status: int, duration_s: float) -> None:
         """Count one answered request; `route` is a path template of the table, or "none"."""
@@ -55,6 +61,7 @@ class Metrics(Collector):
         """Everything, as a scraper reads it."""
         registry = CollectorRegistry()
         registry.register(self)
+        registry.register(self.model_call)
         registry.register(_Usage(usage_by_model))
         return generate_latest(registry)
 
