@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final
 
 from macroslow import control
@@ -35,11 +36,17 @@ def key_defaults(settings: Settings) -> dict[str, object]:
     wanted = settings.keys
     days = wanted.expires_days
     return {
-        "budget_usd_micros": None if wanted.budget_usd is None else micros(wanted.budget_usd),
+        "budget_usd_micros": _micros(wanted.budget_usd),
+        "day_usd_micros": _micros(wanted.budget_day_usd),
+        "month_usd_micros": _micros(wanted.budget_month_usd),
         "requests_per_minute": wanted.requests_per_minute,
         "scopes": None if wanted.scopes is None else [*wanted.scopes],
         "expires_ns": None if days is None else clock.now_ns() + days * NS_PER_DAY,
     }
+
+
+def _micros(usd: Decimal | None) -> int | None:
+    return None if usd is None else micros(usd)
 
 
 def administer(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:

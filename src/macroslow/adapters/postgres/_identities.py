@@ -1,6 +1,7 @@
 """Client keys and document signers, read whole."""
 
 import json
+from typing import Any
 
 from macroslow.adapters.postgres._link import Connection
 from macroslow.authn.ports import KeyRecord, SignerRecord
@@ -18,11 +19,11 @@ async def signers(connection: Connection) -> list[SignerRecord]:
     return [_signer(json.loads(record)) for (record,) in rows]
 
 
-def _key(members: dict[str, object], secret_hmac: bytes) -> KeyRecord:
-    scopes, grants = frozenset(members.pop("scopes")), tuple(members.pop("grants"))  # type: ignore[arg-type]
-    return KeyRecord(secret_hmac=secret_hmac, scopes=scopes, grants=grants, **members)  # type: ignore[arg-type]
+def _key(members: dict[str, Any], secret_hmac: bytes) -> KeyRecord:
+    members["scopes"], members["grants"] = frozenset(members["scopes"]), tuple(members["grants"])
+    return KeyRecord(**members, secret_hmac=secret_hmac)
 
 
-def _signer(members: dict[str, object]) -> SignerRecord:
-    origins = tuple(members.pop("origins"))  # type: ignore[arg-type]
-    return SignerRecord(origins=origins, **members)  # type: ignore[arg-type]
+def _signer(members: dict[str, Any]) -> SignerRecord:
+    members["origins"] = tuple(members["origins"])
+    return SignerRecord(**members)

@@ -126,8 +126,8 @@ async def usage(
     query = _USED.format(_LABELS[by])
     rows = await connection.fetch(query, principal, *_days(first_day, last_day))
     if by == "day":
-        return [UsageRow(_date(day), *counts, 0, None) for day, *counts in rows]
-    found = [UsageRow(*row, 0, None) for row in rows]
+        return [_row(_date(day), *counts) for day, *counts in rows]
+    found = [_row(*row) for row in rows]
     return await _with_accounts(connection, found, principal) if by == "key" else found
 
 
@@ -141,7 +141,7 @@ async def daily_usage(
 
 async def run_usage(connection: Connection, run_id: str) -> list[UsageRow]:
     """Return the settled calls of one run by model; an index over run calls alone finds them."""
-    return [UsageRow(*row, 0, None) for row in await connection.fetch(_OF_RUN, run_id)]
+    return [_row(*row) for row in await connection.fetch(_OF_RUN, run_id)]
 
 
 async def audit_ledger(connection: Connection) -> list[LedgerDifference]:
@@ -185,6 +185,10 @@ async def _with_accounts(
         row = rows.get(key, UsageRow(key, 0, 0, 0, 0, 0, None))
         rows[key] = replace(row, held_usd_micros=held or 0, limit_usd_micros=limit)
     return [rows[key] for key in sorted(rows)]
+
+
+def _row(key: str, calls: int, input_tokens: int, output_tokens: int, usd_micros: int) -> UsageRow:
+    return UsageRow(key, calls, input_tokens, output_tokens, usd_micros, 0, None)
 
 
 def _days(first_day: str, last_day: str) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import asyncpg
 from macroslow.errors import ConflictError, LogUnavailableError
 
 SCHEMA: Final = "macroslow"
-CONNECT_S: Final = 10.0
+CONNECT_S: Final = 10
 ANSWER_S: Final = 30.0
 
 _SETTINGS: Final[Mapping[str, str]] = {

@@ -101,6 +101,7 @@ def _learn(state: State, found: Any, subjects: SubjectKeys) -> None:
     by_number: dict[int, str] = {}
     for number, name, *facts in found["accounts"]:
         by_number[number] = name
+        state.names.learn(name, number)
         state.accounts.learn(name, Account(name, *facts))
     for call_id, *row in found["calls"]:
         state.calls.learn(call_id, _call(row, by_number))

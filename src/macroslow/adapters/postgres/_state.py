@@ -97,10 +97,10 @@ class State:
 
     @property
     def changed(self) -> bool:
-        """Whether there is anything to write; names alone are nothing."""
+        """Whether there is anything to write."""
         tables: tuple[Rows[Any, Any], ...] = (
-            self.accounts, self.calls, self.entries, self.checkpoint, self.runs, self.objects,
-            self.keys, self.signers, self.replies, self.bound_ids,
+            self.names, self.accounts, self.calls, self.entries, self.checkpoint, self.runs,
+            self.objects, self.keys, self.signers, self.replies, self.bound_ids,
         )  # fmt: skip
         return any(table.changed for table in tables)
 

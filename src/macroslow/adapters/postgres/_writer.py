@@ -5,7 +5,7 @@ batch sees all that was committed before it, and the log cannot fork.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,6 @@ from macroslow.adapters.postgres._link import Connection, Link
 from macroslow.adapters.postgres._log import grown
 from macroslow.adapters.postgres._look import look
 from macroslow.adapters.postgres._schema import LOCK
-from macroslow.adapters.postgres._state import State
 from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.adapters.postgres._tree import KnownTree
 from macroslow.adapters.postgres._wanted import Wanted
@@ -35,11 +34,11 @@ _LAST_BATCH: Final = "SELECT batch FROM owners WHERE owner = $1"
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A batch that was written and not yet committed; `state` None: there was nothing to write."""
+    """A batch that is decided and written, but for its COMMIT."""
 
     outcomes: Sequence[Outcome]
     edge: Edge
-    state: State | None
+    names: Mapping[str, int]
 
 
 class Writer:
@@ -60,18 +59,16 @@ class Writer:
         wanted = Wanted()
         for changes in lists:
             wanted.add(changes)
-        batch, committing = self._entropy.random(BATCH_BYTES), False
+        batch, made = self._entropy.random(BATCH_BYTES), None
         try:
             async with self._link.use() as connection:
                 made = await self._make(connection, wanted, lists, batch)
-                if made.state is None:
-                    return made.outcomes
-                committing = True
                 await connection.execute("COMMIT")
         except LogUnavailableError:
-            if not committing or not await self._was_committed(batch):
+            if made is None or not await self._was_committed(batch):
                 raise
-        self._remember(made.state, made.edge)
+        self._tree.edge = made.edge
+        self._remember(made.names)
         return made.outcomes
 
     async def _make(
@@ -81,12 +78,10 @@ class Writer:
         state = await look(connection, wanted, self._tree, self._names, self._subjects)
         decide = Deciding(state, self._subjects, self._entropy)
         outcomes = [_outcome(decide, changes) for changes in lists]
-        if not state.changed:
-            await connection.execute("ROLLBACK")
-            return _Made(outcomes, self._tree.edge, None)
         edge, tiles = grown(state)
-        await write(connection, state, edge.head(), tiles, self._owner, batch)
-        return _Made(outcomes, edge, state)
+        if state.changed:
+            await write(connection, state, edge.head(), tiles, self._owner, batch)
+        return _Made(outcomes, edge, state.names.known())
 
     async def _was_committed(self, batch: bytes) -> bool:
         """Whether the COMMIT took effect whose answer was lost. LogUnavailableError if nobody can tell."""
@@ -106,11 +101,10 @@ class Writer:
             fix="see whether PostgreSQL runs; open reservations are settled when it is back",
         )
 
-    def _remember(self, state: State, edge: Edge) -> None:
+    def _remember(self, names: Mapping[str, int]) -> None:
         if len(self._names) > MAX_NAMES:
             self._names.clear()
-        self._names.update(state.names.known())
-        self._tree.edge = edge
+        self._names.update(names)
 
 
 def _outcome(decide: Deciding, changes: Sequence[Change]) -> Outcome:

@@ -1,0 +1,32 @@
+"""Books in PostgreSQL as these tests open them."""
+
+from macroslow.adapters.postgres import PostgresBooks
+from macroslow.adapters.system import SystemClock, SystemEntropy
+from macroslow.errors import DecryptionFailedError
+
+
+class LabelSealer:
+    """Binds to subject and purpose like the real one, and hides nothing."""
+
+    def seal(self, plaintext: bytes, subject: str, *, purpose: str = "object") -> bytes:
+        return f"{purpose}|{subject}|".encode() + plaintext
+
+    def open(self, sealed: bytes, subject: str, *, purpose: str = "object") -> bytes:
+        label = f"{purpose}|{subject}|".encode()
+        if not sealed.startswith(label):
+            raise DecryptionFailedError("another label")
+        return sealed.removeprefix(label)
+
+
+async def open_books(
+    url: str, owner: str = "one", *, commit_window_ns: int = 0, grace_s: float = 0.0
+) -> PostgresBooks:
+    return await PostgresBooks.open(
+        url,
+        owner=owner,
+        sealer=LabelSealer(),
+        entropy=SystemEntropy(),
+        clock=SystemClock(),
+        commit_window_ns=commit_window_ns,
+        grace_s=grace_s,
+    )
