@@ -29,6 +29,7 @@ from macroslow.errors import (
     SignatureRefusedError,
     TooLargeError,
 )
+from macroslow.inference import CHAT_COMPLETIONS
 from macroslow.metering.ledger import CloseAccount, OpenAccount
 from macroslow.services.admit_document import Submission
 from macroslow.services.record_runs import object_purpose
@@ -464,10 +465,9 @@ async def test_with_nothing_left_a_document_that_may_call_models_is_refused_with
 
 async def test_a_runs_calls_are_paid_from_its_account_and_counted_in_its_answer(house: House) -> None:
     async def work(job: Job) -> Outcome:
-        chat = house.egress[-1].chat
-        assert chat is not None
+        ask = house.egress[-1].ask
         for _ in range(3):
-            await chat(request())
+            await ask(CHAT_COMPLETIONS, request(), {})
         return succeeded(job, None)
 
     house.sandbox.work = work
@@ -488,11 +488,10 @@ async def test_a_run_spends_no_cent_over_its_account(tmp_path: Path) -> None:
 
         async def work(job: Job) -> Outcome:
             nonlocal refusals
-            chat = house.egress[-1].chat
-            assert chat is not None
+            ask = house.egress[-1].ask
             for _ in range(100):
                 try:
-                    await chat(request())
+                    await ask(CHAT_COMPLETIONS, request(), {})
                 except BudgetExhaustedError:
                     refusals += 1
             return succeeded(job, None)
@@ -508,9 +507,8 @@ async def test_a_run_cut_off_within_a_call_is_charged_for_it_and_its_answer_says
     async with open_house(tmp_path, chat=lambda books: chat_on(books, provider)) as house:
 
         async def work(job: Job) -> Outcome:
-            chat = house.egress[-1].chat
-            assert chat is not None
-            await chat(request())
+            ask = house.egress[-1].ask
+            await ask(CHAT_COMPLETIONS, request(), {})
             raise AssertionError
 
         house.sandbox.work = work
@@ -537,7 +535,11 @@ async def test_only_granted_ways_out_are_given_to_the_sandbox(house: House) -> N
     assert house.egress[1].api_prefix.decode() != prefix
     assert paid.environment["OPENAI_BASE_URL"] == "http://127.0.0.1:{port}/v1"
     capability = paid.environment["OPENAI_API_KEY"]
-    assert [one.chat is None for one in house.egress] == [True, False]
+    assert paid.environment["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:{port}"
+    assert paid.environment["ANTHROPIC_API_KEY"] == capability
+    with pytest.raises(MissingRightError) as refused:
+        await house.egress[0].ask(CHAT_COMPLETIONS, request(), {})
+    assert refused.value.uri == "api://openai"
     assert house.egress[1].capability_sha256 == hashlib.sha256(capability.encode()).digest()
     assert list(house.egress[0].apis) == ["weather"]
 

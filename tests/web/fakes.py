@@ -11,8 +11,10 @@ from macroslow.authn.ports import KeyRecord, PutKey
 from macroslow.authn.principal import Principal
 from macroslow.authz import scopes as known_scopes
 from macroslow.errors import LogUnavailableError, NotFoundError
+from macroslow.inference.operation import Operation
 from macroslow.metering.ledger import Account, OpenAccount, UsageRow
 from macroslow.services.admit_document import Submission
+from macroslow.services.answer_once import AnswerOnce
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.manage_keys import ManageKeys, NewKey
 from macroslow.services.record_refusals import RecordRefusals
@@ -131,6 +133,7 @@ class Seen:
     """What reached the use cases."""
 
     chats: list[tuple[Principal, bytes, str, str]] = field(default_factory=list)
+    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     submissions: list[Submission] = field(default_factory=list)
     mcp: list[tuple[Principal, bytes]] = field(default_factory=list)
 
@@ -246,13 +249,22 @@ async def call(
 async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **replacements: Any) -> House:
     """A house with one key that may do everything, and one of another principal."""
     from macroslow.metering.ledger import Usage
-    from macroslow.services.call_model import ModelAnswer
+    from macroslow.services.settle_call import ModelAnswer
 
     books, clock, keyring, seen, runs = FakeBooks(), FakeClock(), KeyRing(), Seen(), FakeRuns()
     keys = ManageKeys(books, keyring, PEPPER, clock, SystemEntropy())  # type: ignore[arg-type]
 
-    async def call_model(principal: Principal, body: bytes, *, request_id: str, tag: str = "") -> ModelAnswer:
+    async def call_model(
+        principal: Principal,
+        operation: Operation,
+        body: bytes,
+        *,
+        request_id: str,
+        tag: str = "",
+        headers: Mapping[str, str] = {},
+    ) -> ModelAnswer:
         seen.chats.append((principal, body, request_id, tag))
+        seen.asked.append((operation.name, dict(headers)))
         headers = {"content-type": "application/json", "x-macroslow-cost-usd": "0.000012"}
         return ModelAnswer(200, headers, b'{"choices":[]}', Usage(3, 4, 12), 0)
 
@@ -263,6 +275,12 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
     async def validate(principal: Principal, submission: Submission) -> dict[str, object]:
         seen.submissions.append(submission)
         return {"valid": True}
+
+    async def count_tokens(body: bytes) -> int:
+        return len(body)
+
+    async def own_usage(principal: Principal, query: Mapping[str, str]) -> dict[str, object]:
+        return {"principal": principal.name, **query}
 
     async def checkpoint() -> bytes:
         return b"log.example/1\n5\nhash\n"
@@ -281,7 +299,10 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
     lifecycle.serve()
     application = Application(
         call_model=call_model,
-        models=lambda: {"object": "list", "data": []},
+        answer_once=AnswerOnce(books, clock),  # type: ignore[arg-type]
+        models=lambda dialect: {"object": "list", "data": [], "dialect": dialect},
+        count_tokens=count_tokens,
+        own_usage=own_usage,
         execute_document=execute,
         validate_document=validate,
         runs=runs,

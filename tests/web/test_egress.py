@@ -4,16 +4,17 @@ import asyncio
 import hashlib
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
 import pytest
 from tests.web.fakes import FakeClock, SystemEntropy, call
 
-from macroslow.errors import BudgetExhaustedError, UpstreamUnavailableError
+from macroslow.errors import BudgetExhaustedError, MissingRightError, UpstreamUnavailableError
+from macroslow.inference.operation import Operation
 from macroslow.metering.ledger import Usage
-from macroslow.services.call_model import ModelAnswer, ModelStream
 from macroslow.services.run_egress import RunEgress
+from macroslow.services.settle_call import ModelAnswer, ModelStream
 from macroslow.web import egress, serve
 from macroslow.web.bodies import ByteBudget
 from macroslow.web.egress import RATE, EgressApp, egress_opener
@@ -31,13 +32,17 @@ class Behind:
 
     def __init__(self) -> None:
         self.chats: list[bytes] = []
+        self.asked: list[tuple[str, dict[str, str]]] = []
         self.calls: list[tuple[str, str]] = []
         self.answer: ModelAnswer | ModelStream | Exception = ModelAnswer(
             200, {"content-type": "application/json"}, b'{"choices":[]}', Usage(1, 1, 1), 0
         )
 
-    async def chat(self, body: bytes) -> ModelAnswer | ModelStream:
+    async def ask(
+        self, operation: Operation, body: bytes, headers: Mapping[str, str]
+    ) -> ModelAnswer | ModelStream:
         self.chats.append(body)
+        self.asked.append((operation.name, dict(headers)))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -46,9 +51,9 @@ class Behind:
         self.calls.append((path, query))
         return OutsideAnswer(200, "application/json", b'{"temp": 3}')
 
-    def run(self, *, models: bool = True) -> RunEgress:
+    def run(self) -> RunEgress:
         digest = hashlib.sha256(CAPABILITY.encode()).digest()
-        return RunEgress(digest, b"/api/", self.chat if models else None, {"weather": self.weather})
+        return RunEgress(digest, b"/api/", self.ask, {"weather": self.weather})
 
 
 @pytest.fixture
@@ -117,17 +122,33 @@ async def test_a_granted_api_is_a_plain_address(app: EgressApp, behind: Behind) 
     assert behind.calls == [("/data/2.5", "q=Oslo&x=%2F"), ("", "")]
 
 
-async def test_what_was_not_granted_names_the_line_to_write(behind: Behind, clock: FakeClock) -> None:
-    app = app_for(behind.run(models=False), clock)
+async def test_what_was_not_granted_names_the_line_to_write(app: EgressApp, behind: Behind) -> None:
+    behind.answer = MissingRightError("no", uri="api://openai", fix="add api://openai to permissions.execute")
     for method, path, uri in (
         ("POST", CHAT, "api://openai"),
-        ("GET", "/v1/models", "api://openai"),
         ("GET", "/api/other/x", "api://other"),
         ("GET", "/api/", "api://"),
     ):
         answer = await call(app, method, path, [BEARER, JSON])
         assert answer.status == 403
         assert f"add {uri} to permissions.execute" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/chat/completions", "chat.completions"),
+        ("/v1/responses", "responses"),
+        ("/v1/embeddings", "embeddings"),
+        ("/v1/messages", "messages"),
+    ],
+)
+async def test_every_operation_of_the_gateway_is_there_for_a_run(path, name, app: EgressApp, behind: Behind):
+    key = (b"x-api-key", CAPABILITY.encode())  # as Anthropic's SDKs send it
+    passed = (b"anthropic-version", b"2023-06-01")
+    assert (await call(app, "POST", path, [key, JSON, passed], b"{}")).status == 200
+    expected = {"anthropic-version": "2023-06-01"} if name == "messages" else {}
+    assert behind.asked == [(name, expected)]
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,13 @@ def test_every_class_renders_in_every_style_without_its_reason(
     assert b"REASON" not in response.body
     body = json.loads(response.body)
     match style:
-        case Style.PROVIDER:
+        case Style.OPENAI:
             assert set(body) == {"error"}
             assert {"message", "type", "param", "code"} <= set(body["error"])
+        case Style.ANTHROPIC:
+            assert set(body) == {"type", "error", "request_id"}
+            assert (body["type"], body["request_id"]) == ("error", "abc")
+            assert {"message", "type"} <= set(body["error"])
         case Style.JSON_RPC:
             assert (body["jsonrpc"], body["id"]) == ("2.0", None)
             assert body["error"]["data"]["request_id"] == "abc"
@@ -78,7 +82,7 @@ def test_leaves_have_codes_of_their_own() -> None:
 
 
 def test_an_exhausted_budget_tells_its_numbers_and_is_not_retried() -> None:
-    response = render(sample(errors.BudgetExhaustedError), "id", Style.PROVIDER)
+    response = render(sample(errors.BudgetExhaustedError), "id", Style.OPENAI)
     assert response.status == 402
     assert (b"x-should-retry", b"false") in response.headers
     body = json.loads(response.body)["error"]  # type: ignore[arg-type]
@@ -106,7 +110,7 @@ def test_problems_carry_line_field_and_fix() -> None:
     )
     body = json.loads(render(error, "id", Style.PROBLEM).body)  # type: ignore[arg-type]
     assert body["problems"] == [{"line": 3, "field": "id", "message": "bad id", "fix": "urn:uuid:…"}]
-    told = json.loads(render(error, "id", Style.PROVIDER).body)["error"]["message"]  # type: ignore[arg-type]
+    told = json.loads(render(error, "id", Style.OPENAI).body)["error"]["message"]  # type: ignore[arg-type]
     assert "bad id" in told
 
 
@@ -117,7 +121,9 @@ def test_an_unforeseen_error_says_nothing_about_itself() -> None:
 @pytest.mark.parametrize(
     ("path", "style"),
     [
-        (b"/v1/nope", Style.PROVIDER),
+        (b"/v1/nope", Style.OPENAI),
+        (b"/v1/messages", Style.ANTHROPIC),
+        (b"/v1/messages/count_tokens", Style.ANTHROPIC),
         (b"/mcp", Style.JSON_RPC),
         (b"/execute", Style.PROBLEM),
         (b"", Style.PROBLEM),

@@ -7,6 +7,7 @@ from macroslow.web.router import Router
 from macroslow.web.routes import MIB, PUBLIC_PATHS, ROUTES, Audit, LimitedBy, Mount, Route
 
 PUBLIC = {("GET", "/health/live"), ("GET", "/health/ready")}
+WITHOUT_EFFECT = {"/validate", "/v1/messages/count_tokens"}
 EXPECTED_SCOPES = {
     ("POST", "/execute"): scopes.DOCUMENTS_EXECUTE,
     ("POST", "/validate"): scopes.DOCUMENTS_VALIDATE,
@@ -18,7 +19,12 @@ EXPECTED_SCOPES = {
     ("GET", "/runs/{id}/receipt"): scopes.RUNS_READ,
     ("POST", "/runs/{id}/cancel"): scopes.DOCUMENTS_EXECUTE,
     ("POST", "/v1/chat/completions"): scopes.INFERENCE_CHAT,
+    ("POST", "/v1/responses"): scopes.INFERENCE_CHAT,
+    ("POST", "/v1/embeddings"): scopes.INFERENCE_CHAT,
+    ("POST", "/v1/messages"): scopes.INFERENCE_CHAT,
+    ("POST", "/v1/messages/count_tokens"): scopes.INFERENCE_CHAT,
     ("GET", "/v1/models"): scopes.INFERENCE_CHAT,
+    ("GET", "/v1/usage"): scopes.INFERENCE_CHAT,
     ("POST", "/mcp"): scopes.MCP_CONNECT,
     ("GET", "/log/checkpoint"): scopes.AUDIT_READ,
     ("GET", "/health"): scopes.OPERATIONS_READ,
@@ -45,7 +51,7 @@ def test_each_route_has_scope_cap_limit_and_audit(route: Route) -> None:
         assert route.scope in scopes.ALL
         assert route.limit is LimitedBy.CREDENTIAL
         assert route.audit in {Audit.OUTCOME, Audit.REFUSALS}
-    if route.method == "POST" and route.path != "/validate":
+    if route.method == "POST" and route.path not in WITHOUT_EFFECT:
         assert route.audit is Audit.OUTCOME
     # No body that a web page can send without asking first (a "simple" request), where no document is.
     if "text/markdown" not in route.content_types:

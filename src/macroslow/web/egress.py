@@ -91,10 +91,10 @@ class EgressApp:
         except CallerLeft:
             raise
         except MacroslowError as error:
-            return problems.render(error, visit.request_id, problems.style_of(scope["raw_path"]))
+            return problems.render(error, visit.request_id, _style(scope))
         except Exception as error:  # noqa: BLE001 - the outermost handler: whatever it is becomes a 500
             log_failure(visit, error)
-            return problems.render(problems.InternalError(), visit.request_id, problems.Style.OPENAI)
+            return problems.render(problems.InternalError(), visit.request_id, _style(scope))
 
     async def _serve(self, visit: Visit, scope: Scope, receive: Receive) -> Response:
         visit.framing = read_framing(scope["headers"])
@@ -169,3 +169,9 @@ def egress_opener(models: Callable[[], dict[str, object]], clock: Clock, entropy
 def _require(method: str, visit: Visit) -> None:
     if visit.method != method:
         raise MethodNotAllowedError(f"{visit.method[:20]!r} is not served here", allowed=(method,))
+
+
+def _style(scope: Scope) -> problems.Style:
+    """Every error has the shape of a provider's: whatever calls this is an SDK of one."""
+    style = problems.style_of(scope["raw_path"])
+    return style if style is problems.Style.ANTHROPIC else problems.Style.OPENAI
