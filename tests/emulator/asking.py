@@ -6,9 +6,48 @@ from typing import Any
 
 import orjson
 
-from macroslow.emulator import Emulator
+from macroslow.emulator import Emulator, data
+from macroslow.metering.catalogue import Catalogue
 
 KEY = "sk-emulator-0123456789abcdef"
+ADMIN_KEY = "sk-emulator-admin-0123456789abcdef"
+VERSION = "2023-06-01"
+CLAUDE = "claude-of-these-tests"
+THINKER = "thinker-of-these-tests"
+EMBEDDER = "embedder-large-of-these-tests"
+
+
+def _model(provider: str, **members: object) -> dict[str, object]:
+    return {
+        "provider": provider,
+        "upstream": "",
+        "encoding": "o200k_base",
+        "context_tokens": 200_000,
+        "max_output_tokens": 64_000,
+        "top_output_tokens_per_s": 200,
+        "input_usd_micros": 3_000_000,
+        "cached_input_usd_micros": 300_000,
+        "output_usd_micros": 15_000_000,
+    } | members
+
+
+def catalogue() -> Catalogue:
+    """The package's own, and models that the tests can rely on."""
+    return data.catalogue().with_models(
+        {
+            CLAUDE: _model("anthropic", upstream=CLAUDE, tokens_per_1000_counted=1_200, tool_tokens=300),
+            THINKER: _model("openai", upstream="thinker-2026-01-01", counting="exact", reasoning=True),
+            EMBEDDER: _model(
+                "openai",
+                upstream=EMBEDDER,
+                encoding="cl100k_base",
+                counting="exact",
+                context_tokens=8_192,
+                output_usd_micros=0,
+                operations=["embeddings"],
+            ),
+        }
+    )
 
 
 @dataclass
@@ -35,11 +74,13 @@ class Reply:
 
 async def call(
     app: Emulator,
-    body: bytes,
+    body: bytes = b"",
     *,
     method: str = "POST",
     path: str = "/v1/chat/completions",
     key: str | None = KEY,
+    headers: dict[str, str] | None = None,
+    query: str = "",
 ) -> Reply:
     """One request over ASGI, no sockets."""
     pending = [{"type": "http.request", "body": body, "more_body": False}]
@@ -58,9 +99,47 @@ async def call(
             reply.body += message["body"]
             reply.complete = not message["more_body"]
 
-    headers = [(b"authorization", f"Bearer {key}".encode())] if key is not None else []
-    await app({"type": "http", "method": method, "path": path, "headers": headers}, receive, send)
+    given = {"authorization": f"Bearer {key}"} if key is not None and headers is None else headers or {}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": query.encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+    }
+    await app(scope, receive, send)
     return reply
+
+
+async def get(app: Emulator, path: str, query: str = "", *, key: str = ADMIN_KEY) -> Reply:
+    """A report for an administrator, in the dialect of its path."""
+    headers = {"x-api-key": key, "anthropic-version": VERSION} if "organizations" in path else None
+    return await call(app, method="GET", path=path, query=query, key=key, headers=headers)
+
+
+async def message(app: Emulator, content: object = "Hello", **members: object) -> Reply:
+    """A message to a model of Anthropic's."""
+    return await call(
+        app,
+        message_body(content, **members),
+        path="/v1/messages",
+        headers={"x-api-key": KEY, "anthropic-version": VERSION},
+    )
+
+
+def message_body(content: object = "Hello", **members: object) -> bytes:
+    messages = [{"role": "user", "content": content}]
+    return orjson.dumps({"model": CLAUDE, "max_tokens": 100, "messages": messages, **members})
+
+
+def response_body(content: object = "Hello", **members: object) -> bytes:
+    return orjson.dumps({"model": "gpt-4o-mini", "input": content, **members})
+
+
+def events_of(body: bytes) -> list[dict[str, Any]]:
+    """The data of the events of a stream that are JSON, in order."""
+    lines = [line.removeprefix(b"data: ") for line in body.splitlines() if line.startswith(b"data: ")]
+    return [orjson.loads(line) for line in lines if line != b"[DONE]"]
 
 
 def chat_body(content: object = "Hello", **members: object) -> bytes:

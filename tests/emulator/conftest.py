@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.emulator.asking import Ask, FakeClock, Reply, call, chat_body
+from tests.emulator.asking import Ask, FakeClock, Reply, call, catalogue, chat_body
 
 from macroslow.emulator import Emulator, create_emulator, running
 
@@ -14,9 +14,14 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def ask(clock: FakeClock) -> Ask:
-    """Ask an emulator without limits for a chat completion: `await ask("Hello", max_tokens=3)`."""
-    app = create_emulator(clock=clock)
+def app(clock: FakeClock) -> Emulator:
+    """An emulator without limits that also serves the models of the tests."""
+    return create_emulator(clock=clock, catalogue=catalogue())
+
+
+@pytest.fixture
+def ask(app: Emulator) -> Ask:
+    """Ask for a chat completion: `await ask("Hello", max_tokens=3)`."""
 
     async def _ask(content: object = "Hello", **members: object) -> Reply:
         return await call(app, chat_body(content, **members))
@@ -27,6 +32,6 @@ def ask(clock: FakeClock) -> Ask:
 @pytest.fixture
 async def served() -> AsyncIterator[tuple[Emulator, str]]:
     """An emulator on a real socket, and its base URL."""
-    app = create_emulator()
+    app = create_emulator(catalogue=catalogue())
     async with running(app) as base_url:
         yield app, base_url

@@ -13,9 +13,11 @@ import pytest
 from click.testing import CliRunner
 from tests.emulator.asking import KEY
 
+from macroslow.cli._main import run
 from macroslow.cli.emulator import emulator
-from macroslow.emulator import Faults, Latency, parse_faults, parse_latency
-from macroslow.errors import ConfigurationError
+from macroslow.emulator import Latency, parse_latency
+from macroslow.emulator.faults import HELP
+from macroslow.emulator.server import bind
 
 COMMAND = "from macroslow.cli.emulator import emulator; emulator()"
 
@@ -87,7 +89,9 @@ async def test_keys_are_given_by_reference(tmp_path: Path) -> None:
     "arguments",
     [
         ["--limits", "rpm=none"],
-        ["--faults", "status=429@3"],
+        ["--faults", "status=418@3"],
+        ["--limits", "algorithm=magic"],
+        ["--admin-key", "keystore:x"],
         ["--faults", "cut=2@3"],
         ["--faults", "status=500"],
         ["--faults", "hang=1@2"],
@@ -104,14 +108,19 @@ def test_a_flag_that_cannot_be_read_is_a_usage_error(arguments: list[str]) -> No
     assert CliRunner().invoke(emulator, arguments).exit_code == 2
 
 
-def test_an_unknown_fault_is_told_what_there_is() -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        parse_faults("hang=1@2")
-    assert "status=S@N" in caught.value.fix
-    assert "cut=F@N" in caught.value.fix
-
-
-def test_faults_and_latency_are_read() -> None:
-    assert parse_faults("status=503@3,cut=0.25@4") == Faults(503, 3, 0.25, 4)
-    assert parse_faults("") == Faults()
+def test_latency_is_read() -> None:
     assert parse_latency("per_token_ms=1.5") == Latency(0.0, 0.0015)
+
+
+def test_an_address_in_use_ends_with_78_as_it_does_for_the_server() -> None:
+    listener = bind("127.0.0.1", 0)
+    try:
+        listen = f"127.0.0.1:{listener.getsockname()[1]}"
+        assert run(["emulator", "--listen", listen]) == 78
+    finally:
+        listener.close()
+
+
+def test_the_help_has_a_line_for_every_fault() -> None:
+    shown = CliRunner().invoke(emulator, ["--help"]).output
+    assert [fault for fault in HELP if fault not in shown] == []

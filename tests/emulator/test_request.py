@@ -114,7 +114,8 @@ async def test_what_is_no_json_object_is_called_so(raw: bytes) -> None:
     assert reply.json()["error"]["message"].startswith("We could not parse the JSON body of your request.")
 
 
-PARTS = [{"type": "image_url", "image_url": {"url": "data:,"}}]
+PARTS = [{"type": "input_audio", "input_audio": {}}]
+BAD_IMAGE = [{"type": "image_url", "image_url": {"url": "data:,"}}]
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
 
 
@@ -133,6 +134,11 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
             "unsupported_parameter",
         ),
         (
+            {"messages": [{"role": "user", "content": BAD_IMAGE}]},
+            "messages[0].content[0].image_url.url",
+            "invalid_image_url",
+        ),
+        (
             {"messages": [{"role": "tool", "content": "x"}]},
             "messages[0].tool_call_id",
             "missing_required_parameter",
@@ -148,7 +154,14 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
         ({"stream_options": {"include_usage": True}}, "stream_options", None),
         ({"stop": ["a"] * 5}, "stop", "array_above_max_length"),
         ({"tools": [{"type": "function"}]}, "tools[0].function", "missing_required_parameter"),
-        ({"tools": [TOOL], "tool_choice": "required"}, "tool_choice", "unsupported_parameter"),
+        ({"tool_choice": "required"}, "tool_choice", None),
+        ({"tools": [TOOL], "tool_choice": "perhaps"}, "tool_choice", "invalid_value"),
+        ({"tools": [TOOL], "tool_choice": {"type": "web"}}, "tool_choice.type", "unsupported_parameter"),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "g"}}},
+            "tool_choice",
+            None,
+        ),
         ({"response_format": {"type": "json_schema"}}, "response_format", "unsupported_parameter"),
         ({"response_format": {"type": "json_object"}}, "messages", None),
         ({"logprobs": True}, "logprobs", "unsupported_parameter"),
@@ -205,7 +218,11 @@ async def test_a_body_over_the_size_is_refused_before_it_is_parsed() -> None:
     [
         ("GET", "/v1/chat/completions", 405),
         ("POST", "/v1/models", 405),
-        ("POST", "/v1/embeddings", 404),
+        ("GET", "/v1/embeddings", 405),
+        ("POST", "/v1/audio/speech", 404),
+        ("GET", "/v1/responses/resp_none", 404),
+        ("PUT", "/v1/responses/resp_none", 405),
+        ("GET", "/v1/responses/", 404),
         ("GET", "/", 404),
         ("GET", "/v1/models/%2e%2e", 404),
         ("GET", "/v1/modelsx", 404),
@@ -242,4 +259,4 @@ async def test_a_client_that_never_sends_its_body_is_not_answered() -> None:
     await app(
         {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers}, gone, send
     )
-    assert app.statistics.report()["hang_ups"] == 1
+    assert app.statistics.report(0)["hang_ups"] == 1

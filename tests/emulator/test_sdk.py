@@ -7,7 +7,7 @@ import openai
 import pytest
 from tests.emulator.asking import KEY, FakeClock
 
-from macroslow.emulator import AcceptedKeys, Emulator, Faults, Latency, Limits, create_emulator, running
+from macroslow.emulator import AcceptedKeys, Emulator, Latency, Limits, create_emulator, parse_faults, running
 
 Served = tuple[Emulator, str]
 MODEL = "gpt-4o-mini"
@@ -147,7 +147,7 @@ async def test_the_limit_is_a_rate_limit_error_at_exactly_its_edge() -> None:
         assert caught.value.response.headers["retry-after"] == "1"
         clock.time_ns += 1
         await client.chat.completions.create(model=MODEL, messages=HELLO)
-    assert app.statistics.report()["rate_limited"] == {"requests": 1, "tokens": 0}
+    assert app.statistics.limited == {"requests": 1}
 
 
 async def test_a_client_that_retries_gets_through_after_one_wait() -> None:
@@ -158,7 +158,7 @@ async def test_a_client_that_retries_gets_through_after_one_wait() -> None:
         await client.chat.completions.create(model=MODEL, messages=words, max_tokens=5_950)
         patient = client.with_options(max_retries=1)
         await patient.chat.completions.create(model=MODEL, messages=exactly("short " * 40))
-    assert app.statistics.report()["rate_limited"]["tokens"] == 1
+    assert app.statistics.limited == {"tokens": 1}
 
 
 async def test_of_many_calls_at_once_exactly_as_many_pass_as_the_limit_says() -> None:
@@ -168,7 +168,7 @@ async def test_of_many_calls_at_once_exactly_as_many_pass_as_the_limit_says() ->
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
     refused = [outcome for outcome in outcomes if isinstance(outcome, openai.RateLimitError)]
     assert (len(refused), len(outcomes)) == (30, 50)
-    assert app.statistics.report()["statuses"] == {"200": 20, "429": 30}
+    assert app.statistics.report(0)["statuses"] == {"200": 20, "429": 30}
 
 
 async def test_every_answer_carries_the_mark_and_the_headers_of_the_service(served: Served) -> None:
@@ -186,7 +186,7 @@ async def test_every_answer_carries_the_mark_and_the_headers_of_the_service(serv
 
 
 async def test_faults_come_on_time_and_are_the_sdks_own_errors() -> None:
-    app = create_emulator(faults=Faults(status=503, status_every=2, cut_fraction=0.5, cut_every=3))
+    app = create_emulator(faults=parse_faults("status=503@2,cut=0.5@3"))
     async with running(app) as base_url, sdk(base_url) as client:
         await client.chat.completions.create(model=MODEL, messages=HELLO)
         with pytest.raises(openai.InternalServerError):
@@ -196,7 +196,7 @@ async def test_faults_come_on_time_and_are_the_sdks_own_errors() -> None:
 
 
 async def test_a_cut_stream_ends_in_an_error_and_its_part_is_billed() -> None:
-    app = create_emulator(faults=Faults(cut_fraction=0.5, cut_every=1))
+    app = create_emulator(faults=parse_faults("cut=0.5@1"))
     seen = []
     async with running(app) as base_url, sdk(base_url) as client:
         stream = await client.chat.completions.create(
@@ -206,7 +206,7 @@ async def test_a_cut_stream_ends_in_an_error_and_its_part_is_billed() -> None:
             async for chunk in stream:
                 seen.append(chunk.choices[0].delta.content)  # noqa: PERF401
     assert seen == ["", "a", " b", " c"]
-    assert app.statistics.report()["output_tokens"] == 3
+    assert app.statistics.report(0)["output_tokens"] == 3
 
 
 async def test_a_client_that_hangs_up_pays_for_what_was_written() -> None:
@@ -218,7 +218,7 @@ async def test_a_client_that_hangs_up_pays_for_what_was_written() -> None:
             if chunk.choices[0].delta.content:
                 break
         await stream.close()
-    report = app.statistics.report()
+    report = app.statistics.report(0)
     assert report["hang_ups"] == 1
     assert 0 < report["output_tokens"] < 1_000
 

@@ -1,117 +1,88 @@
-"""Prices: exact, rounded up, and complete."""
+"""The catalogue: what the packaged file says, what an operator may write, and which names lead where."""
 
-from fractions import Fraction
+from datetime import date
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from tests.metering.vocabulary import catalogue
+from tests.metering.vocabulary import ENTRY, catalogue, model
 
 from macroslow.errors import ConfigurationError
-from macroslow.metering.bounds import Bounds
-from macroslow.metering.catalogue import TokenCounts, parse_catalogue
+from macroslow.metering.catalogue import parse_catalogue
+from macroslow.metering.prices import TokenCounts
 
-MODEL = catalogue().find("gpt-4o")
-ENTRY = {
-    "provider": "vllm",
-    "upstream": "org/model",
-    "encoding": "o200k_base",
-    "context_tokens": 8192,
-    "max_output_tokens": 2048,
-    "input_usd_micros": 0,
-    "cached_input_usd_micros": 0,
-    "output_usd_micros": 0,
-    "top_output_tokens_per_s": 50,
-}
-counts = st.integers(0, 10**7)
-usages = st.lists(counts, min_size=5, max_size=5).map(
-    lambda parts: TokenCounts(sum(parts[1:]), parts[0], *parts[2:])  # fresh, and three kinds within
+MODELS = catalogue().models
+
+
+def mistakes(make) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    return [problem.field for problem in caught.value.problems]
+
+
+# The packaged file.
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_packaged_model_makes_sense(name):
+    of = MODELS[name]
+    assert of.provider in {"openai", "anthropic", "google"}
+    assert of.upstream == name
+    assert of.max_output_tokens <= of.context_tokens
+    assert (of.counting == "exact") == (of.tokens_per_1000_counted == 1000) or name.startswith("gpt-6")
+    assert of.prices.cached_input_usd_micros <= of.prices.input_usd_micros
+    assert bool(of.max_output_tokens) == (of.operations != ("embeddings",))
+    assert ("messages" in of.operations) == (of.provider == "anthropic")
+    if of.retires:
+        date.fromisoformat(of.retires)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("gpt-4o", "gpt-4o-2025-10-15", "gpt-4o-2024-05-13", "gpt-4o-2024-08-06", "gpt-4o-2024-11-20"),
+        *("gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-5", "gpt-5-mini", "gpt-5-nano"),
+        *("gpt-5.1", "gpt-5-codex", "gpt-5.1-codex", "o3", "o4-mini", "gpt-4-turbo", "gpt-3.5-turbo"),
+        *("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002"),
+        *("claude-opus-4-1", "claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"),
+        *("claude-3-5-haiku-latest", "gemini-2.5-pro", "gemini-2.5-flash"),
+    ],
 )
-cached_models = st.fixed_dictionaries(
-    dict.fromkeys(
-        (
-            "input_usd_micros",
-            "cached_input_usd_micros",
-            "cache_write_5m_usd_micros",
-            "cache_write_1h_usd_micros",
-            "output_usd_micros",
-        ),
-        st.integers(0, 10**9),
-    )
-)
+def test_the_usual_models_have_a_price(name):
+    assert catalogue().find(name) is not None
 
 
-@given(counts, counts, st.data())
-def test_a_price_is_the_exact_one_rounded_up(input_tokens, output_tokens, data):
-    cached = data.draw(st.integers(0, input_tokens))
-    price = MODEL.price(TokenCounts(input_tokens, output_tokens, cached))
-    dollars_per_million = (
-        (input_tokens - cached, Fraction(5, 2)),
-        (cached, Fraction(5, 4)),
-        (output_tokens, 10),
-    )
-    exact = sum(tokens * each for tokens, each in dollars_per_million)  # in micro-dollars
-    assert exact <= price < exact + 1
+def test_anthropics_caches_cost_what_it_says_they_do():
+    for of in MODELS.values():
+        if of.provider == "anthropic":
+            assert of.prices.cache_write_5m_usd_micros * 4 == of.prices.input_usd_micros * 5
+            assert of.prices.cache_write_1h_usd_micros == of.prices.input_usd_micros * 2
 
 
-@given(usages, cached_models)
-def test_each_kind_of_input_has_its_own_price(used, prices):
-    model = catalogue().with_models({"m": {**ENTRY, **prices}}).find("m")
-    exact = sum(
-        Fraction(tokens * prices[kind], 10**6)
-        for kind, tokens in {
-            "input_usd_micros": used.fresh_input_tokens,
-            "cached_input_usd_micros": used.cached_input_tokens,
-            "cache_write_5m_usd_micros": used.cache_write_5m_input_tokens,
-            "cache_write_1h_usd_micros": used.cache_write_1h_input_tokens,
-            "output_usd_micros": used.output_tokens,
-        }.items()
-    )
-    assert exact <= model.price(used) < exact + 1
-    assert model.price(used) <= model.estimate(used.input_tokens, used.output_tokens)
+def test_a_figure_that_stands_in_one_place_alone_is_not_called_verified():
+    assert not MODELS["claude-fable-5-2"].verified
+    assert MODELS["gpt-4o"].verified
 
 
-def test_writing_into_a_cache_costs_as_input_where_no_price_is_given():
-    model = catalogue().with_models({"m": {**ENTRY, "input_usd_micros": 7}}).find("m")
-    assert model.cache_write_5m_usd_micros == model.cache_write_1h_usd_micros == 7
+def test_every_encoding_of_a_model_is_named():
+    assert catalogue().encodings() == {"o200k_base", "cl100k_base"}
 
 
-@given(counts, counts, st.data())
-def test_no_use_within_the_bounds_costs_more_than_the_reservation(input_tokens, output_tokens, data):
-    bounds = Bounds(MODEL, input_tokens, output_tokens)
-    used = TokenCounts(data.draw(st.integers(0, input_tokens)), data.draw(st.integers(0, output_tokens)))
-    assert bounds.reported(used).usd_micros <= bounds.usd_micros
-    assert bounds.counted(data.draw(counts)).usd_micros <= bounds.usd_micros
-    elapsed_ns = data.draw(st.integers(0, 10**13))
-    assert bounds.aborted(data.draw(counts), elapsed_ns).usd_micros <= bounds.usd_micros
+# Names.
 
 
-@given(st.integers(0, 10**6), st.integers(-(10**6), 10**9))
-def test_affordable_tokens_fit_and_one_more_would_not(input_tokens, room):
-    tokens = MODEL.affordable_output_tokens(input_tokens, room)
-    if tokens >= 0:
-        assert MODEL.estimate(input_tokens, tokens) <= room
-    if tokens >= -1:
-        assert MODEL.estimate(input_tokens, tokens + 1) > room
+def test_an_alias_is_asked_for_as_the_model_and_a_snapshot_as_itself():
+    of = catalogue().find("gpt-4o")
+    assert catalogue().find("gpt-4o-2025-10-15") is of
+    dated = catalogue().find("gpt-4o-2024-08-06")
+    assert (dated.name, dated.upstream, dated.family) == ("gpt-4o-2024-08-06", "gpt-4o-2024-08-06", "gpt-4o")
+    assert dated.prices == of.prices
+    assert catalogue().find("gpt-7") is None
 
 
-def test_a_hang_up_is_charged_by_the_larger_of_text_and_time():
-    bounds = Bounds(MODEL, 100, 1000, choices=2)
-    assert bounds.aborted(0, 0) == bounds.counted(0)
-    assert bounds.aborted(70, 10**8).output_tokens == 70  # 0.1 s at 200 tokens/s, twice: 40
-    assert bounds.aborted(7, 10**8).output_tokens == 40
-    assert bounds.aborted(7, 10**12).output_tokens == 1000
-
-
-def test_a_reasoning_model_owes_the_reservation_after_a_hang_up():
-    thinking = catalogue().with_models({"o": {**ENTRY, "output_usd_micros": 8, "reasoning": True}}).find("o")
-    assert Bounds(thinking, 10, 1000).aborted(1, 1) == Bounds(thinking, 10, 1000).in_full
-
-
-def test_aliases_are_models_too():
-    assert catalogue().find("gpt-4o-2025-10-15") is MODEL
-    assert catalogue().find("gpt-5") is None
-    assert [name for name, _ in catalogue().names()] == ["gpt-4o", "gpt-4o-2025-10-15", "gpt-4o-mini"]
+def test_names_are_sorted_and_found():
+    names = [name for name, _ in catalogue().names()]
+    assert names == sorted(names)
+    assert {"gpt-4o", "gpt-4o-2025-10-15", "claude-sonnet-4-5"} <= set(names)
+    assert all(catalogue().find(name) is of for name, of in catalogue().names())
 
 
 def test_an_operators_entry_is_added_and_replaces():
@@ -120,11 +91,73 @@ def test_an_operators_entry_is_added_and_replaces():
     assert ours.find("gpt-4o").provider == ours.find("big").provider == "vllm"
     assert ours.find("gpt-4o-mini").provider == "openai"
     assert ours.find("gpt-4o-2025-10-15") is None
+    assert ours.limits == catalogue().limits
 
 
-def test_a_free_model_is_always_affordable():
-    free = catalogue().with_models({"local": ENTRY}).find("local")
-    assert free.affordable_output_tokens(100, 0) == 2048
+def test_an_operator_names_models_as_he_likes_even_as_another():
+    ours = catalogue().with_names({"fast": "gpt-4o-mini", "gpt-4o": "fast"}, {})
+    assert ours.find("fast").name == ours.find("gpt-4o").name == "gpt-4o-mini"
+    assert dict(ours.names())["gpt-4o"].name == "gpt-4o-mini"
+
+
+@pytest.mark.parametrize(
+    ("renamed", "at"),
+    [
+        ({"a": "nothing"}, ["aliases.a"]),
+        ({"a": "a"}, ["aliases.a"]),
+        ({"a": "b", "b": "c", "c": "a"}, ["aliases.a", "aliases.b", "aliases.c"]),
+        ({"a": "b", "b": "nothing", "c": "gpt-4o"}, ["aliases.a", "aliases.b"]),
+        ({"gpt-4o": "gpt-4o-mini", "gpt-4o-mini": "gpt-4o"}, ["aliases.gpt-4o", "aliases.gpt-4o-mini"]),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_refused(renamed, at):
+    assert mistakes(lambda: catalogue().with_names(renamed, {})) == at
+
+
+def test_models_may_stand_in_for_each_other():
+    ours = catalogue().with_names(
+        {"fast": "gpt-4o-mini"}, {"gpt-4o": ("claude-sonnet-4-5", "fast"), "claude-sonnet-4-5": ("gpt-4o",)}
+    )
+    assert ours.find("gpt-4o-2025-10-15").fallbacks == ("claude-sonnet-4-5", "fast")
+    assert ours.find("claude-sonnet-4-5-20250929").fallbacks == ("gpt-4o",)
+
+
+@pytest.mark.parametrize(
+    ("fallbacks", "at"),
+    [
+        ({"gpt-4o": ("nothing",)}, ["models.gpt-4o.fallbacks"]),
+        ({"nothing": ("gpt-4o",)}, ["fallbacks.nothing"]),
+        ({"gpt-4o": ("gpt-4o",)}, ["models.gpt-4o.fallbacks"]),
+        ({"gpt-4o": ("gpt-4o-2025-10-15",)}, ["models.gpt-4o.fallbacks"]),
+        ({"gpt-4o": ("gpt-4o-mini", "fast")}, ["models.gpt-4o.fallbacks"]),
+    ],
+)
+def test_a_fall_back_on_nothing_on_itself_or_twice_is_refused(fallbacks, at):
+    assert mistakes(lambda: catalogue().with_names({"fast": "gpt-4o-mini"}, fallbacks)) == at
+
+
+# What an operator may write.
+
+
+def test_what_is_left_out_is_the_careful_choice():
+    of = catalogue().with_models({"m": {k: v for k, v in ENTRY.items() if k != "counting"}}).find("m")
+    assert (of.counting, of.verified, of.images, of.max_input_tokens) == ("estimate", False, None, 8192)
+    assert (of.family, of.operations) == ("m", ("chat.completions",))
+    assert of.priceable == frozenset()
+
+
+def test_an_operators_model_takes_the_rules_of_the_packaged_ones():
+    of = model(images="gpt-4o", priceable=["service_tier"], operations=["chat.completions", "responses"])
+    assert of.images is catalogue().image_rules["gpt-4o"]
+    assert of.priceable == {"service_tier"}
+
+
+LONG = {
+    "above_tokens": 1,
+    "input_usd_micros": 1,
+    "cached_input_usd_micros": 1,
+    "output_usd_micros": 1,
+}
 
 
 @pytest.mark.parametrize(
@@ -132,32 +165,75 @@ def test_a_free_model_is_always_affordable():
     [
         ({"provider": ""}, "provider"),
         ({"provider": 5}, "provider"),
-        ({"encoding": "cl100k_base"}, "encoding"),
+        ({"encoding": "p50k_base"}, "encoding"),
         ({"encoding": []}, "encoding"),
+        ({"counting": "guess"}, "counting"),
+        ({"tokens_per_1000_counted": 1.2}, "tokens_per_1000_counted"),
         ({"context_tokens": 0}, "context_tokens"),
         ({"context_tokens": True}, "context_tokens"),
+        ({"max_input_tokens": -1}, "max_input_tokens"),
         ({"output_usd_micros": -1}, "output_usd_micros"),
         ({"output_usd_micros": 2.5}, "output_usd_micros"),
         ({"output_usd_micros": 10**13}, "output_usd_micros"),
+        ({"cache_write_5m_usd_micros": "1"}, "cache_write_5m_usd_micros"),
         ({"aliases": "x"}, "aliases"),
         ({"aliases": [1]}, "aliases"),
+        ({"snapshots": [""]}, "snapshots"),
+        ({"operations": ["chat"]}, "operations"),
+        ({"operations": [["responses"]]}, "operations"),
         ({"reasoning": "yes"}, "reasoning"),
+        ({"verified": 1}, "verified"),
+        ({"retires": "soon"}, "retires"),
+        ({"images": "nothing"}, "images"),
+        ({"images": []}, "images"),
+        ({"priceable": "tools"}, "priceable"),
+        ({"long_prompts": 5}, "long_prompts"),
+        ({"long_prompts": {**LONG, "above_tokens": 0}}, "long_prompts.above_tokens"),
+        ({"long_prompts": {**LONG, "more": 1}}, "long_prompts.more"),
+        ({"long_prompts": LONG, "output_usd_micros": 2}, "long_prompts.output_usd_micros"),
+        ({"long_prompts": LONG, "cache_write_1h_usd_micros": 2}, "long_prompts.cache_write_1h_usd_micros"),
         ({"colour": "red"}, "colour"),
     ],
 )
 def test_a_wrong_member_is_named(change, at):
-    with pytest.raises(ConfigurationError) as caught:
-        catalogue().with_models({"m": {**ENTRY, **change}})
-    assert [problem.field for problem in caught.value.problems] == [f"models.m.{at}"]
+    assert mistakes(lambda: model(**change)) == [f"models.m.{at}"]
 
 
 def test_every_mistake_is_listed():
-    with pytest.raises(ConfigurationError) as caught:
-        catalogue().with_models({"a": {}, "b": 5})
-    assert len(caught.value.problems) == 10
+    assert len(mistakes(lambda: catalogue().with_models({"a": {}, "b": 5}))) == 10
 
 
-@pytest.mark.parametrize("toml", [b"\xff", b"x", b"", b"models = 1", b"[models]\n[other]\n"])
+@pytest.mark.parametrize(
+    "toml",
+    [b"\xff", b"x", b"", b"models = 1", b"[models]\n[other]\n", b"[limits]\n", b"[models]\n[limits]\nx = 1"],
+)
 def test_a_file_that_is_no_catalogue_is_refused(toml):
     with pytest.raises(ConfigurationError):
         parse_catalogue(toml)
+
+
+@pytest.mark.parametrize(
+    ("toml", "at"),
+    [
+        ("[image_rules.x]\n", "image_rules.x.kind"),
+        ("[image_rules]\nx = 1\n", "image_rules.x.kind"),
+        ('[image_rules.x]\nkind = ["tiles"]\n', "image_rules.x.kind"),
+        (
+            '[image_rules.x]\nkind = "pixels"\nmax_edge_px = 1\nmost_tokens = 1\n',
+            "image_rules.x.pixels_per_token",
+        ),
+        ("[limits.x]\nverified = true\nmodels = {}\n", "limits.x.source"),
+        ('[limits.x]\nsource = "s"\nverified = true\nmodels = { m = 1 }\n', "limits.x.models.m"),
+        ('[limits.x]\nsource = "s"\nverified = true\nmodels = { m = { c = {} } }\n', "limits.x.models.m.c"),
+        (
+            '[limits.x]\nsource = "s"\nverified = true\nmodels = { m = { chat = { rpm = 1 } } }\n',
+            "limits.x.models.m.chat.rpm",
+        ),
+        (
+            '[limits.x]\nsource = "s"\nverified = true\nmodels = { m = { chat = { tokens_per_day = 0 } } }\n',
+            "limits.x.models.m.chat.tokens_per_day",
+        ),
+    ],
+)
+def test_a_wrong_rule_or_limit_is_named(toml, at):
+    assert mistakes(lambda: parse_catalogue(f"[models]\n{toml}".encode())) == [at]

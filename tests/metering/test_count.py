@@ -1,106 +1,25 @@
-"""Token counts: the vocabulary is the published one, the rules over-count rather than under-count."""
-
-import gzip
-import time
+"""Prompts: the cookbook's rules hold, the likely number lies below the bound, images have a price."""
 
 import orjson
 import pytest
-import tiktoken_ext.openai_public as published
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.metering.vocabulary import counter, packed
+from tests.metering.vocabulary import catalogue, counter, counters, model
 
-from macroslow.errors import ConfigurationError
-from macroslow.metering import count
-from macroslow.metering.count import Counter, load, prompt_of, upper_bound_tokens
+from macroslow.errors import InvalidModelRequestError
+from macroslow.metering.count import Counted, Prompt, count_prompt, prompt_of, upper_bound_tokens
+from macroslow.metering.images import Image
 
-
-def test_the_digest_and_the_expression_are_those_of_tiktoken(monkeypatch):
-    asked = {}
-
-    def instead_of_the_network(url, expected_hash):
-        asked["hash"] = expected_hash
-        return {}
-
-    monkeypatch.setattr(published, "load_tiktoken_bpe", instead_of_the_network)
-    theirs = published.o200k_base()
-    assert asked["hash"] == count.O200K_BASE_SHA256
-    assert theirs["pat_str"] == count._O200K_BASE_PATTERN
+CLAUDE = catalogue().find("claude-sonnet-4-6")
+GPT_4O = catalogue().find("gpt-4o")
+MODELS = sorted(name for name, one in catalogue().models.items() if "embeddings" not in one.operations)
 
 
-@pytest.mark.parametrize("vocabulary", [b"", b"no gzip", gzip.compress(b"IQ== 0\n", mtime=0)])
-def test_a_wrong_vocabulary_is_refused(vocabulary):
-    with pytest.raises(ConfigurationError):
-        load(vocabulary)
-
-
-def test_a_damaged_vocabulary_is_refused():
-    with pytest.raises(ConfigurationError):
-        load(packed()[:-100])
-
-
-# Ids as OpenAI's documentation and tiktoken's own tests print them for o200k_base.
 @pytest.mark.parametrize(
-    ("text", "ids"), [("hello world", [24912, 2375]), ("tiktoken is great!", [83, 8251, 2488, 382, 2212, 0])]
+    ("name", "tokens"), [("gpt-4o", 124), ("gpt-4o-mini", 124), ("gpt-4", 129), ("gpt-3.5-turbo", 129)]
 )
-def test_published_vectors(text, ids):
-    assert counter().encoder.encode_ordinary(text) == ids
-
-
-@pytest.mark.parametrize("role", ["system", "developer", "user", "assistant", "tool"])
-def test_every_role_is_one_token(role):
-    assert counter().text(role) == 1
-
-
-@pytest.mark.parametrize("text", ["<|endoftext|>", "<|im_start|>system", "\x00\x01", "👩‍👩‍👧", ""])
-def test_control_sequences_are_ordinary_text(text):
-    assert 0 <= counter().text(text) <= upper_bound_tokens(text)
-
-
-@pytest.mark.parametrize("unit", [" ", "\t", "\n", "\r\n", "\u00a0", "a", "!", "1", "漢", " \n"])
-def test_a_million_of_anything_is_counted_within_bounds(unit):
-    text = unit * (1_000_000 // len(unit))
-    started = time.process_time()
-    tokens = counter().text(text)
-    assert 1_000_000 // len(unit) // 128 <= tokens <= upper_bound_tokens(text)
-    assert time.process_time() - started < 10
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.text(max_size=300))
-def test_bytes_bound_the_tokens(text):
-    assert counter().text(text) <= upper_bound_tokens(text)
-
-
-@pytest.mark.parametrize("unit", ["The quick brown fox, jumping. ", "x = [1, 22, 333]\n", "Größe 漢字 👩 "])
-def test_counting_in_parts_changes_a_long_count_by_a_few_tokens_at_most(unit):
-    text = unit * (350_001 // len(unit))
-    whole = len(counter().encoder.encode_ordinary(text))
-    assert abs(counter().text(text) - whole) <= 3 * 4
-
-
-def test_a_panic_of_the_engine_falls_back_to_the_bound():
-    class PanicException(BaseException):
-        pass
-
-    class Engine:
-        def encode_ordinary(self, text):
-            raise PanicException
-
-    assert Counter(Engine()).text("né") == 3
-
-
-def test_any_other_failure_of_the_engine_is_not_hidden():
-    class Engine:
-        def encode_ordinary(self, text):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        Counter(Engine()).text("x")
-
-
-def test_messages_follow_the_cookbook():
-    """The cookbook's own example, which it states as 124 tokens for gpt-4o."""
+def test_messages_follow_the_cookbook(name, tokens):
+    """The cookbook's own example, and what it says the API reported for it."""
     pairs = [
         (
             None,
@@ -124,7 +43,8 @@ def test_messages_follow_the_cookbook():
         {"role": "system" if at < 5 else "user", "content": text, **({"name": name} if name else {})}
         for at, (name, text) in enumerate(pairs)
     ]
-    assert counter().prompt(prompt_of(messages)) == 124
+    model = catalogue().find(name)
+    assert count_prompt(prompt_of(messages), model, counters()) == Counted(tokens, tokens + 16)
 
 
 def cookbook_tool_tokens(tools) -> int:
@@ -143,6 +63,45 @@ def cookbook_tool_tokens(tools) -> int:
                 tokens += sum(3 + counter().text(item) for item in prop["enum"])
             tokens += counter().text(f"{key}:{prop['type']}:{prop['description'].rstrip('.')}")
     return tokens + 12
+
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_current_weather",
+        "description": "Get the current weather in a given location",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "location": {
+                    "type": "string",
+                    "description": "The city and state, e.g. San Francisco, CA",
+                },
+                "unit": {
+                    "type": "string",
+                    "description": "The unit of temperature to return",
+                    "enum": ["celsius", "fahrenheit"],
+                },
+            },
+            "required": ["location"],
+        },
+    },
+}
+
+
+def test_the_cookbooks_example_of_a_tool_is_covered():
+    """It says that the API reported 101 tokens with gpt-4o for this tool and these messages, 105 before."""
+    messages = [
+        {
+            "role": "system",
+            "content": "You are a helpful assistant that can answer to questions about the weather.",
+        },
+        {"role": "user", "content": "What's the weather like in San Francisco?"},
+    ]
+    assert counter().prompt(prompt_of(messages)) + cookbook_tool_tokens([WEATHER]) == 101
+    for name, reported in (("gpt-4o", 101), ("gpt-4", 105)):
+        counted = count_prompt(prompt_of(messages, [WEATHER]), catalogue().find(name), counters())
+        assert reported <= counted.tokens <= 1.5 * reported
 
 
 words = st.text(alphabet="abcdefghij _", min_size=1, max_size=20)
@@ -187,3 +146,74 @@ def test_everything_a_model_reads_is_counted():
 def test_the_size_of_a_body_bounds_its_tokens_but_for_the_framing():
     messages = [{"role": "user", "content": "\u0001" * 100}]
     assert sum(map(upper_bound_tokens, prompt_of(messages).texts)) <= len(orjson.dumps(messages))
+
+
+texts = st.lists(st.text(max_size=200), max_size=5).map(tuple)
+prompts = st.builds(Prompt, texts, st.integers(0, 10_000), st.just(()), st.booleans())
+
+
+@settings(max_examples=100, deadline=None)
+@given(prompts, st.sampled_from(MODELS))
+def test_the_likely_number_lies_below_the_bound_and_the_bound_within_the_window(prompt, name):
+    of = catalogue().find(name)
+    counted = count_prompt(prompt, of, counters())
+    assert 0 <= counted.tokens <= counted.most_tokens <= max(of.max_input_tokens, counted.tokens)
+    assert counted.most_tokens >= min(counted.tokens + 16, of.max_input_tokens)
+
+
+@settings(max_examples=100, deadline=None)
+@given(prompts)
+def test_the_bound_of_an_estimate_covers_any_byte_pair_vocabulary(prompt):
+    most = count_prompt(prompt, CLAUDE, counters()).most_tokens
+    assert most >= sum(map(upper_bound_tokens, prompt.texts)) + prompt.framing_tokens
+
+
+def test_an_exact_count_leaves_room_for_framing_that_is_not_published():
+    assert count_prompt(Prompt(("hello world",), 0), GPT_4O, counters()) == Counted(2, 18)
+    assert count_prompt(Prompt((), 10_000), GPT_4O, counters()) == Counted(10_000, 10_200)
+
+
+def test_an_estimate_is_a_count_times_the_models_factor():
+    half_more = model(counting="estimate", tokens_per_1000_counted=1500, max_input_tokens=10**6)
+    assert count_prompt(Prompt(("hello world",), 1), half_more, counters()) == Counted(5, 13 + 16)
+
+
+def test_instructions_that_a_provider_adds_for_tools_are_counted():
+    without = count_prompt(Prompt(("x",), 4), CLAUDE, counters())
+    tools = count_prompt(Prompt(("x",), 4, tools=True), CLAUDE, counters())
+    assert tools.tokens == without.tokens + 346
+
+
+def test_the_bound_stays_within_what_a_model_takes_but_never_below_the_count():
+    small = model(max_input_tokens=1000)
+    assert count_prompt(Prompt((), 995), small, counters()) == Counted(995, 1000)
+    assert count_prompt(Prompt((), 1001), small, counters()) == Counted(1001, 1001)
+
+
+def test_images_are_part_of_a_prompt():
+    known, unknown = Image(1024, 1024), Image(None, None)
+    counted = count_prompt(Prompt((), 0, (known, unknown)), GPT_4O, counters())
+    assert counted.tokens == 765 + 1445
+    of_claude = count_prompt(Prompt((), 0, (Image(200, 200),)), CLAUDE, counters())
+    assert of_claude.tokens == 54
+    assert of_claude.most_tokens >= CLAUDE.images.most_tokens  # the size may be rounded otherwise there
+
+
+def test_images_for_a_model_without_a_price_for_them_are_refused_by_name():
+    with pytest.raises(InvalidModelRequestError, match=r"gpt-3\.5-turbo takes no images") as caught:
+        count_prompt(Prompt((), 0, (Image(1, 1),)), catalogue().find("gpt-3.5-turbo"), counters(), "input")
+    assert caught.value.param == "input"
+
+
+def test_more_tokens_that_are_known_are_added_to_both():
+    assert Counted(1, 5).plus(10) == Counted(11, 15)
+
+
+@settings(max_examples=50, deadline=None)
+@given(texts, texts, st.sampled_from(MODELS))
+def test_two_prompts_together_have_no_more_than_each_alone(first, second, name):
+    of = catalogue().find(name)
+    whole = count_prompt(Prompt(first + second, 0), of, counters())
+    parts = [count_prompt(Prompt(one, 0), of, counters()) for one in (first, second)]
+    assert whole.tokens <= sum(part.tokens for part in parts) + 1
+    assert whole.most_tokens <= sum(part.most_tokens for part in parts) + 1

@@ -1,21 +1,46 @@
-"""The packaged vocabulary, loaded once for all tests."""
+"""The packaged vocabularies and catalogue, loaded once for all tests."""
 
 from functools import cache
 from importlib.resources import files
 
 from macroslow.metering.catalogue import Catalogue, parse_catalogue
-from macroslow.metering.count import Counter, load
+from macroslow.metering.count import Counter, Counters
+from macroslow.metering.encodings import vocabulary_file
 
 
-def packed() -> bytes:
-    return files("macroslow.metering").joinpath("vocabularies/o200k_base.tiktoken.gz").read_bytes()
+def packed(encoding: str = "o200k_base") -> bytes:
+    return (files("macroslow.metering") / "vocabularies" / vocabulary_file(encoding)).read_bytes()
 
 
 @cache
-def counter() -> Counter:
-    return load(packed())
+def counters() -> Counters:
+    return Counters(packed)
+
+
+def counter(encoding: str = "o200k_base") -> Counter:
+    return counters()[encoding]
 
 
 @cache
 def catalogue() -> Catalogue:
-    return parse_catalogue(files("macroslow.metering").joinpath("catalogue.toml").read_bytes())
+    return parse_catalogue((files("macroslow.metering") / "catalogue.toml").read_bytes())
+
+
+ENTRY = {
+    "provider": "vllm",
+    "upstream": "org/model",
+    "encoding": "o200k_base",
+    "counting": "exact",
+    "context_tokens": 8192,
+    "max_output_tokens": 2048,
+    "input_usd_micros": 0,
+    "cached_input_usd_micros": 0,
+    "output_usd_micros": 0,
+    "top_output_tokens_per_s": 50,
+}
+"""A model as an operator may write one."""
+
+
+def model(**members):
+    """The model of ENTRY with other members."""
+    return catalogue().with_models({"m": {**ENTRY, **members}}).find("m")

@@ -1,6 +1,7 @@
 """`macroslow emulator`: a stand-in for the provider, until Ctrl-C or SIGTERM.
 
-It prints one line, its address, when it listens, and ends with exit code 0.
+It prints one line, its address, when it listens, and ends with exit code 0. Where it cannot listen it
+ends with 78, as `macroslow serve` does: the address is configuration, wherever it was given.
 """
 
 import asyncio
@@ -25,7 +26,8 @@ from macroslow.emulator import (
     parse_limits,
     running,
 )
-from macroslow.emulator.keys import ANY_PREFIX, TEST_PREFIX
+from macroslow.emulator.faults import HELP
+from macroslow.emulator.keys import ADMIN_PREFIXES, ADMIN_TEST_PREFIX, ANY_PREFIX, TEST_PREFIX
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.ports import SecretSource
 from macroslow.secretstore.reference import Scheme, parse_reference
@@ -57,7 +59,34 @@ def _address(text: str) -> tuple[str, int]:
     return match["v6"] or match["host"], int(match["port"])
 
 
-@click.command("emulator")
+_LIMITS_HELP: Final = {
+    "rpm=N, tpm=N": "requests, tokens a minute",
+    "itpm=N, otpm=N": "input, output tokens a minute, as Anthropic limits them",
+    "rpd=N": "requests a day",
+    "algorithm=bucket": "refilled evenly, as OpenAI's refusals compute; the default",
+    "algorithm=fixed": "calendar minutes of the provider's clock",
+    "algorithm=sliding": "no 60 seconds hold more",
+    "algorithm=second": "bucket, and at most rpm/60 requests in any second",
+    "charge=used": "a call takes its input and the tokens of its answer; the default",
+    "charge=max_tokens": "a call takes its input and the most that it allows",
+    "skew_ms=N": "the provider's clock is that far ahead, or behind (-N)",
+    "lag_ms=N": "its headers tell the state of that long ago",
+    "…;KEY:rpm=N": f"other numbers for one key: {TEST_PREFIX}…, or 8 digits of its SHA-256",
+}
+
+
+class _Command(click.Command):
+    """A command whose help ends in what its two small languages know, a line each."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for flag, lines in (("--limits", _LIMITS_HELP), ("--faults", HELP)):
+            with formatter.section(f"{flag}, several with commas between"):
+                formatter.write_dl(list(lines.items()))
+        formatter.write_paragraph()
+        formatter.write_text("@N: befalls every Nth request that passes the limits.")
+
+
+@click.command("emulator", cls=_Command)
 @click.option(
     "--listen",
     type=_Parsed("host:port", _address),
@@ -70,14 +99,14 @@ def _address(text: str) -> tuple[str, int]:
     type=_Parsed("spec", parse_limits),
     default="rpm=500,tpm=200000",
     show_default=True,
-    help="Requests and tokens a minute, for each model; charge=used or charge=max_tokens says whether a "
-    "call takes the tokens of its answer or the most it allows. `none`: no limits.",
+    help="Requests and tokens a minute for each key and model, and how they are enforced: see below. "
+    "`none`: no limits.",
 )
 @click.option(
     "--faults",
     type=_Parsed("spec", parse_faults),
     default="",
-    help="status=500@3: every third request fails; cut=0.5@4: every fourth answer breaks off half way.",
+    help="What goes wrong, and how often: see below.",
 )
 @click.option(
     "--latency",
@@ -94,31 +123,44 @@ def _address(text: str) -> tuple[str, int]:
     help=f"Accept just this key: env:NAME or file:PATH; repeatable.  [default: any key {TEST_PREFIX}…]",
 )
 @click.option("--any-key", is_flag=True, help=f"Accept any key that begins with {ANY_PREFIX}.")
+@click.option(
+    "--admin-key",
+    "admin_references",
+    multiple=True,
+    metavar="REF",
+    help=f"Accept just this key for reports of usage and costs.  [default: any key {ADMIN_TEST_PREFIX}…]",
+)
 @json_option
 def emulator(
     listen: tuple[str, int],
     references: Sequence[str],
+    admin_references: Sequence[str],
     any_key: bool,
     as_json: bool,
     **behaviour: Any,
 ) -> None:
-    """Stand in for the OpenAI API on this machine: no key, no cost, no network.
+    """Stand in for OpenAI's and Anthropic's APIs on this machine: no key, no cost, no network.
 
-    It answers chat completions and models with real shapes, token counts, rate limits and errors. A
-    message `Answer with exactly: TEXT` is answered by TEXT. Every answer has the header
-    x-macroslow-emulator. GET /emulator/stats tells what it was asked.
+    It answers chat completions, responses, embeddings, messages, models and reports of usage with real
+    shapes, token counts, rate limits and errors. A message `Answer with exactly: TEXT` is answered by
+    TEXT, `Answer with N words` by that many, `Call the tool NAME with {…}` by the call. Every answer has
+    the header x-macroslow-emulator. GET /emulator/stats tells what it was asked.
     """
     if references and any_key:
         raise click.UsageError("--key and --any-key exclude each other.")
+    usual = (ANY_PREFIX,) if any_key else (TEST_PREFIX,)
+    of_admins = ADMIN_PREFIXES if any_key else (ADMIN_TEST_PREFIX,)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-        accepted = runner.run(_accepted(references, any_key=any_key))
-        served = create_emulator(keys=accepted, **behaviour)
+        keys = runner.run(_accepted("--key", references, usual))
+        admin_keys = runner.run(_accepted("--admin-key", admin_references, of_admins))
+        served = create_emulator(keys=keys, admin_keys=admin_keys, **behaviour)
         runner.run(_serve(served, *listen, as_json=as_json))
 
 
-async def _accepted(references: Sequence[str], *, any_key: bool) -> AcceptedKeys:
+async def _accepted(flag: str, references: Sequence[str], prefixes: tuple[str, ...]) -> AcceptedKeys:
+    """The keys behind the references; without any, all with one of the prefixes."""
     if not references:
-        return AcceptedKeys(prefix=ANY_PREFIX) if any_key else AcceptedKeys()
+        return AcceptedKeys(prefixes=prefixes)
     sources: Mapping[Scheme, SecretSource] = {
         Scheme.ENV: EnvironmentSource(os.environ),
         Scheme.FILE: FileSource(Path()),
@@ -126,7 +168,7 @@ async def _accepted(references: Sequence[str], *, any_key: bool) -> AcceptedKeys
     keys = []
     for reference in map(parse_reference, references):
         if reference.scheme not in sources:
-            raise click.UsageError(f"--key takes env:NAME or file:PATH, not {reference.scheme}:.")
+            raise click.UsageError(f"{flag} takes env:NAME or file:PATH, not {reference.scheme}:.")
         keys.append((await read(reference, sources)).reveal())
     return AcceptedKeys.only(keys)
 
@@ -144,6 +186,6 @@ async def _serve(served: Emulator, host: str, port: int, *, as_json: bool) -> No
                 click.echo(f"emulator on {base_url}")
             await stop.wait()
     except OSError as error:
-        raise click.ClickException(
-            f"cannot listen on {host}:{port}: {error.strerror} (fix: --listen with another HOST:PORT)"
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {error.strerror}", fix="--listen with another HOST:PORT"
         ) from error

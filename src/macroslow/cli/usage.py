@@ -1,7 +1,9 @@
-"""`macroslow usage`: what was spent, by whom and on what."""
+"""`macroslow usage`: what was spent, by whom and on what, and what is left of every budget."""
 
+import csv
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,34 +13,72 @@ from macroslow.cli._columns import columns, usd
 from macroslow.cli._configured import config_option
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
+from macroslow.cli.reconcile import reconcile
+from macroslow.metering import money
+from macroslow.metering.ledger import USAGE_GROUPS
 
 WATCH_S: Final = 1.0
+DAY_FORMAT: Final = "2026-01-31"
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-@click.command()
-@click.option(
-    "--by", type=click.Choice(["key", "principal", "model", "tag", "day"]), default="key", show_default=True
-)
+@click.group(invoke_without_command=True)
+@click.option("--by", type=click.Choice(USAGE_GROUPS), default="key", show_default=True)
+@click.option("--from", "first_day", default="", metavar="DAY", help=f"First day (UTC), as {DAY_FORMAT}.")
+@click.option("--to", "last_day", default="", metavar="DAY", help="Last day, inclusive.")
+@click.option("--budgets", is_flag=True, help="Show every budget instead: limit, spent, held, left.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 @click.option("--watch", is_flag=True, help="Print again every second until Ctrl-C.")
 @config_option
 @json_option
-def usage(by: str, *, watch: bool, config_file: Path | None, as_json: bool) -> None:
+@click.pass_context
+def usage(
+    context: click.Context,
+    by: str,
+    first_day: str,
+    last_day: str,
+    *,
+    budgets: bool,
+    as_csv: bool,
+    watch: bool,
+    config_file: Path | None,
+    as_json: bool,
+) -> None:
     """Show calls, tokens and money; for keys also what is held and left."""
+    if context.invoked_subcommand is not None:
+        return
+    if as_csv and (as_json or watch):
+        raise click.UsageError("--csv is printed alone and once.")
     while True:
-        report = ask(config_file, "usage", by=by)
+        if budgets:
+            report = ask(config_file, "usage.budgets")
+        else:
+            report = ask(config_file, "usage", by=by, first_day=first_day, last_day=last_day)
         if as_json:
             emit(report)
         else:
             if watch:
                 click.clear()
-            _print(by, report)
+            _print(report, as_csv=as_csv)
         if not watch:
             return
         time.sleep(WATCH_S)
 
 
-def _print(by: str, report: Mapping[str, Any]) -> None:
-    rows = [_row(by, row) for row in report["rows"]]
+usage.add_command(reconcile)
+
+
+def _print(report: Mapping[str, Any], *, as_csv: bool) -> None:
+    rows = report["budgets"] if "budgets" in report else report["rows"]
+    if as_csv:
+        _print_csv(rows)
+    elif "budgets" in report:
+        _print_budgets(rows)
+    else:
+        _print_rows(report["by"], rows)
+
+
+def _print_rows(by: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         click.echo("Nothing was spent yet.")
         return
@@ -46,8 +86,8 @@ def _print(by: str, report: Mapping[str, Any]) -> None:
     titles["spent"] = "SPENT"
     if by == "key":
         titles |= {"held": "HELD", "left": "LEFT"}
-    columns(rows, titles)
-    click.echo(f"{usd(sum(row['usd_micros'] for row in report['rows']))} in all")
+    columns([_row(by, row) for row in rows], titles)
+    click.echo(f"{usd(sum(row['usd_micros'] for row in rows))} in all")
 
 
 def _row(by: str, row: Mapping[str, Any]) -> dict[str, object]:
@@ -58,3 +98,30 @@ def _row(by: str, row: Mapping[str, Any]) -> dict[str, object]:
         left = None if limit is None else max(0, limit - row["usd_micros"] - row["held_usd_micros"])
         shown["left"] = usd(left)
     return shown
+
+
+def _print_budgets(rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        click.echo("No budget is in use.")
+        return
+    amounts = ("limit", "spent", "held", "left")
+    shown = [{**row, **{name: usd(row[f"{name}_usd_micros"]) for name in amounts}} for row in rows]
+    titles = {"budget": "BUDGET", **{name: name.upper() for name in amounts}, "resets_at": "RESETS"}
+    columns(shown, titles)
+
+
+def _print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
+    """RFC 4180, amounts in dollars with all their digits."""
+    writer = csv.writer(sys.stdout)
+    for number, row in enumerate(rows):
+        if number == 0:
+            writer.writerow(name.removesuffix("_micros") for name in row)
+        writer.writerow(_cell(name, value) for name, value in row.items())
+
+
+def _cell(name: str, value: object) -> object:
+    if name.endswith("usd_micros") and isinstance(value, int):
+        return money.usd(value)
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"  # a tag is the client's text, and a spreadsheet would run it
+    return "" if value is None else value

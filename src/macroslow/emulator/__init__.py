@@ -1,14 +1,15 @@
-"""A stand-in for the provider: the OpenAI chat API on loopback, with its limits, headers and errors."""
+"""A stand-in for the providers: OpenAI's and Anthropic's APIs on loopback, limits and errors included."""
 
 from macroslow.emulator.app import Emulator, create_emulator
 from macroslow.emulator.faults import Faults, parse_faults
 from macroslow.emulator.keys import AcceptedKeys
 from macroslow.emulator.latency import Latency, parse_latency
-from macroslow.emulator.limits import Charge, Limits, parse_limits
+from macroslow.emulator.limits import Algorithm, Charge, Limits, parse_limits
 from macroslow.emulator.server import running
 
 __all__ = [
     "AcceptedKeys",
+    "Algorithm",
     "Charge",
     "Emulator",
     "Faults",

@@ -1,42 +1,40 @@
 """The emulator as an ASGI application: routes, keys, errors.
 
-It is made to be mistaken for OpenAI's service by a client, except that every answer carries
-`x-macroslow-emulator: 1`. State is in memory and belongs to one event loop.
+It is made to be mistaken for OpenAI's and Anthropic's services by a client, except that every answer
+carries `x-macroslow-emulator: 1`. State is in memory and belongs to one event loop.
 
-    POST /v1/chat/completions     plain or streamed
-    GET  /v1/models  /v1/models/{id}
+    POST /v1/chat/completions  /v1/responses  /v1/messages        plain or streamed
+    POST /v1/embeddings  /v1/messages/count_tokens
+    GET  /v1/responses/{id}                                       and DELETE
+    GET  /v1/models  /v1/models/{id}                              as Anthropic's with `anthropic-version`
+    GET  /v1/organization/usage/completions  …/embeddings  /v1/organization/costs          with an admin key
+    GET  /v1/organizations/usage_report/messages  /v1/organizations/cost_report            with an admin key
     GET  /emulator/stats          what it was asked so far; needs no key and is not counted
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 import orjson
 
 from macroslow.adapters.system import SystemClock
-from macroslow.emulator import data, refusals, wire
-from macroslow.emulator.chat import Chat
+from macroslow.emulator import data
+from macroslow.emulator.clock import ProviderClock
+from macroslow.emulator.counting import Scales
 from macroslow.emulator.exchange import Exchange, HungUpError, Receive, Scope, Send
 from macroslow.emulator.faults import Faults
-from macroslow.emulator.keys import AcceptedKeys
+from macroslow.emulator.generation import Generation
+from macroslow.emulator.keys import ADMIN_TEST_PREFIX, AcceptedKeys
 from macroslow.emulator.latency import Latency
 from macroslow.emulator.limits import Limits
-from macroslow.emulator.members import refuse
-from macroslow.emulator.refusals import RefusedError
+from macroslow.emulator.routes import Route, Routes
 from macroslow.emulator.tally import Statistics
+from macroslow.emulator.work import RefusedError, refuse
 from macroslow.metering.catalogue import Catalogue
-from macroslow.metering.count import Counter
 from macroslow.ports import Clock
 
-_CHAT: Final = "/v1/chat/completions"
-_MODELS: Final = "/v1/models"
 _STATS: Final = "/emulator/stats"
-_SIGNATURE: Final = (
-    (b"x-macroslow-emulator", b"1"),
-    (b"openai-organization", refusals.ORGANIZATION.encode()),
-    (b"openai-version", b"2020-10-01"),
-)
+_MARK: Final = (b"x-macroslow-emulator", b"1")
 
 
 def create_emulator(
@@ -46,45 +44,55 @@ def create_emulator(
     latency: Latency | None = None,
     faults: Faults | None = None,
     keys: AcceptedKeys | None = None,
+    admin_keys: AcceptedKeys | None = None,
     catalogue: Catalogue | None = None,
-    counter: Counter | None = None,
 ) -> "Emulator":
     """An emulator without limits, waits and faults unless given some.
 
-    It serves the models of `catalogue`; without one, OpenAI's in the catalogue of this package.
+    It serves the models of `catalogue`; without one, those in the catalogue of this package.
     """
-    clock = clock or SystemClock()
-    chat = Chat(
-        catalogue=catalogue or data.openai_models(),
-        counter=counter or data.counter(),
-        clock=clock,
-        limits=limits or Limits(),
+    limits = limits or Limits()
+    generation = Generation(
+        scales=Scales(data.counters()),
+        clock=ProviderClock(clock or SystemClock(), limits.skew_ms),
+        limits=limits,
         latency=latency or Latency(),
         faults=faults or Faults(),
         statistics=Statistics(),
     )
-    return Emulator(chat, clock, keys or AcceptedKeys())
+    return Emulator(
+        generation,
+        Routes.of(catalogue or data.catalogue(), generation),
+        keys or AcceptedKeys(),
+        admin_keys or AcceptedKeys(prefixes=(ADMIN_TEST_PREFIX,)),
+    )
 
 
 class Emulator:
     """The application. `statistics` may be read at any time from the loop that serves it."""
 
-    def __init__(self, chat: Chat, clock: Clock, keys: AcceptedKeys) -> None:
-        self.statistics = chat.statistics
-        self._chat = chat
-        self._clock = clock
+    def __init__(
+        self, generation: Generation, routes: Routes, keys: AcceptedKeys, admin_keys: AcceptedKeys
+    ) -> None:
+        self.statistics = generation.statistics
+        self._clock = generation.clock
+        self._routes = routes
         self._keys = keys
+        self._admin_keys = admin_keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; ValueError for anything but HTTP."""
         if scope["type"] != "http":
             raise ValueError(f"the emulator speaks HTTP, not {scope['type']}")
-        exchange = Exchange(scope, receive, send, self._clock, list(_SIGNATURE))
-        if exchange.path == _STATS:
-            await exchange.answer(200, orjson.dumps(self.statistics.report()))
+        request_id = self._request_id()
+        path = str(scope["path"])
+        dialect = self._routes.dialect(path, [name for name, _ in scope["headers"]])
+        exchange = Exchange(scope, receive, send, self._clock, dialect, request_id, [_MARK])
+        if path == _STATS:
+            await exchange.answer(200, orjson.dumps(self.statistics.report(self._clock.now_ns())))
             return
         self.statistics.opened()
-        exchange.headers.append((b"x-request-id", self._request_id()))
+        exchange.headers += dialect.signature(request_id)
         try:
             await self._serve(exchange)
         except HungUpError:
@@ -94,45 +102,20 @@ class Emulator:
 
     async def _serve(self, exchange: Exchange) -> None:
         try:
-            handler = self._route(exchange.method, exchange.path)
-            self._authenticate(exchange.header(b"authorization"))
-            await handler(exchange)
+            route = self._routes.find(exchange)
+            self._authenticate(exchange, route)
+            await route.handler(exchange)
         except RefusedError as error:
             refusal = error.refusal
-            await exchange.answer(refusal.status, refusal.body(), refusal.headers)
+            await exchange.answer(refusal.status, refusal.body(exchange.request_id), refusal.headers)
 
-    def _route(self, method: str, path: str) -> Callable[[Exchange], Awaitable[None]]:
-        handler: Callable[[Exchange], Awaitable[None]]
-        if path == _CHAT:
-            allowed, handler = "POST", self._chat
-        elif path == _MODELS or path.startswith(f"{_MODELS}/"):
-            allowed, handler = "GET", self._models
-        else:
-            refuse(refusals.unknown_url(method, path))
-        if method != allowed:
-            refuse(refusals.wrong_method(method, path))
-        return handler
+    def _authenticate(self, exchange: Exchange, route: Route) -> None:
+        """Models take the usual keys, reports those of an administrator, and neither takes the other's."""
+        key = exchange.dialect.key(exchange.header)
+        exchange.key = self.statistics.key_seen(key)
+        if self._admin_keys.accept(key) != route.admin or not (route.admin or self._keys.accept(key)):
+            refuse(exchange.dialect.wrong_key(key))
 
-    def _authenticate(self, authorization: str) -> None:
-        scheme, _, key = authorization.partition(" ")
-        key = key.strip()
-        if scheme.lower() != "bearer" or not key:
-            refuse(refusals.no_key())
-        self.statistics.key_seen(key)
-        if not self._keys.accept(key):
-            refuse(refusals.wrong_key(key))
-
-    async def _models(self, exchange: Exchange) -> None:
-        catalogue = self._chat.catalogue
-        name = exchange.path.removeprefix(_MODELS).removeprefix("/")
-        if not name:
-            listed = [wire.model(name) for name, _ in catalogue.names()]
-            await exchange.answer(200, orjson.dumps({"object": "list", "data": listed}))
-        elif catalogue.find(name):
-            await exchange.answer(200, orjson.dumps(wire.model(name)))
-        else:
-            refuse(refusals.no_such_model(name))
-
-    def _request_id(self) -> bytes:
+    def _request_id(self) -> str:
         seed = f"{self._clock.now_ns()} {self.statistics.requests}"
-        return b"req_" + hashlib.sha256(seed.encode()).hexdigest()[:32].encode()
+        return f"req_{hashlib.sha256(seed.encode()).hexdigest()[:32]}"

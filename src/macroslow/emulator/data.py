@@ -1,20 +1,20 @@
-"""The price list and the vocabulary that come with the package, read once a process."""
+"""The price list and the vocabularies that come with the package, read once a process."""
 
 from functools import cache
 from importlib.resources import files
 
 from macroslow.metering.catalogue import Catalogue, parse_catalogue
-from macroslow.metering.count import Counter, load
+from macroslow.metering.encodings import Counters, vocabulary_file
 
 
 @cache
-def openai_models() -> Catalogue:
-    """The models of the catalogue that OpenAI serves."""
-    everything = parse_catalogue((files("macroslow.metering") / "catalogue.toml").read_bytes())
-    return Catalogue({name: model for name, model in everything.models.items() if model.provider == "openai"})
+def catalogue() -> Catalogue:
+    """Every model that is known."""
+    return parse_catalogue((files("macroslow.metering") / "catalogue.toml").read_bytes())
 
 
 @cache
-def counter() -> Counter:
-    """The counter for o200k_base. The first call takes about half a second."""
-    return load((files("macroslow.metering") / "vocabularies" / "o200k_base.tiktoken.gz").read_bytes())
+def counters() -> Counters:
+    """A counter for each encoding, loaded when it is first used."""
+    vocabularies = files("macroslow.metering") / "vocabularies"
+    return Counters(lambda encoding: (vocabularies / vocabulary_file(encoding)).read_bytes())

@@ -3,43 +3,52 @@
 Source: ASGI specification, "HTTP & WebSocket ASGI Message Format" 2.5.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
-from macroslow.emulator import refusals
-from macroslow.emulator.members import refuse
-from macroslow.ports import Clock
+from macroslow.emulator.clock import ProviderClock
+from macroslow.emulator.work import Dialect, Headers, refuse
+from macroslow.ports import NS_PER_S
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = Sequence[tuple[bytes, bytes]]
 
-MAX_BODY_BYTES: Final = 16 * 1024 * 1024
-"""More than the largest context as text; bounds what one request can hold in memory."""
+MAX_BODY_BYTES: Final = 32 * 1024 * 1024
+"""What Anthropic takes; more than the largest context as text."""
 
 JSON: Final = (b"content-type", b"application/json")
+ABORT: Final = "macroslow.abort"
+"""The extension of the scope by which the server lets a connection be closed without a byte."""
 
 
 class HungUpError(Exception):
-    """The client went away; there is nobody to answer."""
+    """The client went away, or was sent away; there is nobody to answer."""
 
 
 @dataclass(slots=True)
 class Exchange:
-    """What a handler needs of one request. `headers` are sent with whatever is answered."""
+    """What a handler needs of one request. `headers` are sent with whatever is answered.
+
+    `key` is the digest of the API key, once it was accepted.
+    """
 
     scope: Scope
     receive: Receive
     send: Send
-    clock: Clock
-    headers: list[tuple[bytes, bytes]]
+    clock: ProviderClock
+    dialect: Dialect
+    request_id: str
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    key: str = ""
     status: int = 0
     began_ns: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.began_ns = self.clock.monotonic_ns()
+        self.began_ns = self.clock.now_ns()
 
     @property
     def method(self) -> str:
@@ -54,6 +63,10 @@ class Exchange:
         values = [value for key, value in self.scope["headers"] if key == name]
         return values[-1].decode("utf-8", "surrogateescape") if values else ""
 
+    def query(self) -> list[tuple[str, str]]:
+        """The pairs of the query, in their order."""
+        return parse_qsl(self.scope.get("query_string", b"").decode("ascii", "replace"), max_num_fields=1_000)
+
     async def body(self) -> bytes:
         """The whole body. Raises RefusedError over MAX_BODY_BYTES, HungUpError if it does not arrive."""
         parts: list[bytes] = []
@@ -65,7 +78,7 @@ class Exchange:
             parts.append(message.get("body", b""))
             size_bytes += len(parts[-1])
             if size_bytes > MAX_BODY_BYTES:
-                refuse(refusals.too_large(MAX_BODY_BYTES))
+                refuse(self.dialect.too_large(MAX_BODY_BYTES))
             more = message.get("more_body", False)
         return b"".join(parts)
 
@@ -74,11 +87,20 @@ class Exchange:
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
+    async def abort(self) -> None:
+        """Close the connection, where the server can, and return when it is closed."""
+        abort = self.scope.get("extensions", {}).get(ABORT)
+        if abort is not None:
+            abort["connection"]()
+        await self.hung_up()
+
     async def start(self, status: int, headers: Headers) -> None:
-        """Send the status and the headers, with the time taken so far."""
+        """Send the status and the headers, with the provider's date and the time taken so far."""
         self.status = status
-        taken_ms = (self.clock.monotonic_ns() - self.began_ns) // 10**6
-        everything = [*headers, *self.headers, (b"openai-processing-ms", str(taken_ms).encode())]
+        now_ns = self.clock.now_ns()
+        dated = (b"date", formatdate(now_ns // NS_PER_S, usegmt=True).encode())
+        taken = self.dialect.taken((now_ns - self.began_ns) // 10**6)
+        everything = [*headers, *self.headers, dated, *taken]
         await self.send({"type": "http.response.start", "status": status, "headers": everything})
 
     async def write(self, content: bytes, *, more: bool = True) -> None:

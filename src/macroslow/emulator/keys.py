@@ -7,6 +7,8 @@ from typing import Final
 
 TEST_PREFIX: Final = "sk-emulator-"
 ANY_PREFIX: Final = "sk-"
+ADMIN_TEST_PREFIX: Final = "sk-emulator-admin-"
+ADMIN_PREFIXES: Final = (ADMIN_TEST_PREFIX, "sk-admin-", "sk-ant-admin")
 
 
 def digest_of(key: str) -> str:
@@ -16,10 +18,10 @@ def digest_of(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedKeys:
-    """Keys with one of these digests, or else all that begin with `prefix` and go on after it."""
+    """Keys with one of these digests, or else all that begin with a prefix and go on after it."""
 
     digests: frozenset[str] = frozenset()
-    prefix: str = TEST_PREFIX
+    prefixes: tuple[str, ...] = (TEST_PREFIX,)
 
     @classmethod
     def only(cls, keys: Iterable[str]) -> "AcceptedKeys":
@@ -30,7 +32,7 @@ class AcceptedKeys:
         """Whether `key` is accepted. Digests are compared, so the time taken says nothing about a key."""
         if self.digests:
             return digest_of(key) in self.digests
-        return key.startswith(self.prefix) and key != self.prefix
+        return key.startswith(self.prefixes) and key not in self.prefixes
 
 
 def masked(key: str) -> str:

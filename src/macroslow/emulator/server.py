@@ -10,11 +10,21 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from macroslow.emulator.app import Emulator
+from macroslow.emulator.exchange import ABORT
 
 _GRACE_S: Final = 5
 _BACKLOG: Final = 2048
+
+
+class _Protocol(HttpToolsProtocol):
+    """Lets the application close a connection without a byte, as a provider's load balancer does."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {"connection": self.transport.abort}}
 
 
 class _Server(uvicorn.Server):
@@ -48,7 +58,7 @@ async def running(emulator: Emulator, host: str = "127.0.0.1", port: int = 0) ->
     listener = bind(host, port)
     config = uvicorn.Config(
         emulator,
-        http="httptools",
+        http=_Protocol,
         ws="none",
         lifespan="off",
         access_log=False,
@@ -56,6 +66,7 @@ async def running(emulator: Emulator, host: str = "127.0.0.1", port: int = 0) ->
         log_level="critical",
         proxy_headers=False,
         server_header=False,
+        date_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
     server = _Server(config)

@@ -1,8 +1,12 @@
 """The grammar of the emulator's flags: `name=value` pairs with commas between, each name at most once."""
 
+import enum
 from collections.abc import Iterable
+from typing import TypeVar
 
 from macroslow.errors import ConfigurationError
+
+_Word = TypeVar("_Word", bound=enum.StrEnum)
 
 
 def parse_pairs(text: str, known: Iterable[str]) -> dict[str, str]:
@@ -22,10 +26,11 @@ def parse_pairs(text: str, known: Iterable[str]) -> dict[str, str]:
     return pairs
 
 
-def whole_number(name: str, value: str, *, least: int = 1) -> int:
-    """`value` as an integer of at most 12 digits; ConfigurationError otherwise."""
-    if not (value.isascii() and value.isdecimal() and len(value) <= 12 and int(value) >= least):
-        raise ConfigurationError(f"{name} is a whole number from {least}, not {value!r}")
+def whole_number(name: str, value: str, *, least: int = 1, most: int = 10**12) -> int:
+    """`value` as an integer from `least` to `most`; ConfigurationError otherwise."""
+    digits = value.isascii() and value.isdecimal() and len(value) <= len(str(most))
+    if not digits or not least <= int(value) <= most:
+        raise ConfigurationError(f"{name} is a whole number from {least} to {most}, not {value!r}")
     return int(value)
 
 
@@ -38,3 +43,10 @@ def decimal(name: str, value: str, *, most: float) -> float:
     if not 0 <= number <= most:  # also refuses what is not a number
         raise ConfigurationError(f"{name} is a number from 0 to {most:g}, not {value!r}")
     return number
+
+
+def one_of(words: type[_Word], name: str, value: str) -> _Word:
+    """`value` as one of `words`; ConfigurationError otherwise."""
+    if value not in set(words):
+        raise ConfigurationError(f"{name} is one of {', '.join(words)}, not {value!r}")
+    return words(value)

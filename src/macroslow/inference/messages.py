@@ -20,12 +20,7 @@ from macroslow.inference.events import (
     parsed_object,
     texts_in,
 )
-from macroslow.inference.messages_members import (
-    COUNTED_OPTIONAL,
-    COUNTED_REQUIRED,
-    MESSAGE_OPTIONAL,
-    MESSAGE_REQUIRED,
-)
+from macroslow.inference.messages_members import MESSAGE_OPTIONAL, MESSAGE_REQUIRED
 from macroslow.inference.operation import AnswerUnreadableError, ModelRequest, Possible, WholeAnswer
 from macroslow.inference.prompting import Gathered, json_text
 from macroslow.inference.request import ParsedRequest, members_of, require_few
@@ -34,7 +29,10 @@ from macroslow.inference.usage import anthropic_usage
 from macroslow.metering.count import Counter, Prompt
 
 _SHAPE: Final = fields(MESSAGE_REQUIRED, MESSAGE_OPTIONAL)
-_COUNTED_SHAPE: Final = fields(COUNTED_REQUIRED, COUNTED_OPTIONAL)
+_COUNTED: Final = ("model", "messages")
+_COUNTED_SHAPE: Final = fields(
+    {name: MESSAGE_REQUIRED[name] for name in _COUNTED}, {**MESSAGE_REQUIRED, **MESSAGE_OPTIONAL}
+)
 _LABELS: Final = frozenset({"type", "cache_control", "is_error", "citations"})
 _OWN_TOOL_TOKENS: Final = 1000  # the most that Anthropic says of one of its tools, with room
 _TOOLS_TOKENS: Final = 530  # what it puts before tools, by its page on tool use

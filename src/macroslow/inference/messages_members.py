@@ -177,8 +177,12 @@ _EDITS: Final = kinds(
 """What takes text out of a prompt makes a call cheaper, never dearer."""
 
 _MESSAGE: Final = fields({"role": choice("user", "assistant", "system"), "content": _CONTENT})
-COUNTED_REQUIRED: Final[Mapping[str, Check]] = {"model": NAME, "messages": list_of(_MESSAGE, MAX_ITEMS)}
-COUNTED_OPTIONAL: Final[Mapping[str, Check]] = {
+MESSAGE_REQUIRED: Final[Mapping[str, Check]] = {
+    "model": NAME,
+    "messages": list_of(_MESSAGE, MAX_ITEMS),
+    "max_tokens": COUNT,
+}
+MESSAGE_OPTIONAL: Final[Mapping[str, Check]] = {
     "system": text_or(_TEXTS, "a list of text blocks"),
     "tools": list_of(kinds("type", TOOLS, absent="custom"), MAX_TOOLS, least=0),
     "tool_choice": _TOOL_CHOICE,
@@ -187,12 +191,6 @@ COUNTED_OPTIONAL: Final[Mapping[str, Check]] = {
     "output_format": _FORMAT,
     "context_management": fields({}, {"edits": list_of(_EDITS, 16, least=0)}),
     "cache_control": _CACHE,
-    "speed": choice("standard"),
-}
-"""What a request to count tokens may have; a request for a message may have it too."""
-MESSAGE_REQUIRED: Final[Mapping[str, Check]] = {**COUNTED_REQUIRED, "max_tokens": COUNT}
-MESSAGE_OPTIONAL: Final[Mapping[str, Check]] = {
-    **COUNTED_OPTIONAL,
     "metadata": fields({}, {"user_id": TEXT}),
     "stop_sequences": list_of(TEXT, _MAX_STOPS, least=0),
     "stream": BOOLEAN,
@@ -200,5 +198,6 @@ MESSAGE_OPTIONAL: Final[Mapping[str, Check]] = {
     "top_k": whole(0, _MAX_TOP_K),
     "top_p": between(0, 1),
     "service_tier": choice("standard_only"),
+    "speed": choice("standard"),
 }
 """Every member of a request for a message that is served, and what it must be."""

@@ -32,7 +32,7 @@ from macroslow.metering.catalogue import TokenCounts
 from macroslow.metering.count import Counter, Prompt
 
 _SHAPE: Final = fields(RESPONSE_REQUIRED, RESPONSE_OPTIONAL)
-_LAST: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_LAST: Final = ("response.completed", "response.incomplete", "response.failed")
 _LABELS: Final = frozenset({"type", "id", "status", "role", "phase", "execution", "max_output_length"})
 
 

@@ -30,6 +30,7 @@ class EventSplitter:
     def __init__(self) -> None:
         self.rest: bytes | bytearray = b""
         self._searched_bytes = 0
+        self._next_end = _end_by_lf
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The events that `chunk` completes. Raises EventTooLongError."""
@@ -37,20 +38,34 @@ class EventSplitter:
         if self.rest:
             data = self.rest if isinstance(self.rest, bytearray) else bytearray(self.rest)
             data += chunk  # in place: a long event may come in many pieces
+        if b"\r" in chunk:
+            self._next_end = _end_by_any
         events, start, search = [], 0, self._searched_bytes
-        while (end := _EMPTY_LINE.search(data, search)) is not None:
-            events.append(bytes(data[start : _short(start, end.end())]))
-            start = search = end.end()
+        while end := self._next_end(data, search):
+            _require_short(end - start)
+            events.append(bytes(data[start:end]))
+            start = search = end
         self.rest = data[start:] if start else data
-        self._searched_bytes = max(0, _short(0, len(self.rest)) - _OVERLAP_BYTES)
+        _require_short(len(self.rest))
+        self._searched_bytes = max(0, len(self.rest) - _OVERLAP_BYTES)
         return events
 
 
-def _short(start: int, end: int) -> int:
-    """`end`, unless an event from `start` to it is too long."""
-    if end - start > MAX_EVENT_BYTES:
+def _end_by_lf(data: bytes | bytearray, search: int) -> int:
+    """Where the next event ends, 0 if it does not yet, while lines end with LF alone: twice as fast."""
+    at = data.find(b"\n\n", search)
+    return 0 if at < 0 else at + 2
+
+
+def _end_by_any(data: bytes | bytearray, search: int) -> int:
+    """The same with any line ends."""
+    found = _EMPTY_LINE.search(data, search)
+    return 0 if found is None else found.end()
+
+
+def _require_short(event_bytes: int) -> None:
+    if event_bytes > MAX_EVENT_BYTES:
         raise EventTooLongError(f"an event of more than {MAX_EVENT_BYTES} bytes")
-    return end
 
 
 def data_of(event: bytes) -> bytes:

@@ -1,9 +1,24 @@
-"""Who waits, and whose turn it is: first come first served for one principal, principals in turn."""
+"""Who waits, and whose turn it is: start-time fair queueing by principal, over tokens and weights.
 
-from collections import OrderedDict, deque
-from dataclasses import dataclass
+Calls of one principal go in the order in which they came. Between principals goes the one whose next
+call has the lowest *start* in virtual time: where its last call finished, or, for one that had none,
+where everybody is now; a call finishes `tokens / weight` after its start. So those who wait get tokens
+in proportion to their weights, however many calls they have and however large these are, and one
+that was away gains nothing by it. When nobody waits, all are equal again.
+
+Source: P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queueing", SIGCOMM 1996.
+"""
+
+from bisect import bisect_left, insort
+from collections import deque
+from dataclasses import dataclass, field
+from heapq import heappop, heapreplace
+from typing import Final
 
 from macroslow.limits.admission import Demand
+
+MAX_FINISHED: Final = 4096  # principals that do not wait now, and whose last finish is remembered
+_SCALE: Final = 1 << 16  # of virtual time, so that weights divide integers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -14,11 +29,28 @@ class Ticket:
     avoid: frozenset[str] = frozenset()
 
 
+@dataclass(slots=True)
+class _Lane:
+    """One principal's calls, and the virtual time at which the first of them starts."""
+
+    start: int
+    arrival: int
+    tickets: deque[Ticket] = field(default_factory=deque)
+
+    def key(self, principal: str) -> tuple[int, int, str]:
+        return self.start, self.arrival, principal
+
+
 class FairQueue:
-    """Tickets in order of arrival for each principal; principals take turns."""
+    """Tickets that wait."""
 
     def __init__(self) -> None:
-        self._lanes: OrderedDict[str, deque[Ticket]] = OrderedDict()
+        self.tokens = 0  # of all that wait
+        self._lanes: dict[str, _Lane] = {}
+        self._order: list[tuple[int, int, str]] = []  # the lanes' keys, sorted: also a heap
+        self._finished: dict[str, int] = {}
+        self._virtual = 0
+        self._arrivals = 0
         self._size = 0
 
     def __len__(self) -> int:
@@ -26,26 +58,105 @@ class FairQueue:
 
     def push(self, ticket: Ticket) -> None:
         """Add a ticket at the end of its principal's lane."""
-        self._lanes.setdefault(ticket.demand.principal, deque()).append(ticket)
+        principal = ticket.demand.principal
+        lane = self._lanes.get(principal)
+        if lane is None:
+            start = max(self._virtual, self._finished.pop(principal, 0))
+            lane = self._lanes[principal] = _Lane(start, self._arrivals)
+            self._arrivals += 1
+            insort(self._order, lane.key(principal))
+        lane.tickets.append(ticket)
         self._size += 1
+        self.tokens += ticket.demand.tokens
 
-    def head(self) -> Ticket | None:
-        """Whose turn it is."""
-        return next(iter(self._lanes.values()))[0] if self._lanes else None
-
-    def pop(self) -> None:
-        """Take the head off; its principal goes to the end of the round."""
-        principal, lane = next(iter(self._lanes.items()))
-        lane.popleft()
-        self._size -= 1
-        self._lanes.move_to_end(principal)
-        if not lane:
-            del self._lanes[principal]
+    def take(self, ticket: Ticket) -> None:
+        """It is let in. ValueError unless it is the first of its lane."""
+        principal = ticket.demand.principal
+        lane = self._lanes.get(principal)
+        if lane is None or lane.tickets[0] is not ticket:
+            raise ValueError("only the first of a lane is let in")
+        # One that passes those before it does not take everybody's time with it.
+        self._virtual = max(self._virtual, min(lane.start, self._order[0][0]))
+        lane.tickets.popleft()
+        self._leave(principal, lane, ticket, lane.start + _length(ticket.demand, ticket.demand.tokens))
 
     def remove(self, ticket: Ticket) -> None:
-        """Take a ticket out from wherever it stands; ValueError if it does not."""
-        lane = self._lanes.get(ticket.demand.principal, deque())
-        lane.remove(ticket)
+        """It does not wait any longer. ValueError if it did not."""
+        principal = ticket.demand.principal
+        lane = self._lanes.get(principal)
+        if lane is None:
+            raise ValueError("not in the queue")
+        lane.tickets.remove(ticket)
+        self._leave(principal, lane, ticket, lane.start)
+
+    def _leave(self, principal: str, lane: _Lane, ticket: Ticket, start: int) -> None:
         self._size -= 1
-        if not lane:
-            del self._lanes[ticket.demand.principal]
+        self.tokens -= ticket.demand.tokens
+        self._move(principal, lane, start)
+        if lane.tickets:
+            return
+        del self._lanes[principal]
+        del self._order[bisect_left(self._order, lane.key(principal))]
+        self._finished[principal] = start
+        if not self._lanes:
+            self._finished.clear()
+        elif len(self._finished) > MAX_FINISHED:
+            latest = sorted(self._finished.items(), key=lambda item: item[1])[MAX_FINISHED // 2 :]
+            self._finished = {name: finish for name, finish in latest if finish > self._virtual}
+
+    def _move(self, principal: str, lane: _Lane, start: int) -> None:
+        if start != lane.start:
+            del self._order[bisect_left(self._order, lane.key(principal))]
+            lane.start = start
+            insort(self._order, lane.key(principal))
+
+    def refund(self, demand: Demand, tokens: int) -> None:
+        """A call that was taken did not need `tokens` of what it was charged."""
+        length = _length(demand, tokens)
+        lane = self._lanes.get(demand.principal)
+        if lane is not None:
+            self._move(demand.principal, lane, max(self._virtual, lane.start - length))
+        elif demand.principal in self._finished:
+            self._finished[demand.principal] -= length
+
+    def walk(self) -> "Walk":
+        """The tickets in the order of their turns, without changing anything."""
+        return Walk(list(self._order), self._lanes)
+
+
+class Walk:
+    """Looks at tickets in turn. Says for each whether it `passed` or not: then its lane is done."""
+
+    def __init__(self, heap: list[tuple[int, int, str]], lanes: dict[str, _Lane]) -> None:
+        self._heap = heap
+        self._lanes = lanes
+        self._at: dict[str, int] = {}
+
+    @property
+    def ticket(self) -> Ticket | None:
+        """Whose turn it is; None: nobody is left."""
+        if not self._heap:
+            return None
+        principal = self._heap[0][2]
+        return self._lanes[principal].tickets[self._at.get(principal, 0)]
+
+    def stays(self) -> None:
+        """It cannot go now, nor can those behind it in its lane."""
+        heappop(self._heap)
+
+    def passes(self) -> None:
+        """It goes: its principal's next ticket comes in its turn."""
+        start, arrival, principal = self._heap[0]
+        lane = self._lanes[principal]
+        at = self._at.get(principal, 0)
+        demand = lane.tickets[at].demand
+        self._at[principal] = at + 1
+        if at + 1 == len(lane.tickets):
+            heappop(self._heap)
+        else:
+            heapreplace(self._heap, (start + _length(demand, demand.tokens), arrival, principal))
+
+
+def _length(demand: Demand, tokens: int) -> int:
+    """How far `tokens` move a principal on in virtual time."""
+    return max(1, tokens) * _SCALE // demand.weight

@@ -22,10 +22,13 @@ def image_rules(tables: Mapping[str, object]) -> dict[str, ImageRule]:
     return {name: _rule(table) for name, table in tables.items()}
 
 
-def limit_sets(tables: Mapping[str, object]) -> dict[str, LimitSets]:
-    """The sets of `[limits.SET.FAMILY.CLASS]`. Raises ConfigurationError."""
+def limit_sets(tables: Mapping[str, Any]) -> dict[str, LimitSets]:
+    """The sets of `[limits.SET]`, with `[limits.SET.models.FAMILY.CLASS]`. Raises ConfigurationError."""
     _require([problem for name, table in tables.items() for problem in _set_problems(name, table)])
-    return {name: LimitSets(name, _by_model(table)) for name, table in tables.items()}
+    return {
+        name: LimitSets(name, table["source"], table["verified"], _by_model(table["models"]))
+        for name, table in tables.items()
+    }
 
 
 def models(tables: Mapping[str, object], rules: Mapping[str, ImageRule]) -> dict[str, Model]:
@@ -58,17 +61,16 @@ def _by_model(table: Any) -> dict[str, dict[OperationClass, LimitSet]]:  # has p
     }
 
 
-def _set_problems(name: str, table: object) -> list[Problem]:
+def _set_problems(name: str, table: Any) -> list[Problem]:
     where = f"limits.{name}"
+    found = _members.problems(where, table, _members.LIMITS, {})
     classes: _members.Table = dict.fromkeys(map(str, CLASSES.values()), _members.TABLE)
-    if not isinstance(table, dict):
-        return [Problem("is not a table", field=where)]
-    found: list[Problem] = []
-    for family, by_class in table.items():
-        found += _members.problems(f"{where}.{family}", by_class, {}, classes)
-        for of_class, limits in by_class.items() if isinstance(by_class, dict) else ():
-            if isinstance(limits, dict):
-                found += _members.problems(f"{where}.{family}.{of_class}", limits, {}, _LIMITS)
+    for family, by_class in table["models"].items() if not found else ():
+        at = f"{where}.models.{family}"
+        wrong = _members.problems(at, by_class, {}, classes)
+        for of_class, limits in by_class.items() if not wrong else ():
+            wrong += _members.problems(f"{at}.{of_class}", limits, {}, _LIMITS)
+        found += wrong
     return found
 
 
@@ -111,13 +113,18 @@ def _model_problems(name: str, table: object, rules: Mapping[str, ImageRule]) ->
         return found
     if table.get("images", "") not in {"", *rules}:
         found.append(Problem(f"is not one of {', '.join(sorted(rules))}", field=f"{where}.images"))
-    long_prompts = table.get("long_prompts")
-    if long_prompts is not None:
-        inner = f"{where}.long_prompts"
-        found += _members.problems(inner, long_prompts, _members.LONG_PROMPTS, _members.CACHE_WRITES)
-        found += [
-            Problem("is below the price of shorter prompts", field=f"{inner}.{price}")
-            for price in (_members.PRICES if not found else ())
-            if long_prompts[price] < table[price]
-        ]
+    if "long_prompts" in table:
+        found += _long_prompt_problems(f"{where}.long_prompts", table["long_prompts"], table)
     return found
+
+
+def _long_prompt_problems(where: str, table: Any, model: Mapping[str, int]) -> list[Problem]:
+    found = _members.problems(where, table, _members.LONG_PROMPTS, _members.CACHE_WRITES)
+    if found:
+        return found
+    long, short = _prices(table), _prices(model)
+    return [
+        Problem("is below the price of shorter prompts", field=f"{where}.{price.name}")
+        for price in fields(Prices)
+        if getattr(long, price.name) < getattr(short, price.name)
+    ]

@@ -107,6 +107,8 @@ MODEL_OPTIONS: Final[Table] = {
 }
 LONG_PROMPTS: Final[Table] = {"above_tokens": COUNT, **PRICES}
 
+LIMITS: Final[Table] = {"source": NAME, "verified": FLAG, "models": TABLE}
+
 IMAGE_RULES: Final[Mapping[str, Table]] = {
     "tiles": dict.fromkeys(("base_tokens", "tile_tokens", "fit_px", "short_side_px", "tile_px"), COUNT),
     "patches": dict.fromkeys(("patch_px", "max_patches", "tokens_per_1000_patches"), COUNT),

@@ -45,9 +45,14 @@ class LimitSet:
 
 @dataclass(frozen=True, slots=True)
 class LimitSets:
-    """One named set. `by_model` has the limits of each class of operations by family of models."""
+    """One named set. `by_model` has the limits of each class of operations by family of models.
+
+    `source` says where its figures are from, `verified` whether two places or the provider state them.
+    """
 
     name: str
+    source: str
+    verified: bool
     by_model: Mapping[str, Mapping[OperationClass, LimitSet]]
 
     def of(self, family: str, operation: str) -> LimitSet:

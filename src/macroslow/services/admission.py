@@ -1,47 +1,23 @@
-"""Waiting for room at a provider: the part of admission that has a loop and timers.
+"""Waiting for room at a provider instead of being refused by it: the way in and out of every call.
 
-A call that a limit would refuse now waits here instead, in fair order and for a bounded time. Only
-one that has waited that long, or that finds the queue full, is refused, with the time after which
-it would pass. A caller that goes away while it waits leaves nothing behind.
+A call that a limit would refuse now waits here, in fair order and for a bounded time. Only one that
+has waited that long, or that finds the queue full, is refused, with the time after which it would
+pass. A caller that goes away while it waits leaves nothing behind.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
 
-from macroslow.errors import RateLimitedError
-from macroslow.limits.admission import (
-    AccountQuota,
-    Charge,
-    Demand,
-    Ended,
-    LineReport,
-    Quota,
-    Window,
-)
-from macroslow.limits.allowance import Allowance, Pass
-from macroslow.limits.gcra import Deferred
+from macroslow.limits.admission import AccountQuota, Demand, Ended, LineReport, Quota
+from macroslow.limits.allowance import LEASE_NS, Recent
 from macroslow.limits.ports import RateStore
-from macroslow.limits.queue import FairQueue, Ticket
+from macroslow.limits.queue import Ticket
 from macroslow.ports import NS_PER_S, Clock, Entropy
+from macroslow.services.admission_line import LocalLine, Place
+from macroslow.services.admission_shared import SharedLine
 
-MIN_RETRY_NS: Final = NS_PER_S  # said to those for whom no better time is known
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
-    """A call's place at an account. Give it back with `Admission.leave`, once."""
-
-    line: "_Line"
-    allowance: Allowance
-    granted: Pass
-    waited_ns: int
-
-    @property
-    def account(self) -> str:
-        """The label of the account that has the place."""
-        return self.allowance.of.account
+__all__ = ["Admission", "Place"]
 
 
 class Admission:
@@ -58,24 +34,28 @@ class Admission:
         max_waiting: int = 1000,
         observe: bool = False,
     ) -> None:
-        """`lines` by names of provider and model; what is not in it is one account without limits."""
+        """`lines` by names of provider and model; what is not in it is one account without limits.
+
+        At most `max_waiting` calls wait, and of one principal half as many. With a `store` several
+        processes share the accounts. `observe`: everything is counted, in this process, nothing waits.
+        """
         self._quotas = lines
         self._clock = clock
         self._entropy = entropy
-        self._store = store
+        self._store = None if observe else store
         self._max_wait_s = max_wait_s
         self._max_waiting = max_waiting
         self._observe = observe
-        self._lines: dict[tuple[str, str], _Line] = {}
+        self._lines: dict[tuple[str, str], LocalLine | SharedLine] = {}
+        self._waiting: Counter[str] = Counter()
 
     def most_tokens(self, provider: str, model: str) -> int | None:
-        """The most tokens that one call could ever be let in with; None: no limit."""
-        most = [each.most_tokens for each in self._line(provider, model).allowances]
-        return max((each for each in most if each is not None), default=None) if None not in most else None
+        """The most tokens that one call could be let in with; None: no limit is known."""
+        return None if self._observe else self._line(provider, model).most_tokens()
 
     def waiting(self) -> int:
         """How many calls wait just now, everywhere."""
-        return sum(len(line.waiters) for line in self._lines.values())
+        return self._waiting.total()
 
     async def enter(
         self,
@@ -86,137 +66,68 @@ class Admission:
         wait_s: float | None = None,
         avoid: Collection[str] = (),
     ) -> Place:
-        """A place for a call, when there is room at one of the accounts that are not in `avoid`.
+        """A place for a call, when an account has room. Accounts in `avoid` come last.
 
-        Raises RateLimitedError if the wait is longer than `wait_s` or too many wait already.
+        Waits at most `wait_s`. Raises RateLimitedError if that is too short or too many wait already,
+        UpstreamUnavailableError while every account rests after failures, and OverloadedError if the
+        store cannot be reached. Cancelling leaves nothing behind.
         """
         line = self._line(provider, model)
         ticket = Ticket(demand, frozenset(avoid))
-        began_ns = self._clock.monotonic_ns()
-        if not line.waiters:
-            place = line.enter(ticket, began_ns, began_ns)
-            if isinstance(place, Place):
-                return place
-        if self.waiting() >= self._max_waiting:
-            raise line.refusal(ticket)
-        return await line.wait(ticket, self._max_wait_s if wait_s is None else wait_s, began_ns)
+        if self._observe and isinstance(line, LocalLine):
+            return line.enter_anyway(ticket)
+        wait_s = self._max_wait_s if wait_s is None else wait_s
+        return line.at_once(ticket, wait_s) or await self._wait(line, ticket, wait_s)
+
+    async def _wait(self, line: LocalLine | SharedLine, ticket: Ticket, wait_s: float) -> Place:
+        principal = ticket.demand.principal
+        if not self._may_wait(principal):
+            raise line.refusal(ticket.demand, max_behind_ns=int(self._max_wait_s * NS_PER_S))
+        self._waiting[principal] += 1
+        try:
+            return await line.wait(ticket, wait_s)
+        finally:
+            self._waiting[principal] -= 1
+            if not self._waiting[principal]:
+                del self._waiting[principal]
+
+    def _may_wait(self, principal: str) -> bool:
+        few = self._waiting.total() < self._max_waiting
+        return few and self._waiting[principal] < -(-self._max_waiting // 2)
 
     def heard(self, place: Place, headers: Mapping[str, str]) -> None:
         """The head of the answer came: learn from it. Names of headers are lower-case."""
+        place.line.heard(place, headers)
 
     def leave(self, place: Place, ended: Ended) -> None:
         """The call is over. Once for each place."""
         place.line.leave(place, ended)
 
+    def seed(self, provider: str, model: str, calls: Sequence[Recent], *, account: str | None = None) -> None:
+        """Count calls of before our start, that a crash forgets nothing that the provider still counts.
+
+        Without `account` they were the first one's.
+        """
+        line = self._line(provider, model)
+        labels = [each.account for each in line.allowances]
+        line.seed(labels.index(account) if account in labels else 0, calls)
+
     async def close(self) -> None:
-        """Finish what is under way to the store."""
+        """Bring to the store what is on its way there."""
+        await asyncio.gather(*(line.close() for line in self._lines.values()))
 
     def report(self) -> list[LineReport]:
         """Every account of every line that was used."""
-        return [
-            LineReport(
-                *key,
-                allowance.of.account,
-                (),
-                len(line.waiters),
-                allowance.in_flight,
-                0.0,
-                "closed",
-                Window.SLIDING,
-                Charge.MOST,
-            )
-            for key, line in self._lines.items()
-            for allowance in line.allowances
-        ]
+        return [report for line in self._lines.values() for report in line.report()]
 
-    def _line(self, provider: str, model: str) -> "_Line":
+    def _line(self, provider: str, model: str) -> LocalLine | SharedLine:
         key = (provider, model)
         line = self._lines.get(key)
         if line is None:
             quotas = self._quotas.get(key) or (AccountQuota(provider, Quota()),)
-            line = self._lines[key] = _Line([Allowance(each) for each in quotas], self._clock)
+            if self._store is None:
+                line = LocalLine(key, quotas, self._clock, self._entropy, LEASE_NS)
+            else:
+                line = SharedLine(key, quotas, self._clock, self._entropy, self._store)
+            self._lines[key] = line
         return line
-
-
-class _Line:
-    """The accounts of one model with those who wait before it."""
-
-    def __init__(self, allowances: list[Allowance], clock: Clock) -> None:
-        self.allowances = allowances
-        self.queue = FairQueue()
-        self.waiters: dict[Ticket, tuple[asyncio.Future[Place], int]] = {}
-        self._clock = clock
-        self._timer: asyncio.TimerHandle | None = None
-
-    def enter(self, ticket: Ticket, began_ns: int, now_ns: int) -> "Place | Deferred | None":
-        """A place at the first account with room, or the shortest of their waits."""
-        waits = []
-        for allowance in self.allowances:
-            if allowance.of.account in ticket.avoid:
-                continue
-            decision = allowance.enter(ticket.demand.tokens, now_ns)
-            if isinstance(decision, Pass):
-                return Place(self, allowance, decision, now_ns - began_ns)
-            if decision is not None:
-                waits.append(decision.retry_after_ns)
-        return Deferred(min(waits)) if waits else None
-
-    async def wait(self, ticket: Ticket, wait_s: float, began_ns: int) -> Place:
-        """Stand in the queue until let in."""
-        future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        self.waiters[ticket] = (future, began_ns)
-        self.queue.push(ticket)
-        self._advance()
-        try:
-            async with asyncio.timeout(wait_s):
-                return await future
-        except TimeoutError:
-            self._withdraw(ticket, future)
-            raise self.refusal(ticket) from None
-        except asyncio.CancelledError:
-            self._withdraw(ticket, future)
-            raise
-
-    def leave(self, place: Place, ended: Ended) -> None:
-        """Give the place back and let in who comes next."""
-        place.allowance.leave(place.granted, ended.used_tokens, self._clock.monotonic_ns())
-        self._advance()
-
-    def refusal(self, ticket: Ticket) -> RateLimitedError:
-        """The error for a ticket that has waited as long as it may."""
-        return RateLimitedError(
-            "the provider's limits leave no room in the time that a call may wait",
-            limit="tokens per minute",
-            count=max((each.most_tokens or 0 for each in self.allowances), default=0),
-            period_s=60,
-            retry_after_s=MIN_RETRY_NS / NS_PER_S,
-            fix="try again later",
-        )
-
-    def _withdraw(self, ticket: Ticket, future: "asyncio.Future[Place]") -> None:
-        """Undo `wait`, also where the place was given in the moment that its caller went away."""
-        if self.waiters.pop(ticket, None) is not None:
-            self.queue.remove(ticket)
-        elif not future.cancelled():
-            place = future.result()
-            place.allowance.leave(place.granted, 0, self._clock.monotonic_ns())
-        self._advance()
-
-    def _advance(self) -> None:
-        """Let in whoever may go, and come back when the next one may."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        while (ticket := self.queue.head()) is not None:
-            future, began_ns = self.waiters[ticket]
-            if not future.cancelled():
-                decision = self.enter(ticket, began_ns, self._clock.monotonic_ns())
-                if decision is None:  # `leave` comes back here
-                    return
-                if isinstance(decision, Deferred):
-                    delay_s = decision.retry_after_ns / NS_PER_S
-                    self._timer = asyncio.get_running_loop().call_later(delay_s, self._advance)
-                    return
-                future.set_result(decision)
-            self.queue.pop()
-            del self.waiters[ticket]

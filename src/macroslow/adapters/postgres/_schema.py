@@ -172,11 +172,10 @@ CREATE TABLE bound_ids (
 
 CREATE UNLOGGED TABLE rates (
     key text COLLATE "C" PRIMARY KEY,
-    version bigint NOT NULL,
-    value bytea,
-    expires_ns bigint NOT NULL
+    before_ns bigint NOT NULL, -- the stamp that this state took the place of
+    stamp_ns bigint NOT NULL,
+    state bytea
 ) WITH (fillfactor = 50);
-CREATE INDEX rates_by_expiry ON rates (expires_ns);
 """
 
 

@@ -3,10 +3,18 @@
 import json
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
 
-from macroslow.adapters.sqlite._stage import Stage
+from macroslow.adapters.sqlite._stage import Row, Stage
 from macroslow.adapters.sqlite._statements import PUT_KEY, PUT_SIGNER
 from macroslow.authn.ports import KeyRecord, PutKey, PutSigner, SignerRecord
+
+_KEYS: Final = """
+SELECT id, principal, secret_hmac, scopes, grants, note, created_ns, expires_ns, revoked_ns,
+    requests_per_minute, team, weight, day_usd_micros, month_usd_micros, legacy
+FROM keys ORDER BY created_ns, id
+"""
 
 
 def put_key(stage: Stage, change: PutKey) -> None:
@@ -23,6 +31,11 @@ def put_key(stage: Stage, change: PutKey) -> None:
         record.expires_ns,
         record.revoked_ns,
         record.requests_per_minute,
+        record.team,
+        record.weight,
+        record.day_usd_micros,
+        record.month_usd_micros,
+        record.legacy,
     )
     stage.write(PUT_KEY, row)
 
@@ -43,8 +56,8 @@ def put_signer(stage: Stage, change: PutSigner) -> None:
 
 def keys(connection: sqlite3.Connection) -> list[KeyRecord]:
     """Return all client keys, oldest first."""
-    rows = connection.execute("SELECT * FROM keys ORDER BY created_ns, id")
-    return [_key(*row) for row in rows]
+    rows = connection.execute(_KEYS)
+    return [_key(row) for row in rows]
 
 
 def signers(connection: sqlite3.Connection) -> list[SignerRecord]:
@@ -56,18 +69,11 @@ def signers(connection: sqlite3.Connection) -> list[SignerRecord]:
     ]
 
 
-def _key(
-    key_id: str, principal: str, secret_hmac: bytes, scopes: str, grants: str, note: str, *rest: int
-) -> KeyRecord:
-    return KeyRecord(
-        key_id,
-        principal,
-        secret_hmac,
-        frozenset(json.loads(scopes)),
-        tuple(json.loads(grants)),
-        note,
-        *rest,
-    )
+def _key(row: Row) -> KeyRecord:
+    key_id, principal, secret_hmac, scopes, grants, *facts, legacy = row
+    listed = frozenset(json.loads(scopes)), tuple(json.loads(grants))
+    record = KeyRecord(key_id, principal, secret_hmac, *listed, *facts)
+    return replace(record, legacy=bool(legacy))
 
 
 def _listed(values: Iterable[str]) -> str:

@@ -1,9 +1,8 @@
-"""Ledger rows and account counters, as the writer changes them. The rules are metering/ledger's."""
+"""Ledger rows and account counters, as the writer changes them. The rules are metering/accounts'."""
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from macroslow.adapters.sqlite._names import Names
 from macroslow.adapters.sqlite._stage import Cache, Row, Stage
@@ -22,21 +21,23 @@ from macroslow.ports import NS_PER_S
 DAY_NS: Final = 86_400 * NS_PER_S
 
 _ACCOUNT: Final = """
-SELECT p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros, a.closed
+SELECT p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros, a.closed, a.counter
 FROM accounts a LEFT JOIN names p ON p.n = a.parent WHERE a.n = ?
 """
 _RESERVATIONS: Final = """
-SELECT a.name, r.* FROM reservations r JOIN names a ON a.n = r.account
+SELECT a.name, b.name, r.id, r.account, r.usd_micros, r.principal, r.key, r.provider, r.model, r.tag, r.run,
+    r.team, r.budgets, r.created_ns
+FROM reservations r JOIN names a ON a.n = r.account JOIN names b ON b.n = r.budgets
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """An open reservation: who pays, how much, and its row."""
+class _Held(NamedTuple):
+    """An open reservation: where it is held, how much, and its row as far as a call's begins with it."""
 
     account: str
+    budgets: tuple[str, ...]
     usd_micros: int
-    row: tuple[str | int, ...]
+    row: Row
 
 
 class Ledger:
@@ -50,6 +51,7 @@ class Ledger:
         self._stage = stage
         self._names = names
         self._accounts = Cache[str, Account](stage.undo)
+        self._labels = Cache[Row, Row](stage.undo)
         self._open = Cache[str, _Held](stage.undo)
         self._settled_now = Cache[str, bool](stage.undo)  # by this batch, so not yet in the store
         self._touched: set[str] = set()
@@ -63,24 +65,15 @@ class Ledger:
         self._put(closed(self._account(change.id), self._account))
 
     def reserve(self, change: Reserve) -> None:
-        if self._open.get(change.id) is not None or self._is_settled(change.id):
+        """Hold the money. An id that was settled in an earlier batch is refused by the store itself."""
+        if self._open.get(change.id) is not None or self._settled_now.get(change.id):
             raise ConflictError(f"the reservation {change.id} was made before", step="reserve")
         self._put(reserved(self._account(change.account), change, self._account, self._find))
-        number = self._names.number
-        row = (
-            change.id,
-            number(change.account),
-            change.usd_micros,
-            number(change.principal),
-            number(change.key_id),
-            number(change.provider),
-            number(change.model),
-            number(change.tag),
-            number(change.run_id),
-            change.created_ns,
-        )
-        self._open.put(change.id, _Held(change.account, change.usd_micros, row))
-        self._stage.write(PUT_RESERVATION, row)
+        budgets = tuple([budget.id for budget in change.budgets])
+        account, owner, *labels = self._numbers(change, budgets)
+        row = (change.id, account, change.usd_micros, *labels, change.created_ns)
+        self._open.put(change.id, _Held(change.account, budgets, change.usd_micros, row))
+        self._stage.write(PUT_RESERVATION, (*row, owner, change.expires_ns))
 
     def settle(self, change: Settle) -> None:
         usage = change.usage
@@ -93,11 +86,11 @@ class Ledger:
         )
         held = self._open.take(change.id)
         if held is None:
-            if not self._is_settled(change.id):
-                raise NotFoundError(f"nothing was reserved under {change.id}", step="settle")
+            self._require_settled(change)
             return
+        counters = map(self._account, held.budgets)
         before = self._account(held.account)
-        self._put(settled(before, (), held.usd_micros, usage.usd_micros, self._account))
+        self._put(settled(before, counters, held.usd_micros, usage.usd_micros, self._account))
         self._settled_now.put(change.id, True)
         self._stage.write(DELETE_RESERVATION, (change.id,))
         self._stage.write(PUT_CALL, held.row + outcome)
@@ -112,14 +105,17 @@ class Ledger:
         self._touched.clear()
         self._settled_now.clear()
         self._accounts.trim()
+        self._labels.trim()
 
     def reload(self) -> None:
         self._touched.clear()
         self._accounts.clear()
+        self._labels.clear()
         self._settled_now.clear()
         self._open.clear()
-        for account, *row in self._connection.execute(_RESERVATIONS):
-            self._open.learn(row[0], _Held(account, row[2], tuple(row)))
+        for account, budgets, *row in self._connection.execute(_RESERVATIONS).fetchall():
+            counters = tuple(self._names.name(int(number)) for number in budgets.split(",") if number)
+            self._open.learn(row[0], _Held(account, counters, row[2], tuple(row)))
 
     def _put(self, accounts: Iterable[Account]) -> None:
         for account in accounts:
@@ -139,9 +135,30 @@ class Ledger:
         row = self._connection.execute(_ACCOUNT, (self._names.known(account_id),)).fetchone()
         if row is None:
             return None
-        parent, limit, spent, held, is_closed = row
-        account = Account(account_id, parent, limit, spent, held, bool(is_closed))
+        parent, limit, spent, held, is_closed, is_counter = row
+        account = Account(account_id, parent, limit, spent, held, bool(is_closed), bool(is_counter))
         return self._accounts.learn(account_id, account)
+
+    def _numbers(self, change: Reserve, budgets: tuple[str, ...]) -> Row:
+        """Account, owner and what else a row names, as numbers: looked up once for all alike."""
+        names = (
+            change.account,
+            change.owner,
+            change.principal,
+            change.key_id,
+            change.provider,
+            change.model,
+            change.tag,
+            change.run_id,
+            change.team,
+        )
+        labels = (names, budgets)
+        numbers = self._labels.get(labels)
+        if numbers is None:
+            counters = ",".join(map(str, sorted(map(self._names.number, budgets))))
+            numbers = tuple(map(self._names.number, (*names, counters)))
+            self._labels.put(labels, numbers)
+        return numbers
 
     def _account_row(self, account: Account) -> Row:
         return (
@@ -151,36 +168,26 @@ class Ledger:
             account.spent_usd_micros,
             account.held_usd_micros,
             account.closed,
+            account.counter,
         )
 
-    def _is_settled(self, reservation_id: str) -> bool:
-        if self._settled_now.get(reservation_id):
-            return True
+    def _require_settled(self, change: Settle) -> None:
+        """Raise unless the reservation was settled before, and may have been."""
         query = "SELECT 1 FROM calls WHERE id = ?"
-        return self._connection.execute(query, (reservation_id,)).fetchone() is not None
+        settled_now = self._settled_now.get(change.id)
+        if not settled_now and self._connection.execute(query, (change.id,)).fetchone() is None:
+            raise NotFoundError(f"nothing was reserved under {change.id}", step="settle")
+        if change.once:
+            raise ConflictError(f"the reservation {change.id} was settled before", step="settle")
 
 
 def _totals(calls: Iterable[Row]) -> list[Row]:
     """Add calls of the same total up, so that a batch writes each total once."""
     sums: dict[Row, list[int]] = {}
-    for (
-        _,
-        _,
-        _,
-        principal,
-        key,
-        _,
-        model,
-        tag,
-        _,
-        _,
-        settled_ns,
-        _,
-        input_tokens,
-        output_tokens,
-        cost,
-    ) in calls:
-        counts = sums.setdefault((settled_ns // DAY_NS, key, principal, model, tag), [0, 0, 0, 0])
+    for _, _, _, principal, key, provider, model, tag, _, team, _, _, *outcome in calls:
+        settled_ns, _, input_tokens, output_tokens, cost = outcome
+        total = (settled_ns // DAY_NS, key, principal, team, provider, model, tag)
+        counts = sums.setdefault(total, [0, 0, 0, 0])
         counts[0] += 1
         counts[1] += input_tokens
         counts[2] += output_tokens

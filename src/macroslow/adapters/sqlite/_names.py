@@ -29,6 +29,11 @@ class Names:
             number = None if row is None else self._numbers.learn(name, row[0])
         return number
 
+    def name(self, number: int) -> str:
+        """Return the name of a number that is stored."""
+        (name,) = self._connection.execute("SELECT name FROM names WHERE n = ?", (number,)).fetchone()
+        return str(name)
+
     def committed(self) -> None:
         self._numbers.trim()
 

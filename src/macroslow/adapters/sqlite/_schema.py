@@ -4,6 +4,9 @@ Every identifier that repeats (accounts, principals, models, tags, runs, subject
 `names` and stands as its number elsewhere, so that a ledger row stays narrow. `reservations` holds what
 is under way and stays small; settling moves a row to `calls`, which only grows. The log is `entries` and
 `tiles`; the rightmost, growing tile of each level is not stored but rebuilt from them at start.
+
+The budgets that a call is held in are a set that many calls share: it is a name too, the numbers of its
+counters in order ("3,17,29"), and 0, which is no name, where there are none.
 """
 
 import os
@@ -12,10 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from macroslow.adapters.sqlite._errors import translated
+from macroslow.adapters.sqlite._migrations import migrate
 from macroslow.errors import ConfigurationError
 
 APPLICATION_ID: Final = 0x4D534C57  # "MSLW", at offset 68 of the file
-VERSION: Final = 1
+VERSION: Final = 2
 BUSY_TIMEOUT_S: Final = 5.0
 MINIMUM_SQLITE: Final = (3, 37, 0)  # STRICT tables; RETURNING came with 3.35
 
@@ -29,9 +33,11 @@ CREATE TABLE accounts (
     limit_usd_micros INTEGER CHECK (limit_usd_micros >= 0),
     spent_usd_micros INTEGER NOT NULL CHECK (spent_usd_micros >= 0),
     held_usd_micros INTEGER NOT NULL CHECK (held_usd_micros >= 0),
-    closed INTEGER NOT NULL
+    closed INTEGER NOT NULL,
+    counter INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX accounts_open_children ON accounts (n) WHERE parent IS NOT NULL AND closed = 0;
+CREATE INDEX accounts_counters ON accounts (n) WHERE counter = 1;
 
 CREATE TABLE reservations (
     id TEXT PRIMARY KEY,
@@ -43,7 +49,11 @@ CREATE TABLE reservations (
     model INTEGER NOT NULL,
     tag INTEGER NOT NULL,
     run INTEGER NOT NULL,
-    created_ns INTEGER NOT NULL
+    created_ns INTEGER NOT NULL,
+    team INTEGER NOT NULL,
+    budgets INTEGER NOT NULL,
+    owner INTEGER NOT NULL,
+    expires_ns INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE calls (
@@ -62,21 +72,28 @@ CREATE TABLE calls (
     outcome INTEGER NOT NULL,
     input_tokens INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL,
-    usd_micros INTEGER NOT NULL
+    usd_micros INTEGER NOT NULL,
+    team INTEGER NOT NULL,
+    budgets INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX calls_of_runs ON calls (run) WHERE run > 0;
+CREATE INDEX calls_by_time ON calls (created_ns);
+CREATE TRIGGER reserved_once BEFORE INSERT ON reservations WHEN EXISTS (SELECT 1 FROM calls WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'a reservation of this id was settled'); END;
 
 CREATE TABLE totals (
     day INTEGER NOT NULL,
     key INTEGER NOT NULL,
     principal INTEGER NOT NULL,
+    team INTEGER NOT NULL,
+    provider INTEGER NOT NULL,
     model INTEGER NOT NULL,
     tag INTEGER NOT NULL,
     calls INTEGER NOT NULL,
     input_tokens INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL,
     usd_micros INTEGER NOT NULL,
-    PRIMARY KEY (day, key, principal, model, tag)
+    PRIMARY KEY (day, key, principal, team, provider, model, tag)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE subject_keys (subject INTEGER PRIMARY KEY REFERENCES names, wrapped BLOB NOT NULL) STRICT;
@@ -133,7 +150,12 @@ CREATE TABLE keys (
     created_ns INTEGER NOT NULL,
     expires_ns INTEGER,
     revoked_ns INTEGER,
-    requests_per_minute INTEGER
+    requests_per_minute INTEGER,
+    team TEXT NOT NULL,
+    weight INTEGER NOT NULL,
+    day_usd_micros INTEGER,
+    month_usd_micros INTEGER,
+    legacy INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE signers (
@@ -144,14 +166,37 @@ CREATE TABLE signers (
     trusted_ns INTEGER NOT NULL,
     revoked_ns INTEGER
 ) STRICT;
+
+CREATE TABLE replies (
+    n INTEGER PRIMARY KEY,
+    principal INTEGER NOT NULL REFERENCES names,
+    key TEXT NOT NULL,
+    request_sha256 TEXT NOT NULL,
+    created_ns INTEGER NOT NULL,
+    expires_ns INTEGER NOT NULL,
+    sealed BLOB,
+    UNIQUE (principal, key)
+) STRICT;
+CREATE INDEX replies_expiring ON replies (expires_ns);
+
+CREATE TABLE bound_ids (
+    id TEXT PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    principal INTEGER NOT NULL,
+    provider INTEGER NOT NULL,
+    account INTEGER NOT NULL,
+    created_ns INTEGER NOT NULL,
+    tokens INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 """
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
     """Open the books at `path` for writing, creating them (mode 0600) if there is no file.
 
-    Raises ConfigurationError, with the repair, if the file is empty, truncated, no SQLite database,
-    not ours, of a newer schema or not writable.
+    A file of an older schema is brought to this one, all of it or nothing. Raises ConfigurationError,
+    with the repair, if the file is empty, truncated, no SQLite database, not ours, of a newer schema or
+    not writable; VerificationError if a log that is to be migrated is damaged.
     """
     if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
         raise ConfigurationError(
@@ -204,7 +249,8 @@ def _open_existing(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")  # a deleted subject key leaves no bytes behind
         connection.execute("BEGIN IMMEDIATE")  # fails here, not at the first call, if it cannot be written
-        connection.execute("ROLLBACK")
+        migrate(connection, VERSION)
+        connection.execute("COMMIT")
     except BaseException:
         connection.close()
         raise
@@ -219,7 +265,7 @@ def _require_ours(path: Path, connection: sqlite3.Connection) -> None:
             f"{path} is an SQLite database of another program",
             fix="move it away, or correct the state folder in the configuration",
         )
-    if version != VERSION:
+    if not 1 <= version <= VERSION:
         raise ConfigurationError(
             f"{path} has schema {version}; this version of Macroslow knows {VERSION}",
             fix="run the version of Macroslow that wrote it, or a newer one",

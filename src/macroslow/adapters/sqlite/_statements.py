@@ -5,8 +5,8 @@ from typing import Final
 PUT_NAME: Final = "INSERT INTO names (n, name) VALUES (?, ?)"
 PUT_SUBJECT_KEY: Final = "INSERT INTO subject_keys (subject, wrapped) VALUES (?, ?)"
 PUT_ACCOUNT: Final = """
-INSERT INTO accounts (n, parent, limit_usd_micros, spent_usd_micros, held_usd_micros, closed)
-VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO accounts (n, parent, limit_usd_micros, spent_usd_micros, held_usd_micros, closed, counter)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET
     limit_usd_micros = excluded.limit_usd_micros,
     spent_usd_micros = excluded.spent_usd_micros,
@@ -14,19 +14,22 @@ ON CONFLICT DO UPDATE SET
     closed = excluded.closed
 """
 PUT_RESERVATION: Final = """
-INSERT INTO reservations (id, account, usd_micros, principal, key, provider, model, tag, run, created_ns)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO reservations (
+    id, account, usd_micros, principal, key, provider, model, tag, run, team, budgets, created_ns,
+    owner, expires_ns
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 DELETE_RESERVATION: Final = "DELETE FROM reservations WHERE id = ?"
 PUT_CALL: Final = """
 INSERT INTO calls (
-    id, account, reserved_usd_micros, principal, key, provider, model, tag, run, created_ns,
+    id, account, reserved_usd_micros, principal, key, provider, model, tag, run, team, budgets, created_ns,
     settled_ns, outcome, input_tokens, output_tokens, usd_micros
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ADD_TOTAL: Final = """
-INSERT INTO totals (day, key, principal, model, tag, calls, input_tokens, output_tokens, usd_micros)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO totals (
+    day, key, principal, team, provider, model, tag, calls, input_tokens, output_tokens, usd_micros
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET
     calls = calls + excluded.calls,
     input_tokens = input_tokens + excluded.input_tokens,
@@ -44,8 +47,32 @@ INSERT INTO runs (
 """
 FINISH_RUN: Final = "UPDATE runs SET state = ?, finished_ns = ?, finished_index = ? WHERE n = ?"
 PUT_OBJECT: Final = "INSERT OR REPLACE INTO objects (run, kind, subject, sealed) VALUES (?, ?, ?, ?)"
-PUT_KEY: Final = "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_KEY: Final = """
+INSERT OR REPLACE INTO keys (
+    id, principal, secret_hmac, scopes, grants, note, created_ns, expires_ns, revoked_ns,
+    requests_per_minute, team, weight, day_usd_micros, month_usd_micros, legacy
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 PUT_SIGNER: Final = "INSERT OR REPLACE INTO signers VALUES (?, ?, ?, ?, ?, ?)"
+DELETE_EXPIRED_REPLIES: Final = """
+DELETE FROM replies WHERE n IN (
+    SELECT n FROM replies WHERE expires_ns <= ? ORDER BY expires_ns LIMIT 2
+)
+"""
+PUT_REPLY: Final = """
+INSERT INTO replies (principal, key, request_sha256, created_ns, expires_ns, sealed)
+VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (principal, key) DO UPDATE SET
+    request_sha256 = excluded.request_sha256,
+    created_ns = excluded.created_ns,
+    expires_ns = excluded.expires_ns,
+    sealed = excluded.sealed
+"""
+DELETE_REPLY: Final = "DELETE FROM replies WHERE principal = ? AND key = ?"
+PUT_BOUND_ID: Final = """
+INSERT OR REPLACE INTO bound_ids (id, kind, principal, provider, account, created_ns, tokens)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
 
 IN_ORDER: Final = (
     PUT_NAME,
@@ -64,4 +91,8 @@ IN_ORDER: Final = (
     PUT_OBJECT,
     PUT_KEY,
     PUT_SIGNER,
+    DELETE_EXPIRED_REPLIES,
+    PUT_REPLY,
+    DELETE_REPLY,
+    PUT_BOUND_ID,
 )

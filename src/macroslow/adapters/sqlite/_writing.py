@@ -13,6 +13,7 @@ from macroslow.adapters.sqlite._journal import Journal
 from macroslow.adapters.sqlite._ledger import Ledger
 from macroslow.adapters.sqlite._log import Log
 from macroslow.adapters.sqlite._names import Names
+from macroslow.adapters.sqlite._replies import Replies
 from macroslow.adapters.sqlite._stage import Stage
 from macroslow.adapters.sqlite._subjects import Subjects
 from macroslow.authn.ports import PutKey, PutSigner
@@ -23,6 +24,7 @@ from macroslow.secretstore.ports import Sealer
 from macroslow.tlog.ports import Append, Entry, StoreCheckpoint
 from macroslow.workflow.books import Change
 from macroslow.workflow.journal import AcceptRun, FinishRun, PutObject
+from macroslow.workflow.replies import BindId, ClaimReply, DropReply, PutReply
 
 _CALLERS_FAULTS: Final = (sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 """SQLite's errors about values that it does not take; all others are about the store."""
@@ -40,7 +42,8 @@ class Writing:
         self._ledger = ledger = Ledger(connection, stage, names)
         self.log = log = Log(connection, stage, names, subjects, entropy)
         journal = Journal(connection, stage, names, log)
-        self._parts = (names, subjects, ledger, log, journal)
+        self._replies = replies = Replies(connection, stage, names, subjects, entropy)
+        self._parts = (names, subjects, ledger, log, journal, replies)
         self._handlers: Mapping[type[Change], Callable[[Any], Entry | None]] = {
             Reserve: ledger.reserve,
             Settle: ledger.settle,
@@ -53,6 +56,10 @@ class Writing:
             PutObject: journal.put_object,
             PutKey: partial(put_key, stage),
             PutSigner: partial(put_signer, stage),
+            ClaimReply: replies.claim,
+            PutReply: replies.put,
+            DropReply: replies.drop,
+            BindId: replies.bind,
         }
         self._version: int | None = self._data_version()
 
@@ -89,6 +96,7 @@ class Writing:
         with self._failures():
             self._ledger.flush()
             self.log.flush()
+            self._replies.flush()
             self._stage.flush(self._connection)
             self._connection.execute("COMMIT")
         self._stage.clear()
@@ -108,12 +116,18 @@ class Writing:
         self._connection.close()
 
     def _decide(self, changes: Sequence[Change]) -> list[Entry]:
-        _require_entry_of_run(changes)
         entries = []
+        entry_due = False
         for change in changes:
-            entry = self._handlers[type(change)](change)
+            kind = type(change)
+            entry = self._handlers[kind](change)
             if entry is not None:
                 entries.append(entry)
+                entry_due = False
+            elif kind is AcceptRun or kind is FinishRun:
+                entry_due = True
+        if entry_due:
+            raise ValueError("a run is accepted or finished without a log entry after it")
         return entries
 
     @contextmanager
@@ -133,12 +147,3 @@ class Writing:
     def _data_version(self) -> int:
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         return int(version)
-
-
-def _require_entry_of_run(changes: Sequence[Change]) -> None:
-    """Raise ValueError if a run is accepted or finished without a log entry after it."""
-    for change in reversed(changes):
-        if isinstance(change, Append):
-            return
-        if isinstance(change, AcceptRun | FinishRun):
-            raise ValueError("a run is accepted or finished without a log entry after it")  # noqa: TRY004

@@ -7,6 +7,7 @@ memory is then read anew. Two busy writers would only make each other wait.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final, Self
 
@@ -14,6 +15,7 @@ from macroslow.adapters.sqlite import _identities as identities
 from macroslow.adapters.sqlite import _journal_reads as journal_reads
 from macroslow.adapters.sqlite import _ledger_reads as ledger_reads
 from macroslow.adapters.sqlite import _log_reads as log_reads
+from macroslow.adapters.sqlite import _reply_reads as reply_reads
 from macroslow.adapters.sqlite._group import GroupCommit
 from macroslow.adapters.sqlite._reader import Reader
 from macroslow.adapters.sqlite._schema import open_reader, open_writer
@@ -21,12 +23,20 @@ from macroslow.adapters.sqlite._subjects import cached_unwrap
 from macroslow.adapters.sqlite._writing import Writing
 from macroslow.authn.ports import KeyRecord, SignerRecord
 from macroslow.errors import ConfigurationError, VerificationError
-from macroslow.metering.ledger import Account, LedgerDifference, OpenReservation, UsageRow
+from macroslow.metering.ledger import (
+    Account,
+    DailyUsage,
+    LedgerDifference,
+    OpenReservation,
+    RecentCall,
+    UsageRow,
+)
 from macroslow.ports import Clock, Entropy
 from macroslow.secretstore.ports import Sealer
 from macroslow.tlog.ports import Entry, TreeHead
 from macroslow.workflow.books import Change, LoggedEvent
 from macroslow.workflow.journal import Run
+from macroslow.workflow.replies import BindId, Reply
 
 COMMIT_WINDOW_NS: Final = 5_000_000
 
@@ -75,8 +85,19 @@ class SqliteBooks:
     async def open_child_accounts(self) -> list[Account]:
         return await self._reader(ledger_reads.open_child_accounts)
 
-    async def usage(self, by: str, *, principal: str | None = None) -> list[UsageRow]:
-        return await self._reader(ledger_reads.usage, by, principal)
+    async def usage(
+        self, by: str, *, principal: str | None = None, first_day: str = "", last_day: str = ""
+    ) -> list[UsageRow]:
+        return await self._reader(ledger_reads.usage, by, principal, first_day, last_day)
+
+    async def daily_usage(self, provider: str, first_day: str, last_day: str) -> list[DailyUsage]:
+        return await self._reader(ledger_reads.daily_usage, provider, first_day, last_day)
+
+    async def recent_calls(self, since_ns: int) -> list[RecentCall]:
+        return await self._reader(ledger_reads.recent_calls, since_ns)
+
+    async def budget_accounts(self) -> list[Account]:
+        return await self._reader(ledger_reads.budget_accounts)
 
     async def run_usage(self, run_id: str) -> list[UsageRow]:
         return await self._reader(ledger_reads.run_usage, run_id)
@@ -127,6 +148,14 @@ class SqliteBooks:
     async def sealed_object(self, run_id: str, kind: str) -> tuple[str, bytes] | None:
         return await self._reader(journal_reads.sealed_object, run_id, kind)
 
+    # Replies and bound ids
+
+    async def reply(self, principal: str, key: str) -> Reply | None:
+        return await self._reader(reply_reads.reply, self._unwrap, principal, key)
+
+    async def bound_id(self, id: str) -> BindId | None:  # noqa: A002 - the port's word
+        return await self._reader(reply_reads.bound_id, id)
+
     # Identities
 
     async def keys(self) -> list[KeyRecord]:
@@ -137,12 +166,14 @@ class SqliteBooks:
 
 
 def _open(path: Path, sealer: Sealer, entropy: Entropy) -> tuple[Writing, Reader]:
-    connection = open_writer(path)
     try:
-        return Writing(path, connection, sealer, entropy), Reader(path, open_reader(path))
+        with ExitStack() as undo:
+            connection = undo.enter_context(closing(open_writer(path)))
+            opened = Writing(path, connection, sealer, entropy), Reader(path, open_reader(path))
+            undo.pop_all()
     except VerificationError as error:
-        connection.close()
         raise ConfigurationError(
             f"the log in {path} is damaged: {error.detail}",
             fix="keep the damaged file as evidence and restore the newest backup",
         ) from error
+    return opened

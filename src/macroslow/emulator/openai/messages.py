@@ -1,18 +1,20 @@
 """The messages of a chat request: checked, and reduced to what is counted and answered.
 
-Text only: image, audio and file parts are refused by name.
+Text and images: audio and file parts are refused by name.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
-from macroslow.emulator import members, refusals
-from macroslow.emulator.members import refuse
-
-Message = Mapping[str, Any]
+from macroslow.emulator.ask import Message
+from macroslow.emulator.openai import members, refusals
+from macroslow.emulator.work import refuse
+from macroslow.inference.pictures import at_url
+from macroslow.inference.shapes import UnfitError
+from macroslow.metering.images import Detail
 
 ROLES: Final = ("system", "assistant", "user", "tool", "developer")
-_MEDIA: Final = ("image_url", "input_audio", "file")
+_MEDIA: Final = ("input_audio", "file")
+_DETAILS: Final[dict[str, Detail]] = {"auto": "auto", "low": "low", "high": "high"}
 
 
 def parse_messages(value: object) -> tuple[Message, ...]:
@@ -80,14 +82,20 @@ def _part(param: str, value: object) -> Message:
     part = members.mapping(param, value)
     kind = members.required(part, f"{param}.", "type")
     if kind in _MEDIA:
-        refuse(refusals.not_emulated(f"{param}.type", "images, audio or files"))
+        refuse(refusals.not_emulated(f"{param}.type", "audio or files"))
+    if kind == "image_url":
+        image = members.mapping(f"{param}.image_url", members.required(part, f"{param}.", "image_url"))
+        url = members.required(image, f"{param}.image_url.", "url")
+        return image_part(f"{param}.image_url", url, image.get("detail"))
     members.choice(f"{param}.type", kind, ("text", "refusal"))
     return {"type": kind, kind: members.text(f"{param}.{kind}", members.required(part, f"{param}.", kind))}
 
 
-def text_of(message: Message) -> str:
-    """The text of a message, its parts joined by lines."""
-    content = message.get("content", "")
-    if isinstance(content, str):
-        return content
-    return "\n".join(part[part["type"]] for part in content)
+def image_part(param: str, url: object, detail: object) -> Message:
+    """An image at a URL, or in one."""
+    chosen = members.choice(f"{param}.detail", "auto" if detail is None else detail, tuple(_DETAILS))
+    try:
+        return {"type": "image", "image": at_url(members.text(f"{param}.url", url), _DETAILS[chosen])}
+    except UnfitError as error:
+        message = f"Failed to use the image at '{param}.url': it {error}."
+        refuse(refusals.bad_value(f"{param}.url", message, "invalid_image_url"))

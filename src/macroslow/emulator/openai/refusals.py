@@ -8,14 +8,22 @@ from typing import Final
 
 import orjson
 
+from macroslow.emulator.answer import ContextExceededError
 from macroslow.emulator.keys import masked
-from macroslow.emulator.limits import Exceeded, duration
+from macroslow.emulator.limits import Exceeded, Kind, duration, waiting
 
 ORGANIZATION: Final = "org-emulator"
 _KEYS_URL: Final = "https://platform.openai.com/account/api-keys"
 _LIMITS_URL: Final = "https://platform.openai.com/account/rate-limits"
-_UNITS: Final = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)"}
-_MS_NS: Final = 10**6
+# The service's words; it has none for the last three, which are after their pattern.
+_UNITS: Final = {
+    Kind.REQUESTS: "requests per min (RPM)",
+    Kind.TOKENS: "tokens per min (TPM)",
+    Kind.REQUESTS_A_DAY: "requests per day (RPD)",
+    Kind.REQUESTS_A_SECOND: "requests per second (RPS)",
+    Kind.INPUT_TOKENS: "input tokens per min (ITPM)",
+    Kind.OUTPUT_TOKENS: "output tokens per min (OTPM)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +37,10 @@ class Refusal:
     kind: str = "invalid_request_error"
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
-    def body(self) -> bytes:
-        """The JSON that is sent, indented as the service does."""
+    def body(self, request_id: str) -> bytes:
+        """The JSON that is sent, indented as the service does; the request's id stands in a header alone."""
         error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
         return orjson.dumps({"error": error}, option=orjson.OPT_INDENT_2)
-
-
-class RefusedError(Exception):
-    """Carries a refusal up to the application; it never leaves the emulator."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
 
 
 def no_key() -> Refusal:
@@ -78,6 +78,10 @@ def no_such_model(name: str) -> Refusal:
     return Refusal(404, f"The model '{name}' does not exist", param="model", code="model_not_found")
 
 
+def no_such_response(response_id: str) -> Refusal:
+    return Refusal(404, f"Response with id '{response_id}' not found.")
+
+
 def too_large(limit_bytes: int) -> Refusal:
     return Refusal(413, f"The request is larger than {limit_bytes} bytes.", code="request_too_large")
 
@@ -108,45 +112,46 @@ def not_emulated(param: str, what: str) -> Refusal:
     return bad_value(param, message, "unsupported_parameter")
 
 
-def context_exceeded(context_tokens: int, input_tokens: int, output_tokens: int) -> Refusal:
-    """`output_tokens` is the maximum that was asked for, 0 if none was."""
-    asked = f"your messages resulted in {input_tokens} tokens. Please reduce the length of the messages."
-    if output_tokens:
+def context_exceeded(error: ContextExceededError) -> Refusal:
+    """What chat completions say."""
+    tokens = f"{error.input_tokens} tokens"
+    asked = f"your messages resulted in {tokens}. Please reduce the length of the messages."
+    if error.output_tokens:
         asked = (
-            f"you requested {input_tokens + output_tokens} tokens ({input_tokens} in the messages, "
-            f"{output_tokens} in the completion). Please reduce the length of the messages or completion."
+            f"you requested {error.input_tokens + error.output_tokens} tokens ({error.input_tokens} in the "
+            f"messages, {error.output_tokens} in the completion). "
+            "Please reduce the length of the messages or completion."
         )
-    message = f"This model's maximum context length is {context_tokens} tokens. However, {asked}"
+    message = f"This model's maximum context length is {error.context_tokens} tokens. However, {asked}"
     return bad_value("messages", message, "context_length_exceeded")
 
 
 def rate_limited(model: str, exceeded: Exceeded) -> Refusal:
-    """429, with `retry-after` in whole seconds and `retry-after-ms`, both rounded up."""
+    """429; it names the limit, what is used of it, and the wait."""
     where = f"for {model} in organization {ORGANIZATION} on {_UNITS[exceeded.kind]}: Limit {exceeded.count}"
+    kind = "tokens" if "tokens" in exceeded.kind else "requests"
     if exceeded.wait_ns is None:
         message = (
             f"Request too large {where}, Requested {exceeded.requested}. The input or output tokens must be "
             f"reduced in order to run successfully. Visit {_LIMITS_URL} to learn more."
         )
-        return Refusal(429, message, code="rate_limit_exceeded", kind=exceeded.kind)
-    wait_ms = -(-exceeded.wait_ns // _MS_NS)
+        return Refusal(429, message, code="rate_limit_exceeded", kind=kind)
     message = (
         f"Rate limit reached {where}, Used {exceeded.used}, Requested {exceeded.requested}. "
         f"Please try again in {duration(exceeded.wait_ns)}. Visit {_LIMITS_URL} to learn more."
     )
-    headers = (
-        (b"retry-after-ms", str(wait_ms).encode()),
-        (b"retry-after", str(-(-wait_ms // 1000)).encode()),
-    )
-    return Refusal(429, message, code="rate_limit_exceeded", kind=exceeded.kind, headers=headers)
+    return Refusal(429, message, code="rate_limit_exceeded", kind=kind, headers=waiting(exceeded.wait_ns))
 
 
-def server_error(status: int) -> Refusal:
-    """A fault that was asked for."""
+def fault(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> Refusal:
+    """An error that was asked for."""
+    if status == 429:
+        message = "Rate limit reached for requests"
+        return Refusal(429, message, code="rate_limit_exceeded", kind="requests", headers=headers)
     message = "The server had an error while processing your request. Sorry about that!"
-    if status == 503:
+    if status in (503, 529):
         message = "The engine is currently overloaded, please try again later."
-    return Refusal(status, message, kind="server_error")
+    return Refusal(status, message, kind="server_error", headers=headers)
 
 
 def json_type(value: object) -> str:

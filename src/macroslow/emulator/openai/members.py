@@ -6,15 +6,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from macroslow.emulator import refusals
-from macroslow.emulator.refusals import Refusal, RefusedError
+from macroslow.emulator.openai import refusals
+from macroslow.emulator.work import refuse
 
 _Number = TypeVar("_Number", int, float)
-
-
-def refuse(refusal: Refusal) -> NoReturn:
-    """Raise `refusal`."""
-    raise RefusedError(refusal)
 
 
 def text(param: str, value: object) -> str:

@@ -1,0 +1,146 @@
+"""The shared rate states in Redis: `limits.ports.RateStore`, one key each, gone a day after its last change.
+
+Two journeys a round, whatever the number of callers (see `limits.rounds`): the states and the server's
+time, then one script that writes what nobody else has changed. A restart of Redis forgets every state
+and every limit starts afresh, which is worth a minute of a provider's limit at most; so nothing about
+money is here. Where Redis cannot be reached, nothing is let in: OverloadedError.
+
+It must be one server (no cluster), and one that does not evict keys (`maxmemory-policy noeviction`).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Self, TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from macroslow.errors import ConfigurationError, OverloadedError
+from macroslow.limits.rounds import LIFETIME_NS, Rounds, Stored, Write
+
+T = TypeVar("T")
+
+ANSWER_S: Final = 5.0
+PREFIX: Final = "macroslow:rate:"
+
+_STAMP_BYTES: Final = 8
+_STATE: Final = b"\1"
+_NO_STATE: Final = b"\0"
+_LIFETIME_MS: Final = LIFETIME_NS // 1_000_000
+
+_WRITE: Final = """
+local written = {}
+for i, key in ipairs(KEYS) do
+    local before, new = ARGV[2 * i], ARGV[2 * i + 1]
+    if redis.call('GETRANGE', key, 0, 7) == before then
+        redis.call('SET', key, new, 'PX', ARGV[1])
+        written[i] = 1
+    else
+        written[i] = 0
+    end
+end
+return written
+"""
+
+
+class RedisRates:
+    """One process's way to the states. Belongs to the event loop that opened it."""
+
+    def __init__(self, client: "Redis[bytes]") -> None:
+        self._client = client
+        self._script = client.register_script(_WRITE)  # loaded anew where the server has forgotten it
+        self._rounds = Rounds()
+        self._wake = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """Open the server at `url` (redis://, rediss:// or unix://). ConfigurationError if it cannot be used."""
+        try:
+            client = Redis.from_url(
+                url,
+                socket_timeout=ANSWER_S,
+                socket_connect_timeout=ANSWER_S,
+                # A write whose answer was lost must not be made twice.
+                retry=Retry(NoBackoff(), 0),
+                single_connection_client=True,
+            )
+            await client.ping()
+        except (RedisError, OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"Redis cannot be used: {error}",
+                fix="check that Redis runs, and its URL: redis://HOST:PORT/0, rediss:// with TLS",
+            ) from error
+        return cls(client)
+
+    async def change(self, key: str, decide: Callable[[bytes | None, int], tuple[bytes | None, T]]) -> T:
+        """See `limits.ports.RateStore`."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._rounds.ask(key, decide, done)
+        self._wake.set()
+        return await done
+
+    async def close(self) -> None:
+        """End the rounds and release the connection. Idempotent."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        await self._client.aclose()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._rounds.waiting:
+                await self._round(self._rounds.begin())
+
+    async def _round(self, keys: Sequence[str]) -> None:
+        try:
+            found, now_ns = await self._read(keys)
+            self._rounds.end(await self._write(self._rounds.decide(found, now_ns)))
+        except (RedisError, OSError) as error:
+            self._rounds.fail(OverloadedError(f"the shared limits cannot be read: {error}"))
+        except Exception as error:  # noqa: BLE001  this task's outermost handler: who waits is told
+            self._rounds.fail(error)
+
+    async def _read(self, keys: Sequence[str]) -> tuple[Mapping[str, Stored], int]:
+        """Return what is stored, and the server's time in ns. A second try is no harm, so there is one."""
+        try:
+            return await self._read_once(keys)
+        except (RedisError, OSError):  # most likely the server was restarted since the last round
+            return await self._read_once(keys)
+
+    async def _read_once(self, keys: Sequence[str]) -> tuple[Mapping[str, Stored], int]:
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.time()
+        pipeline.mget([PREFIX + key for key in keys])
+        (seconds, micros), values = await pipeline.execute()
+        pairs = zip(keys, values, strict=True)
+        found = {key: _parsed(value) for key, value in pairs if value is not None}
+        return found, (seconds * 1_000_000 + micros) * 1_000
+
+    async def _write(self, writes: Sequence[Write]) -> Sequence[str]:
+        """Return the keys that were written."""
+        if not writes:
+            return []
+        arguments: list[Any] = [_LIFETIME_MS]
+        for write in writes:
+            arguments += [_stamp(write.before_ns), _encoded(write.new)]
+        written = await self._script([PREFIX + write.key for write in writes], arguments)
+        return [write.key for write, done in zip(writes, written, strict=True) if done]
+
+
+def _stamp(stamp_ns: int) -> bytes:
+    """The first bytes of a value; none where there is no value."""
+    return stamp_ns.to_bytes(_STAMP_BYTES, "big") if stamp_ns else b""
+
+
+def _encoded(stored: Stored) -> bytes:
+    state = _NO_STATE if stored.state is None else _STATE + stored.state
+    return _stamp(stored.stamp_ns) + state
+
+
+def _parsed(value: bytes) -> Stored:
+    stamp_ns, flag = int.from_bytes(value[:_STAMP_BYTES], "big"), value[_STAMP_BYTES : _STAMP_BYTES + 1]
+    return Stored(stamp_ns, value[_STAMP_BYTES + 1 :] if flag == _STATE else None)

@@ -1,0 +1,97 @@
+"""Books of an older schema, brought to the newest without a byte of log or ledger changed.
+
+A migration is a list of statements in one transaction with the version's own number: a process that is
+killed in the middle leaves the old schema. Columns are added at a table's end, which rewrites no row;
+what is only a sum (the totals) is added up anew from the rows.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Final
+
+from macroslow.adapters.sqlite._tiles import rebuild
+
+MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {
+    1: (
+        "ALTER TABLE accounts ADD COLUMN counter INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX accounts_counters ON accounts (n) WHERE counter = 1",
+        "ALTER TABLE reservations ADD COLUMN team INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE reservations ADD COLUMN budgets INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE reservations ADD COLUMN owner INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE reservations ADD COLUMN expires_ns INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE calls ADD COLUMN team INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE calls ADD COLUMN budgets INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX calls_by_time ON calls (created_ns)",
+        """
+        CREATE TRIGGER reserved_once BEFORE INSERT ON reservations
+            WHEN EXISTS (SELECT 1 FROM calls WHERE id = NEW.id)
+        BEGIN SELECT RAISE(ABORT, 'a reservation of this id was settled'); END
+        """,
+        "DROP TABLE totals",
+        """
+        CREATE TABLE totals (
+            day INTEGER NOT NULL,
+            key INTEGER NOT NULL,
+            principal INTEGER NOT NULL,
+            team INTEGER NOT NULL,
+            provider INTEGER NOT NULL,
+            model INTEGER NOT NULL,
+            tag INTEGER NOT NULL,
+            calls INTEGER NOT NULL,
+            input_tokens INTEGER NOT NULL,
+            output_tokens INTEGER NOT NULL,
+            usd_micros INTEGER NOT NULL,
+            PRIMARY KEY (day, key, principal, team, provider, model, tag)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        INSERT INTO totals SELECT settled_ns / 86400000000000, key, principal, team, provider, model, tag,
+            count(*), sum(input_tokens), sum(output_tokens), sum(usd_micros)
+        FROM calls GROUP BY 1, 2, 3, 4, 5, 6, 7
+        """,
+        "ALTER TABLE keys ADD COLUMN team TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE keys ADD COLUMN weight INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE keys ADD COLUMN day_usd_micros INTEGER",
+        "ALTER TABLE keys ADD COLUMN month_usd_micros INTEGER",
+        "ALTER TABLE keys ADD COLUMN legacy INTEGER NOT NULL DEFAULT 0",
+        """
+        CREATE TABLE replies (
+            n INTEGER PRIMARY KEY,
+            principal INTEGER NOT NULL REFERENCES names,
+            key TEXT NOT NULL,
+            request_sha256 TEXT NOT NULL,
+            created_ns INTEGER NOT NULL,
+            expires_ns INTEGER NOT NULL,
+            sealed BLOB,
+            UNIQUE (principal, key)
+        ) STRICT
+        """,
+        "CREATE INDEX replies_expiring ON replies (expires_ns)",
+        """
+        CREATE TABLE bound_ids (
+            id TEXT PRIMARY KEY,
+            kind INTEGER NOT NULL,
+            principal INTEGER NOT NULL,
+            provider INTEGER NOT NULL,
+            account INTEGER NOT NULL,
+            created_ns INTEGER NOT NULL,
+            tokens INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
+}
+"""What leads from each version to the next."""
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring the books to `version`, within the transaction that is open.
+
+    VerificationError, and nothing is changed, if the log of older books is damaged.
+    """
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found < version:
+        rebuild(connection)
+    for older in range(found, version):
+        for statement in MIGRATIONS[older]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {older + 1}")

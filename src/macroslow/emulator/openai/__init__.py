@@ -1,0 +1,1 @@
+"""The routes of OpenAI: chat completions, responses, embeddings, models, usage."""

@@ -1,0 +1,149 @@
+"""A sliding window over what was let in, in slots of time: exact to one slot, and never too early.
+
+The window keeps three sums: `most` (what calls were let in with), `open` (that of calls whose end is
+not known yet) and `used` (what the others used). A unit leaves the window when the period and the
+time to the provider have passed after the end of its slot: never before it leaves the provider's
+own window, and at most a slot and that time later. It is remembered for a while longer, since what a
+provider reports may be that old. A ring of integers: memory and cost do not grow with traffic.
+"""
+
+from collections.abc import Iterator
+
+State = list[list[int]]
+
+
+class Slots:
+    """One window. All times are nanoseconds of one clock; `advance` to the present comes first."""
+
+    __slots__ = (
+        "_first",
+        "_forgotten",
+        "_most",
+        "_open",
+        "_used",
+        "lasts_ns",
+        "most",
+        "open",
+        "slot_ns",
+        "used",
+    )
+
+    def __init__(self, period_ns: int, slot_ns: int, arrival_ns: int, remember_ns: int = 0) -> None:
+        """`arrival_ns` is the longest from being let in here to being counted there."""
+        self.slot_ns = slot_ns
+        self.lasts_ns = -(-(period_ns + arrival_ns) // slot_ns) * slot_ns
+        size = (self.lasts_ns + remember_ns) // slot_ns + 3
+        self._most, self._open, self._used = [0] * size, [0] * size, [0] * size
+        self._first = 0  # the oldest slot that counts
+        self._forgotten = 0  # the oldest slot that is remembered
+        self.most = self.open = self.used = 0
+
+    def advance(self, now_ns: int) -> None:
+        """Let go of what is over at `now_ns`."""
+        first = (now_ns - self.lasts_ns) // self.slot_ns
+        if first <= self._first:
+            return
+        size = len(self._most)
+        for slot in range(self._first, min(first, self._first + size)):
+            at = slot % size
+            self.most -= self._most[at]
+            self.open -= self._open[at]
+            self.used -= self._used[at]
+        self._first = first
+        forgotten = max(self._forgotten, now_ns // self.slot_ns + 1 - size)
+        for slot in range(self._forgotten, min(forgotten, self._forgotten + size)):
+            at = slot % size
+            self._most[at] = self._open[at] = self._used[at] = 0
+        self._forgotten = forgotten
+
+    def add(self, at_ns: int, units: int) -> None:
+        """Count `units` that were let in at `at_ns` and whose end is not known."""
+        at = at_ns // self.slot_ns % len(self._most)
+        self._most[at] += units
+        self._open[at] += units
+        self.most += units
+        self.open += units
+
+    def end(self, at_ns: int, units: int, used: int) -> None:
+        """What was added as `units` at `at_ns` has used `used`; the most that counts of it is the larger."""
+        self._change(at_ns, max(0, used - units), -units, used)
+
+    def take_back(self, at_ns: int, units: int) -> None:
+        """What was added as `units` at `at_ns` never went out."""
+        self._change(at_ns, -units, -units, 0)
+
+    def note(self, at_ns: int, units: int) -> None:
+        """Count `units` that somebody else used at `at_ns`."""
+        self._change(at_ns, units, 0, units)
+
+    def _change(self, at_ns: int, most: int, opened: int, used: int) -> None:
+        slot = at_ns // self.slot_ns
+        if slot < self._forgotten:
+            return
+        at = slot % len(self._most)
+        self._most[at] += most
+        self._open[at] += opened
+        self._used[at] += used
+        if slot >= self._first:
+            self.most += most
+            self.open += opened
+            self.used += used
+
+    def taken(self, *, most: bool) -> int:
+        """What counts now: the most that was allowed, or what was used as far as that is known."""
+        return self.most if most else self.used + self.open
+
+    def fits_ns(self, room: int, now_ns: int, *, most: bool) -> int:
+        """When no more than `room` (at least 0) will count, if nothing else is added."""
+        excess = self.taken(most=most) - room
+        slot = self._first
+        if excess <= 0:
+            return now_ns
+        for units in self._each(slot, slot + len(self._most), most=most):
+            slot += 1
+            excess -= units
+            if excess <= 0:
+                break
+        return slot * self.slot_ns + self.lasts_ns
+
+    def left_at(self, then_ns: int, *, most: bool) -> int:
+        """What of the present units will count at `then_ns`, a later time."""
+        over = self._each(self._first, (then_ns - self.lasts_ns) // self.slot_ns, most=most)
+        return self.taken(most=most) - sum(over)
+
+    def certain(self, since_ns: int, until_ns: int, *, most: bool) -> int:
+        """Units that were certainly let in between these times, without use that is not known yet."""
+        size = len(self._most)
+        units = self._most if most else self._used
+        first = max(self._forgotten, -(-since_ns // self.slot_ns))
+        return sum(units[slot % size] for slot in range(first, until_ns // self.slot_ns))
+
+    def possible(self, since_ns: int, *, most: bool) -> int:
+        """Units that may have been let in since then."""
+        first = max(self._forgotten, since_ns // self.slot_ns)
+        return sum(self._each(first, self._forgotten + len(self._most), most=most))
+
+    def remembers(self, since_ns: int) -> bool:
+        """Whether nothing since then is forgotten."""
+        return since_ns // self.slot_ns >= self._forgotten
+
+    def _each(self, first: int, end: int, *, most: bool) -> Iterator[int]:
+        """The units of each slot from `first` on, before `end`."""
+        size = len(self._most)
+        if most:
+            return (self._most[slot % size] for slot in range(first, end))
+        return (self._open[slot % size] + self._used[slot % size] for slot in range(first, end))
+
+    def state(self) -> State:
+        """The slots that are not empty: number, most, open, used."""
+        size = len(self._most)
+        slots = ((slot, slot % size) for slot in range(self._forgotten, self._forgotten + size))
+        return [
+            [slot, self._most[at], self._open[at], self._used[at]] for slot, at in slots if self._most[at]
+        ]
+
+    def restore(self, state: State, now_ns: int) -> None:
+        """Take up what `state` returned, in an empty window, at a later time."""
+        self.advance(now_ns)
+        for slot, most, opened, used in state:
+            self._change(slot * self.slot_ns, most, opened, used)
