@@ -191,7 +191,7 @@ def call_on(
     settle = SettleCall(books, admission, clock)
     return CallModel(
         QuoteCall(providers, models or catalogue(), counters(), books, admission),
-        ReachProvider(books, admission, settle, clock, entropy, deadline_s, attempts),
+        ReachProvider(books, admission, settle, clock, entropy, deadline_s, attempts, max_wait_s=30.0),
         settle,
         clock,
         entropy,
@@ -225,6 +225,8 @@ class World:
         accounts: Sequence[str] = ("openai",),
         max_wait_s: float = 30.0,
         max_waiting: int = 1000,
+        observe: bool = False,
+        books: object | None = None,
         **more,
     ) -> None:
         self.books = SlowBooks()
@@ -233,9 +235,15 @@ class World:
         self.provider = self.accounts[accounts[0]]
         lines = {("openai", "gpt-4o"): [AccountQuota(label, quota or Quota()) for label in accounts]}
         self.admission = Admission(
-            lines, SystemClock(), Counting(), max_wait_s=max_wait_s, max_waiting=max_waiting
+            lines,
+            SystemClock(),
+            Counting(),
+            max_wait_s=max_wait_s,
+            max_waiting=max_waiting,
+            observe=observe,
         )
-        self.call = call_on(self.books, {"openai": self.accounts}, self.admission, Counting(), **more)
+        entropy = Counting() if books is None else RandomIds()
+        self.call = call_on(books or self.books, {"openai": self.accounts}, self.admission, entropy, **more)
 
     async def ask(
         self,

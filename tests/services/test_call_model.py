@@ -1,7 +1,6 @@
 """One paid completion: the order of its steps, and that every path settles."""
 
 import asyncio
-import dataclasses
 import gc
 import hashlib
 
@@ -33,14 +32,18 @@ from macroslow.errors import (
     UpstreamRefusedError,
     UpstreamUnavailableError,
 )
+from macroslow.inference import CHAT_COMPLETIONS
 from macroslow.inference.ports import NotReached, ProviderAnswer
-from macroslow.limits.admission import Quota, per_minute
+from macroslow.limits.admission import Quota
+from macroslow.metering.count import LEAST_DRIFT_TOKENS
 from macroslow.metering.ledger import OpenAccount
-from macroslow.services.call_model import ModelAnswer
+from macroslow.services.settle_call import ModelAnswer
 
 MODEL = catalogue().find("gpt-4o")
 INPUT_TOKENS = 8  # of `request()`
-RESERVED = MODEL.estimate(INPUT_TOKENS, 100)
+MOST_INPUT_TOKENS = INPUT_TOKENS + LEAST_DRIFT_TOKENS  # what a provider may report and be believed
+INPUT_USD_MICROS = MODEL.estimate(MOST_INPUT_TOKENS, 0)
+RESERVED = MODEL.estimate(MOST_INPUT_TOKENS, 100)
 STREAM = [delta("hello"), delta(" world"), usage_event(), DONE]
 
 
@@ -65,6 +68,7 @@ async def test_the_log_says_all_about_the_call():
             "request_id": "r1",
             "principal": "ann",
             "key_id": "k1",
+            "operation": "chat.completions",
             "provider": "openai",
             "model": "gpt-4o",
             "input_tokens": 9,
@@ -72,6 +76,9 @@ async def test_the_log_says_all_about_the_call():
             "usd_micros": 73,
             "status": 200,
             "outcome": "ok",
+            "disputed": False,
+            "attempts": 1,
+            "waited_ms": 0,
             "tag": "team-a",
             "run_id": "run-1",
             "request_sha256": hashlib.sha256(request()).hexdigest(),
@@ -145,7 +152,7 @@ async def test_a_tag_that_the_log_could_not_take_is_refused(tag):
 
 async def test_a_model_without_a_provider_is_unknown():
     world = World()
-    world.call.providers.clear()
+    world.call.quote.providers.clear()
     with pytest.raises(NotFoundError):
         await world.ask()
 
@@ -169,7 +176,7 @@ async def test_a_budget_without_room_says_which_and_how_much():
 
 
 async def test_choices_multiply_what_is_held():
-    world = World(limit_usd_micros=MODEL.estimate(INPUT_TOKENS, 300) - 1)
+    world = World(limit_usd_micros=MODEL.estimate(MOST_INPUT_TOKENS, 300) - 1)
     with pytest.raises(BudgetExhaustedError):
         await world.ask(request(n=3))
     await world.ask(request(n=2))
@@ -182,14 +189,14 @@ def test_no_budget_is_ever_passed_by_calls_at_once(limit, choices, calls):
     async def run() -> None:
         world = World(limit_usd_micros=limit)  # which the books hold
         world.provider.turns = 3
-        most = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": 100 * choices}
+        most = {"prompt_tokens": MOST_INPUT_TOKENS, "completion_tokens": 100 * choices}
         world.provider.script = lambda _: answer(usage=most)
         got = await asyncio.gather(
             *(world.ask(request(n=choices)) for _ in range(calls)), return_exceptions=True
         )
         answered = [each for each in got if isinstance(each, ModelAnswer)]
         assert all(isinstance(each, (ModelAnswer, BudgetExhaustedError)) for each in got)
-        assert len(answered) == min(calls, limit // MODEL.estimate(INPUT_TOKENS, 100 * choices))
+        assert len(answered) == min(calls, limit // MODEL.estimate(MOST_INPUT_TOKENS, 100 * choices))
         await world.assert_idle()
 
     asyncio.run(run())
@@ -200,9 +207,9 @@ def test_no_budget_is_ever_passed_by_calls_at_once(limit, choices, calls):
     [
         (None, 16_384),
         (10**9, 16_384),
-        (20 + 10 * 500, 500),
-        (20 + 10 * 16, 16),
-        (20 + 10 * 16 - 1, None),
+        (INPUT_USD_MICROS + 10 * 500, 500),
+        (INPUT_USD_MICROS + 10 * 16, 16),
+        (INPUT_USD_MICROS + 10 * 16 - 1, None),
         (0, None),
     ],
 )
@@ -219,26 +226,30 @@ async def test_a_request_without_a_bound_gets_what_the_budget_allows(limit, expe
 
 
 async def test_a_bound_is_filled_in_for_each_choice():
-    world = World(limit_usd_micros=20 + 10 * 500)
+    world = World(limit_usd_micros=INPUT_USD_MICROS + 10 * 500)
     await world.ask(request(max_tokens=None, n=4))
     assert world.provider.bodies[0]["max_tokens"] == 125
 
 
 async def test_the_budget_of_a_parent_bounds_a_child_that_has_none():
-    world = World(limit_usd_micros=20 + 10 * 50)
+    world = World(limit_usd_micros=INPUT_USD_MICROS + 10 * 50)
     world.books.open_account("run/1", None, "key/k1")
     await world.ask(request(max_tokens=None), account="run/1")
     assert world.provider.bodies[0]["max_tokens"] == 50
 
 
 async def test_a_bound_is_filled_in_so_that_the_providers_limit_can_admit_it():
-    world = World(quota=Quota(tokens=per_minute("tokens per minute", 1000)))
+    world = World(quota=Quota(tpm=1000))
     await world.ask(request(max_tokens=None))
-    assert world.provider.bodies[0]["max_tokens"] == 1000 - INPUT_TOKENS
+    assert (
+        world.provider.bodies[0]["max_tokens"]
+        == world.admission.most_tokens("openai", "gpt-4o") - INPUT_TOKENS
+    )
+    assert 900 <= world.admission.most_tokens("openai", "gpt-4o") <= 1000
 
 
 async def test_what_the_providers_limit_could_never_admit_is_refused_at_once():
-    world = World(quota=Quota(tokens=per_minute("tokens per minute", 50)))
+    world = World(quota=Quota(tpm=50))
     with pytest.raises(InvalidModelRequestError) as caught:
         await world.ask()
     assert caught.value.param == "max_tokens"
@@ -268,7 +279,7 @@ async def test_usage_that_is_missing_or_impossible_is_counted_here(usage):
 async def test_our_own_count_is_never_charged_above_the_reservation():
     world = World()
     world.provider.script = lambda _: answer(content="word " * 50_000, usage=None)
-    assert (await world.ask()).usd_micros == RESERVED
+    assert (await world.ask()).usd_micros == MODEL.estimate(INPUT_TOKENS, 100) <= RESERVED
 
 
 # Providers that fail.
@@ -522,11 +533,11 @@ async def test_calls_wait_for_a_place_instead_of_being_refused():
 
 
 async def test_who_waited_too_long_is_told_when_to_come_back():
-    world = World(quota=Quota(per_minute("requests per minute", 1)), max_wait_s=0.01)
+    world = World(quota=Quota(rpm=1), max_wait_s=0.01)
     await world.ask()
     with pytest.raises(RateLimitedError) as caught:
         await world.ask()
-    assert 50 < caught.value.retry_after_s <= 60
+    assert 50 < caught.value.retry_after_s <= 62
     assert caught.value.limit == "requests per minute"
     assert len(world.books.settled) == 1
 
@@ -544,14 +555,15 @@ async def test_large_bodies_are_read_in_a_thread_and_served():
 async def test_calls_at_once_and_callers_that_leave_keep_real_books_in_order(tmp_path):
     books = await open_books(tmp_path / "books.sqlite")
     await books.commit(OpenAccount("key/k1", 20 * RESERVED))
-    world = World()
+    world = World(books=books)
     world.provider.books = None
     world.provider.turns = 20
     world.provider.script = lambda body: list(STREAM) if body.get("stream") else answer()
-    complete = dataclasses.replace(world.call, books=books)
 
     async def call(number: int) -> None:
-        got = await complete(PRINCIPAL, request(stream=number % 2 == 0), request_id=f"r{number}")
+        got = await world.call(
+            PRINCIPAL, CHAT_COMPLETIONS, request(stream=number % 2 == 0), request_id=f"r{number}"
+        )
         if not isinstance(got, ModelAnswer):
             async for _ in got.chunks:
                 pass
@@ -562,7 +574,7 @@ async def test_calls_at_once_and_callers_that_leave_keep_real_books_in_order(tmp
             await asyncio.sleep(0.0005 * (number % 7))
             task.cancel()
     done, _ = await asyncio.wait(tasks, timeout=60)
-    await complete.close()
+    await world.call.close()
     await books.close()
     assert len(done) == 200
 

@@ -279,8 +279,8 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
     async def count_tokens(body: bytes) -> int:
         return len(body)
 
-    async def own_usage(principal: Principal, query: Mapping[str, str]) -> dict[str, object]:
-        return {"principal": principal.name, **query}
+    async def own_usage(principal: Principal, **days: str) -> dict[str, object]:
+        return {"principal": principal.name, **days}
 
     async def checkpoint() -> bytes:
         return b"log.example/1\n5\nhash\n"

@@ -26,11 +26,12 @@ from macroslow.tlog.checkpoint import verify_checkpoint
 from macroslow.tlog.ports import TreeHead
 
 BOOKS_FILE: Final = "books.sqlite"
+OWNER_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """State that is open and held: what every command on it needs."""
+    """State that is open and held: what every command on it needs. `owner` is this process in the ledger."""
 
     settings: Settings
     folder: statefolder.StateFolder
@@ -44,6 +45,7 @@ class Core:
     checkpoints: CheckpointLog
     prove: ProveEntry
     recovered: Recovered
+    owner: str
 
     @property
     def usage(self) -> ReportUsage:
@@ -114,6 +116,7 @@ async def _core(
         checkpoints=checkpoints,
         prove=ProveEntry(books, checkpoints),
         recovered=recovered,
+        owner=entropy.random(OWNER_BYTES).hex(),
     )
 
 

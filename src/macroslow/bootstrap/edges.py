@@ -89,7 +89,7 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Ap
         answer_once=governor.answer_once,
         models=governor.list_models.for_dialect,
         count_tokens=governor.count_tokens,
-        own_usage=gateway.own_usage,
+        own_usage=gateway.core.usage.own,
         execute_document=gateway.execute,
         validate_document=gateway.validate,
         runs=gateway.runs,

@@ -10,6 +10,8 @@ from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.models import complete_catalogue, counters
 from macroslow.bootstrap.providers import lines, open_accounts, tiers
+from macroslow.limits.admission import MINUTE_NS
+from macroslow.limits.allowance import DAY_NS, Recent
 from macroslow.metering.count import Counters
 from macroslow.secretstore.secret import Secret
 from macroslow.services.admission import Admission
@@ -57,7 +59,7 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
             observe=observes,
         )
         stack.push_async_callback(admission.close)
-        admission.seed(await core.books.recent_calls(clock.now_ns() - admission.memory_ns))
+        await _seed(core, admission)
         quote = QuoteCall(providers, catalogue, counted, core.books, admission, tiers(settings, catalogue))
         watchers: list[Callable[[Report], None]] = []
         settle = SettleCall(core.books, admission, clock, watchers)
@@ -69,6 +71,7 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
             entropy,
             deadline_s=settings.upstream.deadline_s,
             attempts=settings.upstream.attempts,
+            max_wait_s=settings.queue.max_wait_s,
         )
         call_model = CallModel(
             quote,
@@ -91,6 +94,20 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
             admission=admission,
             watchers=watchers,
         )
+
+
+async def _seed(core: Core, admission: Admission) -> None:
+    """Count what was sent before this start: a provider still does."""
+    accounts = [one for name, p in core.settings.providers.items() for one in p.accounts(name)]
+    daily = any(account.limits.rpd or account.limits.tier for account in accounts)
+    now_ns = clock.now_ns()
+    lines: dict[tuple[str, str], list[Recent]] = {}
+    for call in await core.books.recent_calls(now_ns - (DAY_NS if daily else 2 * MINUTE_NS)):
+        tokens = call.tokens or 0
+        recent = Recent(max(0, now_ns - call.created_ns), tokens, tokens)
+        lines.setdefault((call.provider, call.model), []).append(recent)
+    for (provider, model), calls in lines.items():
+        admission.seed(provider, model, calls)
 
 
 async def _load(counted: Counters, encodings: set[str]) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +18,6 @@ from macroslow.cli._errors import CANNOT_DECIDE, CHECKED_IS_BAD
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._places import secret_sources
 from macroslow.errors import ConfigurationError, UpstreamError
-from macroslow.metering.catalogue import parse_catalogue
 from macroslow.metering.ledger import DailyUsage
 from macroslow.secretstore.resolve import resolve
 from macroslow.secretstore.secret import Secret
@@ -161,8 +159,7 @@ async def _reported(
 
 
 def _upstream_names(settings: Settings) -> dict[str, str]:
-    packaged = parse_catalogue(files("macroslow.metering").joinpath("catalogue.toml").read_bytes())
-    models = complete_catalogue(settings, packaged).models
+    models = complete_catalogue(settings).models
     return {name: model.upstream for name, model in models.items()}
 
 

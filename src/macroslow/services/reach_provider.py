@@ -27,7 +27,10 @@ Reached = ProviderAnswer | ProviderStream | NotReached | UpstreamRefusedError
 
 @dataclass(frozen=True, slots=True)
 class ReachProvider:
-    """Its fields are everything that it touches. `attempts` is how often one call is sent at most."""
+    """Its fields are everything that it touches.
+
+    `attempts` is how often one call is sent at most, `max_wait_s` how long it may queue each time.
+    """
 
     books: Books
     admission: Admission
@@ -36,6 +39,7 @@ class ReachProvider:
     entropy: Entropy
     deadline_s: float
     attempts: int
+    max_wait_s: float
 
     async def reserve(self, call: PaidCall, wait_s: float | None) -> UnderWay:
         """Wait for a place, at most `wait_s`, then make the reservation durable.
@@ -116,7 +120,7 @@ class ReachProvider:
             return waiting
         try:
             await asyncio.sleep(pause_ns / NS_PER_S)
-            wait_s = min(self._left_s(under_way), self.admission.max_wait_s)
+            wait_s = min(self._left_s(under_way), self.max_wait_s)
             next_place = await self._place(under_way.call, wait_s, failed if others else ())
         except (RateLimitedError, UpstreamUnavailableError):
             return waiting

@@ -36,6 +36,14 @@ class CallModel(Protocol):
     ) -> ModelAnswer | ModelStream: ...
 
 
+class OwnUsage(Protocol):
+    """What `principal` spent in a span of days, and what is left of its budgets."""
+
+    async def __call__(
+        self, principal: Principal, *, first_day: str = "", last_day: str = ""
+    ) -> JSONObject: ...
+
+
 class ExecuteDocument(Protocol):
     """Run a document and return the answer of /execute, receipt included."""
 
@@ -83,7 +91,7 @@ class Application:
     answer_once: AnswerOnce
     models: Callable[[str], JSONObject]
     count_tokens: Callable[[bytes], Awaitable[int]]
-    own_usage: Callable[[Principal, Mapping[str, str]], Awaitable[JSONObject]]
+    own_usage: OwnUsage
     execute_document: ExecuteDocument
     validate_document: ValidateDocument
     runs: Runs
