@@ -86,7 +86,6 @@ MODEL_OPTIONS: Final[Table] = {
     **CACHE_WRITES,
     "counting": _one_of(*get_args(Counting)),
     "tokens_per_1000_counted": COUNT,
-    "tool_tokens": AMOUNT,
     "max_input_tokens": COUNT,
     "max_request_bytes": COUNT,
     "long_prompts": TABLE,

@@ -1,35 +1,61 @@
-"""The models that this gateway serves, in the shape of OpenAI's list.
+"""The models that this gateway serves, in the shape of OpenAI's list or of Anthropic's.
 
-Source: OpenAI API reference, "List models".
+Both shapes want to know when a model was made, which the catalogue does not: it is given as the epoch,
+as Anthropic's reference allows. `shutdown_date` is OpenAI's own member; `verified` is ours, and says of
+a model that its prices were found in one place only.
+
+Sources: OpenAI API reference, "List models"; Anthropic API reference, "List Models".
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from macroslow.inference.ports import Provider
-from macroslow.metering.catalogue import Catalogue
+from macroslow.metering.catalogue import Catalogue, Model
+
+MESSAGES: Final = "messages"
+EPOCH: Final = "1970-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
 class ListModels:
-    """Every name and alias that has both a price and a provider."""
+    """Every name and alias that has both a price and a provider. `providers` by the catalogue's names."""
 
-    providers: Mapping[str, Provider]
+    providers: Mapping[str, object]
     catalogue: Catalogue
 
     def __call__(self) -> dict[str, object]:
-        """`{"object": "list", "data": [{"id", "object", "created", "owned_by"}, …]}`, sorted by id."""
-        served = [(name, model) for name, model in self.catalogue.names() if model.provider in self.providers]
+        """`{"object": "list", "data": [{"id", "object", "created", "owned_by", …}, …]}`, sorted by id."""
+        return {"object": "list", "data": [_of_openai(name, model) for name, model in self._served()]}
+
+    def for_dialect(self, dialect: str) -> dict[str, object]:
+        """The list as a client of "openai" or "anthropic" expects it.
+
+        Clients of Anthropic's API offer what they list to be picked, so they see what answers there:
+        `{"data": [{"type", "id", "display_name", "created_at"}, …], "has_more", "first_id", "last_id"}`.
+        """
+        if dialect != "anthropic":
+            return self()
+        listed = [_of_anthropic(name) for name, model in self._served() if MESSAGES in model.operations]
         return {
-            "object": "list",
-            "data": [
-                # The catalogue does not know when a model was made; clients want a number.
-                {
-                    "id": name,
-                    "object": "model",
-                    "created": 0,
-                    "owned_by": self.providers[model.provider].name,
-                }
-                for name, model in served
-            ],
+            "data": listed,
+            "has_more": False,
+            "first_id": listed[0]["id"] if listed else None,
+            "last_id": listed[-1]["id"] if listed else None,
         }
+
+    def _served(self) -> list[tuple[str, Model]]:
+        return [(name, model) for name, model in self.catalogue.names() if model.provider in self.providers]
+
+
+def _of_openai(name: str, model: Model) -> dict[str, object]:
+    listed: dict[str, object] = {"id": name, "object": "model", "created": 0, "owned_by": model.provider}
+    if model.retires:
+        listed["shutdown_date"] = model.retires
+    if not model.verified:
+        listed["verified"] = False
+    return listed
+
+
+def _of_anthropic(name: str) -> dict[str, str]:
+    return {"type": "model", "id": name, "display_name": name, "created_at": EPOCH}
