@@ -12,10 +12,11 @@ from typing import Final
 from macroslow.errors import InvalidModelRequestError, NotFoundError
 from macroslow.inference.chat import ChatRequest, parse_chat
 from macroslow.inference.ports import Provider
+from macroslow.metering.accounts import require_room
 from macroslow.metering.bounds import Bounds
 from macroslow.metering.catalogue import Catalogue, Model
 from macroslow.metering.count import OFF_LOOP_BYTES, Counter
-from macroslow.metering.ledger import Account, require_room
+from macroslow.metering.ledger import Account
 from macroslow.services.admission import Admission
 from macroslow.workflow.books import Books
 
