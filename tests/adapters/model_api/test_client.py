@@ -232,6 +232,15 @@ async def test_waiting_for_a_connection_has_an_end():
         client.close()
 
 
+@pytest.mark.parametrize("deadline_s", [0, -1])
+async def test_when_no_time_is_left_nothing_is_sent(deadline_s):
+    async with serving(always_ok) as server, client_of(server) as client:
+        for _ in range(2):
+            with pytest.raises(NotConnectedError):
+                await ask(client, deadline_s=deadline_s)
+            assert await ask(client) == (200, b"ok")
+
+
 async def test_no_timer_is_left_when_nothing_is_under_way(monkeypatch):
     monkeypatch.setattr(client_module, "KEPT_ALIVE_S", 0.02)
     async with serving(always_ok) as server, client_of(server) as client:

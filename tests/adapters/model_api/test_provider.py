@@ -415,17 +415,19 @@ async def test_an_event_stream_that_was_not_asked_for_is_read_whole():
 
 @pytest.mark.parametrize("status", [200, 400])
 async def test_a_stream_that_is_none_comes_as_an_answer(status):
-    async with serving(fixed(status, b'{"a":1}', **{"Content-Type": "application/json"})) as provider:
-        async with provider.stream("/messages", b"{}", deadline_s=5) as opened:
-            assert opened == ProviderAnswer(status, {"content-type": "application/json"}, b'{"a":1}')
+    handler = fixed(status, b'{"a":1}', **{"Content-Type": "application/json"})
+    async with serving(handler) as provider, provider.stream("/messages", b"{}", deadline_s=5) as opened:
+        assert opened == ProviderAnswer(status, {"content-type": "application/json"}, b'{"a":1}')
 
 
 async def test_a_stream_above_the_bound_is_cut_off():
     raw = STREAM + b"400\r\n" + b"x" * 1024 + b"\r\n400\r\n" + b"x" * 1024 + b"\r\n0\r\n\r\n"
-    async with talking(raw, max_answer_bytes=1500) as provider:
-        async with provider.stream("/messages", b"{}", deadline_s=5) as opened:
-            with pytest.raises(UpstreamUnavailableError, match="1500 bytes"):
-                [chunk async for chunk in opened.chunks]
+    async with (
+        talking(raw, max_answer_bytes=1500) as up,
+        up.stream("/messages", b"{}", deadline_s=5) as opened,
+    ):
+        with pytest.raises(UpstreamUnavailableError, match="1500 bytes"):
+            [chunk async for chunk in opened.chunks]
 
 
 async def test_a_kept_connection_that_closes_on_a_request_says_so_and_repeats_nothing():
