@@ -33,21 +33,22 @@ class BreakingProxy:
                 if held.is_set() and COMMIT in data:
                     return
                 to_client.write(data)
+            to_client.close()
 
         answers = asyncio.create_task(back())
         with contextlib.suppress(ConnectionError):
             while data := await from_client.read(65_536):
-                if self.broken and COMMIT in data:
-                    self.breaks += 1
-                    if self.broken == "before":
-                        break
+                broken = self.broken if COMMIT in data else ""
+                if broken:
+                    self.broken, self.breaks = "", self.breaks + 1
+                if broken == "before":
+                    break
+                if broken == "after":
                     held.set()
-                    to_server.write(data)
+                to_server.write(data)
+                if broken:
                     await answers
                     break
-                to_server.write(data)
-        if held.is_set() or self.broken:
-            self.broken = ""
         to_server.close()
         to_client.close()
         await asyncio.wait([answers])
