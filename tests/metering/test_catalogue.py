@@ -141,7 +141,7 @@ def test_a_fall_back_on_nothing_on_itself_or_twice_is_refused(fallbacks, at):
 
 def test_what_is_left_out_is_the_careful_choice():
     of = catalogue().with_models({"m": {k: v for k, v in ENTRY.items() if k != "counting"}}).find("m")
-    assert (of.counting, of.verified, of.images, of.max_input_tokens) == ("estimate", False, None, 8192)
+    assert (of.counting, of.images, of.max_input_tokens) == ("estimate", None, 8192)
     assert (of.family, of.operations) == ("m", ("chat.completions",))
     assert of.priceable == frozenset()
 
@@ -200,7 +200,7 @@ def test_a_wrong_member_is_named(change, at):
 
 
 def test_every_mistake_is_listed():
-    assert len(mistakes(lambda: catalogue().with_models({"a": {}, "b": 5}))) == 10
+    assert len(mistakes(lambda: catalogue().with_models({"a": {}, "b": 5}))) == 9
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_the_size_of_a_body_bounds_its_tokens_but_for_the_framing():
 
 
 texts = st.lists(st.text(max_size=200), max_size=5).map(tuple)
-prompts = st.builds(Prompt, texts, st.integers(0, 10_000), st.just(()), st.booleans())
+prompts = st.builds(Prompt, texts, st.integers(0, 10_000))
 
 
 @settings(max_examples=100, deadline=None)
@@ -176,12 +176,6 @@ def test_an_exact_count_leaves_room_for_framing_that_is_not_published():
 def test_an_estimate_is_a_count_times_the_models_factor():
     half_more = model(counting="estimate", tokens_per_1000_counted=1500, max_input_tokens=10**6)
     assert count_prompt(Prompt(("hello world",), 1), half_more, counters()) == Counted(5, 13 + 16)
-
-
-def test_instructions_that_a_provider_adds_for_tools_are_counted():
-    without = count_prompt(Prompt(("x",), 4), CLAUDE, counters())
-    tools = count_prompt(Prompt(("x",), 4, tools=True), CLAUDE, counters())
-    assert tools.tokens == without.tokens + 346
 
 
 def test_the_bound_stays_within_what_a_model_takes_but_never_below_the_count():

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.metering.vocabulary import catalogue, model
+from tests.metering.vocabulary import ENTRY, catalogue, model
 
 from macroslow.metering.prices import TokenCounts
 
@@ -88,9 +88,10 @@ def test_a_free_model_is_always_affordable():
     assert model().affordable_output_tokens(100, 0) == 2048
 
 
-def test_writing_into_a_cache_costs_as_input_where_no_price_is_given():
-    of = model(input_usd_micros=7).prices
-    assert of.cache_write_5m_usd_micros == of.cache_write_1h_usd_micros == 7
+def test_a_cache_costs_as_input_where_no_price_is_given():
+    given = {name: value for name, value in ENTRY.items() if name != "cached_input_usd_micros"}
+    of = catalogue().with_models({"m": {**given, "input_usd_micros": 7}}).find("m").prices
+    assert of.cached_input_usd_micros == of.cache_write_5m_usd_micros == of.cache_write_1h_usd_micros == 7
 
 
 def test_published_examples_of_a_price():

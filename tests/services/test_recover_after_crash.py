@@ -1,84 +1,131 @@
 """After a crash: everything open is closed once, however often recovery itself is killed."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import orjson
 import pytest
-from tests.services.house import ANN, CLOCK, House, Keys, open_house
+from tests.adapters.sqlite.support import LabelSealer
+from tests.contract.changes import money, reserve
 
+from macroslow.adapters.sqlite import SqliteBooks
+from macroslow.adapters.system import SystemClock, SystemEntropy
 from macroslow.errors import LogUnavailableError
-from macroslow.metering.ledger import OpenAccount, Reserve
+from macroslow.metering.ledger import Budget, OpenAccount
 from macroslow.services.recover_after_crash import RecoverAfterCrash, Recovered
 from macroslow.tlog.event import Event, EventType
-from macroslow.tlog.ports import Append
+from macroslow.tlog.ports import Append, Entry
 from macroslow.workflow.books import Change
 from macroslow.workflow.journal import AcceptRun, RunState
 
 CALLS = 3
+CLOCK = SystemClock()
+BUDGETS = (Budget("all/total", 10**9), Budget("principal/ann/total", 10**9))
 
 
-async def leave_open(house: House) -> None:
+class MortalBooks(SqliteBooks):
+    """Books on a real file that take so many commits more, then none."""
+
+    left: int | None = None
+
+    async def commit(self, *changes: Change) -> list[Entry]:
+        if self.left is not None:
+            if self.left == 0:
+                raise LogUnavailableError("no space left")
+            self.left -= 1
+        return await super().commit(*changes)
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[MortalBooks]:
+    books = await MortalBooks.open(
+        folder / "books.sqlite",
+        sealer=LabelSealer(),
+        entropy=SystemEntropy(),
+        clock=CLOCK,
+        commit_window_ns=0,
+    )
+    try:
+        yield books
+    finally:
+        await books.close()
+
+
+async def leave_open(books: SqliteBooks) -> None:
     """What a gateway that is killed in the middle of its work leaves."""
     now_ns = CLOCK.now_ns()
+    await books.commit(OpenAccount("key/ann", None))
     for number in range(2):
         run_id = f"run{number}"
-        await house.books.commit(
-            OpenAccount(f"run/{run_id}", 10_000, ANN.account),
+        await books.commit(
+            OpenAccount(f"run/{run_id}", 10_000, "key/ann"),
             AcceptRun(run_id, "ann", now_ns, "00" * 32, 5, "agent://tester", None),
             Append(Event(EventType.RUN_ACCEPTED, now_ns, "ann", {"run_id": run_id})),
         )
-    for number, account in enumerate(["run/run0", "run/run0", ANN.account]):
+    owned: Sequence[tuple[str, str]] = (("run/run0", "gateway-1"), ("run/run0", ""), ("key/ann", "gateway-2"))
+    for number, (account, owner) in enumerate(owned):
         run_id = "run0" if account.startswith("run/") else ""
-        await house.books.commit(
-            Reserve(f"call{number}", account, 1000, "ann", "ann0", "openai", "gpt-4o", now_ns, "", run_id)
-        )
+        facts = {"principal": "ann", "owner": owner, "expires_ns": now_ns + 10**15, "budgets": BUDGETS}
+        await books.commit(reserve(f"call{number}", account, 1000, run_id=run_id, **facts))
 
 
-async def assert_all_closed(house: House) -> None:
-    assert await house.books.open_reservations() == []
-    assert await house.books.open_child_accounts() == []
-    assert await house.books.running() == []
-    account = await house.books.account(ANN.account)
-    assert (account.spent_usd_micros, account.held_usd_micros) == (CALLS * 1000, 0)
-    assert await house.books.audit_ledger() == []
-    unknown = await house.events(EventType.CHAT_UNKNOWN)
+async def events(books: SqliteBooks, event_type: EventType) -> list[dict[str, object]]:
+    found = await books.entries(0, 1_000)
+    return [orjson.loads(one.event or b"")["fields"] for one in found if one.type == event_type]
+
+
+async def assert_all_closed(books: SqliteBooks) -> None:
+    assert await books.open_reservations() == []
+    assert await books.open_child_accounts() == []
+    assert await books.running() == []
+    for account in ("key/ann", *(budget.id for budget in BUDGETS)):
+        assert await money(books, account) == (CALLS * 1000, 0)
+    assert await books.audit_ledger() == []
+    unknown = await events(books, EventType.CHAT_UNKNOWN)
     assert sorted(str(fields["reservation"]) for fields in unknown) == ["call0", "call1", "call2"]
     assert {fields["outcome"] for fields in unknown} == {"unknown"}
     assert [fields["run_id"] for fields in unknown].count("run0") == 2
-    interrupted = await house.events(EventType.RUN_INTERRUPTED)
+    interrupted = await events(books, EventType.RUN_INTERRUPTED)
     assert sorted(str(fields["run_id"]) for fields in interrupted) == ["run0", "run1"]
-    assert {run.state for run in await house.books.runs("ann")} == {RunState.INTERRUPTED}
+    assert {run.state for run in await books.runs("ann")} == {RunState.INTERRUPTED}
 
 
-async def test_calls_are_charged_in_full_and_runs_reported_as_interrupted(tmp_path: Path) -> None:
-    async with open_house(tmp_path) as house:
-        await leave_open(house)
-        assert await RecoverAfterCrash(house.books, CLOCK)() == Recovered(CALLS, 2, CALLS * 1000)
-        await assert_all_closed(house)
-        size = (await house.books.head()).size
-        assert await RecoverAfterCrash(house.books, CLOCK)() == Recovered(0, 0, 0)
-        assert (await house.books.head()).size == size
+async def test_calls_of_any_owner_are_charged_in_full_and_runs_reported_as_interrupted(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as books:
+        await leave_open(books)
+        assert await RecoverAfterCrash(books, CLOCK)() == Recovered(CALLS, 2, CALLS * 1000)
+        await assert_all_closed(books)
+        size = (await books.head()).size
+        assert await RecoverAfterCrash(books, CLOCK)() == Recovered(0, 0, 0)
+        assert (await books.head()).size == size
 
 
 async def test_a_clean_stop_leaves_nothing_to_recover(tmp_path: Path) -> None:
-    async with open_house(tmp_path) as house:
-        assert await RecoverAfterCrash(house.books, CLOCK)() == Recovered(0, 0, 0)
-        assert (await house.books.head()).size == 0
+    async with opened(tmp_path) as books:
+        assert await RecoverAfterCrash(books, CLOCK)() == Recovered(0, 0, 0)
+        assert (await books.head()).size == 0
 
 
-@pytest.mark.parametrize("killed_before", range(7))
-async def test_a_recovery_that_dies_between_commits_is_finished_by_the_next(tmp_path, killed_before) -> None:
-    keys = Keys.new()
-    async with open_house(tmp_path, keys=keys) as house:
-        await leave_open(house)
-        left = [None] * killed_before
+async def test_more_than_one_round_of_calls_is_closed(tmp_path: Path) -> None:
+    async with opened(tmp_path) as books:
+        calls = [reserve(f"call{n}", "key/ann", 2) for n in range(300)]
+        await books.commit(OpenAccount("key/ann", None), *calls)
+        assert await RecoverAfterCrash(books, CLOCK)() == Recovered(300, 0, 600)
+        assert await money(books, "key/ann") == (600, 0)
 
-        def dies(_: Sequence[Change]) -> bool:
-            return not left or left.pop() is not None
 
-        house.books.fails = dies
+@pytest.mark.parametrize("commits", range(7))
+async def test_a_recovery_that_dies_between_commits_is_finished_by_the_next(
+    tmp_path: Path, commits: int
+) -> None:
+    async with opened(tmp_path) as books:
+        await leave_open(books)
+        books.left = commits
         with pytest.raises(LogUnavailableError):
-            await RecoverAfterCrash(house.books, CLOCK)()
-    async with open_house(tmp_path, keys=keys) as again:
-        await RecoverAfterCrash(again.books, CLOCK)()
-        await assert_all_closed(again)
+            await RecoverAfterCrash(books, CLOCK)()
+    async with opened(tmp_path) as books:
+        await RecoverAfterCrash(books, CLOCK)()
+        await assert_all_closed(books)

@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "signers": Lazy("macroslow.cli.signers:signers", "Keys that sign documents."),
     "secrets": Lazy("macroslow.cli.secrets:secrets", "Keep and check providers' keys."),
     "usage": Lazy("macroslow.cli.usage:usage", "What was spent, by whom and on what."),
+    "tokens": Lazy("macroslow.cli.tokens:tokens", "Count tokens and their price, offline."),
     "receipt": Lazy("macroslow.cli.receipt:receipt", "Verify the proof of a single action, offline."),
     "audit": Lazy("macroslow.cli.audit:audit", "Read, prove and verify the log."),
     "config": Lazy("macroslow.cli.config:config", "Show and check the configuration."),

@@ -77,7 +77,7 @@ def _set_problems(name: str, table: Any) -> list[Problem]:
 def _family(name: str, table: Any, rules: Mapping[str, ImageRule]) -> list[Model]:
     """The model itself, and its dated snapshots: the same in all but their names."""
     given = {
-        key: value for key, value in table.items() if key not in (*_members.PRICES, *_members.CACHE_WRITES)
+        key: value for key, value in table.items() if key not in (*_members.PRICES, *_members.CACHE_PRICES)
     }
     given |= {key: tuple(table[key]) for key in _LISTS if key in table}
     given |= {
@@ -97,9 +97,8 @@ def _family(name: str, table: Any, rules: Mapping[str, ImageRule]) -> list[Model
 
 
 def _prices(table: Mapping[str, int]) -> Prices:
-    writes = dict.fromkeys(_members.CACHE_WRITES, table["input_usd_micros"])
-    names = [field.name for field in fields(Prices)]
-    return Prices(**{name: {**writes, **table}[name] for name in names})
+    whole = {**dict.fromkeys(_members.CACHE_PRICES, table["input_usd_micros"]), **table}
+    return Prices(**{field.name: whole[field.name] for field in fields(Prices)})
 
 
 def _long_prompts(table: Mapping[str, int] | None) -> LongPrompts | None:
@@ -119,7 +118,7 @@ def _model_problems(name: str, table: object, rules: Mapping[str, ImageRule]) ->
 
 
 def _long_prompt_problems(where: str, table: Any, model: Mapping[str, int]) -> list[Problem]:
-    found = _members.problems(where, table, _members.LONG_PROMPTS, _members.CACHE_WRITES)
+    found = _members.problems(where, table, _members.LONG_PROMPTS, _members.CACHE_PRICES)
     if found:
         return found
     long, short = _prices(table), _prices(model)

@@ -67,11 +67,11 @@ AMOUNT: Final = _number(0)
 FLAG: Final = Member(lambda value: isinstance(value, bool), "is not true or false")
 TABLE: Final = Member(lambda value: isinstance(value, dict), "is not a table")
 
-PRICES: Final[Table] = dict.fromkeys(
-    ("input_usd_micros", "cached_input_usd_micros", "output_usd_micros"), AMOUNT
+PRICES: Final[Table] = dict.fromkeys(("input_usd_micros", "output_usd_micros"), AMOUNT)
+CACHE_PRICES: Final[Table] = dict.fromkeys(
+    ("cached_input_usd_micros", "cache_write_5m_usd_micros", "cache_write_1h_usd_micros"), AMOUNT
 )
-CACHE_WRITES: Final[Table] = dict.fromkeys(("cache_write_5m_usd_micros", "cache_write_1h_usd_micros"), AMOUNT)
-"""Prices that an entry may leave out: then writing into a cache costs what input does."""
+"""Prices that an entry may leave out: then reading from a cache or writing into it costs what input does."""
 
 MODEL: Final[Table] = {
     "provider": NAME,
@@ -83,10 +83,9 @@ MODEL: Final[Table] = {
     **PRICES,
 }
 MODEL_OPTIONS: Final[Table] = {
-    **CACHE_WRITES,
+    **CACHE_PRICES,
     "counting": _one_of(*get_args(Counting)),
     "tokens_per_1000_counted": COUNT,
-    "tool_tokens": AMOUNT,
     "max_input_tokens": COUNT,
     "max_request_bytes": COUNT,
     "long_prompts": TABLE,

@@ -55,13 +55,13 @@ def count_prompt(prompt: Prompt, model: Model, counters: Counters, param: str = 
     Raises InvalidModelRequestError, naming `param`, for images that have no price with this model.
     """
     text_tokens = counters[model.encoding].texts(prompt.texts)
-    framing_tokens = prompt.framing_tokens + (model.tool_tokens if prompt.tools else 0)
+    framing_tokens = prompt.framing_tokens
     image_tokens, most_image_tokens = _images(prompt.images, model, param) if prompt.images else (0, 0)
     if model.counting == "exact":
         tokens = most_tokens = text_tokens + framing_tokens + image_tokens
     else:
-        likely = -(-(text_tokens + prompt.framing_tokens) * model.tokens_per_1000_counted // 1000)
-        tokens = likely + framing_tokens - prompt.framing_tokens + image_tokens
+        likely_tokens = -(-(text_tokens + framing_tokens) * model.tokens_per_1000_counted // 1000)
+        tokens = likely_tokens + image_tokens
         most_tokens = sum(map(upper_bound_tokens, prompt.texts)) + 2 * framing_tokens + most_image_tokens
     most_tokens = max(most_tokens, tokens)
     drift_tokens = max(LEAST_DRIFT_TOKENS, -(-most_tokens // DRIFT_SHARE))

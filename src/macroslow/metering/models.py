@@ -26,14 +26,13 @@ class Model:
     whole. `operations` are those that it serves, as the log names them.
 
     Text is counted in `encoding`. That is the model's own where `counting` is "exact"; otherwise it is
-    another's, and the model makes `tokens_per_1000_counted` of a thousand such tokens. `tool_tokens`
-    is what the provider writes into a prompt with tools beyond what is counted of them.
+    another's, and the model makes `tokens_per_1000_counted` of a thousand such tokens.
 
     `context_tokens` holds prompt and answer together; `max_input_tokens` is what a request may bring.
     `reasoning` models think in tokens that nobody sees, so what they wrote cannot be counted here.
     `priceable` are members of a request that its prices cover beyond those of every model.
-    `verified` says whether the provider's own page was read for these figures; `retires` is the last
-    day on which it serves the model (2026-01-31), if that was announced.
+    `verified` is False of figures that were found in one place only, and that not the provider's own;
+    `retires` is the day on which it stops serving the model (2026-01-31), if that was announced.
     """
 
     name: str
@@ -50,14 +49,13 @@ class Model:
     long_prompts: LongPrompts | None = None
     max_request_bytes: int | None = None
     tokens_per_1000_counted: int = 1000
-    tool_tokens: int = 0
     images: ImageRule | None = None
     operations: tuple[str, ...] = ("chat.completions",)
     aliases: tuple[str, ...] = ()
     fallbacks: tuple[str, ...] = ()
     priceable: frozenset[str] = frozenset()
     reasoning: bool = False
-    verified: bool = False
+    verified: bool = True
     retires: str = ""
 
     def prices_at(self, input_tokens: int) -> Prices:

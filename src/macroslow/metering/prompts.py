@@ -25,15 +25,11 @@ _TOOLS_END_TOKENS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What goes into a model: texts to count, the tokens of the framing around them, and images.
-
-    `tools` says whether it declares tools: some providers then add instructions of their own.
-    """
+    """What goes into a model: texts to count, the tokens of the framing around them, and images."""
 
     texts: tuple[str, ...]
     framing_tokens: int
     images: tuple[Image, ...] = ()
-    tools: bool = False
 
 
 def prompt_of(
@@ -52,7 +48,7 @@ def prompt_of(
     if response_format is not None and "json_schema" in response_format:
         framing_tokens += _TOOL_TOKENS
         texts.append(orjson.dumps(response_format["json_schema"]).decode())
-    return Prompt(tuple(texts), framing_tokens, tools=bool(tools))
+    return Prompt(tuple(texts), framing_tokens)
 
 
 def _message(message: Mapping[str, Any], texts: list[str]) -> int:

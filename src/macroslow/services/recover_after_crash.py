@@ -2,12 +2,14 @@
 
 A call whose outcome nobody saw is charged in full, since the work may have been done; a run that
 was cut off is reported as interrupted, never as success. Each closing is a log entry of its own.
+For the start of the only process: every other owner is dead.
 """
 
 from dataclasses import dataclass
 
-from macroslow.metering.ledger import CloseAccount, OpenReservation, Settle, Usage
+from macroslow.metering.ledger import CloseAccount
 from macroslow.ports import Clock
+from macroslow.services.reap_reservations import Reaped, ReapReservations
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
@@ -32,33 +34,20 @@ class RecoverAfterCrash:
 
     async def __call__(self) -> Recovered:
         """Close everything that is open; each item in a commit of its own."""
-        calls = await self.books.open_reservations()
-        for call in calls:
-            await self._settle_unknown(call)
+        reaped = await self._reap()
         for account in await self.books.open_child_accounts():
             await self.books.commit(CloseAccount(account.id))
         runs = await self.books.running()
         for run in runs:
             await self._interrupt(run)
-        return Recovered(len(calls), len(runs), sum(call.usd_micros for call in calls))
+        return Recovered(reaped.calls, len(runs), reaped.usd_micros)
 
-    async def _settle_unknown(self, call: OpenReservation) -> None:
-        now_ns = self.clock.now_ns()
-        fields = {
-            "reservation": call.id,
-            "principal": call.principal,
-            "key_id": call.key_id,
-            "provider": call.provider,
-            "model": call.model,
-            "run_id": call.run_id,
-            "tag": call.tag,
-            "usd_micros": call.usd_micros,
-            "outcome": "unknown",
-        }
-        await self.books.commit(
-            Settle(call.id, Usage(0, 0, call.usd_micros), now_ns, "unknown"),
-            Append(Event(EventType.CHAT_UNKNOWN, now_ns, call.principal, fields)),
-        )
+    async def _reap(self) -> Reaped:
+        reap = ReapReservations(self.books, self.clock, alive=lambda _: False)
+        rounds = [await reap(at_start=True)]
+        while rounds[-1].calls:
+            rounds.append(await reap(at_start=True))
+        return Reaped(sum(each.calls for each in rounds), sum(each.usd_micros for each in rounds))
 
     async def _interrupt(self, run: Run) -> None:
         now_ns = self.clock.now_ns()

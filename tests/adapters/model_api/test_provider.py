@@ -5,6 +5,7 @@ import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import orjson
 import pytest
 from aiohttp import web
 
@@ -88,6 +89,164 @@ async def test_the_body_goes_out_and_comes_back_byte_for_byte():
         "Content-Type": "application/json",
         "Content-Length": "7",
     }
+
+
+async def sent_headers(path="/chat/completions", given=None, **options) -> dict[str, str]:
+    """The headers of one request as a server gets them, but for those that every request has."""
+    seen = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append((request.path, dict(request.headers)))
+        return web.Response(body=b"{}")
+
+    async with serving(handler, **options) as provider:
+        await provider.complete(path, b"{}", headers=given or {}, deadline_s=5)
+    assert seen[0][0] == "/v1" + path
+    usual = {"Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type", "Content-Length"}
+    assert usual <= seen[0][1].keys()
+    return {name: value for name, value in seen[0][1].items() if name not in usual}
+
+
+@pytest.mark.parametrize(
+    ("options", "headers"),
+    [
+        ({}, {"Authorization": f"Bearer {KEY}"}),
+        ({"auth": "api-key"}, {"api-key": KEY}),
+        ({"dialect": "anthropic"}, {"x-api-key": KEY, "anthropic-version": "2023-06-01"}),
+        (
+            {"dialect": "anthropic", "auth": "bearer"},
+            {"Authorization": f"Bearer {KEY}", "anthropic-version": "2023-06-01"},
+        ),
+    ],
+    ids=["openai", "azure", "anthropic", "anthropic-bearer"],
+)
+async def test_the_key_goes_where_the_dialect_or_the_operator_says(options, headers):
+    assert await sent_headers(**options) == headers
+
+
+@pytest.mark.parametrize(
+    "path", ["/chat/completions", "/responses", "/embeddings", "/messages", "/x/y-1/z_2.3"]
+)
+async def test_one_provider_serves_every_path(path):
+    await sent_headers(path)
+
+
+async def test_the_callers_headers_go_along_and_replace_the_dialects():
+    given = {"Anthropic-Version": "2024-01-01", "anthropic-beta": "a-1, b-2"}
+    assert await sent_headers(given=given, dialect="anthropic") == {
+        "anthropic-version": "2024-01-01",
+        "anthropic-beta": "a-1, b-2",
+        "x-api-key": KEY,
+    }
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-y": "a\r\nx-z: b"},
+        {"x-y": "a\nb"},
+        {"x-y": "a\x00"},
+        {"x-y": "ä"},
+        {"x-y": ""},
+        {"x-y": "a\tb"},
+        {"x y": "a"},
+        {"x-y:": "a"},
+        {"x-y\r\nx-z": "a"},
+        {"": "a"},
+        {"Authorization": "Bearer other"},
+        {"X-API-Key": "other"},
+        {"api-key": "other"},
+        {"Content-Length": "0"},
+        {"transfer-encoding": "chunked"},
+        {"Host": "elsewhere"},
+        {"accept-encoding": "gzip"},
+        {"Connection": "close"},
+    ],
+)
+async def test_a_header_that_could_change_the_request_is_not_sent(headers):
+    asked = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response()
+
+    async with serving(handler) as provider:
+        with pytest.raises(ValueError):
+            await provider.complete("/messages", b"{}", headers=headers, deadline_s=5)
+        with pytest.raises(ValueError):
+            await provider.stream("/messages", b"{}", headers=headers, deadline_s=5).__aenter__()
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "messages",
+        "/",
+        "/a//b",
+        "/a/",
+        "/../a",
+        "/a/..",
+        "/.a",
+        "/a?b=c",
+        "/a#b",
+        "/a b",
+        "/a\r\nb",
+        "/ä",
+        "/%2e",
+    ],
+)
+async def test_a_path_that_is_not_plain_is_not_asked(path):
+    provider = ModelAPI("up", "http://127.0.0.1:9/v1", Secret(KEY))
+    with pytest.raises(ValueError):
+        await provider.complete(path, b"{}", deadline_s=5)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "passed"),
+    [
+        (
+            "openai",
+            {
+                "Retry-After": "1",
+                "Retry-After-Ms": "2",
+                "X-Should-Retry": "true",
+                "OpenAI-Processing-Ms": "3",
+                "X-RateLimit-Limit-Requests": "4",
+                "X-RateLimit-Reset-Tokens": "6m0s",
+            },
+        ),
+        (
+            "anthropic",
+            {
+                "Retry-After": "1",
+                "X-Should-Retry": "false",
+                "Request-Id": "req_1",
+                "Anthropic-RateLimit-Input-Tokens-Remaining": "7",
+                "Anthropic-RateLimit-Requests-Reset": "2026-01-01T00:00:00Z",
+            },
+        ),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 429])
+async def test_what_a_provider_says_of_its_limits_comes_back(dialect, passed, status):
+    others = {"X-Request-Id": "r", "Set-Cookie": "a=b", "Server": "s", "X-Other": "o"}
+    async with serving(fixed(status, **passed, **others), dialect=dialect) as provider:
+        answer = await provider.complete("/messages", b"{}", deadline_s=5)
+    expected = {name.lower(): value for name, value in passed.items()}
+    assert answer.headers.keys() - {"content-type"} == expected.keys()
+    assert expected.items() <= answer.headers.items()
+
+
+async def test_a_header_with_the_key_or_with_odd_letters_does_not_come_back():
+    raw = (
+        f"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nRetry-After: {KEY}\r\nX-RateLimit-A: 1 {KEY}\r\n".encode()
+        + b"X-RateLimit-B: \xff\r\nX-RateLimit-C: a\tb\r\nX-RateLimit-D: 1\r\n\r\n{}"
+    )
+    async with talking(raw) as provider:
+        answer = await provider.complete("/messages", b"{}", deadline_s=5)
+    assert answer.headers == {"x-ratelimit-d": "1"}
 
 
 async def test_only_listed_headers_come_back():
@@ -217,6 +376,82 @@ async def test_errors_pass_without_the_key(status):
     assert answer.body == b'{"error":{"message":"quota of [removed] used up"}}'
 
 
+@pytest.mark.parametrize(
+    ("dialect", "error"),
+    [
+        ("openai", {"error": {"type": "upstream_error", "param": None, "code": None}}),
+        ("anthropic", {"type": "error", "error": {"type": "api_error"}}),
+    ],
+)
+async def test_an_error_that_cannot_be_read_is_told_in_the_shape_of_the_dialect(dialect, error):
+    async with serving(fixed(502, b"<html>"), dialect=dialect) as provider:
+        answer = await provider.complete("/messages", b"{}", deadline_s=5)
+    told = orjson.loads(answer.body)
+    assert (
+        told["error"].pop("message") == "the provider answered with status 502 and no error that can be read"
+    )
+    assert told == error
+
+
+async def test_an_error_that_breaks_off_is_still_an_error():
+    async with talking(b"HTTP/1.1 429 Slow\r\nRetry-After: 3\r\nContent-Length: 100\r\n\r\n{") as provider:
+        answer = await provider.complete("/messages", b"{}", deadline_s=5)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "3")
+    assert orjson.loads(answer.body)["error"]["type"] == "upstream_error"
+
+
+async def test_a_compressed_error_is_replaced_unread():
+    body = gzip.compress(b'{"error":"x"}')
+    async with serving(fixed(500, body, **{"Content-Encoding": "gzip"})) as provider:
+        answer = await provider.complete("/messages", b"{}", deadline_s=5)
+    assert orjson.loads(answer.body)["error"]["type"] == "upstream_error"
+
+
+async def test_an_event_stream_that_was_not_asked_for_is_read_whole():
+    async with serving(fixed(200, b"data: 1\n\n", **{"Content-Type": "text/event-stream"})) as provider:
+        answer = await provider.complete("/messages", b"{}", deadline_s=5)
+    assert answer == ProviderAnswer(200, {"content-type": "text/event-stream"}, b"data: 1\n\n")
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_stream_that_is_none_comes_as_an_answer(status):
+    handler = fixed(status, b'{"a":1}', **{"Content-Type": "application/json"})
+    async with serving(handler) as provider, provider.stream("/messages", b"{}", deadline_s=5) as opened:
+        assert opened == ProviderAnswer(status, {"content-type": "application/json"}, b'{"a":1}')
+
+
+async def test_a_stream_above_the_bound_is_cut_off():
+    raw = STREAM + b"400\r\n" + b"x" * 1024 + b"\r\n400\r\n" + b"x" * 1024 + b"\r\n0\r\n\r\n"
+    async with (
+        talking(raw, max_answer_bytes=1500) as up,
+        up.stream("/messages", b"{}", deadline_s=5) as opened,
+    ):
+        with pytest.raises(UpstreamUnavailableError, match="1500 bytes"):
+            [chunk async for chunk in opened.chunks]
+
+
+async def test_a_kept_connection_that_closes_on_a_request_says_so_and_repeats_nothing():
+    asked = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        for reply in (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b""):
+            await reader.readuntil(b"{}")
+            asked += 1
+            writer.write(reply)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    provider = ModelAPI("up", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", Secret(KEY))
+    await provider.complete("/messages", b"{}", deadline_s=5)
+    with pytest.raises(UpstreamUnavailableError) as caught:
+        await provider.complete("/messages", b"{}", deadline_s=5)
+    assert caught.value.reason.startswith("StaleConnectionError")
+    assert asked == 2
+    await provider.close()
+    server.close()
+
+
 async def test_an_error_of_any_length_is_bounded():
     async with serving(fixed(500, b'{"x":"' + b"y" * 10_000_000 + b'"}')) as provider:
         answer = await provider.complete("/chat/completions", b"{}", deadline_s=5)
@@ -299,11 +534,30 @@ async def test_one_that_falls_silent_is_given_up(raw, idle_s, deadline_s):
         "https://host/v1?x=1",
         "https://host/v1#f",
         "https://host/v1?",
+        "https://@host/v1",
+        "https://host:0/v1",
+        "https://host:65536/v1",
+        "https://host:x/v1",
+        "https://host/v 1",
+        "https://host/v1\r\nX: y",
+        "https://hôst/v1",
     ],
 )
 def test_a_destination_that_is_not_plain_is_refused(base_url):
     with pytest.raises(ConfigurationError):
         ModelAPI("up", base_url, Secret(KEY))
+
+
+@pytest.mark.parametrize("options", [{"dialect": "gemini"}, {"auth": "basic"}])
+def test_an_api_that_is_not_in_the_tables_is_refused(options):
+    with pytest.raises(ConfigurationError):
+        ModelAPI("up", "https://host/v1", Secret(KEY), **options)
+
+
+def test_a_provider_says_which_key_of_whom_it_is():
+    one = ModelAPI("up", "https://host/v1", None, dialect="anthropic", account="up#2", emulator=True)
+    assert (one.name, one.account, one.dialect, one.emulator) == ("up", "up#2", "anthropic", True)
+    assert ModelAPI("up", "https://host/v1", None).account == "up"
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\r\nX: y", "schlüssel", "a\x00"])

@@ -44,8 +44,12 @@ class Client:
 
         All of the exchange has `deadline_s`. Raises NotConnectedError and BrokenOffError.
         """
-        ends_s = asyncio.get_running_loop().time() + deadline_s
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + deadline_s
         connection = self._take() or await self._connect(deadline_s)
+        if loop.time() >= ends_s:
+            connection.abort()
+            raise NotConnectedError("no time is left")
         exchange = Exchange(connection, self, self._patience, ends_s)
         self._under_way.add(exchange)
         try:

@@ -7,6 +7,7 @@ was not asked for, and ends the connection.
 import asyncio
 import select
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
@@ -23,7 +24,7 @@ class User(Protocol):
         ...
 
     def ended(self) -> None:
-        """The other side said that nothing more will come. Over TLS nobody else can say so."""
+        """The other side, and over TLS nobody else, said that nothing more will come."""
         ...
 
     def lost(self) -> None:
@@ -90,7 +91,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Hand on the end of what the other side sends; the transport closes."""
-        if self.user is not None:
+        if self.user is not None and self._closed_by_peer():
             self.user.ended()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -109,3 +110,14 @@ class Connection(asyncio.Protocol):
         self.congested = False
         if self.user is not None:
             self.user.wake()
+
+    def _closed_by_peer(self) -> bool:
+        """Whether the end is no forgery: over TLS, whether a closure alert came (RFC 9112, section 9.8).
+
+        asyncio reports an end in either case.
+        """
+        tls: ssl.SSLObject | None = self.transport.get_extra_info("ssl_object")
+        try:
+            return tls is None or not tls.read(1)
+        except ssl.SSLError:  # it wants to read on
+            return False

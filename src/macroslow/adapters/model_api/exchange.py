@@ -127,8 +127,7 @@ class Exchange:
             return
         self._ended = True
         self._paused = False
-        if not self._complete:
-            self._break("the exchange is over")
+        self._break("the exchange is over")
         connection = self._connection
         connection.user = None
         del self._parser  # it knows us, and we it
@@ -268,10 +267,10 @@ class Exchange:
     def _fail(self, reason: str) -> None:
         """What came before stays; there will be no more of it."""
         self._persistent = False
-        if not self._complete:
-            self._break(reason)
+        self._break(reason)
         self._connection.abort()
 
     def _break(self, reason: str) -> None:
-        self._broken = self._broken or reason
+        if not self._complete:
+            self._broken = self._broken or reason
         self.wake()

@@ -83,6 +83,11 @@ class Link:
         self._turn = asyncio.Lock()
         self._closed = False
 
+    @property
+    def lost(self) -> bool:
+        """Whether the connection was lost, and it is worth a try to make another."""
+        return not self._closed and self._connection is not None and self._connection.is_closed()
+
     @asynccontextmanager
     async def use(self) -> AsyncIterator[Connection]:
         """Lend the connection. LogUnavailableError if there is none to be had, or if it fails meanwhile.

@@ -215,7 +215,13 @@ class PostgresBooks:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        async with self._reading.use() as connection:
+        try:
+            async with self._reading.use() as connection:
+                return await question(connection, *args, **kwargs)
+        except LogUnavailableError:
+            if not self._reading.lost:
+                raise
+        async with self._reading.use() as connection:  # asking twice is no harm
             return await question(connection, *args, **kwargs)
 
 

@@ -65,8 +65,7 @@ class Ledger:
         self._put(closed(self._account(change.id), self._account))
 
     def reserve(self, change: Reserve) -> None:
-        """Hold the money. An id that was settled in an earlier batch is refused by the store itself."""
-        if self._open.get(change.id) is not None or self._settled_now.get(change.id):
+        if self._open.get(change.id) is not None or self._is_settled(change.id):
             raise ConflictError(f"the reservation {change.id} was made before", step="reserve")
         self._put(reserved(self._account(change.account), change, self._account, self._find))
         budgets = tuple([budget.id for budget in change.budgets])
@@ -86,7 +85,10 @@ class Ledger:
         )
         held = self._open.take(change.id)
         if held is None:
-            self._require_settled(change)
+            if not self._is_settled(change.id):
+                raise NotFoundError(f"nothing was reserved under {change.id}", step="settle")
+            if change.once:
+                raise ConflictError(f"the reservation {change.id} was settled before", step="settle")
             return
         counters = map(self._account, held.budgets)
         before = self._account(held.account)
@@ -171,14 +173,11 @@ class Ledger:
             account.counter,
         )
 
-    def _require_settled(self, change: Settle) -> None:
-        """Raise unless the reservation was settled before, and may have been."""
+    def _is_settled(self, reservation_id: str) -> bool:
+        if self._settled_now.get(reservation_id):
+            return True
         query = "SELECT 1 FROM calls WHERE id = ?"
-        settled_now = self._settled_now.get(change.id)
-        if not settled_now and self._connection.execute(query, (change.id,)).fetchone() is None:
-            raise NotFoundError(f"nothing was reserved under {change.id}", step="settle")
-        if change.once:
-            raise ConflictError(f"the reservation {change.id} was settled before", step="settle")
+        return self._connection.execute(query, (reservation_id,)).fetchone() is not None
 
 
 def _totals(calls: Iterable[Row]) -> list[Row]:

@@ -22,11 +22,6 @@ MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {
         "ALTER TABLE calls ADD COLUMN team INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE calls ADD COLUMN budgets INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX calls_by_time ON calls (created_ns)",
-        """
-        CREATE TRIGGER reserved_once BEFORE INSERT ON reservations
-            WHEN EXISTS (SELECT 1 FROM calls WHERE id = NEW.id)
-        BEGIN SELECT RAISE(ABORT, 'a reservation of this id was settled'); END
-        """,
         "DROP TABLE totals",
         """
         CREATE TABLE totals (

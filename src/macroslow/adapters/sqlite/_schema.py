@@ -78,8 +78,6 @@ CREATE TABLE calls (
 ) STRICT;
 CREATE INDEX calls_of_runs ON calls (run) WHERE run > 0;
 CREATE INDEX calls_by_time ON calls (created_ns);
-CREATE TRIGGER reserved_once BEFORE INSERT ON reservations WHEN EXISTS (SELECT 1 FROM calls WHERE id = NEW.id)
-BEGIN SELECT RAISE(ABORT, 'a reservation of this id was settled'); END;
 
 CREATE TABLE totals (
     day INTEGER NOT NULL,

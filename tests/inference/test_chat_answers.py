@@ -1,4 +1,4 @@
-"""Reading answers of providers that are right, wrong and hostile."""
+"""Reading chat answers of providers that are right, wrong and hostile."""
 
 from itertools import pairwise
 
@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.metering.vocabulary import counter
 
-from macroslow.inference.chat_answer import AnswerUnreadableError, Possible, StreamReader, read_answer
+from macroslow.inference import CHAT_COMPLETIONS
+from macroslow.inference.operation import AnswerUnreadableError, Possible, StreamReader
 from macroslow.metering.catalogue import TokenCounts
 
 POSSIBLE = Possible(1000, 100)
@@ -49,17 +50,19 @@ DONE = b"data: [DONE]\n\n"
 
 
 def reader(*, wants_usage: bool = False) -> StreamReader:
-    return StreamReader(counter(), POSSIBLE, wants_usage=wants_usage)
+    options = {"stream_options": {"include_usage": wants_usage}}
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": True, **options}
+    return CHAT_COMPLETIONS.reader(CHAT_COMPLETIONS.parse(orjson.dumps(body)), counter(), POSSIBLE)
 
 
 def test_usage_is_taken_as_reported():
     details = {"prompt_tokens_details": {"cached_tokens": 4}}
-    assert read_answer(whole({**USAGE, **details}), POSSIBLE).usage == TokenCounts(10, 5, 4)
+    assert CHAT_COMPLETIONS.read(whole({**USAGE, **details}), POSSIBLE).usage == TokenCounts(10, 5, 4)
 
 
 def test_zero_is_a_value():
     zero = {"prompt_tokens": 0, "completion_tokens": 0}
-    assert read_answer(whole(zero), POSSIBLE).usage == TokenCounts(0, 0)
+    assert CHAT_COMPLETIONS.read(whole(zero), POSSIBLE).usage == TokenCounts(0, 0)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ def test_zero_is_a_value():
     ],
 )
 def test_a_usage_that_cannot_be_is_as_good_as_none(usage):
-    read = read_answer(whole(usage), POSSIBLE)
+    read = CHAT_COMPLETIONS.read(whole(usage), POSSIBLE)
     assert read.usage is None
     assert read.texts == ("hello world",)
 
@@ -88,18 +91,18 @@ def test_a_usage_that_cannot_be_is_as_good_as_none(usage):
 @pytest.mark.parametrize("cached", [-1, 11, "4", 2.5, None, True])
 def test_cached_tokens_that_cannot_be_are_not_cached(cached):
     usage = {**USAGE, "prompt_tokens_details": {"cached_tokens": cached}}
-    assert read_answer(whole(usage), POSSIBLE).usage == TokenCounts(10, 5, 0)
+    assert CHAT_COMPLETIONS.read(whole(usage), POSSIBLE).usage == TokenCounts(10, 5, 0)
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{", b"\xff", b'{"a": 1e400}', b"<html>"])
 def test_what_is_no_json_object_is_no_answer(body):
     with pytest.raises(AnswerUnreadableError):
-        read_answer(body, POSSIBLE)
+        CHAT_COMPLETIONS.read(body, POSSIBLE)
 
 
 @given(json_values)
 def test_answers_of_any_shape_are_read_without_failing(choices):
-    read = read_answer(orjson.dumps({"choices": choices, "usage": choices}), POSSIBLE)
+    read = CHAT_COMPLETIONS.read(orjson.dumps({"choices": choices, "usage": choices}), POSSIBLE)
     assert all(isinstance(text, str) for text in read.texts)
 
 
@@ -107,7 +110,7 @@ def test_all_that_a_model_wrote_is_found():
     call = {"function": {"name": "f", "arguments": "{}"}}
     message = {"content": "a", "refusal": "b", "reasoning_content": "c", "tool_calls": [call]}
     body = orjson.dumps({"choices": [{"message": message}, {"message": {"content": "d"}}]})
-    assert read_answer(body, POSSIBLE).texts == ("a", "b", "c", "f", "{}", "d")
+    assert CHAT_COMPLETIONS.read(body, POSSIBLE).texts == ("a", "b", "c", "f", "{}", "d")
 
 
 @pytest.mark.parametrize("wants_usage", [False, True])
@@ -147,20 +150,6 @@ def test_the_last_usage_that_can_be_believed_stands():
     assert reading.usage == TokenCounts(10, 5)
 
 
-def test_nothing_after_the_closing_event_is_read():
-    reading = reader()
-    assert reading.feed(DONE + delta("smuggled")) == b""
-    assert reading.closing == DONE
-    assert reading.output_tokens() == 0
-
-
-def test_half_an_event_is_neither_passed_nor_an_end():
-    reading = reader()
-    first = delta("a")
-    assert reading.feed(first + delta("b")[:-5]) == first
-    assert not reading.complete
-
-
 def test_a_failure_within_the_stream_is_not_passed_on():
     with pytest.raises(AnswerUnreadableError):
         reader().feed(event({"error": {"message": "key sk-canary is over its quota"}}))
@@ -170,16 +159,36 @@ def test_an_error_member_of_null_is_none():
     assert reader().feed(delta("x", error=None))
 
 
-def test_a_long_stream_is_counted_as_it_goes_and_not_kept():
-    reading = reader()
-    for _ in range(5000):
-        reading.feed(delta("hello "))
-    assert reading._unread_bytes < 65 * 1024
-    assert reading.output_tokens() == pytest.approx(5000, rel=0.3)
+def test_parts_of_the_input_are_told_apart():
+    details = {
+        "cached_tokens": 4,
+        "cache_write_tokens": 3,
+        "cache_write_tokens_details": {"ttl_12h_tokens": 1},
+    }
+    usage = {**USAGE, "prompt_tokens_details": details}
+    assert CHAT_COMPLETIONS.read(whole(usage), POSSIBLE).usage == TokenCounts(10, 5, 4, 2, 1)
 
 
-def test_chunks_that_are_not_json_make_the_count_impossible():
+@pytest.mark.parametrize("null", [b'"usage":null', b'"usage": null', b'"usage" :null'])
+def test_chunks_that_say_they_have_no_usage_are_text(null):
     reading = reader()
-    reading.feed(b"data: {not json\n\n")
-    with pytest.raises(AnswerUnreadableError):
-        reading.output_tokens()
+    raw = delta("hello", usage=None).replace(b'"usage":null', null)
+    assert reading.feed(raw) == raw
+    assert reading.usage is None
+    assert reading.output_tokens() == counter().text("hello")
+
+
+def test_a_usage_beside_one_that_is_null_is_seen():
+    chunk = {"choices": [{"delta": {"content": "x"}, "usage": None}], "usage": USAGE}
+    reading = reader()
+    reading.feed(event(chunk))
+    assert reading.usage == TokenCounts(10, 5)
+
+
+def test_a_word_that_ends_other_streams_is_no_end_here_unless_it_is_all_there_is():
+    reading = reader()
+    said = delta("[DONE]")
+    assert reading.feed(said) == said
+    assert not reading.complete
+    assert reading.feed(b"event: done\ndata: [DONE]\n\n") == b""
+    assert reading.complete

@@ -1,0 +1,96 @@
+"""Reservations that nobody will settle any more are closed: charged in full, outcome unknown.
+
+Whoever owned one is dead, or its time is over. The work may have been done, so the money is spent: a
+crash neither makes budget free nor keeps it held for ever. Each closing is a log entry of its own, in one
+commit with its settlement; where its owner, or another reaper, was quicker, neither happens.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, NoReturn
+
+from macroslow.errors import ConflictError, LogUnavailableError
+from macroslow.metering.ledger import OpenReservation, Settle, Usage
+from macroslow.ports import NS_PER_S, Clock
+from macroslow.tlog.event import Event, EventType
+from macroslow.tlog.ports import Append
+from macroslow.workflow.books import Books
+
+ROUND: Final = 256
+"""Most reservations that one round closes, so that the calls of the living are not kept waiting."""
+
+INTERVAL_NS: Final = 10 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """How much was closed."""
+
+    calls: int
+    usd_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReapReservations:
+    """`alive` tells of an owner whether it may still settle. Safe to run in many processes at once."""
+
+    books: Books
+    clock: Clock
+    alive: Callable[[str], bool]
+
+    async def __call__(self, *, at_start: bool = False) -> Reaped:
+        """Close up to ROUND reservations, the oldest first; nothing is left once it returns fewer.
+
+        What has no owner is somebody's, unless this is the start of the only process. Raises
+        LogUnavailableError; what was closed until then stands, and the next round closes the rest.
+        """
+        now_ns = self.clock.now_ns()
+        found = await self.books.open_reservations()
+        dead = (call for call in found if self._is_dead(call, now_ns, at_start=at_start))
+        round_of = list(islice(dead, ROUND))
+        outcomes = await asyncio.gather(*map(self._close, round_of), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        closed = [call for call, outcome in zip(round_of, outcomes, strict=True) if outcome]
+        return Reaped(len(closed), sum(call.usd_micros for call in closed))
+
+    async def run(self, interval_ns: int = INTERVAL_NS) -> NoReturn:
+        """Close what must be closed, for ever; a store that cannot be written is tried again."""
+        while True:
+            try:
+                reaped = await self()
+            except LogUnavailableError:
+                reaped = Reaped(0, 0)
+            if reaped.calls < ROUND:
+                await asyncio.sleep(interval_ns / NS_PER_S)
+
+    def _is_dead(self, call: OpenReservation, now_ns: int, *, at_start: bool) -> bool:
+        if 0 < call.expires_ns <= now_ns:
+            return True
+        return not self.alive(call.owner) if call.owner else at_start
+
+    async def _close(self, call: OpenReservation) -> bool:
+        """Charge it in full; False if it was settled meanwhile."""
+        now_ns = self.clock.now_ns()
+        fields = {
+            "reservation": call.id,
+            "principal": call.principal,
+            "key_id": call.key_id,
+            "provider": call.provider,
+            "model": call.model,
+            "run_id": call.run_id,
+            "tag": call.tag,
+            "usd_micros": call.usd_micros,
+            "outcome": "unknown",
+        }
+        try:
+            await self.books.commit(
+                Settle(call.id, Usage(0, 0, call.usd_micros), now_ns, "unknown", once=True),
+                Append(Event(EventType.CHAT_UNKNOWN, now_ns, call.principal, fields)),
+            )
+        except ConflictError:
+            return False
+        return True

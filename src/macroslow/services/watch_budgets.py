@@ -1,0 +1,202 @@
+"""Who is told when money runs short: shares of budgets that are reached, and hours that cost too much.
+
+Every few seconds the counters are looked at, beside the calls and not in their way. What is told is
+one log entry, and the claim that it was told, in one commit: so it is told once for each counter,
+period, limit and share, by one of several processes, and not again after a restart. Then webhooks are
+sent. A limit that was raised is a new one, and its shares are told anew.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from macroslow.authn.keyring import KeyRing, account_of
+from macroslow.errors import ConflictError, LogUnavailableError
+from macroslow.metering.budgets import Scope, read_counter
+from macroslow.metering.ledger import Account
+from macroslow.ports import NS_PER_S, Clock
+from macroslow.services.send_alerts import Message
+from macroslow.services.sudden_rise import DAYS, Rise, SuddenRise
+from macroslow.services.verbs import MAX_TIME_NS, utc
+from macroslow.tlog.event import Event, EventType
+from macroslow.tlog.ports import Append
+from macroslow.workflow.books import Books
+from macroslow.workflow.replies import ClaimReply
+
+log: Final = logging.getLogger("macroslow.alerts")
+
+LOOK_EVERY_S: Final = 5.0
+HOUR_NS: Final = 3600 * NS_PER_S
+DAY_NS: Final = 24 * HOUR_NS
+GATEWAY: Final = "gateway"  # no client has this name, so the claims are the gateway's own
+BUDGET: Final = "budget.reached"
+RISE: Final = "spending.rose"
+
+
+class Outlet(Protocol):
+    """Where alerts go besides the log; returns at once."""
+
+    def send(self, message: Message) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing to tell. `claim` names it for ever; `subject` is whose personal data `facts` hold."""
+
+    kind: str
+    claim: str
+    subject: str
+    facts: Mapping[str, object]
+    expires_ns: int
+
+
+class WatchBudgets:
+    """Looks at counters and tells. One instance a process."""
+
+    def __init__(
+        self,
+        books: Books,
+        keyring: KeyRing,
+        clock: Clock,
+        outlet: Outlet,
+        *,
+        gateway: str,
+        at_percent: Sequence[int],
+        sudden_rise: float,
+    ) -> None:
+        self._books = books
+        self._keyring = keyring
+        self._clock = clock
+        self._outlet = outlet
+        self._gateway = gateway
+        self._at_percent = sorted(at_percent, reverse=True)
+        self._rise = SuddenRise(sudden_rise)
+        self._days: dict[str, dict[int, int]] = {}
+        self._days_of: int | None = None
+        self._told: set[str] = set()
+        self.raised: dict[str, int] = {BUDGET: 0, RISE: 0}
+        """Alerts that this process has told, by kind; for the metrics."""
+
+    async def run(self) -> None:
+        """Look every few seconds. Ends by cancellation."""
+        while True:
+            try:
+                await self.look()
+            except LogUnavailableError as error:  # nothing can be spent then either
+                log.warning("budgets are not watched: %s", error.detail)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> list[Alert]:
+        """Tell what is to be told now, and return it. Raises LogUnavailableError."""
+        now_ns = self._clock.now_ns()
+        keys = await self._key_accounts()
+        counters = [
+            one for one in await self._books.budget_accounts() if read_counter(one.id).is_current(now_ns)
+        ]
+        wanted = [*self._budget_alerts([*keys, *counters]), *await self._rise_alerts(keys, now_ns)]
+        self._told &= {alert.claim for alert in wanted}  # what is past is not remembered here
+        return [alert for alert in wanted if await self._tell(alert, now_ns)]
+
+    async def _key_accounts(self) -> list[Account]:
+        found = [await self._books.account(account_of(one.id)) for one in self._keyring.records()]
+        return [account for account in found if account is not None]
+
+    def _budget_alerts(self, accounts: Iterable[Account]) -> Iterable[Alert]:
+        for account in accounts:
+            percent = reached(account, self._at_percent)
+            if percent is not None:
+                yield self._budget_alert(account, percent)
+
+    def _budget_alert(self, account: Account, percent: int) -> Alert:
+        resets_s = read_counter(account.id).resets_s if account.counter else None
+        facts = {
+            "budget": account.id,
+            "percent": percent,
+            "limit_usd_micros": account.limit_usd_micros,
+            "spent_usd_micros": account.spent_usd_micros,
+            "held_usd_micros": account.held_usd_micros,
+            "resets_at": None if resets_s is None else utc(resets_s * NS_PER_S),
+        }
+        claim = f"alert {account.id} {account.limit_usd_micros} {percent}"
+        expires_ns = MAX_TIME_NS if resets_s is None else resets_s * NS_PER_S + DAY_NS
+        return Alert(BUDGET, claim, self._subject(account), facts, expires_ns)
+
+    async def _rise_alerts(self, keys: Sequence[Account], now_ns: int) -> list[Alert]:
+        spent = {account.id.partition("/")[2]: account.spent_usd_micros for account in keys}
+        days = await self._last_days(now_ns // DAY_NS)
+        return [self._rise_alert(rise, now_ns) for rise in self._rise.look(spent, days, now_ns // HOUR_NS)]
+
+    async def _last_days(self, today: int) -> Mapping[str, Mapping[int, int]]:
+        """What each key spent on each of the last days; added up once a day."""
+        if self._days_of != today:
+            found: dict[str, dict[int, int]] = {}
+            for day in range(today - DAYS, today):
+                text = (utc(day * DAY_NS) or "")[:10]
+                for row in await self._books.usage("key", first_day=text, last_day=text):
+                    found.setdefault(row.key, {})[day] = row.usd_micros
+            self._days, self._days_of = found, today
+        return self._days
+
+    def _rise_alert(self, rise: Rise, now_ns: int) -> Alert:
+        held = self._keyring.get(rise.key)
+        subject = held.record.principal if held else GATEWAY
+        facts = {
+            "key_id": rise.key,
+            "principal": subject,
+            "hour": utc(rise.hour * HOUR_NS),
+            "hour_usd_micros": rise.hour_usd_micros,
+            "usual_usd_micros": rise.usual_usd_micros,
+        }
+        day = now_ns // DAY_NS
+        claim = f"alert rise {rise.key} {day}"  # once a day: it may go on for hours
+        return Alert(RISE, claim, subject, facts, (day + 2) * DAY_NS)
+
+    def _subject(self, account: Account) -> str:
+        """Whose personal data it is to have spent this."""
+        if not account.counter:
+            scope, name = Scope.KEY, account.id.partition("/")[2]
+        else:
+            counted = read_counter(account.id)
+            scope, name = counted.scope, counted.name
+        if scope is Scope.KEY:
+            held = self._keyring.get(name)
+            return held.record.principal if held else GATEWAY
+        return name if scope is Scope.PRINCIPAL else GATEWAY
+
+    async def _tell(self, alert: Alert, now_ns: int) -> bool:
+        """Log and send, unless it was told before. Whether it was told now."""
+        if alert.claim in self._told:
+            return False
+        digest = hashlib.sha256(alert.claim.encode()).hexdigest()
+        claim = ClaimReply(GATEWAY, alert.claim, digest, now_ns, alert.expires_ns)
+        fields = {"kind": alert.kind, **alert.facts}
+        event = Event(EventType.BUDGET_ALERT, now_ns, alert.subject, fields)
+        try:
+            await self._books.commit(claim, Append(event))
+        except ConflictError:  # told before this process began, or by another
+            self._told.add(alert.claim)
+            return False
+        self._told.add(alert.claim)
+        self.raised[alert.kind] += 1
+        self._outlet.send(self._message(alert, digest, now_ns))
+        return True
+
+    def _message(self, alert: Alert, digest: str, now_ns: int) -> Message:
+        """As Standard Webhooks recommend: type, timestamp, data."""
+        data = {"gateway": self._gateway, **alert.facts}
+        body = {"type": alert.kind, "timestamp": utc(now_ns), "data": data}
+        return Message(f"alert_{digest[:32]}", json.dumps(body, ensure_ascii=False).encode())
+
+
+def reached(account: Account, at_percent: Iterable[int]) -> int | None:
+    """The first of `at_percent` (highest first) that the account's spending has reached."""
+    limit = account.limit_usd_micros
+    if not limit:  # nothing can be spent of nothing
+        return None
+    return next(
+        (percent for percent in at_percent if account.spent_usd_micros * 100 >= limit * percent), None
+    )
