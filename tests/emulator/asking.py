@@ -35,7 +35,7 @@ def catalogue() -> Catalogue:
     """The package's own, and models that the tests can rely on."""
     return data.catalogue().with_models(
         {
-            CLAUDE: _model("anthropic", upstream=CLAUDE, tokens_per_1000_counted=1_200, tool_tokens=300),
+            CLAUDE: _model("anthropic", upstream=CLAUDE, tokens_per_1000_counted=1_200),
             THINKER: _model("openai", upstream="thinker-2026-01-01", counting="exact", reasoning=True),
             EMBEDDER: _model(
                 "openai",
