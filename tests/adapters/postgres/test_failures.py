@@ -12,7 +12,6 @@ from macroslow.adapters.postgres import PostgresBooks, _presence, _writer
 from macroslow.errors import (
     BudgetExhaustedError,
     ConfigurationError,
-    ConflictError,
     DecryptionFailedError,
     LogUnavailableError,
 )
@@ -259,7 +258,9 @@ async def test_an_erased_subject_cannot_be_read_and_the_tree_stands(server: Post
     books = await open_books(server.url)
     await books.commit(append(0, "alice"), append(1, "bob"))
     head = await books.head()
-    server.sql("DELETE FROM macroslow.subject_keys USING macroslow.names WHERE n = subject AND name = 'alice'")
+    server.sql(
+        "DELETE FROM macroslow.subject_keys USING macroslow.names WHERE n = subject AND name = 'alice'"
+    )
     with pytest.raises(DecryptionFailedError):
         await books.entry(0)
     assert [event.event is None for event in await books.entries(0, 2)] == [True, False]

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, Self, TypeVar
 
-from macroslow.adapters.postgres._link import Link
+from macroslow.adapters.postgres._link import Link, Row
 from macroslow.adapters.postgres._schema import prepare
 from macroslow.errors import LogUnavailableError, OverloadedError
 from macroslow.limits.rounds import LIFETIME_NS, Rounds, Stored, Write
@@ -42,7 +42,7 @@ class PostgresRates:
         self._link = link
         self._rounds = Rounds()
         self._wake = asyncio.Event()
-        self._forgot_s = 0.0
+        self._forget_s = 0.0
         self._task = asyncio.create_task(self._run())
 
     @classmethod
@@ -73,19 +73,36 @@ class PostgresRates:
 
     async def _round(self, keys: Sequence[str]) -> None:
         try:
-            async with self._link.use() as connection:
-                rows = await connection.fetch(_READ, keys)
-                found = {key: Stored(stamp_ns, state) for key, stamp_ns, state, _ in rows if stamp_ns}
-                writes = self._rounds.decide(found, rows[0][3])
-                written = await connection.fetch(_WRITE, *_columns(writes)) if writes else []
-                self._rounds.end([key for (key,) in written])
-                if asyncio.get_running_loop().time() > self._forgot_s + FORGET_S:
-                    self._forgot_s = asyncio.get_running_loop().time()
-                    await connection.execute(_FORGET, LIFETIME_NS)
+            rows = await self._read(keys)
+            found = {key: Stored(stamp_ns, state) for key, stamp_ns, state, _ in rows if stamp_ns}
+            self._rounds.end(await self._write(self._rounds.decide(found, rows[0][3])))
         except LogUnavailableError as error:
             self._rounds.fail(OverloadedError(f"the shared limits cannot be read: {error.detail}"))
         except Exception as error:  # noqa: BLE001  this task's outermost handler: who waits is told
             self._rounds.fail(error)
+
+    async def _read(self, keys: Sequence[str]) -> Sequence[Row]:
+        """Return key, stamp, state and the server's time for each. A lost connection is made anew once."""
+        try:
+            async with self._link.use() as connection:
+                return await connection.fetch(_READ, keys)
+        except LogUnavailableError:
+            if not self._link.lost:
+                raise
+        async with self._link.use() as connection:
+            return await connection.fetch(_READ, keys)
+
+    async def _write(self, writes: Sequence[Write]) -> Sequence[str]:
+        """Return the keys that were written. Now and then, forget what nobody has changed for long."""
+        if not writes:
+            return []
+        now_s = asyncio.get_running_loop().time()
+        async with self._link.use() as connection:
+            written = await connection.fetch(_WRITE, *_columns(writes))
+            if now_s > self._forget_s:
+                self._forget_s = now_s + FORGET_S
+                await connection.execute(_FORGET, LIFETIME_NS)
+        return [key for (key,) in written]
 
 
 def _columns(writes: Sequence[Write]) -> tuple[list[object], ...]:

@@ -48,7 +48,7 @@ return written
 class RedisRates:
     """One process's way to the states. Belongs to the event loop that opened it."""
 
-    def __init__(self, client: "Redis[bytes]") -> None:
+    def __init__(self, client: Redis) -> None:
         self._client = client
         self._script = client.register_script(_WRITE)  # loaded anew where the server has forgotten it
         self._rounds = Rounds()
@@ -57,7 +57,7 @@ class RedisRates:
 
     @classmethod
     async def open(cls, url: str) -> Self:
-        """Open the server at `url` (redis://, rediss:// or unix://). ConfigurationError if it cannot be used."""
+        """Open the server at `url` (redis, rediss or unix). ConfigurationError if it cannot be used."""
         try:
             client = Redis.from_url(
                 url,
@@ -65,7 +65,6 @@ class RedisRates:
                 socket_connect_timeout=ANSWER_S,
                 # A write whose answer was lost must not be made twice.
                 retry=Retry(NoBackoff(), 0),
-                single_connection_client=True,
             )
             await client.ping()
         except (RedisError, OSError, ValueError) as error:
