@@ -66,7 +66,7 @@ class Owner:
 
 def begun(*, reused: bool = False) -> tuple[Exchange, Link, Owner]:
     link, owner = Link(reused=reused), Owner()
-    return Exchange(link, owner, Patience(), FAR_S), link, owner
+    return Exchange(asyncio.get_running_loop(), link, owner, Patience(), FAR_S), link, owner
 
 
 async def whole(exchange: Exchange) -> bytes | None:
@@ -373,7 +373,7 @@ async def test_a_caller_that_waits_gets_an_answer_whatever_follows_it(more):
 
 async def test_times_run_from_the_last_sign_of_life():
     loop = asyncio.get_running_loop()
-    exchange = Exchange(Link(), Owner(), Patience(head_s=100, idle_s=10), loop.time() + 1000)
+    exchange = Exchange(loop, Link(), Owner(), Patience(head_s=100, idle_s=10), loop.time() + 1000)
     assert exchange.check(0) == pytest.approx(loop.time() + 100, abs=5)
     exchange.received(R + b"Content-Length: 5\r\n\r\nhe")
     assert exchange.check(0) == pytest.approx(loop.time() + 10, abs=5)

@@ -14,6 +14,7 @@ Source: RFC 9112, section 9.
 
 import asyncio
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from macroslow.adapters.model_api.connection import Connection
@@ -38,19 +39,20 @@ class Client:
         self._under_way: set[Exchange] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._fires_s = _NEVER
+        self._loop: asyncio.AbstractEventLoop
 
     async def send(self, head: bytes, body: bytes, deadline_s: float) -> Exchange:
         """Send a request and wait for the head of its answer; whoever gets it must `end` it.
 
         All of the exchange has `deadline_s`. Raises NotConnectedError and BrokenOffError.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         ends_s = loop.time() + deadline_s
         connection = self._take() or await self._connect(deadline_s)
         if loop.time() >= ends_s:
             connection.abort()
             raise NotConnectedError("no time is left")
-        exchange = Exchange(connection, self, self._patience, ends_s)
+        exchange = Exchange(loop, connection, self, self._patience, ends_s)
         self._under_way.add(exchange)
         try:
             await exchange.send(head, body)
@@ -78,8 +80,7 @@ class Client:
             connection.abort()
             return
         connection.reused = True
-        connection.resume()
-        connection.expires_s = asyncio.get_running_loop().time() + kept_s
+        connection.expires_s = self._loop.time() + kept_s
         self._kept[connection] = None
         self.watch(connection.expires_s)
 
@@ -89,11 +90,11 @@ class Client:
             if self._timer is not None:
                 self._timer.cancel()
             self._fires_s = at_s
-            self._timer = asyncio.get_running_loop().call_at(at_s, self._sweep)
+            self._timer = self._loop.call_at(at_s, self._sweep)
 
     def _sweep(self) -> None:
         """Break off what is late and close what was idle for too long."""
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._loop.time()
         self._timer, self._fires_s = None, _NEVER
         for connection in [kept for kept in self._kept if kept.expires_s <= now_s]:
             del self._kept[connection]
@@ -108,7 +109,7 @@ class Client:
         """A kept connection that is still good."""
         while self._kept:
             connection, _ = self._kept.popitem()
-            if connection.expires_s > asyncio.get_running_loop().time() and connection.quiet():
+            if connection.expires_s > self._loop.time() and connection.quiet():
                 return connection
             connection.abort()
         return None
@@ -124,7 +125,7 @@ class Client:
         self._kept.pop(connection, None)
 
 
-def _kept_s(headers: dict[bytes, bytes]) -> float:
+def _kept_s(headers: Mapping[bytes, bytes]) -> float:
     """How long a connection is kept; a server may say that it waits less (RFC 2068, section 19.7.1.1)."""
     said = _TIMEOUT.search(headers.get(b"keep-alive", b""))
     return min(KEPT_ALIVE_S, int(said[1]) - MARGIN_S) if said else KEPT_ALIVE_S

@@ -28,8 +28,8 @@ class Dialect:
     name: str
     auth: str
     sent: Mapping[str, str]
-    passed: frozenset[str]
-    passed_prefix: str
+    passed: frozenset[bytes]
+    passed_prefix: bytes
     envelope: Mapping[str, object]
     error: Mapping[str, object]
 
@@ -40,15 +40,15 @@ CREDENTIALS: Final[Mapping[str, Credential]] = {
     "x-api-key": Credential("x-api-key"),
 }
 
-_PASSED: Final = frozenset({"content-type", "retry-after", "retry-after-ms", "x-should-retry"})
+_PASSED: Final = frozenset({b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry"})
 
 DIALECTS: Final[Mapping[str, Dialect]] = {
     "openai": Dialect(
         name="openai",
         auth="bearer",
         sent={},
-        passed=_PASSED | {"openai-processing-ms"},
-        passed_prefix="x-ratelimit-",
+        passed=_PASSED | {b"openai-processing-ms"},
+        passed_prefix=b"x-ratelimit-",
         envelope={},
         error={"type": "upstream_error", "param": None, "code": None},
     ),
@@ -56,8 +56,8 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
         name="anthropic",
         auth="x-api-key",
         sent={"anthropic-version": "2023-06-01"},
-        passed=_PASSED | {"request-id"},
-        passed_prefix="anthropic-ratelimit-",
+        passed=_PASSED | {b"request-id"},
+        passed_prefix=b"anthropic-ratelimit-",
         envelope={"type": "error"},
         error={"type": "api_error"},
     ),

@@ -10,6 +10,7 @@ Source: RFC 9112, sections 6 (body), 7.1 (chunks), 8 (incomplete), 9.3 (persiste
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -65,23 +66,38 @@ class Exchange:
     `headers` have lower-case names; repeated ones are joined by commas (RFC 9110, section 5.3).
     """
 
-    def __init__(self, connection: Connection, owner: Owner, patience: Patience, deadline_s: float) -> None:
+    status = 0
+    headers: Mapping[bytes, bytes] = {}
+
+    _waiter: asyncio.Future[None] | None = None
+    _dry_bytes = 0  # since the last piece of body
+    _headed = False  # the head that counts is here
+    _complete = False
+    _until_end = False  # the body ends where the connection does
+    _persistent = False  # the connection can serve another exchange
+    _paused = False
+    _ended = False
+    _stale = False
+    _broken = ""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connection: Connection,
+        owner: Owner,
+        patience: Patience,
+        deadline_s: float,
+    ) -> None:
         """`deadline_s` is a moment of the loop's clock."""
-        self.status = 0
-        self.headers: dict[bytes, bytes] = {}
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._connection = connection
-        self._parser = HttpResponseParser(self)
+        self._owner = owner
         self._patience = patience
         self._deadline_s = deadline_s
-        self._owner = owner
-        self._waiter: asyncio.Future[None] | None = None
+        self._parser = HttpResponseParser(self)
+        self._fields: list[tuple[bytes, bytes]] = []
         self._waiting = bytearray()  # body that nobody has taken yet
-        self._dry_bytes = self._header_bytes = self._header_count = 0
-        self._headed = self._complete = self._ended = False
-        self._until_end = self._persistent = self._paused = self._stale = False
-        self._broken = ""
-        self._heard_s = self._loop.time()
+        self._heard_s = loop.time()
         connection.user = self
         owner.watch(self._due_s())
 
@@ -126,11 +142,13 @@ class Exchange:
         if self._ended:
             return
         self._ended = True
-        self._paused = False
         self._break("the exchange is over")
         connection = self._connection
         connection.user = None
         del self._parser  # it knows us, and we it
+        if self._paused:
+            self._paused = False
+            connection.resume()
         reusable = self._persistent and connection.open() and not connection.congested
         self._owner.release(self, connection, reusable=reusable)
 
@@ -215,32 +233,24 @@ class Exchange:
             raise ValueError("more than one answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Gather a header; a trailer is dropped, since everything is decided by then."""
-        if self._headed:
-            return
-        self._header_bytes += len(name) + len(value)
-        self._header_count += 1
-        if self._header_bytes > MAX_HEAD_BYTES or self._header_count > MAX_HEADERS:
-            raise ValueError("too many or too large headers")
-        name = name.lower()
-        before = self.headers.get(name)
-        self.headers[name] = value if before is None else before + b", " + value
+        """Gather a header. Nobody looks at trailers: everything is decided by then."""
+        self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The head is complete, unless it is an interim one."""
         status = self._parser.get_status_code()
         if status == _SWITCHING:
             raise ValueError("another protocol, which was not asked for")
-        if status < _FINAL:
-            self.headers.clear()
-            return
-        coding = self.headers.get(b"transfer-encoding")
-        if coding is not None and coding.lower() != b"chunked":
-            raise ValueError("a transfer coding that was not asked for")
-        self.status = status
-        self._until_end = coding is None and b"content-length" not in self.headers
-        self._headed = True
-        self._owner.watch(self._due_s())
+        if status >= _FINAL:
+            self.headers = headers = self._fitting()
+            coding = headers.get(b"transfer-encoding")
+            if coding is not None and coding.lower() != b"chunked":
+                raise ValueError("a transfer coding that was not asked for")
+            self.status = status
+            self._until_end = coding is None and b"content-length" not in headers
+            self._headed = True
+            self._owner.watch(self._due_s())
+        self._fields = []
 
     def on_body(self, body: bytes) -> None:
         """Gather a piece of body."""
@@ -252,6 +262,19 @@ class Exchange:
         if self._headed:
             self._complete = True
             self._persistent = self._parser.should_keep_alive()
+
+    def _fitting(self) -> Mapping[bytes, bytes]:
+        """The headers, if they are neither too many nor too large."""
+        fields = self._fields
+        if len(fields) > MAX_HEADERS:
+            raise ValueError("too many headers")
+        # Only then can they be too large; but a piece of body may have come with them.
+        if self._dry_bytes > MAX_HEAD_BYTES and sum(len(n) + len(v) for n, v in fields) > MAX_HEAD_BYTES:
+            raise ValueError("too large headers")
+        headers = dict(fields)
+        if len(headers) < len(fields):
+            return {name: b", ".join(v for n, v in fields if n == name) for name in headers}
+        return headers
 
     # What time does
 

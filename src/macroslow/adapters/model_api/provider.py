@@ -125,14 +125,13 @@ class ModelAPI:
 
     def _passed(self, exchange: Exchange) -> dict[str, str]:
         """The headers to pass on: printable, and without the key."""
-        key = self._account.reveal()
+        key, wanted, prefix = self._account.reveal(), self._dialect.passed, self._dialect.passed_prefix
         passed: dict[str, str] = {}
-        for raw_name, raw_value in exchange.headers.items():
-            name = raw_name.decode("latin-1")
-            if name in self._dialect.passed or name.startswith(self._dialect.passed_prefix):
-                value = raw_value.decode("latin-1")
+        for name, raw in exchange.headers.items():
+            if name in wanted or name.startswith(prefix):
+                value = raw.decode("latin-1")
                 if value.isascii() and value.isprintable() and not (key and key in value):
-                    passed[name] = value
+                    passed[name.decode("ascii")] = value
         return passed
 
 
