@@ -1,53 +1,20 @@
 """An emulator called in process, with a clock that stands still until told otherwise."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from macroslow.emulator import Emulator, data
-from macroslow.metering.catalogue import Catalogue
+from macroslow.emulator import Emulator
 
 KEY = "sk-emulator-0123456789abcdef"
 ADMIN_KEY = "sk-emulator-admin-0123456789abcdef"
 VERSION = "2023-06-01"
-CLAUDE = "claude-of-these-tests"
-THINKER = "thinker-of-these-tests"
-EMBEDDER = "embedder-large-of-these-tests"
-
-
-def _model(provider: str, **members: object) -> dict[str, object]:
-    return {
-        "provider": provider,
-        "upstream": "",
-        "encoding": "o200k_base",
-        "context_tokens": 200_000,
-        "max_output_tokens": 64_000,
-        "top_output_tokens_per_s": 200,
-        "input_usd_micros": 3_000_000,
-        "cached_input_usd_micros": 300_000,
-        "output_usd_micros": 15_000_000,
-    } | members
-
-
-def catalogue() -> Catalogue:
-    """The package's own, and models that the tests can rely on."""
-    return data.catalogue().with_models(
-        {
-            CLAUDE: _model("anthropic", upstream=CLAUDE, tokens_per_1000_counted=1_200),
-            THINKER: _model("openai", upstream="thinker-2026-01-01", counting="exact", reasoning=True),
-            EMBEDDER: _model(
-                "openai",
-                upstream=EMBEDDER,
-                encoding="cl100k_base",
-                counting="exact",
-                context_tokens=8_192,
-                output_usd_micros=0,
-                operations=["embeddings"],
-            ),
-        }
-    )
+CLAUDE = "claude-sonnet-4-5"
+THINKER = "o3"
+EMBEDDER = "text-embedding-3-small"
 
 
 @dataclass
@@ -86,8 +53,13 @@ async def call(
     pending = [{"type": "http.request", "body": body, "more_body": False}]
     reply = Reply()
 
+    answered = asyncio.Event()
+
     async def receive() -> dict[str, Any]:
-        return pending.pop() if pending else {"type": "http.disconnect"}
+        if pending:
+            return pending.pop()
+        await answered.wait()  # the client stays until it has its answer
+        return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -98,6 +70,8 @@ async def call(
         else:
             reply.body += message["body"]
             reply.complete = not message["more_body"]
+            if reply.complete:
+                answered.set()
 
     given = {"authorization": f"Bearer {key}"} if key is not None and headers is None else headers or {}
     scope = {

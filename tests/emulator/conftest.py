@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.emulator.asking import Ask, FakeClock, Reply, call, catalogue, chat_body
+from tests.emulator.asking import Ask, FakeClock, Reply, call, chat_body
 
 from macroslow.emulator import Emulator, create_emulator, running
 
@@ -15,8 +15,8 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def app(clock: FakeClock) -> Emulator:
-    """An emulator without limits that also serves the models of the tests."""
-    return create_emulator(clock=clock, catalogue=catalogue())
+    """An emulator without limits, on a clock that stands still."""
+    return create_emulator(clock=clock)
 
 
 @pytest.fixture
@@ -32,6 +32,6 @@ def ask(app: Emulator) -> Ask:
 @pytest.fixture
 async def served() -> AsyncIterator[tuple[Emulator, str]]:
     """An emulator on a real socket, and its base URL."""
-    app = create_emulator(catalogue=catalogue())
+    app = create_emulator()
     async with running(app) as base_url:
         yield app, base_url

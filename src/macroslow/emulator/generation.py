@@ -38,9 +38,9 @@ class Generation:
         """Answer one request. Raises RefusedError, and HungUpError if nobody is left to answer."""
         raw = await exchange.body()
         if len(raw) > OFF_LOOP_BYTES:
-            work = await asyncio.to_thread(api.prepare, raw)
+            work = await asyncio.to_thread(api.prepare, raw, exchange.header)
         else:
-            work = api.prepare(raw)
+            work = api.prepare(raw, exchange.header)
         self._admit(exchange, work)
         self.admitted += 1
         trouble = self.faults.at(self.admitted)
@@ -63,11 +63,11 @@ class Generation:
             self.statistics.hang_ups += 1
 
     def _admit(self, exchange: Exchange, work: Work) -> None:
-        """Take from the limits of key and model; whatever happens next, their headers go with it."""
+        """Take from the limits of key and model family; whatever happens next, their headers go with it."""
         now_ns, limits = self.clock.now_ns(), self.limits.of(exchange.key)
-        meter = self._meters.get((exchange.key, work.model.name))
+        meter = self._meters.get((exchange.key, work.model.family))
         if meter is None:
-            meter = self._meters[exchange.key, work.model.name] = Meter(limits)
+            meter = self._meters[exchange.key, work.model.family] = Meter(limits)
         counts = work.counts
         output_tokens = counts.output_tokens
         if limits.charge is Charge.MAX_TOKENS and counts.most_output_tokens is not None:

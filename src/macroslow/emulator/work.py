@@ -12,6 +12,8 @@ from macroslow.emulator.limits import Exceeded, Kind, View
 from macroslow.metering.catalogue import Model
 
 Headers = Sequence[tuple[bytes, bytes]]
+Header = Callable[[bytes], str]
+"""Reads the header of a request by its name in lower case; empty if there is none."""
 
 
 class Refusal(Protocol):
@@ -50,7 +52,7 @@ class Dialect(Protocol):
         """The header that tells how long the answer took, if there is one."""
         ...
 
-    def key(self, header: Callable[[bytes], str]) -> str:
+    def key(self, header: Header) -> str:
         """The API key in a request's headers. Raises RefusedError if there is none."""
         ...
 
@@ -143,7 +145,7 @@ class Api(Protocol):
     @property
     def dialect(self) -> Dialect: ...
 
-    def prepare(self, raw: bytes) -> Work:
+    def prepare(self, raw: bytes, header: Header) -> Work:
         """Understand a body from anyone, and answer it. Raises RefusedError."""
         ...
 

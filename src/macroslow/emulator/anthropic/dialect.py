@@ -3,7 +3,7 @@
 Source: Anthropic API reference, "API overview", "Versions", "Errors", "Rate limits".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import orjson
@@ -11,9 +11,10 @@ import orjson
 from macroslow.emulator.anthropic import refusals
 from macroslow.emulator.anthropic.refusals import Refusal
 from macroslow.emulator.limits import Exceeded, Kind, View, anthropic_headers
-from macroslow.emulator.work import Headers, refuse
+from macroslow.emulator.work import Header, Headers, refuse
 
-VERSIONS: Final = ("2023-01-01", "2023-06-01")
+WITHOUT_SAMPLING: Final = "2026-10-21"
+VERSIONS: Final = ("2023-01-01", "2023-06-01", WITHOUT_SAMPLING)
 _ORGANIZATION: Final = b"00000000-0000-4000-8000-000000000000"
 
 
@@ -26,8 +27,10 @@ class Anthropic:
     def taken(self, time_ms: int) -> Headers:
         return ()
 
-    def key(self, header: Callable[[bytes], str]) -> str:
-        key = header(b"x-api-key").strip()
+    def key(self, header: Header) -> str:
+        """From `x-api-key`, or as a Bearer token, as newer SDKs send it."""
+        scheme, _, bearer = header(b"authorization").partition(" ")
+        key = header(b"x-api-key").strip() or bearer.strip() * (scheme.lower() == "bearer")
         if not key:
             refuse(Refusal(401, "x-api-key header is required"))
         version = header(b"anthropic-version")

@@ -21,11 +21,11 @@ from macroslow.emulator.answer import (
     pieces,
 )
 from macroslow.emulator.anthropic import refusals
-from macroslow.emulator.anthropic.dialect import Anthropic
+from macroslow.emulator.anthropic.dialect import WITHOUT_SAMPLING, Anthropic
 from macroslow.emulator.anthropic.request import parse_message
 from macroslow.emulator.ask import Ask
 from macroslow.emulator.counting import Scales
-from macroslow.emulator.work import Counts, Envelope, Event, Served, refuse
+from macroslow.emulator.work import Counts, Envelope, Event, Header, Served, refuse
 from macroslow.metering.catalogue import Model
 
 _REASONS: Final = {
@@ -44,8 +44,9 @@ class MessagesApi:
     scales: Scales
     dialect: Anthropic
 
-    def prepare(self, raw: bytes) -> "MessageWork":
-        ask = parse_message(raw, self.served)
+    def prepare(self, raw: bytes, header: Header) -> "MessageWork":
+        sampling = header(b"anthropic-version") != WITHOUT_SAMPLING
+        ask = parse_message(raw, self.served, sampling=sampling)
         try:
             return MessageWork(ask, answer(ask, self.scales))
         except ContextExceededError as error:

@@ -14,9 +14,14 @@ from macroslow.emulator.ask import Ask, Calls, Tool
 from macroslow.emulator.work import Served, refuse
 
 
-def parse_message(raw: bytes, served: Served, *, counting: bool = False) -> Ask:
-    """Check a body from anyone. Raises RefusedError. `counting`: nothing is to be written."""
+def parse_message(raw: bytes, served: Served, *, counting: bool = False, sampling: bool = True) -> Ask:
+    """Check a body from anyone. Raises RefusedError. `counting`: nothing is to be written.
+
+    `sampling` is whether the members that steer it are known; the version 2026-10-21 refuses them.
+    """
     given = _members(raw)
+    for name in () if sampling else _SAMPLING & given.keys():
+        refuse(refusals.bad(name, "Extra inputs are not permitted"))
     for name, item in given.items():
         if name not in _CHECKS:
             refuse(refusals.bad(name, "Extra inputs are not permitted"))
@@ -101,6 +106,7 @@ def _only(*done: object, what: str) -> Callable[[str, object], None]:
     return one
 
 
+_SAMPLING: Final = frozenset({"temperature", "top_p", "top_k"})
 _CHECKS: Final[Mapping[str, Callable[[str, object], object]]] = {
     "model": members.text,
     "messages": members.sequence,

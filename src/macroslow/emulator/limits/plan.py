@@ -13,8 +13,10 @@ Requests a day are a bucket under each of them, refilled evenly over 24 hours.
 What a call takes from the limits of tokens is its input and, by `charge`, the tokens of its answer, or the
 most that it allows: Azure's "estimated max processed-token count", input + max_tokens x n.
 
-Every limit is for one key and one model. Sources: OpenAI, "Rate limits"; Azure OpenAI, "Understanding
-rate limits"; Anthropic, "Rate limits" (input and output tokens a minute are limited apart).
+Every limit is for one key and one model, its dated snapshots included.
+
+Sources: OpenAI, "Rate limits"; Azure OpenAI, "Understanding rate limits"; Anthropic, "Rate limits"
+(input and output tokens a minute are limited apart).
 """
 
 import enum

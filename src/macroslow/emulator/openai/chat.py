@@ -15,7 +15,7 @@ from macroslow.emulator.counting import Scales
 from macroslow.emulator.openai import refusals
 from macroslow.emulator.openai.chat_request import parse_chat
 from macroslow.emulator.openai.dialect import OpenAI
-from macroslow.emulator.work import Counts, Envelope, Event, Served, refuse
+from macroslow.emulator.work import Counts, Envelope, Event, Header, Served, refuse
 from macroslow.metering.catalogue import Model
 
 FINGERPRINT: Final = "fp_emulator00"
@@ -36,7 +36,7 @@ class ChatApi:
     scales: Scales
     dialect: OpenAI
 
-    def prepare(self, raw: bytes) -> "ChatWork":
+    def prepare(self, raw: bytes, header: Header) -> "ChatWork":
         ask, include_usage = parse_chat(raw, self.served)
         try:
             return ChatWork(ask, answer(ask, self.scales), include_usage)

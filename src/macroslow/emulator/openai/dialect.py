@@ -3,14 +3,14 @@
 Source: OpenAI API reference, "Authentication", "Debugging requests"; "Rate limits".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import orjson
 
 from macroslow.emulator.limits import Exceeded, Kind, View, openai_headers
 from macroslow.emulator.openai import refusals
 from macroslow.emulator.openai.refusals import Refusal
-from macroslow.emulator.work import Headers, refuse
+from macroslow.emulator.work import Header, Headers, refuse
 
 _VERSION = b"2020-10-01"
 
@@ -28,7 +28,7 @@ class OpenAI:
     def taken(self, time_ms: int) -> Headers:
         return [(b"openai-processing-ms", str(time_ms).encode())]
 
-    def key(self, header: Callable[[bytes], str]) -> str:
+    def key(self, header: Header) -> str:
         scheme, _, key = header(b"authorization").partition(" ")
         key = key.strip()
         if scheme.lower() != "bearer" or not key:

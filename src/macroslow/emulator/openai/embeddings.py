@@ -19,11 +19,10 @@ from macroslow.emulator.counting import Scales
 from macroslow.emulator.openai import members, refusals
 from macroslow.emulator.openai.checks import Check, at_least, check, members_of, model_of
 from macroslow.emulator.openai.dialect import OpenAI
-from macroslow.emulator.work import Counts, Envelope, Event, Served, refuse
+from macroslow.emulator.work import Counts, Envelope, Event, Header, Served, refuse
 from macroslow.metering.catalogue import Model
 
 _MOST_INPUTS: Final = 2_048
-_MOST_TOKENS: Final = 300_000
 _SMALL_DIMENSIONS: Final = 1_536
 _LARGE_DIMENSIONS: Final = 3_072
 
@@ -38,7 +37,7 @@ class EmbeddingsApi:
     scales: Scales
     dialect: OpenAI
 
-    def prepare(self, raw: bytes) -> "EmbeddingsWork":
+    def prepare(self, raw: bytes, header: Header) -> "EmbeddingsWork":
         given = members_of(raw)
         model = model_of(given, self.served)
         if "embeddings" not in model.operations:
@@ -47,7 +46,7 @@ class EmbeddingsApi:
         check(given, _CHECKS)
         inputs = _inputs(members.required(given, "", "input"))
         sizes = [len(one) if isinstance(one, list) else self.scales.text(model, one) for one in inputs]
-        if max(sizes) > model.context_tokens or sum(sizes) > _MOST_TOKENS:
+        if max(sizes) > model.context_tokens or sum(sizes) > model.max_input_tokens:
             refuse(_too_long(model, max(sizes), sum(sizes)))
         return EmbeddingsWork(
             model=model,
@@ -102,6 +101,9 @@ def embedding(one: Input, dimensions: int) -> list[float]:
 
 def _dimensions(model: Model, asked: int | None) -> int:
     whole = _LARGE_DIMENSIONS if "large" in model.upstream else _SMALL_DIMENSIONS
+    if asked is not None and "-3-" not in model.upstream:
+        message = "This model does not support specifying dimensions."
+        refuse(refusals.bad_value("dimensions", message, None))
     if asked is not None and asked > whole:
         message = f"Invalid value for 'dimensions' = {asked}. Must be less than or equal to {whole}."
         refuse(refusals.bad_value("dimensions", message, None))
@@ -132,8 +134,8 @@ def _input(param: str, value: object) -> Input:
 
 def _too_long(model: Model, largest: int, together: int) -> refusals.Refusal:
     message = f"This model's maximum context length is {model.context_tokens} tokens, however you requested"
-    if together > _MOST_TOKENS:
-        message = f"Requested {together} tokens, max {_MOST_TOKENS} tokens per request"
+    if together > model.max_input_tokens:
+        message = f"Requested {together} tokens, max {model.max_input_tokens} tokens per request"
         return refusals.bad_value("input", message, "max_tokens_per_request")
     return refusals.bad_value("input", f"{message} {largest} tokens. Please reduce your prompt.", None)
 

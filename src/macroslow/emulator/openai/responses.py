@@ -20,7 +20,7 @@ from macroslow.emulator.openai import refusals
 from macroslow.emulator.openai.dialect import OpenAI
 from macroslow.emulator.openai.response_request import ResponseRequest, parse_response
 from macroslow.emulator.openai.response_store import Kept, ResponseStore
-from macroslow.emulator.work import Counts, Envelope, Event, Served, refuse
+from macroslow.emulator.work import Counts, Envelope, Event, Header, Served, refuse
 from macroslow.metering.catalogue import Model
 
 # What the object repeats of the request, with the service's defaults.
@@ -56,7 +56,7 @@ class ResponsesApi:
     dialect: OpenAI
     store: ResponseStore = field(default_factory=ResponseStore)
 
-    def prepare(self, raw: bytes) -> "ResponseWork":
+    def prepare(self, raw: bytes, header: Header) -> "ResponseWork":
         request = parse_response(raw, self.served, self.store)
         try:
             return ResponseWork(request, answer(request.ask, self.scales), self.store)

@@ -75,7 +75,7 @@ def assert_is_refusal_or_answer(status: int, body: bytes) -> None:
         assert error["message"]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=BODY)
 async def test_any_object_gets_an_answer_or_a_refusal(body: dict[str, Any]) -> None:
     reply = await call(APP, orjson.dumps(body))
@@ -83,7 +83,7 @@ async def test_any_object_gets_an_answer_or_a_refusal(body: dict[str, Any]) -> N
     assert_is_refusal_or_answer(reply.status, reply.body)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     raw=st.binary(max_size=60)
     | st.text(max_size=60).map(lambda text: chat_body()[: len(text)] + text.encode())
