@@ -1,4 +1,4 @@
-"""Which counters a call is held against, and what the name of a counter tells."""
+"""Which budgets a call is held against: those that name its spender, in the period of its moment."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,96 +6,111 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from macroslow.authn.principal import Principal
-from macroslow.metering.budgets import (
-    BudgetRule,
-    Period,
-    Scope,
-    Spender,
-    budgets_of,
-    own_rules,
-    read_counter,
-)
+from macroslow.metering.budgets import EACH, BudgetRule, Period, Scope, Spender, budgets_of
 from macroslow.metering.ledger import Budget
 
-NS = 10**9
-NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,20}", fullmatch=True)
-TIMES_S = st.integers(0, 4_000_000_000)
-SPENDER = Spender("k1", "ann", "lab", "ci")
+NOW = datetime(2026, 1, 31, 23, 59, 59, 999_999, UTC)
+ANN = Spender("k1", "ann", "lab", "ci")
 
 
-def at(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+def ns(moment: datetime) -> int:
+    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1)) * 1_000
 
 
-def test_a_call_is_held_against_every_rule_that_names_it_or_each():
-    rules = [
-        BudgetRule(Scope.KEY, "k1", Period.DAY, 1),
-        BudgetRule(Scope.KEY, "k2", Period.DAY, 1),
-        BudgetRule(Scope.PRINCIPAL, "*", Period.TOTAL, 2),
-        BudgetRule(Scope.TEAM, "other", Period.TOTAL, 3),
-        BudgetRule(Scope.TAG, "ci", Period.MONTH, 4),
-        BudgetRule(Scope.ALL, "ignored", Period.TOTAL, 5),
-    ]
-    assert budgets_of(rules, SPENDER, at("2026-12-31T23:59:59") * NS) == (
-        Budget("key/k1/day/2026-12-31", 1, at("2027-01-01")),
-        Budget("principal/ann/total", 2, None),
-        Budget("tag/ci/month/2026-12", 4, at("2027-01-01")),
-        Budget("all/total", 5, None),
-    )
+def seconds(*date: int) -> int:
+    return int(datetime(*date, tzinfo=UTC).timestamp())  # type: ignore[misc, arg-type]
 
 
-def test_who_has_no_team_and_no_tag_is_bound_by_no_rule_of_theirs():
-    rules = [BudgetRule(scope, "*", Period.DAY, 1) for scope in (Scope.TEAM, Scope.TAG)]
-    assert budgets_of(rules, Spender("k", "p"), 0) == ()
-
-
-def test_of_two_limits_on_one_counter_the_lower_is_in_force():
-    rules = [
-        BudgetRule(Scope.TAG, name, Period.DAY, limit) for name, limit in (("*", 5), ("ci", 3), ("ci", 4))
-    ]
-    assert [budget.limit_usd_micros for budget in budgets_of(rules, SPENDER, 0)] == [3]
-
-
-@given(TIMES_S)
-def test_a_day_and_a_month_are_those_of_utc_and_end_where_the_next_begins(time_s: int):
-    rules = [BudgetRule(Scope.ALL, "*", period, 1) for period in (Period.DAY, Period.MONTH)]
-    day, month = budgets_of(rules, SPENDER, time_s * NS)
-    today = datetime.fromtimestamp(time_s, UTC)
-    assert (day.id, month.id) == (f"all/day/{today:%Y-%m-%d}", f"all/month/{today:%Y-%m}")
-    for budget, same in ((day, "%Y-%m-%d"), (month, "%Y-%m")):
-        assert budget.resets_s is not None
-        end = datetime.fromtimestamp(budget.resets_s, UTC)
-        assert f"{end - timedelta(seconds=1):{same}}" == f"{today:{same}}" != f"{end:{same}}"
-
-
-@given(st.sampled_from(Scope), NAMES, st.sampled_from(Period), TIMES_S)
-def test_the_name_of_every_counter_is_read_back(scope: Scope, name: str, period: Period, time_s: int):
-    (budget,) = budgets_of([BudgetRule(scope, "*", period, 1)], Spender(name, name, name, name), time_s * NS)
-    counted = read_counter(budget.id)
-    expected = "" if scope is Scope.ALL else name
-    assert (counted.scope, counted.name, counted.period) == (scope, expected, period)
-    assert counted.resets_s == budget.resets_s
-    assert counted.is_current(time_s * NS)
-    if budget.resets_s is not None:
-        assert counted.is_current(budget.resets_s * NS - 1)
-        assert not counted.is_current(budget.resets_s * NS)
+def rule(scope: Scope, name: str = EACH, period: Period = Period.TOTAL, limit: int = 5) -> BudgetRule:
+    return BudgetRule(scope, name, period, limit)
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["", "/", "all", "key/k1", "total", "all/x/total", "key/total", "who/k1/total", "key/k1/year/2026",
-     "key/k1/day/2026-13-01", "key/k1/day/2026-1-1", "key/k1/month/2026-01-01", "key/k1/day/total/x"],
-)  # fmt: skip
-def test_what_names_no_counter_is_refused(name: str):
-    with pytest.raises(ValueError):
-        read_counter(name)
-
-
-def test_a_keys_own_bounds_are_rules_of_that_key_alone():
-    principal = Principal("ann", "key/k1", frozenset(), key_id="k1", day_usd_micros=0, month_usd_micros=7)
-    assert own_rules(principal) == (
-        BudgetRule(Scope.KEY, "k1", Period.DAY, 0),
-        BudgetRule(Scope.KEY, "k1", Period.MONTH, 7),
+    ("period", "suffix", "resets_s"),
+    [
+        (Period.DAY, "day/2026-01-31", seconds(2026, 2, 1)),
+        (Period.MONTH, "month/2026-01", seconds(2026, 2, 1)),
+        (Period.TOTAL, "total", None),
+    ],
+)
+def test_a_counter_is_named_for_whom_it_counts_and_its_period(
+    period: Period, suffix: str, resets_s: int | None
+) -> None:
+    rules = [rule(scope, EACH, period, 9) for scope in Scope]
+    assert budgets_of(rules, ANN, ns(NOW)) == tuple(
+        Budget(f"{counted}/{suffix}", 9, resets_s)
+        for counted in ("key/k1", "principal/ann", "team/lab", "tag/ci", "all")
     )
-    assert own_rules(Principal("ann", "key/k1", frozenset(), key_id="k1")) == ()
+
+
+@pytest.mark.parametrize(
+    ("rules", "spender", "found"),
+    [
+        ([rule(Scope.TAG, "ci"), rule(Scope.TAG, "other")], ANN, ["tag/ci/total"]),
+        ([rule(Scope.TAG), rule(Scope.TEAM)], Spender("k1", "ann"), []),
+        ([rule(Scope.KEY, "k2"), rule(Scope.PRINCIPAL, "ann")], ANN, ["principal/ann/total"]),
+        ([rule(Scope.TEAM, "ann"), rule(Scope.PRINCIPAL, "lab")], ANN, []),
+        ([rule(Scope.ALL, "whatever")], Spender("", ""), ["all/total"]),
+        ([], ANN, []),
+    ],
+)
+def test_a_rule_matches_its_own_scope_and_name_alone(
+    rules: list[BudgetRule], spender: Spender, found: list[str]
+) -> None:
+    assert [budget.id for budget in budgets_of(rules, spender, ns(NOW))] == found
+
+
+def test_of_two_rules_for_one_counter_the_lower_is_in_force() -> None:
+    rules = [rule(Scope.TAG, "ci", limit=7), rule(Scope.TAG, EACH, limit=3), rule(Scope.TAG, "ci", limit=5)]
+    assert budgets_of(rules, ANN, ns(NOW)) == (Budget("tag/ci/total", 3),)
+
+
+@pytest.mark.parametrize(
+    ("moment", "day", "month"),
+    [
+        (datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC), "2026-01-31", "2026-01"),
+        (datetime(2026, 2, 1, tzinfo=UTC), "2026-02-01", "2026-02"),
+        (datetime(2028, 2, 29, 12, tzinfo=UTC), "2028-02-29", "2028-02"),
+        (datetime(2026, 12, 31, 23, tzinfo=UTC), "2026-12-31", "2026-12"),
+        (datetime(1970, 1, 1, tzinfo=UTC), "1970-01-01", "1970-01"),
+    ],
+)
+def test_periods_end_where_the_next_begins(moment: datetime, day: str, month: str) -> None:
+    rules = [rule(Scope.ALL, EACH, Period.DAY), rule(Scope.ALL, EACH, Period.MONTH)]
+    now = budgets_of(rules, ANN, ns(moment))
+    assert [budget.id for budget in now] == [f"all/day/{day}", f"all/month/{month}"]
+    for budget in now:
+        assert budget.resets_s is not None
+        ends_ns = budget.resets_s * 10**9
+        assert budget.id in [same.id for same in budgets_of(rules, ANN, ends_ns - 1)]
+        assert budget.id not in [later.id for later in budgets_of(rules, ANN, ends_ns)]
+
+
+names = st.text("ab/*0-", max_size=6)
+spenders = st.builds(Spender, names, names, names, names)
+rules_of_any = st.builds(
+    BudgetRule, st.sampled_from(Scope), st.just(EACH), st.sampled_from(Period), st.integers(0, 9)
+)
+
+
+@given(rules_of_any, spenders, spenders, st.integers(0, 2**62), st.integers(0, 2**62))
+def test_two_calls_share_a_counter_only_if_they_share_name_scope_and_period(
+    one: BudgetRule, ann: Spender, bob: Spender, first_ns: int, second_ns: int
+) -> None:
+    """Whatever a client writes into its tag, it counts in nobody else's budget."""
+    for other in (one, *(rule(scope, EACH, period) for scope in Scope for period in Period)):
+        shared = {budget.id for budget in budgets_of([one], ann, first_ns)} & {
+            budget.id for budget in budgets_of([other], bob, second_ns)
+        }
+        if shared:
+            assert (one.scope, one.period) == (other.scope, other.period)
+            assert one.scope is Scope.ALL or _name(one.scope, ann) == _name(one.scope, bob) != ""
+
+
+def _name(scope: Scope, spender: Spender) -> str:
+    return {
+        Scope.KEY: spender.key_id,
+        Scope.PRINCIPAL: spender.principal,
+        Scope.TEAM: spender.team,
+        Scope.TAG: spender.tag,
+    }[scope]

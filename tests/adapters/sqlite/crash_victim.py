@@ -1,6 +1,7 @@
 """A gateway at work, to be killed: concurrent calls, each acknowledged on stdout once it is durable.
 
-Lines: `reserved ID`, `settled ID COST INDEX`, `head SIZE ROOT`. One line is one write, so none is torn.
+Lines: `reserved ID`, `refused BUDGET`, `settled ID COST INDEX LEAF`, `head SIZE ROOT`. One line is one
+write, so none is torn. Every call is held in two budgets; the day's of its tag is spent soon.
 """
 
 import asyncio
@@ -12,10 +13,14 @@ from tests.adapters.sqlite.support import open_books
 from tests.contract.changes import append, reserve, settle
 
 from macroslow.adapters.sqlite import COMMIT_WINDOW_NS
-from macroslow.metering.ledger import OpenAccount
+from macroslow.errors import BudgetExhaustedError
+from macroslow.metering.ledger import Budget, OpenAccount
 
 CALLERS = 24
 RESERVED = 100
+ALL = Budget("all/total", 10**9)
+TAGS = 4
+DAY_LIMIT = 12_345
 
 
 def say(line: str) -> None:
@@ -29,7 +34,12 @@ async def main(path: Path, round_name: str) -> None:
     async def calls(caller: int) -> None:
         for n in range(1_000_000):
             name = f"{round_name}-{caller}-{n}"
-            await books.commit(reserve(name, "key/k1", RESERVED))
+            day = Budget(f"tag/{caller % TAGS}/day/1970-01-0{1 + n // 50}", DAY_LIMIT)
+            try:
+                await books.commit(reserve(name, "key/k1", RESERVED, budgets=(ALL, day), owner=round_name))
+            except BudgetExhaustedError as error:
+                say(f"refused {error.budget}")
+                continue
             say(f"reserved {name}")
             cost = (caller * 7 + n) % RESERVED
             (entry,) = await books.commit(settle(name, cost), append(n, f"subject {caller}"))

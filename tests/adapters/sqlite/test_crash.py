@@ -1,4 +1,7 @@
-"""kill -9 in the middle of concurrent calls: nothing that was acknowledged is lost, nothing is forked."""
+"""kill -9 in the middle of concurrent calls: nothing that was acknowledged is lost, nothing is forked.
+
+And no budget is passed, before or after what was left open is charged; none is left held.
+"""
 
 import random
 import signal
@@ -7,9 +10,10 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.adapters.sqlite.support import open_books
+from tests.adapters.sqlite.support import SystemClock, open_books
 
 from macroslow.adapters.sqlite import SqliteBooks
+from macroslow.services.recover_after_crash import RecoverAfterCrash
 from macroslow.tlog.leaf import leaf_hash
 from macroslow.tlog.tree import root_of, verify_consistency
 
@@ -22,6 +26,7 @@ class Acknowledged:
     """What the victims said before they died."""
 
     reserved: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
     settled: dict[str, int] = field(default_factory=dict)
     leaves: dict[int, str] = field(default_factory=dict)
     heads: list[tuple[int, bytes]] = field(default_factory=list)
@@ -30,6 +35,8 @@ class Acknowledged:
         match line.split():
             case ["reserved", name]:
                 self.reserved.add(name)
+            case ["refused", budget]:
+                self.refused.add(budget)
             case ["settled", name, cost, index, leaf]:
                 assert int(index) not in self.leaves, "an index was given twice"
                 self.settled[name] = int(cost)
@@ -78,6 +85,21 @@ async def check(books: SqliteBooks, said: Acknowledged) -> None:
         verify_consistency(size, root, head.size, head.root, proof)
 
 
+async def check_budgets(books: SqliteBooks, *, idle: bool) -> None:
+    """No budget is passed, the counters are the rows' sums, and nothing is held once all is closed."""
+    assert await books.audit_ledger() == []
+    everything, *days = await books.budget_accounts()
+    account = await books.account("key/k1")
+    assert account is not None
+    assert everything.spent_usd_micros == account.spent_usd_micros
+    assert everything.held_usd_micros == account.held_usd_micros
+    assert sum(day.spent_usd_micros for day in days) == account.spent_usd_micros
+    for counter in (everything, *days):
+        assert counter.limit_usd_micros is not None
+        assert counter.spent_usd_micros + counter.held_usd_micros <= counter.limit_usd_micros
+        assert not (idle and counter.held_usd_micros)
+
+
 async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "books.sqlite"
     said = Acknowledged()
@@ -86,6 +108,11 @@ async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path:
         run_and_kill(path, f"round{round_number}", chance.randint(150, 900), said)
         books = await open_books(path)
         await check(books, said)
+        await check_budgets(books, idle=False)
+        await RecoverAfterCrash(books, SystemClock())()
+        assert await books.open_reservations() == []
+        await check_budgets(books, idle=True)
         await books.close()
     assert len(said.settled) > 200
     assert len(said.heads) > ROUNDS
+    assert said.refused, "no budget was ever exhausted: the storm was too small"

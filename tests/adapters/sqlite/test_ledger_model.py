@@ -13,13 +13,14 @@ from tests.contract.changes import append, reserve, settle
 from tests.contract.fake_books import FakeBooks
 
 from macroslow.errors import BudgetExhaustedError, MacroslowError
-from macroslow.metering.ledger import CloseAccount, OpenAccount
+from macroslow.metering.ledger import USAGE_GROUPS, Budget, CloseAccount, OpenAccount
 from macroslow.workflow.books import Books, Change
 
 ACCOUNTS = ("team", "key/k1", "key/k2", "run1", "run2", "nobody")
 PARENTS = {"team": None, "key/k1": "team", "key/k2": None, "run1": "key/k1", "run2": "key/k2"}
 amounts = st.integers(0, 40) | st.sampled_from([100, 2**53 - 1, -1])
 limits = st.none() | st.integers(0, 120) | st.just(2**53 - 1)
+budgets = st.builds(Budget, st.sampled_from(["all/total", "day/1", "day/2", "team"]), st.integers(0, 90))
 reservation_ids = st.integers(0, 12).map("r{}".format)
 
 opens = st.builds(
@@ -27,17 +28,21 @@ opens = st.builds(
 )
 closes = st.builds(CloseAccount, st.sampled_from(ACCOUNTS))
 reserves = st.builds(
-    lambda name, account, amount, model: reserve(name, account, amount, model=model),
+    lambda name, account, amount, **facts: reserve(name, account, amount, created_ns=int(name[1:]), **facts),
     reservation_ids,
     st.sampled_from(ACCOUNTS),
     amounts,
-    st.sampled_from(["small", "large"]),
+    model=st.sampled_from(["small", "large"]),
+    team=st.sampled_from(["", "lab"]),
+    budgets=st.lists(budgets, max_size=3).map(tuple),
+    enforced=st.sampled_from([True, True, True, False]),
 )
 settles = st.builds(
-    lambda name, amount, day: settle(name, amount, settled_ns=day * 86_400 * 10**9),
+    lambda name, amount, day, once: settle(name, amount, settled_ns=day * 86_400 * 10**9, once=once),
     reservation_ids,
     amounts,
     st.integers(0, 2),
+    st.booleans(),
 )
 changes = st.one_of(reserves, settles, reserves, settles, opens, closes, st.just(append()))
 
@@ -53,6 +58,7 @@ async def outcome(books: Books, change: list[Change]) -> object:
             error.spent_usd_micros,
             error.held_usd_micros,
             error.needed_usd_micros,
+            error.resets_s,
         )
     except (MacroslowError, ValueError) as error:
         return type(error)
@@ -64,7 +70,11 @@ async def report(books: Books) -> object:
         [await books.account(name) for name in ACCOUNTS],
         [held.id for held in await books.open_reservations()],
         sorted(account.id for account in await books.open_child_accounts()),
-        [await books.usage(by) for by in ("key", "principal", "model", "tag", "day")],
+        await books.budget_accounts(),
+        [await books.usage(by) for by in USAGE_GROUPS],
+        await books.usage("team", first_day="1970-01-02", last_day="1970-01-02"),
+        await books.daily_usage("openai", "1970-01-01", "1970-01-02"),
+        await books.recent_calls(3),
         (await books.head()).size,
     )
 

@@ -1,0 +1,23 @@
+"""A start with older books, which is killed after so many statements of their migration."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.adapters.sqlite.support import open_books
+
+from macroslow.adapters.sqlite import _migrations
+
+
+def until_killed(statements: tuple[str, ...], count: int) -> Iterator[str]:
+    yield from statements[:count]
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+changed: Any = {1: until_killed(_migrations.MIGRATIONS[1], int(sys.argv[2]))}
+_migrations.MIGRATIONS = changed  # type: ignore[misc]
+asyncio.run(open_books(Path(sys.argv[1])))
