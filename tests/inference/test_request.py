@@ -221,7 +221,7 @@ json_values = st.recursive(
 
 
 @every_operation
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_object_is_served_or_refused_and_what_is_served_can_be_forwarded_again(operation, data):
     names = st.sampled_from([*KNOWN[operation.name], "x"])
@@ -236,7 +236,7 @@ def test_any_object_is_served_or_refused_and_what_is_served_can_be_forwarded_aga
 
 
 @every_operation
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(raw=st.binary(max_size=200))
 def test_any_bytes_are_refused_in_one_way(operation, raw):
     refused(operation, raw)

@@ -140,7 +140,3 @@ def _function_call(call: dict[str, Any]) -> dict[str, Any]:
         return call
     custom = call["custom"]
     return {"id": call["id"], "function": {"name": custom["name"], "arguments": custom["input"]}}
-
-
-ChatRequest = ParsedRequest
-parse_chat = ChatCompletions().parse
