@@ -29,6 +29,7 @@ class Ask:
     """One request that passed every check that needs no counting. `name` is the model's as given.
 
     `max_tokens` None: no maximum was given. `tool` is the one that has to be called, if just one may.
+    `added_tokens` are those that the provider writes into the prompt by itself.
     """
 
     model: Model
@@ -42,6 +43,7 @@ class Ask:
     choices: int = 1
     stops: tuple[str, ...] = ()
     stream: bool = False
+    added_tokens: int = 0
 
     @property
     def wants_json(self) -> bool:

@@ -22,7 +22,8 @@ class Scales:
     def input(self, ask: Ask) -> int:
         """Tokens of what is asked, with all that the provider wraps around it. The model takes its images."""
         prompt = prompt_of([_in_text(message) for message in ask.messages], ask.tools, ask.response_format)
-        return count_prompt(replace(prompt, images=ask.images), ask.model, self.counters).tokens
+        counted = count_prompt(replace(prompt, images=ask.images), ask.model, self.counters)
+        return counted.tokens + ask.added_tokens
 
 
 def _in_text(message: Message) -> Message:

@@ -45,6 +45,7 @@ def parse_message(raw: bytes, served: Served, *, counting: bool = False, samplin
         max_tokens=most,
         stops=tuple(given.get("stop_sequences", ())),
         stream=given.get("stream", False),
+        added_tokens=_ADDED_TOKENS[calls] if tools else 0,
     )
     if ask.images and model.images is None:
         refuse(refusals.bad("messages", "this model takes no images"))
@@ -106,6 +107,8 @@ def _only(*done: object, what: str) -> Callable[[str, object], None]:
     return one
 
 
+# What it puts before the tools ("Tool use", Pricing: models of the fourth generation).
+_ADDED_TOKENS: Final = {Calls.ALLOWED: 346, Calls.FORBIDDEN: 346, Calls.REQUIRED: 313}
 _SAMPLING: Final = frozenset({"temperature", "top_p", "top_k"})
 _CHECKS: Final[Mapping[str, Callable[[str, object], object]]] = {
     "model": members.text,
