@@ -5,8 +5,8 @@ time for which the provider has asked to be left alone. A call `fits` when all o
 `fits_ns` is exact if nothing else comes in or ends. Every place is a lease: one that is never given
 back (a crash) ends by itself, and what it was let in with stays counted.
 
-Until a limit a minute is known, which the first answer tells, few calls are let in at once, twice as
-many each second.
+Until a limit a minute is known, which the first answer tells, few calls are let in at once, and few
+more each second.
 
 Pure state; times are `now_ns` of one clock, and are integers in `state`, which `restore` takes up again.
 """
@@ -24,7 +24,6 @@ from macroslow.limits.admission import (
     Pace,
     Verdict,
 )
-from macroslow.limits.gcra import Admitted
 from macroslow.limits.meter import Meter
 from macroslow.limits.reported import read
 from macroslow.limits.slots import Slots
@@ -34,7 +33,7 @@ DAY_NS: Final = 86_400 * NS_PER_S
 DAY_SLOT_NS: Final = MINUTE_NS
 PACE_SLOT_NS: Final = NS_PER_S // 50
 PACE_ARRIVAL_NS: Final = NS_PER_S // 10  # a second is short: calls that differ more in their way are rare
-FIRST_CALLS: Final = 8  # let in at once before anything is known
+FIRST_CALLS: Final = 4  # let in at once before anything is known, and as many more each second
 OBSERVE_NS: Final = NS_PER_S // 4  # reports in between say little that is new
 HOLD_NS: Final = NS_PER_S  # after a refusal that does not say for how long
 MAX_HOLD_NS: Final = 600 * NS_PER_S  # whatever it says
@@ -57,8 +56,8 @@ class Pass:
     lease: str
     entered_ns: int
     tokens: int
-    requests_taken: Admitted | None
-    tokens_taken: Admitted | None
+    requests_taken_ns: int
+    tokens_taken_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +167,7 @@ class Allowance:
         if self._first_ns is None or (self.requests.limit is not None and self.tokens.limit is not None):
             return now_ns
         seconds = max(0, now_ns - self._first_ns) // NS_PER_S
-        if self.in_flight(now_ns) < FIRST_CALLS << min(seconds, 32):
+        if self.in_flight(now_ns) < FIRST_CALLS * (1 + seconds):
             return now_ns
         return self._first_ns + (seconds + 1) * NS_PER_S
 
@@ -180,8 +179,8 @@ class Allowance:
         for slots in self._of_requests():
             slots.advance(now_ns)
             slots.add(now_ns, 1)
-        requests_taken = self.requests.take(1, now_ns)
-        return Pass(lease, now_ns, tokens, requests_taken, self.tokens.take(tokens, now_ns))
+        requests_taken_ns = self.requests.take(1, now_ns)
+        return Pass(lease, now_ns, tokens, requests_taken_ns, self.tokens.take(tokens, now_ns))
 
     def _of_requests(self) -> tuple[Slots, ...]:
         return (self._pace,) if self._day is None else (self._pace, self._day)
@@ -218,14 +217,14 @@ class Allowance:
         """
         if self._leases.pop(granted.lease, None) is None:
             return
-        used = ended.used_tokens
-        if ended.verdict in {Verdict.LIMITED, Verdict.FAILED}:
+        used, verdict = ended.used_tokens, ended.verdict
+        if verdict is Verdict.LIMITED or verdict is Verdict.FAILED:
             used = max(used, granted.tokens)
-        self.requests.end(granted.requests_taken, 1, granted.entered_ns, 1, now_ns)
-        self.tokens.end(granted.tokens_taken, granted.tokens, granted.entered_ns, used, now_ns)
-        if ended.verdict is Verdict.LIMITED:
+        self.requests.end(granted.requests_taken_ns, 1, granted.entered_ns, 1, now_ns)
+        self.tokens.end(granted.tokens_taken_ns, granted.tokens, granted.entered_ns, used, now_ns)
+        if verdict is Verdict.LIMITED:
             self._hold(ended.retry_after_ns, now_ns)
-        elif ended.verdict is Verdict.ANSWERED:
+        elif verdict is Verdict.ANSWERED:
             self._heard, self._refusals = True, 0
 
     def _hold(self, retry_after_ns: int | None, now_ns: int) -> None:
@@ -242,8 +241,8 @@ class Allowance:
         for slots in self._of_requests():
             slots.advance(now_ns)
             slots.take_back(granted.entered_ns, 1)
-        self.requests.take_back(granted.requests_taken, 1, granted.entered_ns, now_ns)
-        self.tokens.take_back(granted.tokens_taken, granted.tokens, granted.entered_ns, now_ns)
+        self.requests.take_back(granted.requests_taken_ns, 1, granted.entered_ns, now_ns)
+        self.tokens.take_back(granted.tokens_taken_ns, granted.tokens, granted.entered_ns, now_ns)
 
     def renew(self, leases: Iterable[str], now_ns: int) -> None:
         """These calls are still under way."""

@@ -52,6 +52,7 @@ class Breaker:
     """The breaker of one account and model."""
 
     __slots__ = (
+        "_admittance",
         "_calls",
         "_era",
         "_failures",
@@ -69,6 +70,12 @@ class Breaker:
         self._opened_ns: int | None = None
         self._rest_ns = REST_NS
         self._probe_ns: int | None = None
+        self._admittance = Admittance(0, probe=False)
+
+    @property
+    def closed(self) -> bool:
+        """Whether calls go as if there were no breaker."""
+        return self._opened_ns is None
 
     def state(self, now_ns: int) -> State:
         """Where it stands."""
@@ -88,7 +95,7 @@ class Breaker:
     def admit(self, now_ns: int) -> Admittance:
         """Let a call go; only where `rests_ns` is 0. In the half-open state it is the probe."""
         if self._opened_ns is None:
-            return Admittance(self._era, probe=False)
+            return self._admittance
         self._probe_ns = now_ns
         return Admittance(self._era, probe=True)
 
@@ -127,4 +134,5 @@ class Breaker:
 
     def _restart(self) -> None:
         self._era += 1
+        self._admittance = Admittance(self._era, probe=False)
         self._in_a_row = self._calls = self._failures = 0

@@ -92,23 +92,31 @@ class BucketSign:
 
 @dataclass(slots=True)
 class FixedSign:
-    """Whether resets point to one moment in every minute, and to which."""
+    """Whether resets point to one moment in every minute, and to which.
+
+    A report is of some time between `early_ns` and now, so each gives an interval in which the moment
+    lies: they must all have a part in common, for longer than a minute, so that it passes once.
+    """
 
     streak: Streak
-    at_ns: int = 0
+    least_ns: int = 0
+    most_ns: int = 0
 
-    def observe(self, said: Figures, now_ns: int) -> None:
-        """Take one report into account."""
-        if said.reset_ns is None or said.reset_ns > MINUTE_NS + said.coarse_ns:
+    def observe(self, said: Figures, early_ns: int, now_ns: int) -> None:
+        """Take one report into account, if it is precise enough."""
+        if said.reset_ns is None or now_ns - early_ns > MINUTE_NS // 4:
             return
-        at_ns = now_ns + said.reset_ns
-        off_ns = (at_ns - self.at_ns + MINUTE_NS // 2) % MINUTE_NS - MINUTE_NS // 2
-        if not self.streak.count or abs(off_ns) > ERROR_NS + said.coarse_ns:
-            if self.streak.count:
-                self.streak.contradict(at_once=True)
-            self.at_ns = at_ns
-        self.streak.bear_out(now_ns)
+        minutes_ns = (now_ns + said.reset_ns - self.most_ns + MINUTE_NS // 2) // MINUTE_NS * MINUTE_NS
+        least_ns = max(self.least_ns, early_ns + said.reset_ns - minutes_ns - said.coarse_ns)
+        most_ns = min(self.most_ns, now_ns + said.reset_ns - minutes_ns + said.coarse_ns + ERROR_NS)
+        if least_ns > most_ns or not self.streak.count:
+            self.streak.contradict(at_once=True)
+            least_ns = early_ns + said.reset_ns - said.coarse_ns
+            most_ns = now_ns + said.reset_ns + said.coarse_ns + ERROR_NS
+        self.least_ns, self.most_ns = least_ns, most_ns
+        self.streak.bear_out(now_ns, MINUTE_NS + LEAST_NS)
 
-    def began_ns(self, now_ns: int) -> int:
-        """When the present minute began."""
-        return now_ns - (now_ns - self.at_ns) % MINUTE_NS
+    def began_ns(self, now_ns: int) -> tuple[int, int]:
+        """Between which times the present minute began."""
+        earliest_ns = now_ns - (now_ns - self.least_ns) % MINUTE_NS
+        return earliest_ns, earliest_ns + self.most_ns - self.least_ns

@@ -19,6 +19,7 @@ class Slots:
         "_first",
         "_forgotten",
         "_most",
+        "_next_ns",
         "_open",
         "_used",
         "lasts_ns",
@@ -34,25 +35,27 @@ class Slots:
         self.lasts_ns = -(-(period_ns + arrival_ns) // slot_ns) * slot_ns
         size = (self.lasts_ns + remember_ns) // slot_ns + 3
         self._most, self._open, self._used = [0] * size, [0] * size, [0] * size
+        self._next_ns = 0  # before that there is nothing to let go of
         self._first = 0  # the oldest slot that counts
         self._forgotten = 0  # the oldest slot that is remembered
         self.most = self.open = self.used = 0
 
     def advance(self, now_ns: int) -> None:
         """Let go of what is over at `now_ns`."""
-        first = (now_ns - self.lasts_ns) // self.slot_ns
-        if first <= self._first:
+        if now_ns < self._next_ns:
             return
-        size = len(self._most)
-        for slot in range(self._first, min(first, self._first + size)):
-            at = slot % size
+        slot, size = now_ns // self.slot_ns, len(self._most)
+        self._next_ns = (slot + 1) * self.slot_ns
+        first = slot - self.lasts_ns // self.slot_ns
+        for each in range(self._first, min(first, self._forgotten + size)):
+            at = each % size
             self.most -= self._most[at]
             self.open -= self._open[at]
             self.used -= self._used[at]
-        self._first = first
-        forgotten = max(self._forgotten, now_ns // self.slot_ns + 1 - size)
-        for slot in range(self._forgotten, min(forgotten, self._forgotten + size)):
-            at = slot % size
+        self._first = max(self._first, first)
+        forgotten = max(self._forgotten, slot + 1 - size)
+        for each in range(self._forgotten, min(forgotten, self._forgotten + size)):
+            at = each % size
             self._most[at] = self._open[at] = self._used[at] = 0
         self._forgotten = forgotten
 
@@ -122,6 +125,14 @@ class Slots:
         """Units that may have been let in since then."""
         first = max(self._forgotten, since_ns // self.slot_ns)
         return sum(self._each(first, self._forgotten + len(self._most), most=most))
+
+    def replay(self) -> Iterator[tuple[int, int, int]]:
+        """When, and what was let in at most, and what of it counts by use: the oldest slot first."""
+        size = len(self._most)
+        for slot in range(self._forgotten, self._forgotten + size):
+            at = slot % size
+            if self._most[at]:
+                yield slot * self.slot_ns, self._most[at], self._open[at] + self._used[at]
 
     def remembers(self, since_ns: int) -> bool:
         """Whether nothing since then is forgotten."""

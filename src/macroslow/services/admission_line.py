@@ -61,12 +61,13 @@ class Line:
         self._timer: asyncio.TimerHandle | None = None
         self._process = entropy.random(6).hex()
         self._leases = count()
+        self._simple = len(quotas) == 1
 
     def _fresh(self) -> list[Allowance]:
         return [Allowance(each, lease_ns=self._lease_ns) for each in self._quotas]
 
     def _lease(self) -> str:
-        return f"{self._process}{next(self._leases):x}"
+        return f"{self._process}{next(self._leases)}"
 
     def most_tokens(self) -> int | None:
         """The most tokens that one call could be let in with, as far as is known."""
@@ -108,8 +109,8 @@ class Line:
     def leave(self, place: Place, ended: Ended) -> None:
         """The call is over."""
         self._breakers[place.number].ended(place.admittance, ended.verdict, self._clock.monotonic_ns())
-        if ended.verdict in {Verdict.ANSWERED, Verdict.UNKNOWN} and place.waited_ns:
-            self.queue.refund(place.demand, max(0, place.demand.tokens - ended.used_tokens))
+        if place.waited_ns and ended.used_tokens < place.demand.tokens:
+            self.queue.refund(place.demand, place.demand.tokens - ended.used_tokens)
         self._apply(lambda all_, now_ns: all_[place.number].leave(place.granted, ended, now_ns))
         self.advance()
 
@@ -220,13 +221,16 @@ class LocalLine(Line):
         if self.queue:
             return None
         now_ns = self._clock.monotonic_ns()
+        first, tokens = self.allowances[0], ticket.demand.tokens
+        # What the planner would come to, for the common case.
+        if self._simple and self._breakers[0].closed and first.takes(tokens) and first.admits(tokens, now_ns):
+            return self._place(Grant(ticket, 0, first.enter(self._lease(), tokens, now_ns)), 0)
         outcome = self._planner(self.allowances, now_ns).try_one(ticket)
         if isinstance(outcome, Grant):
             return self._place(outcome, 0)
         if isinstance(outcome, MacroslowError):
             raise outcome
         if isinstance(outcome, Promise):
-            tokens = ticket.demand.tokens
             sure_ns = min(each.surely_ns(tokens, now_ns) for each in self.allowances if each.takes(tokens))
             if sure_ns - now_ns > wait_s * NS_PER_S:
                 raise self.refusal(ticket.demand)
