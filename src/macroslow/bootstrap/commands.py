@@ -13,7 +13,7 @@ from macroslow.errors import MacroslowError
 from macroslow.settings import Settings
 
 NS_PER_DAY: Final = 86_400 * 10**9
-MAKES_STATE: Final = frozenset({"keys.create", "signers.trust"})
+MAKES_STATE: Final = frozenset({"keys.create", "keys.adopt", "signers.trust"})
 
 
 class NoStateError(MacroslowError):

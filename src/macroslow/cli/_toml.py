@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 
-from macroslow.settings.origin import KeyPath, dotted, element
+from macroslow.settings.origin import KeyPath, dotted, element, is_element, quoted
 
 _COLUMN = 44  # where the comments begin, if the value leaves room
 
@@ -27,7 +27,7 @@ def _plain(path: KeyPath, table: Mapping[str, object], origins: Mapping[KeyPath,
 def _tables(path: KeyPath, table: Mapping[str, object], origins: Mapping[KeyPath, str]) -> Iterator[str]:
     """The tables inside one table, each below its header; a list of tables as one header for each."""
     for key, value in table.items():
-        name = dotted(tuple(part for part in (*path, key) if not part.startswith("[")))
+        name = dotted(tuple(part for part in (*path, key) if not is_element(part)))
         one = [((*path, key), value, f"[{name}]")] if isinstance(value, Mapping) else []
         many = [((*path, key, element(n)), each, f"[[{name}]]") for n, each in enumerate(_elements(value))]
         for where, inner, header in one + many:
@@ -45,5 +45,6 @@ def _elements(value: object) -> list[Mapping[str, object]]:
 def _value(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
-    # JSON's strings, numbers and booleans are TOML's.
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return quoted(value)
+    return json.dumps(value)  # JSON's numbers and booleans are TOML's

@@ -1,10 +1,16 @@
 """Where a value came from, for messages and for `config show`."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 KeyPath = tuple[str, ...]
 """The keys that lead to a value, from the top of the file; an element of a list is `[0]` for the first."""
+
+_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
+_ELEMENT: Final = re.compile(r"\[[0-9]+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +36,20 @@ def dotted(path: KeyPath) -> str:
     """The path as TOML writes it, lists by number: `models."gpt-4.1".input_usd`, `budgets[0].usd`."""
     text = ""
     for key in path:
-        bare = key.replace("-", "").replace("_", "").isalnum()
-        text += key if key == element(key[1:-1]) else f".{key}" if bare else f'."{key}"'
+        text += key if is_element(key) else f".{key}" if _BARE.fullmatch(key) else f".{quoted(key)}"
     return text.removeprefix(".")
+
+
+def quoted(text: str) -> str:
+    """A basic string of TOML (1.0, section String)."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def element(number: int | str) -> str:
     """The part of a path that stands for one element of a list."""
     return f"[{number}]"
+
+
+def is_element(key: str) -> bool:
+    """Whether a part of a path stands for an element of a list."""
+    return _ELEMENT.fullmatch(key) is not None

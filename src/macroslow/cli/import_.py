@@ -1,0 +1,156 @@
+"""`macroslow import`: come from another gateway, and be told what could not come along."""
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from macroslow.bootstrap.commands import administer
+from macroslow.cli._errors import CHECKED_IS_BAD
+from macroslow.cli._output import emit, json_option
+from macroslow.cli._toml import annotated
+from macroslow.errors import ConfigurationError
+from macroslow.metering.catalogue import parse_catalogue
+from macroslow.services.import_litellm import Imported, import_config
+from macroslow.services.import_litellm_keys import KeyRow, read_keys
+from macroslow.settings import FILE_NAME, load
+
+MAX_CONFIG_BYTES: Final = 1024 * 1024  # written by hand
+MAX_KEYS_BYTES: Final = 64 * 1024 * 1024
+KEYS_AT_ONCE: Final = 500
+
+
+@click.group(name="import")
+def import_() -> None:
+    """Come from another gateway."""
+
+
+@import_.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--keys",
+    "keys_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Its table of keys, as CSV or JSON.",
+)
+@click.option(
+    "--write",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write macroslow.toml there, and take the keys into the gateway of that folder.",
+)
+@click.option("--without-restrictions", is_flag=True, help="Take keys whose restrictions are unknown here.")
+@json_option
+def litellm(
+    config: Path | None,
+    keys_file: Path | None,
+    folder: Path | None,
+    *,
+    without_restrictions: bool,
+    as_json: bool,
+) -> int:
+    """Carry over CONFIG, a LiteLLM proxy's config.yaml, and its keys.
+
+    Without --write nothing is changed: what would be is printed. Everything that has no counterpart
+    is named with its line. Exit code 1 if a key was not taken.
+    """
+    if config is None and keys_file is None:
+        raise click.UsageError("Name a config.yaml, or --keys FILE.")
+    found = _config(config) if config else None
+    toml = "".join(f"{line}\n" for line in _toml(found, str(config))) if found else ""
+    text = _read(keys_file, MAX_KEYS_BYTES) if keys_file else ""
+    rows = read_keys(text, without_restrictions=without_restrictions) if keys_file else []
+    if folder and found:
+        _write(folder / FILE_NAME, toml)
+    outcomes = (
+        _adopt(folder, rows) if folder else ["would be taken" if row.adopt else "refused" for row in rows]
+    )
+    if as_json:
+        emit(_object(found, toml, rows, outcomes))
+    else:
+        _print(config, found, "" if folder else toml, rows, outcomes)
+    return CHECKED_IS_BAD if "refused" in outcomes else 0
+
+
+def _read(path: Path, limit_bytes: int) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limit_bytes + 1)
+        text = raw.decode("utf-8-sig")
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{path} is not UTF-8.") from None
+    if len(raw) > limit_bytes:
+        raise click.UsageError(f"{path} is larger than {limit_bytes} bytes.")
+    return text
+
+
+def _config(path: Path) -> Imported:
+    catalogue = parse_catalogue(files("macroslow.metering").joinpath("catalogue.toml").read_bytes())
+    found, problems = import_config(_read(path, MAX_CONFIG_BYTES), catalogue)
+    if found is None:
+        lines = [f"  {path}:{one.line}: {one.message} (fix: {one.fix})" for one in problems]
+        raise click.UsageError("\n".join([f"{path} is not read:", *lines]))
+    return found
+
+
+def _toml(found: Imported, name: str) -> Sequence[str]:
+    origins = {path: f"{name}:{line}" for path, line in found.lines.items()}
+    return list(annotated(found.settings, origins))[1:]  # no empty line at the top
+
+
+def _write(path: Path, toml: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        raise click.UsageError(
+            f"{path} is there already and is not changed: print the settings instead."
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(toml)
+    load(path, {})  # what was written is what a server reads
+
+
+def _adopt(folder: Path, rows: Sequence[KeyRow]) -> list[str]:
+    """Take the keys in; what became of each, in order."""
+    taken = [row for row in rows if row.adopt is not None]
+    outcomes = dict.fromkeys((row.number for row in rows), "refused")
+    settings = load(folder / FILE_NAME, os.environ) if taken else None
+    for start in range(0, len(taken) if settings else 0, KEYS_AT_ONCE):
+        some = taken[start : start + KEYS_AT_ONCE]
+        assert settings is not None  # noqa: S101 - some are taken
+        answer = administer(settings, "keys.adopt", {"keys": [row.adopt for row in some]})
+        if not isinstance(answer, Mapping):
+            raise TypeError("the verb keys.adopt returned no object")
+        for row, told in zip(some, answer["keys"], strict=True):
+            outcomes[row.number] = told["outcome"]
+    return [outcomes[row.number] for row in rows]
+
+
+def _print(
+    config: Path | None, found: Imported | None, toml: str, rows: Sequence[KeyRow], outcomes: Sequence[str]
+) -> None:
+    click.echo(toml, nl=False)
+    for note in found.notes if found else ():
+        click.echo(f"{config}:{note.line}: {note.what}: {note.why}", err=True)
+    for row, outcome in zip(rows, outcomes, strict=True):
+        click.echo("; ".join([f"key {row.number} ({row.name}): {outcome}", *row.notes]), err=True)
+
+
+def _object(
+    found: Imported | None, toml: str, rows: Sequence[KeyRow], outcomes: Sequence[str]
+) -> dict[str, Any]:
+    notes = [{"line": one.line, "what": one.what, "why": one.why} for one in found.notes] if found else []
+    keys = [
+        {"number": row.number, "name": row.name, "outcome": outcome, "notes": [*row.notes]}
+        for row, outcome in zip(rows, outcomes, strict=True)
+    ]
+    return {"macroslow_toml": toml, "notes": notes, "keys": keys}
