@@ -122,9 +122,14 @@ def test_control_sequences_are_ordinary_text(text):
     assert 0 <= counter().text(text) <= upper_bound_tokens(text)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("unit", [" ", "\t", "\n", "\r\n", "\u00a0", "a", "!", "1", "漢", " \n"])
-def test_a_million_of_anything_is_counted_within_bounds(unit, name):
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        *(("o200k_base", unit) for unit in (" ", "\t", "\n", "\r\n", "\u00a0", "a", "!", "1", "漢", " \n")),
+        *(("cl100k_base", unit) for unit in (" ", "a", "漢")),
+    ],
+)
+def test_a_million_of_anything_is_counted_within_bounds(name, unit):
     text = unit * (1_000_000 // len(unit))
     started = time.process_time()
     tokens = counter(name).text(text)
