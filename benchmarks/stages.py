@@ -24,13 +24,14 @@ from macroslow.adapters.model_api import ModelAPI
 from macroslow.adapters.model_api.connection import Connection as UpstreamConnection
 from macroslow.adapters.sqlite import _group, _ledger, _log, _stage, _writing
 from macroslow.cli import main
-from macroslow.inference.chat import ChatRequest
-from macroslow.metering.count import Counter
-from macroslow.services import chat_quote
+from macroslow.inference.chat import ChatCompletions
+from macroslow.inference.request import ParsedRequest
+from macroslow.services import quote_call, settle_call
 from macroslow.services.admission import Admission
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.call_model import CallModel
-from macroslow.services.paid_call import PaidCall
+from macroslow.services.paid_call import UnderWay
+from macroslow.services.reach_provider import ReachProvider
 from macroslow.web.admission import CredentialLimits
 from macroslow.web.bodies import Body
 from macroslow.web.connection import Connection
@@ -48,19 +49,23 @@ STAGES: Final = (
     (Body, "read", "body"),
     (Metrics, "request", "metrics"),
     (CallModel, "__call__", "use case: the rest"),
-    (chat_quote.QuoteCall, "__call__", "quote: route, bounds"),
-    (chat_quote, "parse_chat", "parse"),
-    (Counter, "prompt", "count tokens"),
-    (ChatRequest, "forwarded", "re-serialise"),
+    (quote_call.QuoteCall, "read", "quote: route, bounds"),
+    (quote_call.QuoteCall, "target", "quote: route, bounds"),
+    (ChatCompletions, "parse", "parse"),
+    (quote_call, "count_prompt", "count tokens"),
+    (ParsedRequest, "forwarded", "re-serialise"),
     (Admission, "enter", "admission"),
     (Admission, "leave", "admission"),
-    (CallModel, "_admit", "reserve: task and hand-over"),
+    (Admission, "heard", "admission"),
+    (ReachProvider, "reserve", "reserve: task and hand-over"),
+    (ReachProvider, "send", "attempts"),
     (_group.GroupCommit, "commit", "books: to the writer and back"),
     (_group, "_tell", "books: to the writer and back"),
     (ModelAPI, "complete", "upstream client: send, read"),
     (UpstreamConnection, "data_received", "upstream client: bytes in"),
-    (CallModel, "_conclude", "read the answer, hash it"),
-    (PaidCall, "book", "settle: make the changes"),
+    (settle_call, "_concluded", "read the answer, hash it"),
+    (settle_call.SettleCall, "settle", "settle: the rest"),
+    (UnderWay, "book", "settle: make the changes"),
     (_group.GroupCommit, "_commit", "writer: batch"),
     (_writing.Writing, "apply", "writer: decide"),
     (_ledger.Ledger, "reserve", "writer: reserve"),
