@@ -224,10 +224,10 @@ class FakeBooks:
             self._require_open_and_not_over(change.account)
         self._state.reservations[change.id] = replace(change, budgets=())
         self._refuse_what_does_not_fit(change.account, before, enforced=change.enforced)
-        for budget in change.budgets:
-            self._count(budget, change)
         if len({budget.id for budget in change.budgets}) != len(change.budgets):
             raise ValueError("named twice")
+        for budget in change.budgets:
+            self._count(budget, change)
         self._state.reservations[change.id] = change
 
     def _count(self, budget: Budget, change: Reserve) -> None:
