@@ -24,12 +24,16 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "search_path": SCHEMA,
     "synchronous_commit": "on",
     "default_transaction_isolation": "read committed",
+    "jit": "off",
     "lock_timeout": "15s",
     "idle_in_transaction_session_timeout": "10s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
+
+BY_KEYS: Final[Mapping[str, str]] = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+"""For a connection that finds everything by its key: one plan for ever, instead of one for each question."""
 
 Row = Sequence[Any]
 

@@ -62,7 +62,7 @@ SELECT s.size, s.root, (SELECT max(n) FROM names) AS last_name,
             JOIN names a ON a.n = b.account
         WHERE b.id = ANY($8::text[])
     ) x) AS bound_ids
-FROM store s
+FROM store s WHERE s.one
 """
 
 

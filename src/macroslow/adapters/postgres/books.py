@@ -17,7 +17,7 @@ from macroslow.adapters.postgres import _journal_reads as journal_reads
 from macroslow.adapters.postgres import _ledger_reads as ledger_reads
 from macroslow.adapters.postgres import _log_reads as log_reads
 from macroslow.adapters.postgres._group import GroupCommit
-from macroslow.adapters.postgres._link import FAILURES, Connection, Link
+from macroslow.adapters.postgres._link import BY_KEYS, FAILURES, Connection, Link
 from macroslow.adapters.postgres._presence import GRACE_S, Presence, is_alive
 from macroslow.adapters.postgres._schema import prepare
 from macroslow.adapters.postgres._subjects import SubjectKeys
@@ -87,7 +87,7 @@ class PostgresBooks:
         ConfigurationError, with the repair, if it cannot be used.
         """
         await prepare(url)
-        presence, reading, writing = Presence(url, owner), Link(url), Link(url)
+        presence, reading, writing = Presence(url, owner), Link(url), Link(url, BY_KEYS)
         try:
             await presence.start()
             async with reading.use() as connection:

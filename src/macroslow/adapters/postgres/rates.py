@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, Self, TypeVar
 
-from macroslow.adapters.postgres._link import Link, Row
+from macroslow.adapters.postgres._link import BY_KEYS, Link, Row
 from macroslow.adapters.postgres._schema import prepare
 from macroslow.errors import LogUnavailableError, OverloadedError
 from macroslow.limits.rounds import LIFETIME_NS, Rounds, Stored, Write
@@ -49,7 +49,7 @@ class PostgresRates:
     async def open(cls, url: str) -> Self:
         """Open the database at `url`, making the tables if there are none. ConfigurationError if it fails."""
         await prepare(url)
-        return cls(Link(url, {"synchronous_commit": "off"}))
+        return cls(Link(url, {**BY_KEYS, "synchronous_commit": "off"}))
 
     async def change(self, key: str, decide: Callable[[bytes | None, int], tuple[bytes | None, T]]) -> T:
         """See `limits.ports.RateStore`."""
