@@ -169,6 +169,16 @@ def test_a_key_that_stands_in_the_file_is_neither_carried_nor_shown(key: str) ->
     assert "put it into .env" in whys(found)["gpt-4o.api_key"]
 
 
+def test_keys_that_stand_in_the_file_are_not_taken_for_each_other() -> None:
+    found = read(
+        "model_list:\n"
+        + deployment("gpt-4o", "openai/gpt-4o", "api_key: os.environ/OPENAI_API_KEY")
+        + "".join(deployment("gpt-4o", "openai/gpt-4o", f"api_key: sk-{n}") for n in (1, 2, 1))
+    )
+    keys = [one["key"] for one in found.settings["providers"]["openai"]["keys"]]  # type: ignore[index]
+    assert keys == ["env:OPENAI_API_KEY", "env:OPENAI_API_KEY_2", "env:OPENAI_API_KEY_3"]
+
+
 @pytest.mark.parametrize(
     "base",
     [
@@ -247,7 +257,8 @@ NODES = st.recursive(
         st.dictionaries(
             st.sampled_from(
                 ["model_list", "model_name", "litellm_params", "model", "api_key", "api_base", "rpm",
-                 "fallbacks", "model_group_alias", "router_settings", "litellm_settings", "general_settings", "max_budget",
+                 "fallbacks", "model_group_alias", "router_settings", "litellm_settings",
+                 "general_settings", "max_budget",
                  "budget_duration", "num_retries", "timeout", "model_info", "gpt-4o"]
             ),
             inner,

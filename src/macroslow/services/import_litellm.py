@@ -61,6 +61,8 @@ class _Import:
         self._lines: dict[Path, int] = {}
         self._upstream_of: dict[str, str] = {}
         self._settings: dict[str, object] = {}
+        self._in_clear: dict[str, str] = {}
+        """References for keys that stand in the file, by the key. Of these only references leave here."""
 
     def run(self, root: Mapping) -> Imported:
         for key, node in root.entries.items():
@@ -163,10 +165,18 @@ class _Import:
         environ = _ENVIRON.fullmatch(given)
         if environ:
             return f"env:{environ[1]}"
-        reference = self._own(destination)
+        reference = self._in_clear.setdefault(given, self._unused(destination))
         why = f"the key stands in the file itself and is not carried: put it into .env as {reference[4:]}"
         self._note(node.line, f"{name}.api_key", why)
         return reference
+
+    def _unused(self, destination: Destination) -> str:
+        """A variable that no other key of the file is in: whether two are the same is not ours to guess."""
+        own = self._own(destination)
+        taken = {key for one in self._providers.all() for key in one.accounts}
+        taken |= set(self._in_clear.values())
+        names = (own, *(f"{own}_{number}" for number in range(2, 2000)))
+        return next(name for name in names if name not in taken)
 
     def _own(self, destination: Destination) -> str:
         """The variable that LiteLLM reads where a deployment names none."""

@@ -1,7 +1,7 @@
 """The providers that a LiteLLM configuration amounts to: destinations, each with its keys and limits."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -53,6 +53,10 @@ class Providers:
     def owner_of(self, upstream: str) -> Destination | None:
         """Who serves a model already."""
         return next((one for one in self._destinations.values() if upstream in one.models), None)
+
+    def all(self) -> Iterable[Destination]:
+        """Every destination so far."""
+        return self._destinations.values()
 
     def destination(self, vendor: Vendor, base_url: str, line: int) -> Destination:
         """The destination with this URL, made if it is new."""

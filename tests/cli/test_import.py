@@ -1,0 +1,99 @@
+"""`macroslow import litellm`: shown first, written once, and an agent goes on with its key."""
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+CONFIG = """model_list:
+  - model_name: gpt-4o
+    litellm_params:
+      model: openai/gpt-4o
+      api_key: os.environ/OPENAI_API_KEY
+  - model_name: 'odd"name]'
+    litellm_params:
+      model: openai/gpt-4o-mini
+      api_key: sk-canary-in-clear
+general_settings:
+  master_key: sk-canary-master
+"""
+TOKEN = hashlib.sha256(b"sk-agent-7").hexdigest()
+NARROW = hashlib.sha256(b"sk-agent-8").hexdigest()
+KEYS = f"token,key_alias,models,max_budget\n{TOKEN},agent-7,{{}},5\n{NARROW},agent-8,{{gpt-4o}},\n"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    (tmp_path / "keys.csv").write_text(KEYS)
+    return tmp_path
+
+
+def test_without_write_nothing_is_made_and_all_is_shown(macroslow, files: Path) -> None:
+    ran = macroslow("import", "litellm", "config.yaml", "--keys", "keys.csv")
+    assert sorted(path.name for path in files.iterdir()) == ["config.yaml", "keys.csv"]
+    settings = tomllib.loads(ran.stdout)
+    assert settings["providers"]["openai"]["keys"] == [
+        {"key": "env:OPENAI_API_KEY"},
+        {"key": "env:OPENAI_API_KEY_2"},
+    ]
+    assert settings["models"] == {'odd"name]': {"alias_of": "gpt-4o-mini"}}
+    assert "# config.yaml:2" in ran.stdout
+    assert 'config.yaml:9: odd"name].api_key: the key stands in the file itself' in ran.stderr
+    assert "config.yaml:11: general_settings.master_key: never carried" in ran.stderr
+    assert "key 1 (agent-7): would be taken" in ran.stderr
+    assert "key 2 (agent-8): refused; is restricted by models" in ran.stderr
+    assert "canary" not in ran.stdout + ran.stderr
+    assert TOKEN not in ran.stdout + ran.stderr
+    assert ran.returncode == 1
+
+
+def test_what_is_written_is_a_configuration_and_the_keys_are_its_gateways(macroslow, files: Path) -> None:
+    ran = macroslow("import", "litellm", "config.yaml", "--keys", "keys.csv", "--write", "new", "--json")
+    told = json.loads(ran.stdout)
+    assert [key["outcome"] for key in told["keys"]] == ["adopted", "refused"]
+    assert (files / "new" / "macroslow.toml").read_text() == told["macroslow_toml"]
+    listed = macroslow("keys", "list", at=files / "new").stdout
+    assert "in force, legacy" in listed
+    assert "replace it with a key of our own" in listed
+    again = macroslow("import", "litellm", "config.yaml", "--write", "new")
+    assert (again.returncode, "is there already and is not changed" in again.stderr) == (2, True)
+    keys = macroslow("import", "litellm", "--keys", "keys.csv", "--write", "new", "--without-restrictions")
+    assert (keys.returncode, "key 1 (agent-7): known" in keys.stderr) == (0, True)
+    assert "key 2 (agent-8): adopted; models is no longer in force" in keys.stderr
+    for path in files.joinpath("new").rglob("*"):
+        if path.is_file():
+            assert b"canary" not in path.read_bytes()
+            assert TOKEN.encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a: &x 1\nb: *x\n", "the alias *x is not read"),
+        (b"a: 1\na: 2\n", "appears twice"),
+        (b"a: !!python/none\n", "a YAML tag is not read"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"#" * (1024 * 1024 + 1), "is larger than"),
+    ],
+    ids=["alias", "twice", "tag", "bytes", "large"],
+)
+def test_a_file_with_surprises_is_not_read(macroslow, tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "config.yaml").write_bytes(content)
+    ran = macroslow("import", "litellm", "config.yaml")
+    assert (ran.returncode, ran.stdout, told in ran.stderr) == (2, "", True), ran.stderr
+
+
+def test_a_file_of_a_hundred_mib_is_refused_before_it_is_read(macroslow, tmp_path: Path) -> None:
+    for name, arguments in (("config.yaml", []), ("keys.csv", ["--keys"])):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(100 * 1024 * 1024)
+        ran = macroslow("import", "litellm", *arguments, name)
+        assert (ran.returncode, "is larger than" in ran.stderr) == (2, True)
+
+
+def test_something_must_be_named(macroslow) -> None:
+    assert macroslow("import", "litellm").returncode == 2
+    assert macroslow("import", "litellm", "nowhere.yaml").returncode == 2
