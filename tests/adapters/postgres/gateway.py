@@ -8,6 +8,7 @@ import asyncio
 import os
 import random
 import sys
+from contextlib import suppress
 
 from tests.adapters.postgres.support import open_books
 from tests.contract.changes import append, reserve, settle
@@ -41,7 +42,14 @@ async def main(url: str, owner: str, calls: int) -> None:
                 await call(name, cost)
             except LogUnavailableError:
                 say(f"lost {name}")
-                await asyncio.sleep(0.05)
+                await server_is_back()
+
+    async def server_is_back() -> None:
+        while True:
+            with suppress(LogUnavailableError):
+                await books.head()
+                return
+            await asyncio.sleep(0.05)
 
     async def call(name: str, cost: int) -> None:
         try:
@@ -60,6 +68,7 @@ async def main(url: str, owner: str, calls: int) -> None:
             say(f"head {head.size} {head.root.hex()}")
 
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
+    await server_is_back()
     await end(long_call, 0)
     say("done")
     await books.close()

@@ -166,7 +166,7 @@ async def test_a_restart_of_the_server_in_the_middle_doubles_and_loses_nothing()
     with postgres_server(durable=True) as server:
         gateways = [Gateway(server.url, owner, 250, said) for owner in ("one", "two")]
         for number in (signal.SIGINT, signal.SIGQUIT):  # a shutdown, then a crash
-            await asyncio.gather(*(gateway.listen(60) for gateway in gateways))
+            await asyncio.gather(*(gateway.listen(80) for gateway in gateways))
             await asyncio.to_thread(server.restart, number)
         await asyncio.gather(*(gateway.listen() for gateway in gateways))
         assert [gateway.close() for gateway in gateways] == [0, 0]
