@@ -1,0 +1,171 @@
+"""Who goes where next: order, promises kept, accounts that rest."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from macroslow.errors import RateLimitedError, UpstreamUnavailableError
+from macroslow.limits.admission import AccountQuota, Charge, Demand, Pace, Quota, Window
+from macroslow.limits.allowance import Allowance
+from macroslow.limits.line import Planner, Rests
+from macroslow.limits.queue import FairQueue, Ticket
+
+S = 10**9
+NOW = 10**14
+
+
+def allowance(name: str = "a", **quota) -> Allowance:
+    return Allowance(AccountQuota(name, Quota(**{"pace": Pace.MINUTE, **quota})))
+
+
+def ticket(principal: str, tokens: int, avoid: tuple[str, ...] = ()) -> Ticket:
+    return Ticket(Demand(principal, tokens), frozenset(avoid))
+
+
+def queue_of(*tickets: Ticket) -> FairQueue:
+    queue = FairQueue()
+    for each in tickets:
+        queue.push(each)
+    return queue
+
+
+def planner(*allowances: Allowance, now_ns: int = NOW, rests: Rests | None = None) -> Planner:
+    awake = Rests((0,) * len(allowances), frozenset())
+    names = itertools.count()
+    return Planner("p", allowances, rests or awake, now_ns, lambda: f"{now_ns}-{next(names)}")
+
+
+def names(plan) -> list[str]:
+    return [grant.ticket.demand.principal for grant in plan.grants]
+
+
+def test_those_who_fit_go_in_the_order_of_the_queue():
+    plan = planner(allowance(rpm=600, tpm=100_000)).plan(queue_of(*(ticket(name, 10) for name in "abcab")))
+    assert "".join(names(plan)) == "abcab"
+    assert plan.again_ns is None
+
+
+def test_a_small_call_passes_a_large_one_only_into_room_that_the_large_one_will_not_need():
+    one = allowance(tpm=1000, rpm=600, window=Window.SLIDING)
+    old = one.enter("old", 600, NOW - 30 * S)
+    assert old.tokens == 600
+    queue = queue_of(ticket("large", 900), ticket("small", 100), ticket("middle", 150), ticket("tiny", 1))
+    plan = planner(one).plan(queue)
+    assert names(plan) == ["small"]  # 900 + 100 fit when the 600 have gone; nothing else does
+    assert NOW + 30 * S <= plan.again_ns <= NOW + 32 * S
+
+
+def test_nobody_passes_where_the_first_waits_for_another_to_leave():
+    one = allowance(concurrent=2)
+    one.enter("x", 1, NOW)
+    one.enter("y", 1, NOW)
+    plan = planner(one).plan(queue_of(ticket("a", 5), ticket("b", 1)))
+    assert (plan.grants, plan.again_ns) == ([], None)
+
+
+def test_one_who_passes_does_not_take_the_last_place():
+    one = allowance(tpm=1000, concurrent=2)
+    one.enter("old", 900, NOW)
+    plan = planner(one).plan(queue_of(ticket("large", 900), ticket("small", 10)))
+    assert plan.grants == []
+
+
+calls = st.lists(
+    st.tuples(st.sampled_from("abcdef"), st.sampled_from([1, 20, 100, 400, 960]), st.integers(0, 8 * S)),
+    min_size=4,
+    max_size=20,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(calls, st.sampled_from(Window), st.sampled_from(Charge), st.sampled_from([12, 600]))
+def test_the_first_that_waits_is_never_delayed_by_those_who_pass_it(arrivals, window, charge, rpm):
+    """Its promised start never moves away, and then it goes."""
+    one = allowance(tpm=1000, rpm=rpm, window=window, charge=charge, pace=None)
+    one._heard = True
+    queue, now_ns, waiting = FairQueue(), NOW, sorted(arrivals, key=lambda call: call[2])
+    promised: tuple[Ticket | None, int] = None, 0
+    for _ in range(400):
+        while waiting and NOW + waiting[0][2] <= now_ns:
+            principal, tokens, _ = waiting.pop(0)
+            queue.push(ticket(principal, tokens))
+        plan = planner(one, now_ns=now_ns).plan(queue)
+        for grant in plan.grants:
+            queue.take(grant.ticket)
+        first = queue.walk().ticket
+        if first is None and not waiting:
+            break
+        if first is not None:
+            start_ns = one.fits_ns(first.demand.tokens, now_ns)
+            assert start_ns > now_ns
+            if first is promised[0]:  # else one with an older right to go has come
+                assert start_ns <= promised[1]
+            promised = first, start_ns
+        soon = [NOW + waiting[0][2]] if waiting else []
+        now_ns = min(soon + ([plan.again_ns] if plan.again_ns is not None else []))
+    else:
+        pytest.fail("somebody starves")
+
+
+def test_the_account_with_most_room_is_taken():
+    first, second = allowance("a", tpm=1000), allowance("b", tpm=1000)
+    first.enter("x", 500, NOW)
+    plan = planner(first, second).plan(queue_of(ticket("p", 100)))
+    assert plan.grants[0].account == 1
+
+
+def test_accounts_that_failed_for_a_call_come_last():
+    first, second = allowance("a"), allowance("b")
+    plan = planner(first, second).plan(
+        queue_of(ticket("p", 1, avoid=("a",)), ticket("q", 1, avoid=("a", "b")))
+    )
+    assert plan.grants[0].account == 1
+    assert plan.grants[1].account in {0, 1}
+    plan = planner(first).plan(queue_of(ticket("p", 1, avoid=("a",))))
+    assert plan.grants[0].account == 0
+
+
+def test_other_accounts_are_free_while_one_is_promised():
+    first, second = allowance("a", tpm=1000), allowance("b", tpm=100)
+    first.enter("x", 900, NOW)
+    plan = planner(first, second).plan(
+        queue_of(ticket("large", 900), ticket("small", 90), ticket("more", 150))
+    )
+    assert [(grant.ticket.demand.principal, grant.account) for grant in plan.grants] == [("small", 1)]
+
+
+def test_accounts_that_rest_are_passed_over_and_when_all_do_it_says_until_when():
+    first, second = allowance("a"), allowance("b")
+    plan = planner(first, second, rests=Rests((S, 0), frozenset({0}))).plan(queue_of(ticket("p", 1)))
+    assert plan.grants[0].account == 1
+    plan = planner(first, second, rests=Rests((3 * S, 5 * S), frozenset({0, 1}))).plan(
+        queue_of(ticket("p", 1))
+    )
+    [(_, error)] = plan.refusals
+    assert isinstance(error, UpstreamUnavailableError)
+    assert "3.0 s" in error.fix
+
+
+def test_an_account_on_trial_gets_one_call():
+    first, second = allowance("a"), allowance("b", tpm=100)
+    second.enter("x", 50, NOW)
+    queue = queue_of(*(ticket("p", 1) for _ in range(4)))
+    plan = planner(first, second, rests=Rests((0, 0), frozenset({0}))).plan(queue)
+    assert [grant.account for grant in plan.grants] == [0, 1, 1, 1]
+
+
+def test_a_call_that_no_account_can_take_is_refused_by_its_size():
+    plan = planner(allowance("a", tpm=100), allowance("b", tpm=200)).plan(queue_of(ticket("p", 500)))
+    [(_, error)] = plan.refusals
+    assert isinstance(error, RateLimitedError)
+    assert error.count == 193
+    assert "waiting does not help" in error.fix
+
+
+def test_a_plan_changes_nothing_of_the_queue():
+    queue = queue_of(*(ticket(name, 10) for name in "abcab"))
+    before = (len(queue), queue.tokens, queue.walk().ticket)
+    planner(allowance(tpm=40)).plan(queue)
+    assert (len(queue), queue.tokens, queue.walk().ticket) == before
