@@ -22,6 +22,7 @@ from typing import Final
 import orjson
 
 from macroslow.emulator.ask import Ask, Calls, text_of
+from macroslow.emulator.bodies import json_object
 from macroslow.emulator.counting import Scales
 
 _EXACTLY: Final = re.compile(r"Answer with exactly:(.*)", re.DOTALL)
@@ -146,11 +147,7 @@ def _asked_call(ask: Ask) -> ToolCall | None:
 
 def _object(text: str | None) -> str:
     """The compact form of a JSON object, `{}` for what is none."""
-    try:
-        value = orjson.loads(text or "{}")
-    except orjson.JSONDecodeError:
-        value = {}
-    return orjson.dumps(value).decode()
+    return orjson.dumps(json_object((text or "").encode()) or {}).decode()
 
 
 def _content(ask: Ask) -> str:

@@ -1,7 +1,7 @@
 """What any of the APIs asks of a model, in one form, so that all are counted and answered alike.
 
 Messages and tools have the shape of chat completions: `{"role": …, "content": …}`,
-`{"function": {"name": …, …}}`. An image is a part `{"type": "image", "image": Image}`.
+`{"type": "function", "function": {"name": …, …}}`. An image is a part `{"type": "image", "image": Image}`.
 """
 
 import enum
@@ -59,7 +59,8 @@ class Ask:
 
     @property
     def tool_names(self) -> list[str]:
-        return [tool["function"]["name"] for tool in self.tools]
+        """The tools that may be called: functions. Others are just counted."""
+        return [tool["function"]["name"] for tool in self.tools if tool["type"] == "function"]
 
 
 def text_of(message: Message) -> str:

@@ -75,7 +75,7 @@ def assert_is_refusal_or_answer(status: int, body: bytes) -> None:
         assert error["message"]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=BODY)
 async def test_any_object_gets_an_answer_or_a_refusal(body: dict[str, Any]) -> None:
     reply = await call(APP, orjson.dumps(body))

@@ -148,6 +148,20 @@ async def test_a_required_tool_is_called_though_nobody_says_how(app: Emulator) -
     assert response["output"][0]["type"] == "message"
 
 
+async def test_what_clients_that_run_tools_of_their_own_send_is_taken_and_counted(app: Emulator) -> None:
+    tools = [TOOL, {"type": "custom", "name": "apply_patch"}, {"type": "local_shell"}]
+    items = [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]},
+        {"type": "reasoning", "summary": [], "encrypted_content": "xyz"},
+        {"type": "custom_tool_call", "call_id": "c1", "name": "apply_patch", "input": "*** Begin Patch"},
+        {"type": "custom_tool_call_output", "call_id": "c1", "output": "Done!"},
+    ]
+    members = {"store": False, "include": ["reasoning.encrypted_content"], "prompt_cache_key": "k"}
+    with_tools = (await respond(app, items, tools=tools, **members)).json()["usage"]["input_tokens"]
+    without = (await respond(app, items[:1], **members)).json()["usage"]["input_tokens"]
+    assert with_tools > without + 40
+
+
 @pytest.mark.parametrize(
     ("members", "param", "code"),
     [
@@ -218,7 +232,7 @@ MEMBERS = [
 ]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     body=st.fixed_dictionaries(
         {"model": st.just(MODEL) | VALUE, "input": st.lists(ITEM, max_size=3) | VALUE},

@@ -1,7 +1,7 @@
 """Messages as Anthropic has them, checked, as those of chat completions that they stand for.
 
 A user's tool results come before the rest of his message, as messages of their own; what a model
-thought earlier is not read. Text and images: documents are refused by name.
+thought earlier is not read. Text and images: documents that are no text are refused by name.
 
 Source: Anthropic API reference, "Create a Message", `messages`.
 """
@@ -20,6 +20,9 @@ from macroslow.metering.images import Image
 
 _SAID: Final = ("text", "image")
 _MEDIA: Final = ("image/jpeg", "image/png", "image/gif", "image/webp")
+_ROLES: Final = ("user", "assistant", "system")
+# Read as the text of their JSON.
+_TEXTUAL: Final = ("document", "search_result", "tool_reference", "mid_conv_system")
 _THOUGHTS: Final = ("thinking", "redacted_thinking")
 
 
@@ -40,11 +43,13 @@ def parse_system(value: object) -> list[Message]:
 def _message(param: str, value: object) -> list[Message]:
     given = members.mapping(param, value)
     prefix = f"{param}."
-    role = members.choice(f"{prefix}role", members.required(given, prefix, "role"), ("user", "assistant"))
+    role = members.choice(f"{prefix}role", members.required(given, prefix, "role"), _ROLES)
     content = members.required(given, prefix, "content")
     if isinstance(content, str):
         return [{"role": role, "content": content}]
     blocks = members.sequence(f"{prefix}content", content)
+    if role == "system":
+        return [{"role": role, "content": _parts(f"{prefix}content", blocks, ("text",))}]
     read = _assistant if role == "assistant" else _user
     return read([_block(f"{prefix}content.{at}", block) for at, block in enumerate(blocks)])
 
@@ -86,10 +91,19 @@ def _block(param: str, value: object) -> Message:
             content = content if isinstance(content, str) else _parts(f"{prefix}content", content, _SAID)
             call_id = _required_text(block, prefix, "tool_use_id")
             return {"role": "tool", "tool_call_id": call_id, "content": content}
+        case kind if kind in _TEXTUAL:
+            return {"type": "text", "text": _json_text(prefix, block)}
         case kind if kind in _THOUGHTS:
             return {}
         case kind:
             return refuse(refusals.not_emulated(f"{prefix}type", f"blocks of type {kind!r}"))
+
+
+def _json_text(prefix: str, block: Mapping[str, Any]) -> str:
+    source = block.get("source")
+    if isinstance(source, dict) and source.get("type") != "text":
+        refuse(refusals.not_emulated(f"{prefix}source.type", "documents that are no text"))
+    return orjson.dumps(block).decode()
 
 
 def _parts(param: str, value: object, kinds: tuple[str, ...]) -> list[Message]:

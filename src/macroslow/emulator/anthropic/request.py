@@ -6,11 +6,10 @@ Source: Anthropic API reference, "Create a Message", "Count tokens in a Message"
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import orjson
-
 from macroslow.emulator.anthropic import members, refusals
 from macroslow.emulator.anthropic.blocks import parse_messages, parse_system
 from macroslow.emulator.ask import Ask, Calls, Tool
+from macroslow.emulator.bodies import json_object
 from macroslow.emulator.work import Served, refuse
 
 
@@ -53,21 +52,20 @@ def parse_message(raw: bytes, served: Served, *, counting: bool = False, samplin
 
 
 def _members(raw: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        value = None
-    if not isinstance(value, dict):
+    given = json_object(raw)
+    if given is None:
         refuse(refusals.Refusal(400, "The request body is not valid JSON"))
-    return {name: item for name, item in value.items() if item is not None}
+    return {name: item for name, item in given.items() if item is not None}
 
 
 def _tool(item: Mapping[str, Any]) -> Tool:
     """A checked tool in the shape of chat completions."""
-    function = {"name": item["name"], "parameters": item["input_schema"]}
-    if item.get("description"):
-        function["description"] = item["description"]
-    return {"function": function}
+    named = {"input_schema": "parameters"}
+    known = ("name", "description", "input_schema", "type")
+    return {
+        "type": "function",
+        "function": {named.get(member, member): item[member] for member in known if item.get(member)},
+    }
 
 
 def _choice(value: Mapping[str, Any], tools: tuple[Tool, ...]) -> tuple[Calls, str | None]:
@@ -86,17 +84,24 @@ def _tools(param: str, value: object) -> None:
     for at, item in enumerate(members.sequence(param, value)):
         prefix = f"{param}.{at}."
         tool = members.mapping(f"{param}.{at}", item)
-        if tool.get("type", "custom") != "custom":
-            refuse(refusals.not_emulated(f"{prefix}type", "tools that Anthropic defines"))
+        kind = members.text(f"{prefix}type", tool.get("type", "custom"))
         members.text(f"{prefix}name", members.required(tool, prefix, "name"))
-        members.text(f"{prefix}description", tool.get("description", ""))
-        members.mapping(f"{prefix}input_schema", members.required(tool, prefix, "input_schema"))
+        if kind == "custom":
+            members.text(f"{prefix}description", tool.get("description", ""))
+            members.mapping(f"{prefix}input_schema", members.required(tool, prefix, "input_schema"))
+        elif not kind.startswith(_CLIENT_TOOLS):
+            refuse(refusals.not_emulated(f"{prefix}type", "tools that Anthropic runs"))
 
 
 def _stops(param: str, value: object) -> None:
     for at, stop in enumerate(members.sequence(param, value)):
         if not members.text(f"{param}.{at}", stop).strip():
             refuse(refusals.bad(param, "each stop sequence must contain non-whitespace"))
+
+
+def _output_config(param: str, value: object) -> None:
+    if members.mapping(param, value).get("format") is not None:
+        refuse(refusals.not_emulated(f"{param}.format", "answers under a JSON Schema"))
 
 
 def _only(*done: object, what: str) -> Callable[[str, object], None]:
@@ -107,6 +112,8 @@ def _only(*done: object, what: str) -> Callable[[str, object], None]:
     return one
 
 
+# Tools of Anthropic's that a client runs itself.
+_CLIENT_TOOLS: Final = ("bash_", "text_editor_", "memory_", "computer_")
 # What it puts before the tools ("Tool use", Pricing: models of the fourth generation).
 _ADDED_TOKENS: Final = {Calls.ALLOWED: 346, Calls.FORBIDDEN: 346, Calls.REQUIRED: 313}
 _SAMPLING: Final = frozenset({"temperature", "top_p", "top_k"})
@@ -126,7 +133,7 @@ _CHECKS: Final[Mapping[str, Callable[[str, object], object]]] = {
     "metadata": members.mapping,
     "cache_control": members.mapping,
     "thinking": members.mapping,
-    "output_config": members.mapping,
+    "output_config": _output_config,
     "context_management": members.mapping,
     # Known to the service, and not done here beyond the default:
     "service_tier": _only("auto", "standard_only", what="other service tiers"),

@@ -7,9 +7,8 @@ emulator does not do is refused by name; a member that nobody knows, too. `null`
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
-
 from macroslow.emulator.ask import Ask, Message, text_of
+from macroslow.emulator.bodies import json_object
 from macroslow.emulator.openai import members, refusals
 from macroslow.emulator.work import Served, refuse
 from macroslow.metering.catalogue import Model
@@ -19,13 +18,10 @@ Check = Callable[[str, object], object]
 
 def members_of(raw: bytes) -> dict[str, Any]:
     """The members of a body from anyone that have a value."""
-    try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+    given = json_object(raw)
+    if given is None:
         refuse(refusals.not_json())
-    if not isinstance(value, dict):
-        refuse(refusals.not_json())
-    return {name: item for name, item in value.items() if item is not None}
+    return {name: item for name, item in given.items() if item is not None}
 
 
 def model_of(given: Mapping[str, Any], served: Served) -> Model:

@@ -1,6 +1,7 @@
 """The input of a response: a text, or items, as the messages that they stand for.
 
-Text and images: files are refused by name, and so are items of tools that run at the service.
+Text and images: files are refused by name, and so are items of tools that run at the service. Items of
+tools that a client runs are read as the text of their JSON.
 
 Source: OpenAI API reference, "Create a model response", `input`.
 """
@@ -8,12 +9,15 @@ Source: OpenAI API reference, "Create a model response", `input`.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import orjson
+
 from macroslow.emulator.ask import Message
 from macroslow.emulator.openai import members, refusals
 from macroslow.emulator.openai.messages import ROLES, image_part
 from macroslow.emulator.work import refuse
 
 _MEDIA: Final = ("input_file", "input_audio")
+_CLIENT_TOOLS: Final = ("custom_tool", "local_shell", "shell", "apply_patch", "tool_search")
 _TEXTS: Final = {"input_text": "text", "output_text": "text", "refusal": "refusal"}
 
 
@@ -28,7 +32,7 @@ def parse_input(value: object) -> list[Message]:
 
 
 def _item(param: str, value: object) -> Message:
-    """One item as a message; a reasoning item is none, since nobody can read it."""
+    """One item as a message; what the model thought, or sealed, is none, since nobody can read it."""
     given = {name: item for name, item in members.mapping(param, value).items() if item is not None}
     kind = members.text(f"{param}.type", given.get("type", "message"))
     if kind not in _ITEMS:
@@ -79,6 +83,14 @@ def _result(prefix: str, given: Mapping[str, Any]) -> Message:
     return {"role": "tool", "tool_call_id": call_id, "content": output}
 
 
+def _written_by(role: str) -> Callable[[str, Mapping[str, Any]], Message]:
+    return lambda _prefix, given: {"role": role, "content": orjson.dumps(given).decode()}
+
+
+def _sealed(_prefix: str, _given: Mapping[str, Any]) -> Message:
+    return {}
+
+
 def _reasoning(prefix: str, given: Mapping[str, Any]) -> Message:
     members.sequence(f"{prefix}summary", members.required(given, prefix, "summary"))
     return {}
@@ -89,4 +101,9 @@ _ITEMS: Final[Mapping[str, Callable[[str, Mapping[str, Any]], Message]]] = {
     "function_call": _call,
     "function_call_output": _result,
     "reasoning": _reasoning,
+    "compaction": _sealed,
+    "additional_tools": _written_by("developer"),
+    **{f"{tool}_call": _written_by("assistant") for tool in _CLIENT_TOOLS},
+    **{f"{tool}_call_output": _written_by("tool") for tool in _CLIENT_TOOLS},
+    "tool_search_output": _written_by("tool"),
 }

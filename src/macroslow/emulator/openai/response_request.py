@@ -27,6 +27,8 @@ from macroslow.emulator.openai.response_store import ResponseStore
 from macroslow.emulator.work import Served, refuse
 
 _LEAST_OUTPUT_TOKENS: Final = 16
+# What a client runs itself: counted, and never called.
+_CLIENT_TOOLS: Final = ("custom", "namespace", "tool_search", "local_shell", "shell", "apply_patch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +89,41 @@ def _earlier(given: Mapping[str, Any], store: ResponseStore) -> tuple[Message, .
 
 
 def _tool(item: Mapping[str, Any]) -> Tool:
-    """A checked tool in the shape of chat completions."""
-    return {"type": "function", "function": {name: item[name] for name in item if name != "type"}}
+    """A checked tool in the shape of chat completions; one that is no function is whole in there."""
+    kind = item["type"]
+    members = {name: item[name] for name in item if name != "type"} if kind == "function" else item
+    return {"type": kind, "function": members}
 
 
 def _choice(value: Any, tools: tuple[Tool, ...]) -> tuple[Calls, str | None]:
     words = {"auto": Calls.ALLOWED, "none": Calls.FORBIDDEN, "required": Calls.REQUIRED}
     if isinstance(value, str) and (value != "required" or tools):
         return words[value], None
+    if not isinstance(value, str) and value["type"] != "function":
+        return Calls.ALLOWED, None
     name = None if isinstance(value, str) else members.required(value, "tool_choice.", "name")
-    if name not in [tool["function"]["name"] for tool in tools]:
+    if name not in [tool["function"]["name"] for tool in tools if tool["type"] == "function"]:
         message = f"Tool choice '{name or value}' not found in 'tools' parameter."
         refuse(refusals.bad_value("tool_choice", message, None))
     return Calls.REQUIRED, name
+
+
+def _tool_choice(param: str, value: object) -> None:
+    """As for chat completions, or tools of a client's own, none of which is ever called here."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind not in ("allowed_tools", *_CLIENT_TOOLS):
+        tool_choice(param, value)
 
 
 def _tools(param: str, value: object) -> None:
     for at, item in enumerate(members.sequence(param, value)):
         prefix = f"{param}[{at}]."
         tool = members.mapping(f"{param}[{at}]", item)
-        if members.required(tool, prefix, "type") != "function":
+        kind = members.required(tool, prefix, "type")
+        if kind == "function":
+            members.text(f"{prefix}name", members.required(tool, prefix, "name"))
+        elif kind not in _CLIENT_TOOLS:
             refuse(refusals.not_emulated(f"{prefix}type", "tools that run at the service"))
-        members.text(f"{prefix}name", members.required(tool, prefix, "name"))
 
 
 def _text(param: str, value: object) -> None:
@@ -132,7 +147,7 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "stream_options": members.mapping,
     "text": _text,
     "tools": _tools,
-    "tool_choice": tool_choice,
+    "tool_choice": _tool_choice,
     "parallel_tool_calls": members.boolean,
     # Without effect on an answer that is no model's:
     "temperature": between(0, 2),
