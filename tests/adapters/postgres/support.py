@@ -3,6 +3,7 @@
 from macroslow.adapters.postgres import PostgresBooks
 from macroslow.adapters.system import SystemClock, SystemEntropy
 from macroslow.errors import DecryptionFailedError
+from macroslow.secretstore.ports import Sealer
 
 
 class LabelSealer:
@@ -19,12 +20,17 @@ class LabelSealer:
 
 
 async def open_books(
-    url: str, owner: str = "one", *, commit_window_ns: int = 0, grace_s: float = 0.0
+    url: str,
+    owner: str = "one",
+    *,
+    commit_window_ns: int = 0,
+    grace_s: float = 0.0,
+    sealer: Sealer | None = None,
 ) -> PostgresBooks:
     return await PostgresBooks.open(
         url,
         owner=owner,
-        sealer=LabelSealer(),
+        sealer=sealer or LabelSealer(),
         entropy=SystemEntropy(),
         clock=SystemClock(),
         commit_window_ns=commit_window_ns,

@@ -4,11 +4,13 @@ import asyncio
 
 import pytest
 from tests.adapters.postgres.proxy import breaking_proxy
-from tests.adapters.postgres.support import open_books
+from tests.adapters.postgres.support import LabelSealer, open_books
+from tests.contract.books_contract import KEY, SIGNER
 from tests.contract.changes import accept, append, money, reserve, settle
 from tests.postgres import PostgresServer
 
 from macroslow.adapters.postgres import PostgresBooks, _presence, _writer
+from macroslow.authn.ports import PutKey, PutSigner
 from macroslow.errors import (
     BudgetExhaustedError,
     ConfigurationError,
@@ -308,3 +310,29 @@ async def test_another_schema_version_is_not_touched(server: PostgresServer) -> 
     server.sql("UPDATE macroslow.store SET schema_version = 99")
     with pytest.raises(ConfigurationError, match="schema 99"):
         await open_books(server.url)
+
+
+async def test_a_process_with_other_sealing_keys_is_refused_at_its_start(url: str) -> None:
+    class OtherSealer(LabelSealer):
+        def open(self, sealed: bytes, subject: str, *, purpose: str = "object") -> bytes:
+            raise DecryptionFailedError("sealed by another")
+
+    books = await open_books(url)
+    await books.commit(append())
+    with pytest.raises(ConfigurationError, match="keys of another gateway"):
+        await open_books(url, "two", sealer=OtherSealer())
+    await books.close()
+
+
+async def test_every_process_sees_that_a_key_or_a_signer_changed(url: str) -> None:
+    one, two = await open_books(url, "one"), await open_books(url, "two")
+    before = await two.identities_version()
+    await one.commit(append())
+    assert await two.identities_version() == before
+    await one.commit(PutKey(KEY), append())
+    await one.commit(PutSigner(SIGNER))
+    assert await two.identities_version() == before + 2
+    assert await two.keys() == [KEY]
+    await sound(two)
+    await one.close()
+    await two.close()

@@ -19,6 +19,12 @@ async def signers(connection: Connection) -> list[SignerRecord]:
     return [_signer(json.loads(record)) for (record,) in rows]
 
 
+async def version(connection: Connection) -> int:
+    """Return a number that grows whenever a key or a signer changes."""
+    number: int = await connection.fetchval("SELECT identities FROM store")
+    return number
+
+
 def _key(members: dict[str, Any], secret_hmac: bytes) -> KeyRecord:
     members["scopes"], members["grants"] = frozenset(members["scopes"]), tuple(members["grants"])
     return KeyRecord(**members, secret_hmac=secret_hmac)

@@ -24,7 +24,8 @@ CREATE TABLE store (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     schema_version integer NOT NULL,
     size bigint NOT NULL,
-    root bytea NOT NULL CHECK (length(root) = 32)
+    root bytea NOT NULL CHECK (length(root) = 32),
+    identities bigint NOT NULL DEFAULT 0 -- grows whenever a client key or a signer changes
 );
 INSERT INTO store (schema_version, size, root) VALUES ({version}, 0, sha256(''));
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from macroslow.adapters.postgres._link import Connection
 from macroslow.adapters.postgres._state import State, SubjectKey
 from macroslow.crypto.rows import KEY_BYTES
 from macroslow.ports import Entropy
@@ -9,6 +10,8 @@ from macroslow.secretstore.ports import Sealer
 
 PURPOSE: Final = "subject-key"
 MAX_KEYS: Final = 4_096
+
+_ANY: Final = "SELECT i.name, k.wrapped FROM subject_keys k JOIN names i ON i.n = k.subject LIMIT 1"
 
 
 class SubjectKeys:
@@ -36,6 +39,11 @@ class SubjectKeys:
             state.subject_keys.put(subject, found)
             self._remember(subject, found.wrapped, key)
         return found.key
+
+    async def check(self, connection: Connection) -> None:
+        """DecryptionFailedError if the keys that are stored were sealed by another gateway's."""
+        for subject, wrapped in await connection.fetch(_ANY):
+            self.unwrap(subject, wrapped)
 
     def _remember(self, subject: str, wrapped: bytes, key: bytes) -> None:
         if len(self._opened) >= MAX_KEYS:

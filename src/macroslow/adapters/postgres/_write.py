@@ -62,8 +62,8 @@ _PARTS: Final[Mapping[str, str]] = {
     ),
     "entries": _insert("entries", "n bigint, leaf bytea, payload bytea, subject int"),
     "tiles": _insert("tiles", "level smallint, number bigint, hashes bytea, root bytea"),
-    "store": "UPDATE store SET size = new.size, root = new.root"
-    " FROM unnest({}::bigint[], {}::bytea[]) AS new (size, root)",
+    "store": "UPDATE store SET size = new.size, root = new.root, identities = identities + new.changed"
+    " FROM unnest({}::bigint[], {}::bytea[], {}::int[]) AS new (size, root, changed)",
     "checkpoints": _insert(
         "checkpoints",
         "size bigint, note bytea",
@@ -166,11 +166,12 @@ def _ledger(state: State) -> dict[str, Rows]:
 
 def _log(state: State, head: TreeHead, tiles: Sequence[TileRow]) -> dict[str, Rows]:
     entries = state.entries.written()
+    identities = bool(state.keys.changed or state.signers.changed)
     return {
         "subject_keys": [(state.number(name), key.wrapped) for name, key in state.subject_keys.written()],
         "entries": [(index, entry.leaf, entry.payload, entry.subject) for index, entry in entries],
         "tiles": tiles,
-        "store": [(head.size, head.root)] if entries else [],
+        "store": [(head.size, head.root, int(identities))] if entries or identities else [],
         "checkpoints": [newest for _, newest in state.checkpoint.written()],
     }
 

@@ -24,7 +24,13 @@ from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.adapters.postgres._tree import KnownTree, rebuild
 from macroslow.adapters.postgres._writer import Writer
 from macroslow.authn.ports import KeyRecord, SignerRecord
-from macroslow.errors import ConfigurationError, LogUnavailableError, VerificationError
+from macroslow.errors import (
+    ConfigurationError,
+    DecryptionFailedError,
+    LogUnavailableError,
+    MacroslowError,
+    VerificationError,
+)
 from macroslow.metering.ledger import (
     USAGE_GROUPS,
     Account,
@@ -87,16 +93,17 @@ class PostgresBooks:
         ConfigurationError, with the repair, if it cannot be used.
         """
         await prepare(url)
+        subjects = SubjectKeys(sealer, entropy)
         presence, reading, writing = Presence(url, owner), Link(url), Link(url, BY_KEYS)
         try:
             await presence.start()
             async with reading.use() as connection:
+                await subjects.check(connection)
                 tree = await rebuild(connection)
-        except (*FAILURES, LogUnavailableError, VerificationError, ConfigurationError) as error:
+        except (*FAILURES, MacroslowError) as error:
             await presence.close()
             await reading.close()
             raise _unusable(error) from error
-        subjects = SubjectKeys(sealer, entropy)
         group = GroupCommit(Writer(writing, tree, subjects, entropy, owner), clock, commit_window_ns)
         return cls(group, writing, reading, presence, tree, subjects, grace_s)
 
@@ -209,6 +216,10 @@ class PostgresBooks:
     async def signers(self) -> list[SignerRecord]:
         return await self._read(identities.signers)
 
+    async def identities_version(self) -> int:
+        """A number that grows whenever a process changes a client key or a signer."""
+        return await self._read(identities.version)
+
     async def _read(
         self,
         question: Callable[Concatenate[Connection, P], Awaitable[T]],
@@ -229,6 +240,11 @@ def _unusable(error: BaseException) -> ConfigurationError:
     match error:
         case ConfigurationError():
             return error
+        case DecryptionFailedError():
+            return ConfigurationError(
+                "the database is sealed with the keys of another gateway",
+                fix="give this process the keys folder of the processes that use the database already",
+            )
         case VerificationError():
             return ConfigurationError(
                 f"the log in the database is damaged: {error.detail}",
