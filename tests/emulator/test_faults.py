@@ -1,51 +1,36 @@
-"""Every fault on a real socket: it comes on time, does what its line says, and is billed as it should be."""
+"""Every fault: it comes on time, does what its line says, and is billed as it should be."""
 
 import asyncio
 import gzip
 import zlib
 
-import aiohttp
 import openai
 import orjson
 import pytest
-from tests.emulator.asking import CLAUDE, KEY, VERSION, chat_body, events_of, message_body
+from tests.emulator.asking import KEY, VERSION, Reply, call, chat_body, events_of, message_body
 
 from macroslow.emulator import Emulator, create_emulator, parse_faults, running
 from macroslow.emulator.faults import HELP, Garbage, Lie, Trouble
 from macroslow.errors import ConfigurationError
 
 CLAUDE_HEADERS = {"x-api-key": KEY, "anthropic-version": VERSION}
-HEADERS = {"authorization": f"Bearer {KEY}"}
 
 
-class Sent:
-    """What came back: all of it, or how it broke off."""
-
-    def __init__(self, status: int, headers: dict[str, str], body: bytes, *, whole: bool) -> None:
-        self.status, self.headers, self.body, self.whole = status, headers, body, whole
+async def post(app: Emulator, body: bytes, path: str = "/chat/completions") -> Reply:
+    return await call(app, body, path=f"/v1{path}", headers=CLAUDE_HEADERS if "messages" in path else None)
 
 
-async def post(base_url: str, body: bytes, path: str = "/chat/completions", **options: object) -> Sent:
-    """One request, its answer read byte by byte as it comes and never decompressed."""
-    headers = CLAUDE_HEADERS if path == "/messages" else HEADERS
-    async with (
-        aiohttp.ClientSession(auto_decompress=False) as session,
-        session.post(base_url + path, data=body, headers=headers, **options) as answer,
-    ):
-        body, whole = bytearray(), True
-        try:
-            async for part in answer.content.iter_any():
-                body += part
-        except aiohttp.ClientPayloadError:
-            whole = False
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        return Sent(answer.status, headers, bytes(body), whole=whole)
-
-
-async def only(spec: str, body: bytes, path: str = "/chat/completions") -> tuple[Sent, Emulator]:
+async def only(spec: str, body: bytes, path: str = "/chat/completions") -> tuple[Reply, Emulator]:
+    """The answer to one request under these faults, and who gave it."""
     app = create_emulator(faults=parse_faults(spec))
-    async with running(app) as base_url:
-        return await post(base_url, body, path), app
+    return await post(app, body, path), app
+
+
+def request_to(port: int) -> bytes:
+    """A chat completion as it stands on the wire."""
+    body = chat_body()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x:{port}\r\nauthorization: Bearer {KEY}\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
 async def test_faults_come_on_time_and_are_the_sdks_own_errors() -> None:
@@ -86,40 +71,35 @@ async def test_an_error_has_the_shape_of_the_service_that_is_asked(status: int, 
     assert set(orjson.loads(sent.body)["error"]) == {"message", "type", "param", "code"}
 
 
-async def test_a_request_that_is_never_answered_ends_when_the_client_goes() -> None:
-    app = create_emulator(faults=parse_faults("timeout@1"))
-    async with running(app) as base_url:
-        asking = asyncio.create_task(post(base_url, chat_body()))
-        while not app.statistics.faults:
-            await asyncio.sleep(0)
-        assert not asking.done()
-        asking.cancel()
-        while app.statistics.open_now:
-            await asyncio.sleep(0)
-    assert app.statistics.hang_ups == 1
-    assert app.statistics.models["gpt-4o-mini"].answered == 0
-
-
-async def test_a_reset_sends_not_a_byte() -> None:
-    app = create_emulator(faults=parse_faults("reset@1"))
+@pytest.mark.parametrize("fault", ["timeout", "reset"])
+async def test_a_request_without_an_answer_gets_not_a_byte(fault: str) -> None:
+    """A time-out ends when the client goes, a reset at once."""
+    app = create_emulator(faults=parse_faults(f"{fault}@1"))
     async with running(app) as base_url:
         port = int(base_url.rpartition(":")[2].partition("/")[0])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        body = chat_body()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n"
-        writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        writer.write(request_to(port))
+        while not app.statistics.faults:
+            await asyncio.sleep(0)
+        if fault == "timeout":
+            assert app.statistics.open_now == 1
+            writer.write_eof()
         try:
             received = await reader.read()
         except ConnectionResetError:
             received = b""
         writer.close()
+        while app.statistics.open_now:
+            await asyncio.sleep(0)
     assert received == b""
     assert app.statistics.statuses == {}
+    assert app.statistics.hang_ups == 1
+    assert app.statistics.models["gpt-4o-mini"].answered == 0
 
 
 async def test_a_cut_stream_ends_in_the_middle_and_its_part_is_billed() -> None:
     sent, app = await only("cut=0.5@1", chat_body("Answer with exactly: a b c d e f", stream=True))
-    assert not sent.whole
+    assert not sent.complete
     said = [event["choices"][0]["delta"].get("content") for event in events_of(sent.body)]
     assert said == ["", "a", " b", " c"]
     assert app.statistics.report(0)["output_tokens"] == 3
@@ -127,7 +107,7 @@ async def test_a_cut_stream_ends_in_the_middle_and_its_part_is_billed() -> None:
 
 async def test_a_cut_at_nothing_is_a_status_and_no_body() -> None:
     sent, _ = await only("cut=0@1", chat_body())
-    assert (sent.status, sent.body, sent.whole) == (200, b"", False)
+    assert (sent.status, sent.body, sent.complete) == (200, b"", False)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +117,7 @@ async def test_a_cut_at_nothing_is_a_status_and_no_body() -> None:
 async def test_a_stream_can_fail_half_way_with_an_error_event(path: str, body: object, kind: str) -> None:
     assert callable(body)
     sent, _ = await only("error@1", body("Answer with 20 words", stream=True), path)
-    assert sent.whole
+    assert sent.complete
     assert events_of(sent.body)[-1]["error"]["type"] == kind
 
 
@@ -146,7 +126,7 @@ async def test_a_slow_answer_takes_that_long_for_each_piece() -> None:
     for stream in (False, True):
         began_s = loop.time()
         sent, _ = await only("slow=0.02@1", chat_body("Answer with exactly: a b c d", stream=stream))
-        assert sent.whole
+        assert sent.complete
         assert loop.time() - began_s > 6 * 0.02
 
 
@@ -204,7 +184,7 @@ async def test_garbage_in_a_plain_answer() -> None:
     text, _ = await only("garbage=text@1", chat_body())
     half, _ = await only("garbage=half@1", chat_body())
     for sent in (text, half):
-        assert sent.whole
+        assert sent.complete
         with pytest.raises(orjson.JSONDecodeError):
             orjson.loads(sent.body)
     lines, _ = await only("garbage=crlf@1", chat_body())
@@ -221,7 +201,7 @@ async def test_garbage_in_a_stream() -> None:
     assert b"data: <html>" in text.body
     assert text.body.endswith(b"data: [DONE]\n\n")
     half, _ = await only("garbage=half@1", body)
-    assert half.whole
+    assert half.complete
     assert not half.body.endswith(b"\n")
     line, _ = await only("garbage=line@1", body)
     assert max(map(len, line.body.splitlines())) > 2 * 1024 * 1024
@@ -244,13 +224,12 @@ async def test_a_bomb_is_small_on_the_wire_and_large_inside(stream: bool) -> Non
 
 async def test_faults_are_counted_over_all_routes_and_not_over_refusals() -> None:
     app = create_emulator(faults=parse_faults("status=500@2"))
-    async with running(app) as base_url:
-        assert (await post(base_url, chat_body())).status == 200
-        assert (await post(base_url, b"{")).status == 400
-        assert (await post(base_url, message_body(), "/messages")).status == 500
-        embeddings = orjson.dumps({"model": "text-embedding-3-small", "input": "x"})
-        assert (await post(base_url, embeddings, "/embeddings")).status == 200
-        assert (await post(base_url, message_body(model=CLAUDE), "/messages")).status == 500
+    assert (await post(app, chat_body())).status == 200
+    assert (await post(app, b"{")).status == 400
+    assert (await post(app, message_body(), "/messages")).status == 500
+    embeddings = orjson.dumps({"model": "text-embedding-3-small", "input": "x"})
+    assert (await post(app, embeddings, "/embeddings")).status == 200
+    assert (await post(app, message_body(), "/messages")).status == 500
 
 
 @pytest.mark.parametrize(
