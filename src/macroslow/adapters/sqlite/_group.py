@@ -9,9 +9,8 @@ import contextlib
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from macroslow.errors import LogUnavailableError
 from macroslow.ports import NS_PER_S, Clock
@@ -33,8 +32,7 @@ class Transaction(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(NamedTuple):
     changes: Sequence[Change]
     done: asyncio.Future[list[Entry]]
 

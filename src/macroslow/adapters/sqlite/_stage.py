@@ -5,7 +5,7 @@ one list costs no statement of its own, and the rows of a batch go to SQLite sta
 """
 
 import sqlite3
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, Final, Generic, TypeVar
 
 from macroslow.adapters.sqlite._statements import IN_ORDER
@@ -22,15 +22,16 @@ MAX_CACHED: Final = 50_000
 
 
 class Cache(Generic[K, V]):
-    """Values by key, read through from the store. What a list sets or removes is undone if it is refused."""
+    """Values by key, read through from the store. What a list sets or removes is undone if it is refused.
+
+    `get` returns the newest value, or None if it is not known. It is the dictionary's own: a call of a
+    client looks a dozen things up.
+    """
 
     def __init__(self, undo: list[Undo]) -> None:
         self._values: dict[K, V] = {}
         self._undo = undo
-
-    def get(self, key: K) -> V | None:
-        """Return the newest value, or None if it is not known."""
-        return self._values.get(key)
+        self.get: Callable[[K], V | None] = self._values.get
 
     def learn(self, key: K, value: V) -> V:
         """Remember what the store holds."""
