@@ -27,11 +27,16 @@ def strictly(action: Callable[..., R]) -> Callable[..., R]:
 
 
 def argument_problems(error: ValidationError) -> list[Problem]:
-    """One Problem for each argument at fault. Values are not quoted."""
+    """One Problem for each argument at fault (`scopes.0` for an element). Values are not quoted."""
     return [
-        Problem(one["msg"], field=".".join(map(str, one["loc"])))
+        Problem(one["msg"], field=".".join(str(part) for part in one["loc"] if _is_place(part, one["loc"])))
         for one in error.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+def _is_place(part: int | str, located: tuple[int | str, ...]) -> bool:
+    """The argument's name and numbers in lists; what else is there names a type of ours."""
+    return isinstance(part, int) or part == located[0]
 
 
 def utc(time_ns: int | None) -> str | None:
