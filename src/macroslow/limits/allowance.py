@@ -31,8 +31,8 @@ from macroslow.ports import NS_PER_S
 
 DAY_NS: Final = 86_400 * NS_PER_S
 DAY_SLOT_NS: Final = MINUTE_NS
-PACE_SLOT_NS: Final = NS_PER_S // 50
-PACE_ARRIVAL_NS: Final = NS_PER_S // 10  # a second is short: calls that differ more in their way are rare
+PACE_SLOT_NS: Final = NS_PER_S // 100
+PACE_ARRIVAL_NS: Final = NS_PER_S // 20  # a second is short: calls that differ more in their way are rare
 FIRST_CALLS: Final = 4  # let in at once before anything is known, and as many more each second
 OBSERVE_NS: Final = NS_PER_S // 4  # reports in between say little that is new
 HOLD_NS: Final = NS_PER_S  # after a refusal that does not say for how long

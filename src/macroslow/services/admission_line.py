@@ -59,7 +59,7 @@ class Line:
         self._breakers = [Breaker() for _ in quotas]
         self._waiters: dict[Ticket, _Waiter] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._process = entropy.random(6).hex()
+        self._process = entropy.random(4).hex()
         self._leases = count()
         self._simple = len(quotas) == 1
 
@@ -67,7 +67,7 @@ class Line:
         return [Allowance(each, lease_ns=self._lease_ns) for each in self._quotas]
 
     def _lease(self) -> str:
-        return f"{self._process}{next(self._leases)}"
+        return f"{self._process}-{next(self._leases):x}"
 
     def most_tokens(self) -> int | None:
         """The most tokens that one call could be let in with, as far as is known."""
