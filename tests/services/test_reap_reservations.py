@@ -54,7 +54,10 @@ async def books_with(*changes: Change) -> WatchedBooks:
 
 
 def reaper(books: FakeBooks, *living: str) -> ReapReservations:
-    return ReapReservations(books, Clock(), lambda owner: owner in living)
+    async def alive(owner: str) -> bool:
+        return owner in living
+
+    return ReapReservations(books, Clock(), alive)
 
 
 async def test_what_a_dead_owner_left_is_charged_in_full_in_account_and_budgets() -> None:

@@ -7,9 +7,10 @@ from typing import Final
 
 from macroslow.adapters import keyfiles, statefolder
 from macroslow.adapters.signer import LocalSigner
-from macroslow.adapters.sqlite import SqliteBooks
 from macroslow.authn.keyring import KeyRing
 from macroslow.bootstrap.machine import clock, entropy
+from macroslow.bootstrap.secrets_of import secrets_of
+from macroslow.bootstrap.stores import Stores, open_stores
 from macroslow.crypto.quad import Quad
 from macroslow.metering.ledger import OpenAccount
 from macroslow.ports import Signer
@@ -24,8 +25,8 @@ from macroslow.services.report_usage import ReportUsage
 from macroslow.settings import Settings
 from macroslow.tlog.checkpoint import verify_checkpoint
 from macroslow.tlog.ports import TreeHead
+from macroslow.workflow.books import Books
 
-BOOKS_FILE: Final = "books.sqlite"
 OWNER_BYTES: Final = 8
 
 
@@ -37,7 +38,7 @@ class Core:
     folder: statefolder.StateFolder
     keys: keyfiles.GatewayKeys
     quad: Quad
-    books: SqliteBooks
+    stores: Stores
     keyring: KeyRing
     manage_keys: ManageKeys
     signers: ManageSigners
@@ -46,6 +47,11 @@ class Core:
     prove: ProveEntry
     recovered: Recovered
     owner: str
+
+    @property
+    def books(self) -> Books:
+        """Everything that must stay consistent."""
+        return self.stores.books
 
     @property
     def usage(self) -> ReportUsage:
@@ -76,14 +82,13 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
     with statefolder.hold(folder):
         keys = keyfiles.load_or_create(folder.path, settings.log_origin, entropy)
         quad = Quad(keys.quad_roots, entropy)
-        books = await SqliteBooks.open(folder.path / BOOKS_FILE, sealer=quad, entropy=entropy, clock=clock)
-        try:
-            core = await _core(settings, folder, keys, quad, books)
+        owner = entropy.random(OWNER_BYTES).hex()
+        secrets = await secrets_of(settings, folder, quad, settings.store_secrets())
+        async with open_stores(settings, folder, quad, owner, secrets) as stores:
+            core = await _core(settings, folder, keys, quad, owner, stores)
             yield core
-            if (await books.head()).size:
+            if (await stores.books.head()).size:
                 await core.checkpoints.newest()  # what was logged is signed when its process ends in order
-        finally:
-            await books.close()
 
 
 async def _core(
@@ -91,8 +96,10 @@ async def _core(
     folder: statefolder.StateFolder,
     keys: keyfiles.GatewayKeys,
     quad: Quad,
-    books: SqliteBooks,
+    owner: str,
+    stores: Stores,
 ) -> Core:
+    books = stores.books
     signer = await _local_signer(settings, keys, books)
     keyring = KeyRing()
     manage_keys = ManageKeys(books, keyring, keys.api_key_pepper, clock, entropy)
@@ -102,13 +109,14 @@ async def _core(
     await signers.load()
     await checkpoints.load()
     await books.commit(OpenAccount(OPERATOR.account, None))
-    recovered = await RecoverAfterCrash(books, clock)()
+    # Where others live, what a dead one left is for the reaper, which asks who is alive.
+    recovered = Recovered(0, 0, 0) if stores.shared else await RecoverAfterCrash(books, clock)()
     return Core(
         settings=settings,
         folder=folder,
         keys=keys,
         quad=quad,
-        books=books,
+        stores=stores,
         keyring=keyring,
         manage_keys=manage_keys,
         signers=signers,
@@ -116,11 +124,11 @@ async def _core(
         checkpoints=checkpoints,
         prove=ProveEntry(books, checkpoints),
         recovered=recovered,
-        owner=entropy.random(OWNER_BYTES).hex(),
+        owner=owner,
     )
 
 
-async def _local_signer(settings: Settings, keys: keyfiles.GatewayKeys, books: SqliteBooks) -> LocalSigner:
+async def _local_signer(settings: Settings, keys: keyfiles.GatewayKeys, books: Books) -> LocalSigner:
     stored = await books.checkpoint()
     last = None
     if stored is not None:

@@ -70,7 +70,10 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
     await core.checkpoints.newest()  # so that what a crash left unsigned is signed from here on
     recording = asyncio.create_task(gateway.refusals.run())
     try:
-        async with control.serve_control(core.folder.control_socket, gateway.administration.perform):
+        async with (
+            gateway.watches.running(),
+            control.serve_control(core.folder.control_socket, gateway.administration.perform),
+        ):
             yield Edges(gate, lifecycle)
     finally:
         recording.cancel()
@@ -82,7 +85,7 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
 
 def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Application:
     books, governor = gateway.core.books, gateway.governor
-    metrics = Metrics()
+    metrics = Metrics(gateway.watches.budgets.raised, governor.admission.report)
     governor.watchers.append(metrics.model_call)
     return Application(
         call_model=governor.call_model,

@@ -1,7 +1,6 @@
 """The gateway: the use cases over an open core, with its providers' secrets and its sandbox."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,17 +10,15 @@ from typing import Final
 import aiohttp
 
 from macroslow.adapters import sandbox
-from macroslow.adapters.dotenv import EnvironmentSource, FileSource
 from macroslow.adapters.http_api import HTTPOutsideAPI, parse_placement
-from macroslow.adapters.keystore import Keystore
 from macroslow.bootstrap.core import Core, open_core
 from macroslow.bootstrap.governor import Governor, open_governor
 from macroslow.bootstrap.machine import clock, entropy
+from macroslow.bootstrap.secrets_of import secrets_of
+from macroslow.bootstrap.watches import Watches, watches
 from macroslow.maml.plan import Runtime
 from macroslow.maml.rights import OperatorRights
 from macroslow.maml.stages import SignatureRule
-from macroslow.secretstore.reference import Scheme
-from macroslow.secretstore.resolve import resolve
 from macroslow.secretstore.secret import Secret
 from macroslow.services.administration import Administration
 from macroslow.services.admit_document import AdmitDocument, DocumentRules
@@ -46,6 +43,7 @@ class Gateway:
     core: Core
     sandbox: Sandbox
     governor: Governor
+    watches: Watches
     execute: ExecuteDocument
     validate: ValidateDocument
     runs: ReadRuns
@@ -64,24 +62,11 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         box = await sandbox.choose(preferred=settings.sandbox.backend)
         stack.push_async_callback(box.close)
         core = await stack.enter_async_context(open_core(settings))
-        secrets = await _secrets(core)
+        secrets = await secrets_of(settings, core.folder, core.quad, settings.secrets())
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         governor = await stack.enter_async_context(open_governor(core, secrets))
         call_api = CallAPI(_apis(settings, secrets, session), core.books, clock)
-        yield _gateway(core, box, governor, call_api)
-
-
-async def _secrets(core: Core) -> dict[str, Secret]:
-    settings = core.settings
-    source = settings.source
-    return await resolve(
-        settings.secrets(),
-        {
-            Scheme.ENV: EnvironmentSource(os.environ, source.dotenv),
-            Scheme.FILE: FileSource(source.folder),
-            Scheme.KEYSTORE: Keystore(core.folder.keystore, core.quad),
-        },
-    )
+        yield _gateway(core, box, governor, call_api, watches(core, secrets, session))
 
 
 def _apis(
@@ -100,7 +85,7 @@ def _apis(
     }
 
 
-def _gateway(core: Core, box: Sandbox, governor: Governor, call_api: CallAPI) -> Gateway:
+def _gateway(core: Core, box: Sandbox, governor: Governor, call_api: CallAPI, watching: Watches) -> Gateway:
     settings = core.settings
     admit = AdmitDocument(core.signers, _document_rules(settings), clock)
     under_way: dict[str, Stop] = {}
@@ -121,6 +106,7 @@ def _gateway(core: Core, box: Sandbox, governor: Governor, call_api: CallAPI) ->
         core=core,
         sandbox=box,
         governor=governor,
+        watches=watching,
         execute=execute,
         validate=ValidateDocument(admit),
         runs=ReadRuns(core.books, core.quad, core.signer, core.prove, under_way),

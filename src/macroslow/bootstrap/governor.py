@@ -10,6 +10,7 @@ from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.models import complete_catalogue, counters
 from macroslow.bootstrap.providers import lines, open_accounts, tiers
+from macroslow.bootstrap.stores import open_rates
 from macroslow.limits.admission import MINUTE_NS
 from macroslow.limits.allowance import DAY_NS, Recent
 from macroslow.metering.count import Counters
@@ -50,10 +51,12 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
         for accounts in providers.values():
             for account in accounts.values():
                 stack.push_async_callback(account.close)
+        rates = await stack.enter_async_context(open_rates(secrets))
         admission = Admission(
             lines(settings, catalogue),
             clock,
             entropy,
+            store=rates,
             max_wait_s=settings.queue.max_wait_s,
             max_waiting=settings.queue.max_waiting,
             observe=observes,

@@ -6,7 +6,7 @@ commit with its settlement; where its owner, or another reaper, was quicker, nei
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NoReturn
@@ -38,7 +38,7 @@ class ReapReservations:
 
     books: Books
     clock: Clock
-    alive: Callable[[str], bool]
+    alive: Callable[[str], Awaitable[bool]]
 
     async def __call__(self, *, at_start: bool = False) -> Reaped:
         """Close up to ROUND reservations, the oldest first; nothing is left once it returns fewer.
@@ -48,8 +48,10 @@ class ReapReservations:
         """
         now_ns = self.clock.now_ns()
         found = await self.books.open_reservations()
-        dead = (call for call in found if self._is_dead(call, now_ns, at_start=at_start))
-        round_of = list(islice(dead, ROUND))
+        living = {owner for owner in {call.owner for call in found} if owner and await self.alive(owner)}
+        if not at_start:
+            living.add("")
+        round_of = list(islice((call for call in found if _is_dead(call, now_ns, living)), ROUND))
         outcomes = await asyncio.gather(*map(self._close, round_of), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
@@ -66,11 +68,6 @@ class ReapReservations:
                 reaped = Reaped(0, 0)
             if reaped.calls < ROUND:
                 await asyncio.sleep(interval_ns / NS_PER_S)
-
-    def _is_dead(self, call: OpenReservation, now_ns: int, *, at_start: bool) -> bool:
-        if 0 < call.expires_ns <= now_ns:
-            return True
-        return not self.alive(call.owner) if call.owner else at_start
 
     async def _close(self, call: OpenReservation) -> bool:
         """Charge it in full; False if it was settled meanwhile."""
@@ -94,3 +91,7 @@ class ReapReservations:
         except ConflictError:
             return False
         return True
+
+
+def _is_dead(call: OpenReservation, now_ns: int, living: Collection[str]) -> bool:
+    return 0 < call.expires_ns <= now_ns or call.owner not in living

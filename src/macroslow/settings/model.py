@@ -101,6 +101,10 @@ class Settings(Section):
         named |= {f"alerts.webhooks[{n}].secret": one.secret for n, one in enumerate(self.alerts.webhooks)}
         return tuple(self._wanted(setting, reference) for setting, reference in named.items() if reference)
 
+    def store_secrets(self) -> tuple[Wanted, ...]:
+        """Those that are needed to open the books."""
+        return () if self.state.database is None else (self._wanted("state.database", self.state.database),)
+
     def usage_secrets(self) -> tuple[Wanted, ...]:
         """The administrators' keys that `usage reconcile` asks providers with, and no server holds."""
         named = {f"providers.{name}.usage_key": one.usage_key for name, one in self.providers.items()}

@@ -19,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from macroslow.limits.admission import LineReport
 from macroslow.metering.ledger import UsageRow
 from macroslow.web.model_metrics import ModelMetrics
 
@@ -32,7 +33,12 @@ DURATION_BOUNDS_S: Final = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 class Metrics(Collector):
     """Plain integers on the hot path; families of metrics only when somebody scrapes."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, alerts: Mapping[str, int] | None = None, lines: Callable[[], Sequence[LineReport]] = list
+    ) -> None:
+        """`alerts` is how many were raised, by kind; `lines` how the providers' limits stand."""
+        self._alerts = {} if alerts is None else alerts
+        self._lines = lines
         self._requests: dict[tuple[str, int], int] = {}
         self._refusals: dict[str, int] = {}
         self._durations = [0] * (len(DURATION_BOUNDS_S) + 1)
@@ -86,6 +92,29 @@ class Metrics(Collector):
         yield GaugeMetricFamily(
             "macroslow_body_bytes_in_flight", "Bytes of request bodies held now", self._body_bytes()
         )
+
+        yield from self._governor()
+
+    def _governor(self) -> Iterator[Metric]:
+        """Alerts, and each account's limits as they stand."""
+        alerts = CounterMetricFamily("macroslow_alerts", "Alerts raised, by kind", labels=("kind",))
+        for kind, count in self._alerts.items():
+            alerts.add_metric((kind,), count)
+        of_line = ("provider", "model", "account")
+        waiting = GaugeMetricFamily("macroslow_waiting_calls", "Calls in the queue", labels=of_line[:2])
+        resting = GaugeMetricFamily(
+            "macroslow_account_resting", "1: its circuit breaker is not closed", labels=of_line
+        )
+        remaining = GaugeMetricFamily(
+            "macroslow_provider_limit_remaining", "What a limit has left", labels=(*of_line, "limit")
+        )
+        for line in self._lines():
+            where = (line.provider, line.model, line.account)
+            waiting.add_metric(where[:2], line.waiting)
+            resting.add_metric(where, float(line.breaker != "closed"))
+            for limit in line.limits:
+                remaining.add_metric((*where, limit.name), limit.remaining)
+        yield from (alerts, waiting, resting, remaining)
 
     def _by_class(self) -> Mapping[tuple[str, str], int]:
         classes: dict[tuple[str, str], int] = {}

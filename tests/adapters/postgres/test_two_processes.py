@@ -147,7 +147,7 @@ async def test_what_a_killed_process_held_is_settled_by_another(url: str) -> Non
         while await books.is_alive("one"):  # until the server has noticed
             await asyncio.sleep(0.02)
         left = {held.id for held in await books.open_reservations() if held.owner == "one"}
-        reaped = await ReapReservations(books, SystemClock(), alive=lambda owner: owner != "one")()
+        reaped = await ReapReservations(books, SystemClock(), books.is_alive)()
         await living
         assert two.close() == 0
         assert reaped.calls == len(left)

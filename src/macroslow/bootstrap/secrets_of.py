@@ -1,0 +1,28 @@
+"""The secrets that the configuration refers to, read from where it says."""
+
+import os
+from collections.abc import Sequence
+
+from macroslow.adapters.dotenv import EnvironmentSource, FileSource
+from macroslow.adapters.keystore import Keystore
+from macroslow.adapters.statefolder import StateFolder
+from macroslow.crypto.quad import Quad
+from macroslow.secretstore.reference import Scheme
+from macroslow.secretstore.resolve import Wanted, resolve
+from macroslow.secretstore.secret import Secret
+from macroslow.settings import Settings
+
+
+async def secrets_of(
+    settings: Settings, folder: StateFolder, quad: Quad, wanted: Sequence[Wanted]
+) -> dict[str, Secret]:
+    """Resolve `wanted`, by setting. ConfigurationError that names every one at fault."""
+    source = settings.source
+    return await resolve(
+        wanted,
+        {
+            Scheme.ENV: EnvironmentSource(os.environ, source.dotenv),
+            Scheme.FILE: FileSource(source.folder),
+            Scheme.KEYSTORE: Keystore(folder.keystore, quad),
+        },
+    )

@@ -1,0 +1,90 @@
+"""Where the books and the counts of providers' limits are kept: in this process's folder, or shared."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from macroslow.adapters.sqlite import SqliteBooks
+from macroslow.adapters.statefolder import StateFolder
+from macroslow.bootstrap.machine import clock, entropy
+from macroslow.crypto.quad import Quad
+from macroslow.limits.ports import RateStore
+from macroslow.secretstore.secret import Secret
+from macroslow.settings import Settings
+from macroslow.workflow.books import Books
+
+BOOKS_FILE: Final = "books.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The books, and who else writes them.
+
+    `alive` tells of an owner of reservations whether it may still settle them. `identities` grows when any
+    process changes a key or signer; None: only this process does.
+    """
+
+    books: Books
+    alive: Callable[[str], Awaitable[bool]]
+    identities: Callable[[], Awaitable[int]] | None
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes use the same books."""
+        return self.identities is not None
+
+
+@asynccontextmanager
+async def open_stores(
+    settings: Settings, folder: StateFolder, quad: Quad, owner: str, secrets: Mapping[str, Secret]
+) -> AsyncIterator[Stores]:
+    """Open the books that the configuration names, and close them. ConfigurationError."""
+    database = secrets.get("state.database")
+    if database is None:
+        books = await SqliteBooks.open(folder.path / BOOKS_FILE, sealer=quad, entropy=entropy, clock=clock)
+        try:
+            yield Stores(books, _only(owner), None)
+        finally:
+            await books.close()
+        return
+    from macroslow.adapters.postgres import PostgresBooks  # here: its driver is an extra of the package
+
+    shared = await PostgresBooks.open(
+        database.reveal(), owner=owner, sealer=quad, entropy=entropy, clock=clock
+    )
+    try:
+        yield Stores(shared, shared.is_alive, shared.identities_version)
+    finally:
+        await shared.close()
+
+
+@asynccontextmanager
+async def open_rates(secrets: Mapping[str, Secret]) -> AsyncIterator[RateStore | None]:
+    """Shared counts of the providers' limits: in Redis, else beside shared books; None: this process's own."""
+    redis, database = secrets.get("state.rates"), secrets.get("state.database")
+    if redis is not None:
+        from macroslow.adapters.redis import RedisRates  # here: its client is an extra of the package
+
+        counts = await RedisRates.open(redis.reveal())
+        try:
+            yield counts
+        finally:
+            await counts.close()
+    elif database is not None:
+        from macroslow.adapters.postgres.rates import PostgresRates  # here: for the same reason
+
+        rates = await PostgresRates.open(database.reveal())
+        try:
+            yield rates
+        finally:
+            await rates.close()
+    else:
+        yield None
+
+
+def _only(owner: str) -> Callable[[str], Awaitable[bool]]:
+    async def alive(asked: str) -> bool:
+        return asked == owner
+
+    return alive

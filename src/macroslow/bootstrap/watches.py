@@ -1,0 +1,85 @@
+"""What goes on beside the requests while a gateway serves: it looks after money, keys and the log."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+
+from macroslow.adapters.webhook import WebhookReceiver, signing_key
+from macroslow.bootstrap.core import Core
+from macroslow.bootstrap.machine import clock, entropy
+from macroslow.errors import LogUnavailableError
+from macroslow.secretstore.secret import Secret
+from macroslow.services.reap_reservations import ReapReservations
+from macroslow.services.send_alerts import SendAlerts
+from macroslow.services.watch_budgets import WatchBudgets
+
+IDENTITIES_EVERY_S: Final = 0.5  # a key that another process revoked works so much longer here
+
+
+@dataclass(frozen=True, slots=True)
+class Watches:
+    """The watchers of one gateway, not yet running."""
+
+    core: Core
+    reap: ReapReservations
+    budgets: WatchBudgets
+    alerts: SendAlerts
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Have them run; a defect in one of them ends none of the requests."""
+        tasks = [
+            asyncio.create_task(self.reap.run()),
+            asyncio.create_task(self.budgets.run()),
+            asyncio.create_task(self.alerts.run()),
+        ]
+        if self.core.stores.identities is not None:
+            tasks.append(asyncio.create_task(_follow_identities(self.core)))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+
+def watches(core: Core, secrets: Mapping[str, Secret], session: aiohttp.ClientSession) -> Watches:
+    """Wire the watchers as the configuration says. ConfigurationError for a secret that cannot sign."""
+    settings = core.settings.alerts
+    receivers = [
+        WebhookReceiver(one.url, signing_key(secrets[f"alerts.webhooks[{n}].secret"]), session, clock)
+        for n, one in enumerate(settings.webhooks)
+    ]
+    alerts = SendAlerts(receivers, entropy)
+    budgets = WatchBudgets(
+        core.books,
+        core.keyring,
+        clock,
+        alerts,
+        gateway=core.settings.gateway.name,
+        at_percent=settings.at_percent,
+        sudden_rise=settings.sudden_rise,
+    )
+    return Watches(core, ReapReservations(core.books, clock, core.stores.alive), budgets, alerts)
+
+
+async def _follow_identities(core: Core) -> None:
+    """Take over keys and signers that another process changed."""
+    changed = core.stores.identities
+    if changed is None:
+        return
+    known = -1
+    while True:
+        try:
+            version = await changed()
+            if version != known:
+                await core.manage_keys.load()
+                await core.signers.load()
+                known = version
+        except LogUnavailableError:  # the books are away: nothing is served that needs them
+            pass
+        await asyncio.sleep(IDENTITIES_EVERY_S)
