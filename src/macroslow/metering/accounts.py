@@ -105,10 +105,10 @@ def counted(before: Account | None, budget: Budget, change: Reserve) -> Account:
         before = Account(budget.id, None, limit, 0, 0, counter=True)
     elif not before.counter:
         raise ConflictError(f"{budget.id} is an account, not the counter of a budget")
-    if change.enforced:
-        _require_room(before, limit, change.usd_micros, budget.resets_s)
-    held = bounded(before.held_usd_micros + change.usd_micros)
-    return Account(budget.id, None, limit, before.spent_usd_micros, held, counter=True)
+    spent, held = before.spent_usd_micros, before.held_usd_micros + change.usd_micros
+    if change.enforced and spent + held > limit:
+        raise _exhausted(before, limit, change.usd_micros, budget.resets_s)
+    return Account(budget.id, None, limit, spent, bounded(held), counter=True)
 
 
 def settled(
@@ -125,7 +125,8 @@ def settled(
     spent = bounded(spent_usd_micros)
     after = _moved(before, spent=spent, held=-held_usd_micros)
     changed = ripple(before, after, parent_of, None)
-    return changed + [_moved(counter, spent=spent, held=-held_usd_micros) for counter in counters]
+    changed += [_moved(counter, spent=spent, held=-held_usd_micros) for counter in counters]
+    return changed
 
 
 def require_open(account: Account, _needed_usd_micros: int) -> None:
@@ -137,15 +138,14 @@ def require_open(account: Account, _needed_usd_micros: int) -> None:
 def require_room(account: Account, needed_usd_micros: int) -> None:
     """Raise unless `account` is open (ConflictError) and has room (BudgetExhaustedError)."""
     require_open(account, needed_usd_micros)
-    if account.limit_usd_micros is not None:
-        _require_room(account, account.limit_usd_micros, needed_usd_micros, None)
+    limit = account.limit_usd_micros
+    if limit is not None and account.spent_usd_micros + account.held_usd_micros + needed_usd_micros > limit:
+        raise _exhausted(account, limit, needed_usd_micros, None)
 
 
-def _require_room(account: Account, limit: int, needed: int, resets_s: int | None) -> None:
+def _exhausted(account: Account, limit: int, needed: int, resets_s: int | None) -> BudgetExhaustedError:
     spent, held = account.spent_usd_micros, account.held_usd_micros
-    if spent + held + needed <= limit:
-        return
-    raise BudgetExhaustedError(
+    return BudgetExhaustedError(
         f"Budget {account.id}: ${usd(needed)} needed; of ${usd(limit)}"
         f" ${usd(spent)} are spent and ${usd(held)} held by work under way.",
         budget=account.id,
