@@ -2,18 +2,20 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
+from tests.services.house import CLOCK, _any_keys, open_house
 from tests.services.test_report_usage import DAY, DAY_S, Spending
 
-from macroslow.authn.keyring import account_of
+from macroslow.authn.keyring import account_of, principal_of
 from macroslow.authn.principal import Principal
 from macroslow.errors import LogUnavailableError
-from macroslow.metering.ledger import Account, OpenAccount, Reserve, Settle, Usage
+from macroslow.metering.ledger import Account, Budget, OpenAccount, Reserve, Settle, Usage
 from macroslow.services import watch_budgets
 from macroslow.services.send_alerts import Message
 from macroslow.services.watch_budgets import BUDGET, RISE, WatchBudgets, reached
-from macroslow.services.wished_keys import KeyChange
+from macroslow.services.wished_keys import KeyChange, NewKey
 from macroslow.tlog.event import EventType
 
 HOUR_NS = 3600 * 10**9
@@ -198,3 +200,33 @@ async def test_a_new_key_that_spends_at_once_is_no_rise(house: Watched) -> None:
     await house.watch.look()
     await spend(house, ann, 1000 * DOLLAR)
     assert await house.watch.look() == []
+
+
+async def test_on_a_real_store_a_restart_repeats_nothing(tmp_path: Path) -> None:
+    keys = _any_keys()
+    told = []
+    for _ in range(2):
+        async with open_house(tmp_path, keys=keys) as house:
+            if not told:
+                ann = principal_of((await house.keys.create(NewKey("ann", budget_usd_micros=1000))).record)
+                day = Budget("tag/ci/day/2999-01-01", 1000, 32_472_230_400)
+                reserve = Reserve(
+                    "r", ann.account, 900, "ann", ann.key_id, "openai", "small", 1, budgets=(day,)
+                )
+                await house.books.commit(reserve, Settle("r", Usage(1, 1, 900), 1, "ok"))
+            else:
+                await house.keys.load()
+            outlet = Outlet()
+            watch = WatchBudgets(
+                house.books,
+                house.keys._keyring,
+                CLOCK,
+                outlet,
+                gateway="g",
+                at_percent=(80,),
+                sudden_rise=4.0,
+            )
+            told.append([alert.facts["budget"] for alert in await watch.look()])
+            assert len(outlet.sent) == len(told[-1])
+            assert await house.books.audit_ledger() == []
+    assert told == [[ann.account, day.id], []]

@@ -29,8 +29,10 @@ class Dollars(click.ParamType[int | str]):
         self._or_none = or_none
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        if isinstance(value, int) or (self._or_none and value == NONE):
+        if isinstance(value, int):
             return value
+        if self._or_none and value == NONE:
+            return NONE
         try:
             micros = Decimal(str(value).removeprefix("$")) * 1_000_000
         except InvalidOperation:

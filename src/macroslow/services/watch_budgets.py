@@ -122,7 +122,7 @@ class WatchBudgets:
             "resets_at": None if resets_s is None else utc(resets_s * NS_PER_S),
         }
         claim = f"alert {account.id} {account.limit_usd_micros} {percent}"
-        expires_ns = MAX_TIME_NS if resets_s is None else resets_s * NS_PER_S + DAY_NS
+        expires_ns = MAX_TIME_NS if resets_s is None else min(MAX_TIME_NS, resets_s * NS_PER_S + DAY_NS)
         return Alert(BUDGET, claim, self._subject(account), facts, expires_ns)
 
     async def _rise_alerts(self, keys: Sequence[Account], now_ns: int) -> list[Alert]:
