@@ -4,7 +4,7 @@ import asyncio
 import resource
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,12 @@ from tests.contract.changes import accept, append, money, reserve, settle
 
 from macroslow.adapters.sqlite import SqliteBooks
 from macroslow.errors import BudgetExhaustedError, ConflictError, DecryptionFailedError, LogUnavailableError
-from macroslow.metering.ledger import OpenAccount
+from macroslow.metering.ledger import Budget, OpenAccount
 from macroslow.tlog.leaf import leaf_hash
 from macroslow.tlog.tree import root_of
 from macroslow.workflow.journal import PutObject
+
+_NUMBER = "SELECT n FROM names WHERE name = ?"
 
 
 @contextmanager
@@ -161,4 +163,23 @@ async def test_the_audit_finds_a_counter_that_was_altered(tmp_path: Path) -> Non
         ("account run: held", 20, 21),
         ("total of 1970-01-01: usd_micros", 15, 14),
     }
+    await books.close()
+
+
+async def test_the_audit_finds_a_budget_that_was_altered_or_taken_away(tmp_path: Path) -> None:
+    path = tmp_path / "books.sqlite"
+    books = await open_books(path)
+    day, everything = Budget("key/k1/day/1970-01-01", 100, 86_400), Budget("all/total", 1_000)
+    await books.commit(OpenAccount("a", None), reserve("r1", "a", 20, budgets=(day, everything)))
+    await books.commit(reserve("r2", "a", 30, budgets=(everything,)), settle("r1", 15))
+    assert await books.audit_ledger() == []
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            f"UPDATE accounts SET spent_usd_micros = 1 WHERE n = ({_NUMBER})", (everything.id,)
+        )
+        connection.execute(f"DELETE FROM accounts WHERE n = ({_NUMBER})", (day.id,))
+        connection.commit()
+        (gone,) = connection.execute(_NUMBER, (day.id,)).fetchone()
+    found = {(diff.where, diff.counter, diff.rows) for diff in await books.audit_ledger()}
+    assert found == {("account all/total: spent", 1, 15), (f"account numbered {gone}: spent", 0, 15)}
     await books.close()

@@ -98,7 +98,7 @@ def open_child_accounts(connection: sqlite3.Connection) -> list[Account]:
 
 def budget_accounts(connection: sqlite3.Connection) -> list[Account]:
     """Return the counters of budgets by name."""
-    return list(_accounts(connection, "WHERE a.counter = 1 ORDER BY i.name"))
+    return sorted(_accounts(connection, "WHERE a.counter = 1"), key=lambda counter: counter.id)
 
 
 def open_reservations(connection: sqlite3.Connection) -> list[OpenReservation]:
