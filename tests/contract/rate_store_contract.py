@@ -129,14 +129,11 @@ class RateStoreContract:
     async def test_the_clock_is_one_for_all_and_never_runs_backwards(
         self, stores: tuple[RateStore, RateStore]
     ) -> None:
-        written: list[int] = []
-
         def stamp(state: bytes | None, now_ns: int) -> tuple[bytes, int]:
             before_ns = int.from_bytes(state, "big") if state else 0
             return now_ns.to_bytes(8, "big"), now_ns - before_ns
 
-        for at in range(60):
-            written.append(await stores[at % 2].change("k", stamp))
+        written = [await stores[at % 2].change("k", stamp) for at in range(60)]
         assert written[0] > 1_600_000_000 * SECOND_NS  # since 1970
         assert min(written[1:]) >= 0
         first, second = await stores[0].change("k", clock), await stores[1].change("k", clock)

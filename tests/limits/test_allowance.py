@@ -132,6 +132,13 @@ def test_until_the_first_answer_tells_few_go_and_few_more_each_second():
     assert all(one.admits(10**9, NOW + S) for _ in range(100))
 
 
+def test_what_is_said_of_requests_a_day_is_not_taken_for_a_minute():
+    one = allowance()
+    said = {"limit": "200", "remaining": "199", "reset": "7m12s"}
+    one.heard(one.enter("x", 1, NOW), {f"x-ratelimit-{k}-requests": v for k, v in said.items()}, NOW, 0)
+    assert one.requests.limit is None
+
+
 def test_a_first_call_that_failed_makes_room_for_another():
     one = allowance()
     granted = [one.enter(str(number), 1, NOW) for number in range(FIRST_CALLS)]

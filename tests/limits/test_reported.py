@@ -32,6 +32,22 @@ def test_openais_own_example_is_read():
     assert read(OPENAI, NOW_NS).tokens.used == 16
 
 
+@pytest.mark.parametrize(
+    ("figures", "daily"),
+    [
+        (Figures(10_000, 9_999, 8_640_000_000), True),
+        (Figures(10_000, 9_000, 8_640_000_000_000), True),
+        (Figures(10_000, 9_999, 6_000_000), False),
+        (Figures(10_000, 10_000, 0), False),
+        (Figures(500, 400, 12 * S), False),
+        (Figures(500, 400, None), False),
+        (Figures(10**9, 10**9 - 1, 86_400), False),
+    ],
+)
+def test_requests_of_a_day_are_told_from_those_of_a_minute(figures, daily):
+    assert figures.daily == daily
+
+
 def test_anthropics_are_read_against_its_own_clock():
     headers = {
         "date": DATE,

@@ -13,6 +13,7 @@ from macroslow.limits.gcra import Limit
 from macroslow.ports import NS_PER_S
 
 MINUTE_NS: Final = 60 * NS_PER_S
+DAY_NS: Final = 86_400 * NS_PER_S
 
 
 def per_minute(name: str, count: int, burst: int | None = None) -> Limit:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from macroslow.limits.admission import DAY_NS as DAY_NS
 from macroslow.limits.admission import (
     MINUTE_NS,
     AccountQuota,
@@ -29,7 +30,6 @@ from macroslow.limits.reported import read
 from macroslow.limits.slots import Slots
 from macroslow.ports import NS_PER_S
 
-DAY_NS: Final = 86_400 * NS_PER_S
 DAY_SLOT_NS: Final = MINUTE_NS
 PACE_SLOT_NS: Final = NS_PER_S // 100
 PACE_ARRIVAL_NS: Final = NS_PER_S // 20  # a second is short: calls that differ more in their way are rare
@@ -205,7 +205,7 @@ class Allowance:
             return
         self._observed_ns = now_ns
         reported = read(headers, wall_ns)
-        if reported.requests is not None:
+        if reported.requests is not None and not reported.requests.daily:
             self.requests.observe(reported.requests, granted.entered_ns, now_ns)
         if reported.tokens is not None:
             self.tokens.observe(reported.tokens, granted.entered_ns, now_ns)

@@ -4,7 +4,8 @@
     anthropic-ratelimit-{requests,tokens}-{limit,remaining,reset}     Anthropic; resets are RFC 3339 times
     retry-after-ms, retry-after                                       with a refusal
 
-A reset is when all of the limit is there again. Times on the provider's clock are read against its own
+A reset is when all of the limit is there again. What OpenAI says of requests may be of a day: one of
+10,000 takes 8.64 s to come back. Times on the provider's clock are read against its own
 `date`. Headers come from outside: whatever is malformed, contradicts itself or is out of bounds is
 taken as not said. Names are lower-case; pure functions.
 
@@ -19,6 +20,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from macroslow.limits.admission import DAY_NS
 from macroslow.ports import NS_PER_S
 
 MAX_COUNT: Final = 10**12
@@ -50,6 +52,14 @@ class Figures:
     def used(self) -> int:
         """What the provider counts at present."""
         return self.limit - self.remaining
+
+    @property
+    def daily(self) -> bool:
+        """Whether the limit is of a day: so long does what was used take to come back."""
+        if self.reset_ns is None or not self.used:
+            return False
+        of_a_day_ns = self.used * DAY_NS // self.limit
+        return abs(self.reset_ns - of_a_day_ns) * 20 <= of_a_day_ns and self.reset_ns > NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
