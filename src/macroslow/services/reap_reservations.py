@@ -41,7 +41,7 @@ class ReapReservations:
     alive: Callable[[str], Awaitable[bool]]
 
     async def __call__(self, *, at_start: bool = False) -> Reaped:
-        """Close up to ROUND reservations, the oldest first; nothing is left once it returns fewer.
+        """Close up to ROUND reservations, the oldest first; none is left once it returns nothing.
 
         What has no owner is somebody's, unless this is the start of the only process. Raises
         LogUnavailableError; what was closed until then stands, and the next round closes the rest.

@@ -12,7 +12,13 @@ from tests.adapters.sqlite.support import open_books
 from tests.contract.changes import accept, append, money, reserve, settle
 
 from macroslow.adapters.sqlite import SqliteBooks
-from macroslow.errors import BudgetExhaustedError, ConflictError, DecryptionFailedError, LogUnavailableError
+from macroslow.errors import (
+    BudgetExhaustedError,
+    ConflictError,
+    DecryptionFailedError,
+    LogUnavailableError,
+    NotFoundError,
+)
 from macroslow.metering.ledger import Budget, OpenAccount
 from macroslow.tlog.leaf import leaf_hash
 from macroslow.tlog.tree import root_of
@@ -182,4 +188,26 @@ async def test_the_audit_finds_a_budget_that_was_altered_or_taken_away(tmp_path:
         (gone,) = connection.execute(_NUMBER, (day.id,)).fetchone()
     found = {(diff.where, diff.counter, diff.rows) for diff in await books.audit_ledger()}
     assert found == {("account all/total: spent", 1, 15), (f"account numbered {gone}: spent", 0, 15)}
+    await books.close()
+
+
+async def test_the_names_of_a_refused_list_are_given_anew(tmp_path: Path) -> None:
+    books = await open_books(tmp_path / "books.sqlite")
+    budget = Budget("tag/new/total", 100)
+    call = reserve("r", "a", 7, model="new model", team="new team", tag="new", owner="me", budgets=(budget,))
+    await books.commit(OpenAccount("a", 100))
+    with pytest.raises(NotFoundError):
+        await books.commit(call, append(0, "newcomer"), settle("never", 1))
+    assert await books.budget_accounts() == []
+    await books.commit(call)
+    (held,) = await books.open_reservations()
+    assert (held.model, held.tag, held.owner) == ("new model", "new", "me")
+    await books.commit(settle("r", 7), append(0, "newcomer"))
+    assert [row.key for by in ("model", "team", "tag") for row in await books.usage(by)] == [
+        "new model",
+        "new team",
+        "new",
+    ]
+    assert await money(books, budget.id) == (7, 0)
+    await sound(books)
     await books.close()
