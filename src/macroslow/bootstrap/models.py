@@ -1,14 +1,15 @@
 """Which model is priced how, and served by whom: the catalogue with what the operator says of it."""
 
+from collections.abc import Set
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from importlib import resources
 from typing import Final
 
-from macroslow.metering.catalogue import Catalogue, parse_catalogue
+from macroslow.metering.catalogue import Catalogue, Model, parse_catalogue
 from macroslow.metering.encodings import Counters, vocabulary_file
 from macroslow.settings import Settings
-from macroslow.settings.upstream import Model
+from macroslow.settings.upstream import Model as ModelSettings
 
 CONTEXT_TOKENS: Final = 128_000
 MAX_OUTPUT_TOKENS: Final = 16_384
@@ -23,9 +24,10 @@ def complete_catalogue(settings: Settings) -> Catalogue:
     """
     packaged = parse_catalogue(_packaged("catalogue.toml"))
     priced = {name: _entry(settings, name, one) for name, one in settings.models.items() if one.is_priced}
+    vendors = frozenset(model.provider for model in packaged.models.values())
     whole = packaged.with_models(priced)
     served = {
-        name: replace(model, provider=_provider_of(settings, model.upstream, model.operations))
+        name: replace(model, provider=_provider_of(settings, model, vendors))
         for name, model in whole.models.items()
     }
     return replace(whole, models=served).with_names(
@@ -43,7 +45,7 @@ def _packaged(*path: str) -> bytes:
     return resources.files("macroslow.metering").joinpath(*path).read_bytes()
 
 
-def _entry(settings: Settings, name: str, model: Model) -> dict[str, object]:
+def _entry(settings: Settings, name: str, model: ModelSettings) -> dict[str, object]:
     """An operator's model as an entry of the catalogue."""
     given: dict[str, object] = {
         "cached_input_usd_micros": model.cached_input_usd,
@@ -73,24 +75,28 @@ def _entry(settings: Settings, name: str, model: Model) -> dict[str, object]:
     }
 
 
-def _provider_of(settings: Settings, model: str, operations: tuple[str, ...]) -> str:
+def _provider_of(settings: Settings, model: Model, vendors: Set[str]) -> str:
     """The provider that names the model, by its longest pattern; else the first that names none.
 
-    Only a provider whose API has the model's operations can serve it.
+    Only a provider whose API has the model's operations can serve it; and one that is called as a
+    vendor of models ("openai", "google") has that vendor's alone, unless it names others.
     """
     able = {
         name: provider
         for name, provider in settings.providers.items()
-        if set(operations) & set(OPERATIONS[provider.kind])
+        if set(model.operations) & set(OPERATIONS[provider.kind])
     }
     named = [
         (len(pattern), name)
         for name, provider in able.items()
         for pattern in provider.models or ()
-        if pattern == model or (pattern.endswith("*") and model.startswith(pattern[:-1]))
+        if pattern == model.upstream or (pattern.endswith("*") and model.upstream.startswith(pattern[:-1]))
     ]
+    if named:
+        return max(named)[1]
     open_to_all = [name for name, provider in able.items() if provider.models is None]
-    return max(named)[1] if named else next(iter(open_to_all), "")
+    strangers = vendors - {model.provider} if model.provider in vendors else frozenset()
+    return next((name for name in open_to_all if name not in strangers), "")
 
 
 def micros(usd: Decimal) -> int:

@@ -61,7 +61,7 @@ async def open_stores(
 
 @asynccontextmanager
 async def open_rates(secrets: Mapping[str, Secret]) -> AsyncIterator[RateStore | None]:
-    """Shared counts of the providers' limits: in Redis, else beside shared books; None: this process's own."""
+    """Shared counts of the providers' limits: in Redis, else beside shared books; None: our own."""
     redis, database = secrets.get("state.rates"), secrets.get("state.database")
     if redis is not None:
         from macroslow.adapters.redis import RedisRates  # here: its client is an extra of the package

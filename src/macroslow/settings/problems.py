@@ -103,13 +103,16 @@ def _names(path: Sequence[str]) -> list[str]:
 
 
 def _ambiguous_models(settings: Settings, origins: Mapping[KeyPath, Origin]) -> Iterable[Problem]:
-    """Every model has one provider, or a prompt could go where nobody meant it to."""
+    """Every model has one provider, or a prompt could go where nobody meant it to.
+
+    Providers of two kinds serve different APIs, so each kind may have one that serves the rest.
+    """
     owners: dict[str, str] = {}
     for name, provider in settings.providers.items():
-        for model in provider.models or ("*",):
+        for model in provider.models or (f"every {provider.kind} model",):
             owner = owners.setdefault(model, name)
             if owner != name:
-                what = "every model" if model == "*" else f'"{model}"'
+                what = model if provider.models is None else f'"{model}"'
                 origin = nearest(("providers", name, "models"), origins)
                 yield Problem(
                     f'would serve {what}, and so would provider "{owner}"',

@@ -108,9 +108,11 @@ class Metrics(Collector):
         remaining = GaugeMetricFamily(
             "macroslow_provider_limit_remaining", "What a limit has left", labels=(*of_line, "limit")
         )
-        for line in self._lines():
+        lines = self._lines()
+        for model, count in {(line.provider, line.model): line.waiting for line in lines}.items():
+            waiting.add_metric(model, count)
+        for line in lines:
             where = (line.provider, line.model, line.account)
-            waiting.add_metric(where[:2], line.waiting)
             resting.add_metric(where, float(line.breaker != "closed"))
             for limit in line.limits:
                 remaining.add_metric((*where, limit.name), limit.remaining)

@@ -22,6 +22,9 @@ emulator = true
 [providers.openai.limits]
 rpm = {rpm}
 tpm = {tpm}
+window = "bucket"    # how this provider counts; left out, it is learned from its answers
+charge = "used"
+pace = "minute"
 
 [server]
 shutdown_grace_s = 2.0
