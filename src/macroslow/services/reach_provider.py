@@ -49,13 +49,12 @@ class ReachProvider:
         """
         place = await self._place(call, wait_s)
         under_way = UnderWay(call, self.clock.monotonic_ns(), place, waited_ns=place.waited_ns)
-        reserving = self.settle.booking(self.books.commit(call.reserve))
         try:
-            await asyncio.shield(reserving)
+            await self.books.commit(call.reserve)
         except BaseException as error:
             self.admission.leave(place, Ended(0, Verdict.UNKNOWN))
-            if isinstance(error, asyncio.CancelledError):
-                self.settle.booking(self.settle.undo(replace(under_way, place=None), reserving))
+            if isinstance(error, asyncio.CancelledError):  # the reservation may be on its way
+                self.settle.booking(self.settle.undo(replace(under_way, place=None)))
             raise
         return under_way
 

@@ -202,10 +202,12 @@ class SettleCall:
             watch(report)
         return entries[0].index
 
-    async def undo(self, under_way: UnderWay, reserving: "asyncio.Task[Any]") -> None:
-        """Our caller hung up while the reservation was on its way: let it arrive, then lift it."""
+    async def undo(self, under_way: UnderWay) -> None:
+        """Our caller hung up while the reservation was on its way: lift it, if it arrives.
+
+        The books decide in the order of asking, so this settlement comes after that reservation.
+        """
         with suppress(MacroslowError):  # it did not arrive
-            await reserving
             await self.settle(under_way, Settlement("aborted", NOTHING, 0))
 
     def booking(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":

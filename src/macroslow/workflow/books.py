@@ -52,7 +52,8 @@ class Books(LedgerReader, LogReader, JournalReader, IdentityReader, ReplyReader,
 
         Raises what a change raises (BudgetExhaustedError, ConflictError, NotFoundError, ValueError),
         then nothing happened; LogUnavailableError if the store cannot be written, then nothing was
-        promised. Once started, cancelling the caller does not undo it.
+        promised. Once started, cancelling the caller does not undo it. Commits of one process are
+        decided in the order in which they were started.
         """
         ...
 
