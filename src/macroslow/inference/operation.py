@@ -5,18 +5,18 @@ request has a worst case and bytes to forward, an answer has a usage. Nothing is
 APIs: bytes of an answer go to the client as they came.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from macroslow.metering.catalogue import TokenCounts
 from macroslow.metering.count import Counter, Prompt
+from macroslow.values import value
 
 
 class AnswerUnreadableError(ValueError):
     """The provider's answer is not what was asked for, or it reports a failure in the middle."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Possible:
     """The most input and output tokens that a request can use; a report above is not believed."""
 
@@ -24,7 +24,7 @@ class Possible:
     output_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WholeAnswer:
     """A plain answer: the usage it reports, if one can be believed, and every text that the model wrote.
 

@@ -5,8 +5,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from macroslow.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class ProviderAnswer:
     """A whole answer of any status but 401, 403 and redirects. Headers are lower-case and allow-listed.
 
@@ -18,7 +20,7 @@ class ProviderAnswer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProviderStream:
     """A streamed answer of status 200: `chunks` are its bytes as they come, cut anywhere."""
 

@@ -6,7 +6,6 @@ shapes are checked here. Input comes from an adversary.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -14,6 +13,7 @@ import orjson
 from macroslow.errors import InvalidModelRequestError
 from macroslow.inference.shapes import Check, UnfitError
 from macroslow.metering.count import Prompt
+from macroslow.values import value
 
 MAX_TEXTS: Final = 32_768
 """Most texts of one prompt: each is counted by itself, and takes time however short it is."""
@@ -21,7 +21,7 @@ MAX_TEXTS: Final = 32_768
 _FLAT_BRACKETS: Final = 200  # what has no more of them is not nested deeper than the serialiser goes (254)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ParsedRequest:
     """A request that can be priced. `members` is what the client gave, `added` what is set over it.
 
@@ -110,8 +110,8 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _require_flat(members: Mapping[str, Any]) -> None:
     """What is nested deeper than the serialiser goes cannot be forwarded."""
-    for name, value in members.items():
+    for name, member in members.items():
         try:
-            orjson.dumps({name: value})
+            orjson.dumps({name: member})
         except TypeError as error:
             raise InvalidModelRequestError(f"{name} is nested too deeply", param=name) from error

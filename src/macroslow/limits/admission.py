@@ -11,6 +11,7 @@ from typing import Final
 
 from macroslow.limits.gcra import Limit
 from macroslow.ports import NS_PER_S
+from macroslow.values import value
 
 MINUTE_NS: Final = 60 * NS_PER_S
 DAY_NS: Final = 86_400 * NS_PER_S
@@ -73,7 +74,7 @@ class AccountQuota:
     quota: Quota
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Demand:
     """What one call asks for. `tokens` is the likely most: counted input and allowed output.
 
@@ -98,7 +99,7 @@ class Verdict(enum.Enum):
     UNKNOWN = "unknown"  # the caller left or was at fault: nothing
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ended:
     """How a call ended. `retry_after_ns` is what a provider that refused asked for, if it said."""
 

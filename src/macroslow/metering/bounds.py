@@ -4,16 +4,15 @@ Nothing that is owed is ever above what was reserved. So where a reservation fit
 settlement does.
 """
 
-from dataclasses import dataclass
-
 from macroslow.metering.count import Counted
 from macroslow.metering.ledger import Usage
 from macroslow.metering.models import Model
 from macroslow.metering.prices import TokenCounts
 from macroslow.ports import NS_PER_S
+from macroslow.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Bounds:
     """The most that one call may use: counted input, and allowed output of all its choices together."""
 

@@ -7,7 +7,6 @@ a bound for them too. A provider's figure is believed up to the bound, and money
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from macroslow.errors import InvalidModelRequestError
@@ -15,6 +14,7 @@ from macroslow.metering.encodings import Counter, Counters, Encoder, load, upper
 from macroslow.metering.images import Image
 from macroslow.metering.models import Model
 from macroslow.metering.prompts import Prompt, prompt_of
+from macroslow.values import value
 
 __all__ = [
     "OFF_LOOP_BYTES",
@@ -37,7 +37,7 @@ DRIFT_SHARE: Final = 50
 """Framing is not published in full: a fiftieth of a prompt, and at least so many tokens, may come to it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Counted:
     """A prompt's tokens: the likely number, and the largest that an honest provider can report."""
 

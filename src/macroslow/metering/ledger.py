@@ -16,6 +16,8 @@ The rules by which money moves are `metering.accounts`.
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from macroslow.values import value
+
 MAX_COUNT: Final = 2**53 - 1
 """Largest amount, token count or counter: what every JSON reader holds exactly. Nine billion dollars."""
 
@@ -26,7 +28,7 @@ OUTCOMES: Final = ("ok", "refused", "aborted", "unknown")
 """How a call may have ended. Their order is stored: only append."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Account:
     """The state of one account. `limit_usd_micros` None means no budget of its own.
 
@@ -44,7 +46,7 @@ class Account:
     counter: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Usage:
     """What one call used and cost."""
 
@@ -77,7 +79,7 @@ class CloseAccount:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Budget:
     """A limit on what is spent through one counter, besides the account that pays.
 
@@ -92,7 +94,7 @@ class Budget:
     resets_s: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reserve:
     """Hold `usd_micros` in `account`, and in every one of `budgets`, for one call: all or nothing.
 
@@ -122,7 +124,7 @@ class Reserve:
     enforced: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Settle:
     """Turn a reservation into its true cost. Idempotent by id: the first settlement stands.
 

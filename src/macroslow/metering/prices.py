@@ -6,10 +6,12 @@ So no sum of calls is charged below its true cost. Pure arithmetic.
 from dataclasses import dataclass
 from typing import Final
 
+from macroslow.values import value
+
 TOKENS_PER_PRICE: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TokenCounts:
     """What one call used. `input_tokens` are all of them; the others say which of these cost otherwise.
 

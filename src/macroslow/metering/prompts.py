@@ -7,12 +7,12 @@ errs on the high side; the provider's own figure settles the call.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from macroslow.metering.images import Image
+from macroslow.values import value
 
 _REPLY_TOKENS: Final = 3
 _MESSAGE_TOKENS: Final = 3
@@ -23,7 +23,7 @@ _TOOL_TOKENS: Final = 7
 _TOOLS_END_TOKENS: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Prompt:
     """What goes into a model: texts to count, the tokens of the framing around them, and images."""
 
@@ -54,16 +54,16 @@ def prompt_of(
 def _message(message: Mapping[str, Any], texts: list[str]) -> int:
     """Add the texts of one message to `texts`; return the tokens of its framing."""
     framing_tokens = _MESSAGE_TOKENS + _ROLE_TOKENS
-    for member, value in message.items():
-        if member == "content" and isinstance(value, list):
-            texts += [part[part["type"]] for part in value]
+    for member, given in message.items():
+        if member == "content" and isinstance(given, list):
+            texts += [part[part["type"]] for part in given]
         elif member == "tool_calls":
-            for call in value:
+            for call in given:
                 framing_tokens += _TOOL_CALL_TOKENS
                 texts += (call["function"]["name"], call["function"]["arguments"], call["id"])
         elif member == "name":
             framing_tokens += _NAME_TOKENS
-            texts.append(value)
+            texts.append(given)
         elif member != "role":
-            texts.append(value)
+            texts.append(given)
     return framing_tokens

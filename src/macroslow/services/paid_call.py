@@ -6,7 +6,6 @@ ledger's row and the log's leaf are durable together, or neither is.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from macroslow.authn.principal import Principal
@@ -17,13 +16,14 @@ from macroslow.services.admission import Place
 from macroslow.services.quote_call import Target
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
+from macroslow.values import value
 from macroslow.workflow.replies import BindId
 
 NOTHING: Final = Usage(0, 0, 0)
 NS_PER_MS: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Settlement:
     """How a call ended: its outcome as in `Settle`, what is owed, and what the client was sent.
 
@@ -41,7 +41,7 @@ class Settlement:
     disputed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Order:
     """What one request asks for, whichever model will answer it, and who pays.
 
@@ -66,7 +66,7 @@ class Order:
     enforced: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PaidCall:
     """One reservation: an order, and the model that is to answer it."""
 
@@ -112,7 +112,7 @@ class PaidCall:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnderWay:
     """A call that has its reservation; since when (monotonic), in which attempt, how long it queued.
 

@@ -20,6 +20,7 @@ from macroslow.metering.catalogue import Catalogue, Model
 from macroslow.metering.count import OFF_LOOP_BYTES, Counted, Counter, Counters, count_prompt
 from macroslow.metering.limit_sets import LimitSet, LimitSets
 from macroslow.services.admission import Admission
+from macroslow.values import value
 from macroslow.workflow.books import Books
 from macroslow.workflow.replies import BindId
 
@@ -30,7 +31,7 @@ Accounts = Mapping[str, Provider]
 """One provider's accounts (keys) by their label."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Asked:
     """A request that has been read: what it asks, of which models in turn, and what it goes on from."""
 
@@ -41,7 +42,7 @@ class Asked:
     continued: BindId | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Target:
     """One model that can answer: by whose accounts, within which bounds, and the bytes to send."""
 

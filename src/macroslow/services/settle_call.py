@@ -27,6 +27,7 @@ from macroslow.metering.money import usd
 from macroslow.ports import Clock
 from macroslow.services.admission import Admission
 from macroslow.services.paid_call import NOTHING, Settlement, UnderWay
+from macroslow.values import value
 from macroslow.workflow.books import Books
 
 SETTLE_S: Final = 10.0  # how long a failed call waits for its booking, which goes on after that
@@ -37,7 +38,7 @@ LOST_STATUSES: Final = frozenset({502, 504})
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelAnswer:
     """A plain answer, or a provider's error: `body` as it came, settled at `usage`.
 
@@ -56,7 +57,7 @@ class ModelAnswer:
         return self.usage.usd_micros
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelStream:
     """A streamed answer of status 200. Read `chunks` to the end, or `aclose` it: that is hanging up.
 
@@ -67,7 +68,7 @@ class ModelStream:
     chunks: AsyncGenerator[bytes, None]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Report:
     """One call that is over, for whoever counts: times since it was let in, in nanoseconds."""
 

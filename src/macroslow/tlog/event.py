@@ -7,7 +7,8 @@ null, integers below 2**53 in absolute value, lists and objects of these; no flo
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from macroslow.values import value
 
 
 class EventType(enum.IntEnum):
@@ -32,7 +33,7 @@ class EventType(enum.IntEnum):
     BUDGET_ALERT = 60
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Event:
     """Something that happened. `subject` is whose personal data `fields` holds: their key seals it."""
 

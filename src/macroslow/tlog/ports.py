@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from macroslow.tlog.event import Event
+from macroslow.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Append:
     """Add one event to the log, as a leaf."""
 
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """One entry as it was committed: `event` (canonical bytes) and `salt` open `leaf` (78 bytes)."""
 
