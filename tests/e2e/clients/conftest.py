@@ -1,9 +1,7 @@
 """A gateway before both providers, with an emulator of its own, so that the two books can be compared."""
 
-import hashlib
 import json
 import os
-import shutil
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -11,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import ROOT
 from tests.e2e.conftest import STARTED, Site, emulating, make_site
 
-CLIENTS = ROOT / "tests" / "clients"
 ANTHROPIC = """
 models = ["gpt-*", "o3", "text-embedding-*"]
 
@@ -67,22 +63,6 @@ def billed(gateway: Site) -> dict[str, tuple[int, int, int]]:
 
 def _sums(row: Mapping[str, int]) -> tuple[int, int, int]:
     return row["input_tokens"], row["output_tokens"], row["usd_micros"]
-
-
-@pytest.fixture(scope="session")
-def node_modules() -> Callable[[Path], Path]:
-    """The packages of one folder under `tests/clients`, installed as its lock says; else the test skips."""
-
-    def installed(folder: Path) -> Path:
-        if not (shutil.which("node") and shutil.which("npm")):
-            pytest.skip("no Node.js with npm on this machine")
-        lock = (folder / "package-lock.json").read_bytes()
-        mark = folder / "node_modules" / ".lock.sha256"
-        if not mark.is_file() or mark.read_text().strip() != hashlib.sha256(lock).hexdigest():
-            pytest.skip(f"not installed; tests/clients/install installs {folder.relative_to(ROOT)}")
-        return folder / "node_modules"
-
-    return installed
 
 
 @pytest.fixture
