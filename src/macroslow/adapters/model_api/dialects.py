@@ -33,6 +33,11 @@ class Dialect:
     envelope: Mapping[str, object]
     error: Mapping[str, object]
 
+    def passed_name(self, name: bytes) -> str:
+        """The name of an answer's header if it is passed on, else nothing."""
+        passed = name in self.passed or name.startswith(self.passed_prefix)
+        return name.decode("ascii") if passed else ""
+
 
 CREDENTIALS: Final[Mapping[str, Credential]] = {
     "bearer": Credential("Authorization", "Bearer "),

@@ -5,6 +5,7 @@ Headers are allow-listed both ways, and no key comes back: neither in a header n
 Source: OpenAI API reference; Anthropic API reference.
 """
 
+import functools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
@@ -49,6 +50,7 @@ class ModelAPI:
         if dialect not in DIALECTS:
             raise ConfigurationError(f"provider {name}: kind must be one of {', '.join(DIALECTS)}")
         self._dialect = DIALECTS[dialect]
+        self._passed_name = functools.lru_cache(maxsize=256)(self._dialect.passed_name)
         auth = auth or self._dialect.auth
         if auth not in CREDENTIALS:
             raise ConfigurationError(f"provider {name}: auth must be one of {', '.join(CREDENTIALS)}")
@@ -125,14 +127,21 @@ class ModelAPI:
 
     def _passed(self, exchange: Exchange) -> dict[str, str]:
         """The headers to pass on: printable, and without the key."""
-        key, wanted, prefix = self._account.reveal(), self._dialect.passed, self._dialect.passed_prefix
-        passed: dict[str, str] = {}
-        for name, raw in exchange.headers.items():
-            if name in wanted or name.startswith(prefix):
-                value = raw.decode("latin-1")
-                if value.isascii() and value.isprintable() and not (key and key in value):
-                    passed[name.decode("ascii")] = value
+        passed_name = self._passed_name
+        passed = {
+            name: raw_value.decode("latin-1")
+            for raw_name, raw_value in exchange.headers.items()
+            if (name := passed_name(raw_name))
+        }
+        key = self._account.reveal()
+        if not _sound(" ".join(passed.values()), key):  # all at once, since they mostly are
+            passed = {name: value for name, value in passed.items() if _sound(value, key)}
         return passed
+
+
+def _sound(value: str, key: str) -> bool:
+    """Whether it is printable ASCII without the key."""
+    return value.isascii() and value.isprintable() and not (key and key in value)
 
 
 async def _error_body(exchange: Exchange) -> bytes:

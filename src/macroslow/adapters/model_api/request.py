@@ -3,6 +3,7 @@
 Source: RFC 9112, sections 2 to 3.2; RFC 9110, section 5.5.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -26,6 +27,7 @@ def header_lines(headers: Mapping[str, str]) -> bytes:
     return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("ascii")
 
 
+@functools.lru_cache(maxsize=64)
 def target(path: str, query: str = "") -> bytes:
     """A path below a base URL, without empty or dotted segments, and a query. Raises ValueError."""
     if not _PATH.fullmatch(path) or not _QUERY.fullmatch(query):
