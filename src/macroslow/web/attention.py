@@ -11,7 +11,7 @@ from typing import Final
 
 from macroslow.web.messages import Receive
 
-PATIENCE_S: Final = 0.05
+PATIENCE_S: Final = 0.2
 STALL_S: Final = 60.0
 
 
