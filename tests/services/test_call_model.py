@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import hashlib
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -273,6 +274,18 @@ async def test_usage_that_is_missing_or_impossible_is_counted_here(usage):
     got = await world.ask()
     assert got.usage.output_tokens == counter().text("one two three")
     assert got.usage.input_tokens == INPUT_TOKENS
+    await world.assert_idle()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_our_own_count_is_of_the_models_tokens_where_its_vocabulary_is_anothers(stream):
+    estimated = replace(MODEL, counting="estimate", tokens_per_1000_counted=1_500)
+    world = World(models=replace(catalogue(), models={**catalogue().models, "gpt-4o": estimated}))
+    text = "one two three four"
+    whole = answer(content=text, usage=None)
+    world.provider.script = lambda asked: [delta(text), DONE] if asked.get("stream") else whole
+    await (world.ask_all() if stream else world.ask())
+    assert world.books.last.usage.output_tokens == counter().text(text) * 3 // 2
     await world.assert_idle()
 
 

@@ -52,6 +52,12 @@ class Target:
     forwarded: bytes
     counter: Counter
 
+    def written(self, counted_tokens: int) -> int:
+        """What the model makes of `counted_tokens` of its text, which `counter` may count as another's."""
+        if self.model.counting == "exact":
+            return counted_tokens
+        return -(-counted_tokens * self.model.tokens_per_1000_counted // 1000)
+
 
 @dataclass(frozen=True, slots=True)
 class QuoteCall:

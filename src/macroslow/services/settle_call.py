@@ -168,7 +168,7 @@ class SettleCall:
             usage = under_way.call.target.bounds.reported(reader.usage)
             return Settlement("aborted", usage, 200, sha256)
         try:
-            counted_tokens = reader.output_tokens()
+            counted_tokens = under_way.call.target.written(reader.output_tokens())
         except AnswerUnreadableError:
             return under_way.unknown(200, sha256)
         return under_way.aborted(counted_tokens, self.clock.monotonic_ns(), 200, sha256)
@@ -261,14 +261,14 @@ def _owed(under_way: UnderWay, read: WholeAnswer) -> Usage:
     target = under_way.call.target
     if read.usage is not None:
         return target.bounds.reported(read.usage)
-    return target.bounds.counted(target.counter.texts(read.texts))
+    return target.bounds.counted(target.written(target.counter.texts(read.texts)))
 
 
 def _stream_ended(under_way: UnderWay, reader: StreamReader, sha256: str) -> Settlement:
-    bounds = under_way.call.target.bounds
+    target = under_way.call.target
     if reader.usage is not None:
-        return Settlement("ok", bounds.reported(reader.usage), 200, sha256, reader.id)
-    usage = bounds.counted(reader.output_tokens())
+        return Settlement("ok", target.bounds.reported(reader.usage), 200, sha256, reader.id)
+    usage = target.bounds.counted(target.written(reader.output_tokens()))
     return Settlement("ok", usage, 200, sha256, reader.id, disputed=True)
 
 
