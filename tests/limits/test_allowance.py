@@ -1,5 +1,7 @@
 """One account's limits together: places, leases, holds, a day, a second, and the first calls."""
 
+import random
+
 import orjson
 import pytest
 
@@ -22,15 +24,28 @@ def allowance(**quota) -> Allowance:
     return Allowance(AccountQuota("a", Quota(**{"pace": Pace.MINUTE, **quota})))
 
 
-def test_no_second_sees_more_than_its_share_of_the_minute_unless_told_otherwise():
-    one, now_ns, entered = allowance(rpm=200, tpm=10**6, pace=None), NOW, []
+@pytest.mark.parametrize(("head_ns", "least_per_s"), [(S // 50, 3.8), (2 * S, 2.6)])
+def test_no_second_sees_more_than_its_share_of_the_minute_however_long_calls_are_on_their_way(
+    head_ns, least_per_s
+):
+    one, now_ns, arrived, heads = allowance(rpm=200, tpm=10**6, pace=None), NOW, [], []
+    draw = random.Random(1)
     while now_ns < NOW + 30 * S:
-        now_ns = one.fits_ns(1, now_ns)
-        one.enter(str(len(entered)), 1, now_ns)
-        entered.append(now_ns)
-    for at_ns in entered:
-        assert sum(at_ns <= other < at_ns + S for other in entered) <= 4
-    assert len(entered) >= 30 * 3.6
+        fits_ns = one.fits_ns(1, now_ns)
+        if heads and heads[0][0] <= fits_ns:
+            now_ns, granted = heads.pop(0)
+            one.heard(granted, {}, now_ns, 0)
+            continue
+        now_ns = fits_ns
+        granted = one.enter(str(len(arrived)), 1, now_ns)
+        arrived.append(now_ns + draw.randint(0, min(head_ns, S // 2)))
+        heads.append((now_ns + head_ns, granted))
+    for at_ns in arrived:
+        assert sum(at_ns <= other < at_ns + S for other in arrived) <= 4
+    assert len(arrived) >= 30 * least_per_s
+
+
+def test_requests_come_as_they_come_where_the_operator_says_so():
     free = allowance(rpm=200, tpm=10**6, pace=Pace.MINUTE)
     for number in range(190):
         assert free.admits(1, NOW)

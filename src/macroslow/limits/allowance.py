@@ -32,7 +32,7 @@ from macroslow.ports import NS_PER_S
 
 DAY_SLOT_NS: Final = MINUTE_NS
 PACE_SLOT_NS: Final = NS_PER_S // 100
-PACE_ARRIVAL_NS: Final = NS_PER_S // 20  # a second is short: calls that differ more in their way are rare
+PACE_ARRIVAL_NS: Final = NS_PER_S // 2  # from being let in here to being counted there, at most
 FIRST_CALLS: Final = 4  # let in at once before anything is known, and as many more each second
 OBSERVE_NS: Final = NS_PER_S // 4  # reports in between say little that is new
 HOLD_NS: Final = NS_PER_S  # after a refusal that does not say for how long
@@ -81,7 +81,8 @@ class Allowance:
         self.concurrent = quota.concurrent
         self.held_until_ns = 0
         self._paced = quota.pace is not Pace.MINUTE
-        self._pace = Slots(NS_PER_S, PACE_SLOT_NS, PACE_ARRIVAL_NS)
+        # By when a request can have arrived: half a second later, or when its answer begins.
+        self._pace = Slots(NS_PER_S, PACE_SLOT_NS, 0, ahead_ns=PACE_ARRIVAL_NS)
         self._rpd = quota.rpd
         self._day = Slots(DAY_NS, DAY_SLOT_NS, DAY_SLOT_NS) if quota.rpd else None
         self._lease_ns = lease_ns
@@ -176,21 +177,20 @@ class Allowance:
         if self._first_ns is None:
             self._first_ns = now_ns
         self._leases[lease] = now_ns + self._lease_ns
-        for slots in self._of_requests():
-            slots.advance(now_ns)
-            slots.add(now_ns, 1)
+        self._pace.advance(now_ns)
+        self._pace.add(now_ns + PACE_ARRIVAL_NS, 1)
+        if self._day is not None:
+            self._day.advance(now_ns)
+            self._day.add(now_ns, 1)
         requests_taken_ns = self.requests.take(1, now_ns)
         return Pass(lease, now_ns, tokens, requests_taken_ns, self.tokens.take(tokens, now_ns))
-
-    def _of_requests(self) -> tuple[Slots, ...]:
-        return (self._pace,) if self._day is None else (self._pace, self._day)
 
     def spare(self, tokens: int, start_ns: int, now_ns: int) -> tuple[int | None, int | None]:
         """Requests and tokens that may come in now without delaying a call of `tokens` at `start_ns`."""
         if self.concurrent is not None and self.in_flight(now_ns) + 2 > self.concurrent:
             return 0, 0
         requests = [self.requests.spare(1, start_ns, now_ns)]
-        if self._paced and self.requests.limit is not None and start_ns < now_ns + self._pace.lasts_ns:
+        if self._paced and self.requests.limit is not None and start_ns < now_ns + 2 * NS_PER_S:
             left = self._pace.left_at(start_ns, most=True)
             requests.append(-(-self.requests.limit.count // 60) - 1 - left)
         if self._day is not None and self._rpd is not None:
@@ -200,6 +200,9 @@ class Allowance:
 
     def heard(self, granted: Pass, headers: Mapping[str, str], now_ns: int, wall_ns: int) -> None:
         """The head of an answer came. `wall_ns` is nanoseconds since 1970."""
+        if now_ns < granted.entered_ns + PACE_ARRIVAL_NS:
+            self._pace.take_back(granted.entered_ns + PACE_ARRIVAL_NS, 1)
+            self._pace.note(now_ns, 1)
         first, self._heard = not self._heard, True
         if not first and now_ns - self._observed_ns < OBSERVE_NS:
             return
@@ -238,9 +241,9 @@ class Allowance:
         """The call never went out."""
         if self._leases.pop(granted.lease, None) is None:
             return
-        for slots in self._of_requests():
-            slots.advance(now_ns)
-            slots.take_back(granted.entered_ns, 1)
+        self._pace.take_back(granted.entered_ns + PACE_ARRIVAL_NS, 1)
+        if self._day is not None:
+            self._day.take_back(granted.entered_ns, 1)
         self.requests.take_back(granted.requests_taken_ns, 1, granted.entered_ns, now_ns)
         self.tokens.take_back(granted.tokens_taken_ns, granted.tokens, granted.entered_ns, now_ns)
 

@@ -16,6 +16,7 @@ class Slots:
     """One window. All times are nanoseconds of one clock; `advance` to the present comes first."""
 
     __slots__ = (
+        "_ahead",
         "_first",
         "_forgotten",
         "_most",
@@ -29,11 +30,17 @@ class Slots:
         "used",
     )
 
-    def __init__(self, period_ns: int, slot_ns: int, arrival_ns: int, remember_ns: int = 0) -> None:
-        """`arrival_ns` is the longest from being let in here to being counted there."""
+    def __init__(
+        self, period_ns: int, slot_ns: int, arrival_ns: int, remember_ns: int = 0, ahead_ns: int = 0
+    ) -> None:
+        """`arrival_ns` is the longest from being let in here to being counted there.
+
+        Units may be added at times up to `ahead_ns` in the future.
+        """
         self.slot_ns = slot_ns
         self.lasts_ns = -(-(period_ns + arrival_ns) // slot_ns) * slot_ns
-        size = (self.lasts_ns + remember_ns) // slot_ns + 3
+        self._ahead = -(-ahead_ns // slot_ns)
+        size = (self.lasts_ns + remember_ns) // slot_ns + 3 + self._ahead
         self._most, self._open, self._used = [0] * size, [0] * size, [0] * size
         self._next_ns = 0  # before that there is nothing to let go of
         self._first = 0  # the oldest slot that counts
@@ -53,7 +60,7 @@ class Slots:
             self.open -= self._open[at]
             self.used -= self._used[at]
         self._first = max(self._first, first)
-        forgotten = max(self._forgotten, slot + 1 - size)
+        forgotten = max(self._forgotten, slot + self._ahead + 1 - size)
         for each in range(self._forgotten, min(forgotten, self._forgotten + size)):
             at = each % size
             self._most[at] = self._open[at] = self._used[at] = 0
