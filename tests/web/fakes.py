@@ -17,6 +17,7 @@ from macroslow.services.admit_document import Submission
 from macroslow.services.answer_once import AnswerOnce
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.manage_keys import ManageKeys, NewKey
+from macroslow.services.read_figures import Figures
 from macroslow.services.record_refusals import RecordRefusals
 from macroslow.tlog.event import Event
 from macroslow.tlog.ports import Append, Entry
@@ -285,8 +286,8 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
     async def checkpoint() -> bytes:
         return b"log.example/1\n5\nhash\n"
 
-    async def usage() -> list[UsageRow]:
-        return [UsageRow("gpt-5", 2, 10, 20, 30, 0, None)]
+    async def figures() -> Figures:
+        return Figures([UsageRow("gpt-5", 2, 10, 20, 30, 0, None)])
 
     async def mcp(scope: Scope, receive: Receive, send: Send) -> None:
         message = await receive()
@@ -309,7 +310,7 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
         info=lambda: {"version": "0"},
         ready=list,
         checkpoint=checkpoint,
-        usage_by_model=usage,
+        figures=figures,
         mcp=mcp,
         metrics=Metrics(),
         lifecycle=lifecycle,

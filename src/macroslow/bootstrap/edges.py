@@ -15,9 +15,12 @@ from macroslow import __version__, control
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.gateway import Gateway, open_gateway
 from macroslow.bootstrap.machine import clock, entropy
+from macroslow.bootstrap.telemetry import peers
 from macroslow.errors import ConfigurationError
+from macroslow.metering.budgets import Scope as BudgetScope
 from macroslow.metering.money import usd
 from macroslow.services.agent_tools import AgentTools
+from macroslow.services.read_figures import ReadFigures
 from macroslow.settings import Settings, load
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
@@ -85,7 +88,7 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
 
 def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Application:
     books, governor = gateway.core.books, gateway.governor
-    metrics = Metrics(gateway.watches.budgets.raised, governor.admission.report)
+    metrics = _metrics(gateway)
     governor.watchers.append(metrics.model_call)
     return Application(
         call_model=governor.call_model,
@@ -99,11 +102,26 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Ap
         info=partial(_info, gateway),
         ready=list,
         checkpoint=gateway.core.checkpoints.newest,
-        usage_by_model=partial(books.usage, "model"),
+        figures=ReadFigures(books, clock, _named_tags(gateway.core.settings)),
         mcp=mcp,
         metrics=metrics,
         lifecycle=lifecycle,
     )
+
+
+def _metrics(gateway: Gateway) -> Metrics:
+    watches = gateway.watches
+    return Metrics(
+        alerts=watches.budgets.raised,
+        lines=gateway.governor.admission.report,
+        messages=lambda: {"delivered": watches.alerts.delivered, "given_up": watches.alerts.given_up},
+        peers=peers(gateway.core.settings),
+    )
+
+
+def _named_tags(settings: Settings) -> frozenset[str]:
+    """The tags that the operator's budgets name."""
+    return frozenset(rule.name for rule in settings.budget_rules if rule.scope is BudgetScope.TAG)
 
 
 def _tools(gateway: Gateway) -> AgentTools:

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from macroslow.authn.principal import Principal
 from macroslow.inference.operation import Operation
-from macroslow.metering.ledger import UsageRow
 from macroslow.services.admit_document import Submission
 from macroslow.services.answer_once import AnswerOnce
+from macroslow.services.read_figures import Figures
 from macroslow.services.settle_call import ModelAnswer, ModelStream
 from macroslow.web.lifecycle import Lifecycle
 from macroslow.web.messages import ASGIApp, Request, Response
@@ -83,7 +83,7 @@ class Application:
     `models` returns the body of GET /v1/models in the shape of a dialect, `count_tokens` the tokens of a
     message's body, `own_usage` the body of GET /v1/usage. `ready` returns reasons why new work would
     fail now (empty: ready), besides those of `lifecycle`. `info` is what GET /info shows.
-    `usage_by_model` is the ledger's usage, asked at each scrape of the metrics. `mcp` is the ASGI
+    `figures` is what the books say, asked at each scrape of the metrics. `mcp` is the ASGI
     application behind POST /mcp: it finds the principal in `scope["state"]["principal"]`.
     """
 
@@ -98,7 +98,7 @@ class Application:
     info: Callable[[], JSONObject]
     ready: Callable[[], list[str]]
     checkpoint: Callable[[], Awaitable[bytes]]
-    usage_by_model: Callable[[], Awaitable[list[UsageRow]]]
+    figures: Callable[[], Awaitable[Figures]]
     mcp: ASGIApp
     metrics: Metrics
     lifecycle: Lifecycle

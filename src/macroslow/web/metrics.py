@@ -1,16 +1,13 @@
 """Counters for operators, in the Prometheus text format. No label takes a caller's free text.
 
-Calls of models are counted under OpenTelemetry's names for generative AI (`gen_ai.…`, dots written as
-underscores), with the names of the catalogue and the configuration as attributes: their number is
-bounded by what the operator wrote.
-
-Routes come from the table, status classes are five, reasons are error codes. What models used is
-read from the ledger at each scrape: it includes streams and runs, costs the hot path nothing, and
-goes on counting over a restart. At most MAX_MODELS names are shown; the rest is "other".
+Routes come from the table, status classes are five, reasons are error codes, names of providers and
+accounts the operator's. Of what grows with the configuration a bounded number is shown. Calls of models
+are counted in `model_metrics`; limits and what the books know are read at each scrape.
 """
 
+import asyncio
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -20,12 +17,14 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from macroslow.limits.admission import LineReport
-from macroslow.metering.ledger import UsageRow
-from macroslow.web.model_metrics import ModelMetrics
+from macroslow.services.gen_ai import Peer
+from macroslow.services.read_figures import Figures
+from macroslow.web.book_metrics import BookMetrics
+from macroslow.web.limit_metrics import LimitMetrics
+from macroslow.web.model_metrics import OTHER, ModelMetrics
 
-MAX_MODELS: Final = 100
 MAX_REASONS: Final = 100
-OTHER: Final = "other"
+MAX_LINES: Final = 500
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4.encode("ascii")
 DURATION_BOUNDS_S: Final = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 
@@ -34,17 +33,28 @@ class Metrics(Collector):
     """Plain integers on the hot path; families of metrics only when somebody scrapes."""
 
     def __init__(
-        self, alerts: Mapping[str, int] | None = None, lines: Callable[[], Sequence[LineReport]] = list
+        self,
+        alerts: Mapping[str, int] | None = None,
+        lines: Callable[[], Sequence[LineReport]] = list,
+        messages: Callable[[], Mapping[str, int]] = dict,
+        spans: Callable[[], Mapping[str, int]] = dict,
+        peers: Mapping[str, Peer] | None = None,
     ) -> None:
-        """`alerts` is how many were raised, by kind; `lines` how the providers' limits stand."""
+        """`alerts` is how many were raised, by kind; `lines` how the providers' limits stand.
+
+        `messages` and `spans` are what became of alerts and spans on their way out, by result; `peers`
+        the providers as OpenTelemetry names them.
+        """
         self._alerts = {} if alerts is None else alerts
         self._lines = lines
+        self._messages = messages
+        self._spans = spans
         self._requests: dict[tuple[str, int], int] = {}
         self._refusals: dict[str, int] = {}
         self._durations = [0] * (len(DURATION_BOUNDS_S) + 1)
         self._duration_sum_s = 0.0
         self._body_bytes: Callable[[], float] = float
-        self.model_call = ModelMetrics()
+        self.model_call = ModelMetrics(peers)
 
     def request(self, route: str, status: int, duration_s: float) -> None:
         """Count one answered request; `route` is a path template of the table, or "none"."""
@@ -63,12 +73,14 @@ class Metrics(Collector):
         """Show what `held_bytes` returns, asked at each scrape."""
         self._body_bytes = held_bytes
 
-    def text(self, usage_by_model: Sequence[UsageRow]) -> bytes:
-        """Everything, as a scraper reads it."""
+    async def text(self, figures: Figures) -> bytes:
+        """Everything, as a scraper reads it. The page is put together beside the loop."""
+        return await asyncio.to_thread(self._text, figures, self._lines()[:MAX_LINES])
+
+    def _text(self, figures: Figures, lines: Sequence[LineReport]) -> bytes:
         registry = CollectorRegistry()
-        registry.register(self)
-        registry.register(self.model_call)
-        registry.register(_Usage(usage_by_model))
+        for collector in (self, LimitMetrics(lines), self.model_call, BookMetrics(figures)):
+            registry.register(collector)
         return generate_latest(registry)
 
     def collect(self) -> Iterator[Metric]:
@@ -79,7 +91,7 @@ class Metrics(Collector):
         for (route, status), count in self._by_class().items():
             requests.add_metric((route, status), count)
         refusals = CounterMetricFamily("macroslow_refusals", "Refused requests by reason", labels=("reason",))
-        for reason, count in self._refusals.items():
+        for reason, count in list(self._refusals.items()):
             refusals.add_metric((reason,), count)
         yield requests
         yield refusals
@@ -92,35 +104,15 @@ class Metrics(Collector):
         yield GaugeMetricFamily(
             "macroslow_body_bytes_in_flight", "Bytes of request bodies held now", self._body_bytes()
         )
-
-        yield from self._governor()
-
-    def _governor(self) -> Iterator[Metric]:
-        """Alerts, and each account's limits as they stand."""
-        alerts = CounterMetricFamily("macroslow_alerts", "Alerts raised, by kind", labels=("kind",))
-        for kind, count in self._alerts.items():
-            alerts.add_metric((kind,), count)
-        of_line = ("provider", "model", "account")
-        waiting = GaugeMetricFamily("macroslow_waiting_calls", "Calls in the queue", labels=of_line[:2])
-        resting = GaugeMetricFamily(
-            "macroslow_account_resting", "1: its circuit breaker is not closed", labels=of_line
+        yield _by(self._alerts, "macroslow_alerts", "Alerts raised, by kind", "kind")
+        yield _by(self._messages(), "macroslow_alert_messages", "Alerts sent to webhooks", "result")
+        yield _by(
+            self._spans(), "macroslow_spans", "Spans for the collector, by what became of them", "result"
         )
-        remaining = GaugeMetricFamily(
-            "macroslow_provider_limit_remaining", "What a limit has left", labels=(*of_line, "limit")
-        )
-        lines = self._lines()
-        for model, count in {(line.provider, line.model): line.waiting for line in lines}.items():
-            waiting.add_metric(model, count)
-        for line in lines:
-            where = (line.provider, line.model, line.account)
-            resting.add_metric(where, float(line.breaker != "closed"))
-            for limit in line.limits:
-                remaining.add_metric((*where, limit.name), limit.remaining)
-        yield from (alerts, waiting, resting, remaining)
 
     def _by_class(self) -> Mapping[tuple[str, str], int]:
         classes: dict[tuple[str, str], int] = {}
-        for (route, status), count in self._requests.items():
+        for (route, status), count in list(self._requests.items()):
             key = (route, f"{status // 100}xx")
             classes[key] = classes.get(key, 0) + count
         return classes
@@ -130,29 +122,8 @@ class Metrics(Collector):
         return list(zip(bounds, accumulate(self._durations), strict=True))
 
 
-class _Usage(Collector):
-    """The ledger's rows as counters."""
-
-    def __init__(self, rows: Sequence[UsageRow]) -> None:
-        self._rows = sorted(rows, key=lambda row: row.usd_micros, reverse=True)
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        tokens = CounterMetricFamily(
-            "macroslow_model_tokens", "Tokens by model and direction", labels=("model", "direction")
-        )
-        calls = CounterMetricFamily("macroslow_model_calls", "Calls by model", labels=("model",))
-        cost = CounterMetricFamily(
-            "macroslow_model_usd_micros", "Millionths of a US dollar by model", labels=("model",)
-        )
-        for model, rows in _named(self._rows):
-            calls.add_metric((model,), sum(row.calls for row in rows))
-            tokens.add_metric((model, "input"), sum(row.input_tokens for row in rows))
-            tokens.add_metric((model, "output"), sum(row.output_tokens for row in rows))
-            cost.add_metric((model,), sum(row.usd_micros for row in rows))
-        yield from (calls, tokens, cost)
-
-
-def _named(rows: Sequence[UsageRow]) -> Iterable[tuple[str, Sequence[UsageRow]]]:
-    yield from ((row.key, (row,)) for row in rows[:MAX_MODELS])
-    if rest := rows[MAX_MODELS:]:
-        yield OTHER, rest
+def _by(counts: Mapping[str, int], name: str, text: str, label: str) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=(label,))
+    for value, count in list(counts.items()):
+        family.add_metric((value,), count)
+    return family

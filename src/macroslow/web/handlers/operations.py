@@ -43,7 +43,7 @@ async def info(application: Application, _request: Request) -> Response:
 async def metrics(application: Application, _request: Request) -> Response:
     """Prometheus text format 0.0.4."""
     return Response(
-        200, ((b"content-type", CONTENT_TYPE),), application.metrics.text(await application.usage_by_model())
+        200, ((b"content-type", CONTENT_TYPE),), await application.metrics.text(await application.figures())
     )
 
 

@@ -1,0 +1,132 @@
+"""Calls of models under OpenTelemetry's names: the words, the buckets, and a bound on the labels."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.web.test_metrics import samples
+
+from macroslow.metering.ledger import Usage
+from macroslow.services.gen_ai import Peer
+from macroslow.services.paid_call import Settlement
+from macroslow.services.read_figures import Figures
+from macroslow.web.metrics import Metrics
+from macroslow.web.model_metrics import DURATION_BOUNDS_S, MAX_MODELS, TOKEN_BOUNDS
+
+GOOD = Settlement("ok", Usage(9, 5, 70), 200)
+PEERS = {"azure": Peer("azure.ai.openai", "x.openai.azure.com", 443)}
+
+
+def report(
+    ended: Settlement = GOOD,
+    *,
+    model: str = "gpt-4o",
+    operation: str = "chat.completions",
+    first_ns: int | None = None,
+    **under_way: Any,
+) -> Any:
+    call = SimpleNamespace(
+        provider="azure", model=model, order=SimpleNamespace(operation=SimpleNamespace(name=operation))
+    )
+    facts = {"attempts": 1, "waited_ns": 0, "repeated": (), **under_way}
+    return SimpleNamespace(
+        under_way=SimpleNamespace(call=call, **facts),
+        ended=ended,
+        duration_ns=1_500_000_000,
+        first_ns=first_ns,
+    )
+
+
+async def counted(*reports: Any) -> dict[Any, float]:
+    metrics = Metrics(peers=PEERS)
+    for one in reports:
+        metrics.model_call(one)
+    return samples(await metrics.text(Figures()))
+
+
+def of(found: dict[Any, float], name: str, **labels: str) -> float:
+    """The sum of the samples that have these labels, as a query adds them up."""
+    return sum(
+        value
+        for (name_, has), value in found.items()
+        if name_ == name and labels.items() <= dict(has).items()
+    )
+
+
+async def test_the_buckets_are_those_of_the_conventions() -> None:
+    assert TOKEN_BOUNDS == (
+        1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864,
+    )  # fmt: skip
+    assert tuple(round(0.01 * 2**power, 2) for power in range(14)) == DURATION_BOUNDS_S
+
+
+async def test_a_call_has_the_attributes_of_the_conventions() -> None:
+    found = await counted(report(first_ns=250_000_000, waited_ns=2_000_000_000))
+    call = {
+        "gen_ai_operation_name": "chat",
+        "gen_ai_provider_name": "azure.ai.openai",
+        "gen_ai_request_model": "gpt-4o",
+        "server_address": "x.openai.azure.com",
+        "server_port": "443",
+    }
+    count, total = "gen_ai_client_token_usage_count", "gen_ai_client_token_usage_sum"
+    assert of(found, count, **call, gen_ai_token_type="input") == 1
+    assert of(found, total, **call, gen_ai_token_type="input") == 9
+    assert of(found, total, **call, gen_ai_token_type="output") == 5
+    duration = "gen_ai_client_operation_duration_seconds"
+    assert of(found, f"{duration}_sum", **call, error_type="") == 1.5
+    assert of(found, f"{duration}_bucket", **call, le="1.28") == 0
+    assert of(found, f"{duration}_bucket", **call, le="2.56") == 1
+    assert of(found, "gen_ai_client_operation_time_to_first_chunk_seconds_sum", **call) == 0.25
+    assert of(found, "macroslow_queue_seconds_sum", provider="azure", model="gpt-4o") == 2
+    assert of(found, "macroslow_model_outcomes_total", operation="chat.completions", outcome="ok") == 1
+
+
+async def test_the_three_chat_apis_are_one_operation_there_and_three_here() -> None:
+    found = await counted(*(report(operation=one) for one in ("chat.completions", "responses", "messages")))
+    assert of(found, "gen_ai_client_operation_duration_seconds_count", gen_ai_operation_name="chat") == 3
+    assert of(found, "macroslow_model_outcomes_total", operation="responses") == 1
+
+
+async def test_embeddings_have_no_output_and_their_own_name() -> None:
+    found = await counted(report(Settlement("ok", Usage(9, 0, 1), 200), operation="embeddings"))
+    name = "gen_ai_client_token_usage_count"
+    assert of(found, name, gen_ai_operation_name="embeddings", gen_ai_token_type="input") == 1
+    assert of(found, name, gen_ai_token_type="output") == 0
+
+
+@pytest.mark.parametrize(
+    ("ended", "error"),
+    [
+        (Settlement("ok", Usage(1, 1, 1), 200), ""),
+        (Settlement("refused", Usage(0, 0, 0), 429), "429"),
+        (Settlement("refused", Usage(0, 0, 0), 0), "unreachable"),
+        (Settlement("refused", Usage(0, 0, 0), 302), "_OTHER"),
+        (Settlement("aborted", Usage(1, 0, 1), 200), "cancelled"),
+        (Settlement("unknown", Usage(1, 9, 1), 502), "502"),
+        (Settlement("unknown", Usage(1, 9, 1), 200), "broken_off"),
+        (Settlement("unknown", Usage(1, 9, 1), 0), "broken_off"),
+    ],
+    ids=str,
+)
+async def test_an_end_that_is_none_has_its_type_of_error(ended: Settlement, error: str) -> None:
+    found = await counted(report(ended))
+    assert of(found, "gen_ai_client_operation_duration_seconds_count", error_type=error) == 1
+
+
+async def test_what_nobody_knows_is_no_number_of_tokens() -> None:
+    found = await counted(report(Settlement("unknown", Usage(9000, 4096, 7), 200)))
+    assert of(found, "gen_ai_client_token_usage_count") == 0
+
+
+async def test_repeated_attempts_are_counted() -> None:
+    found = await counted(report(attempts=3))
+    assert of(found, "macroslow_repeats_total", provider="azure") == 2
+
+
+async def test_ten_thousand_models_are_a_bounded_number_of_lines() -> None:
+    found = await counted(*(report(model=f"m{number}") for number in range(10_000)))
+    assert of(found, "gen_ai_client_operation_duration_seconds_count") == 10_000
+    others = of(found, "gen_ai_client_operation_duration_seconds_count", gen_ai_request_model="other")
+    assert others == 10_000 - MAX_MODELS
+    assert len(found) < 90 * (MAX_MODELS + 1)
