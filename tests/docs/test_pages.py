@@ -1,5 +1,6 @@
 """Every page of the project is executed: commands in one shell, files checked, servers started."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,9 +10,11 @@ import pytest
 from tests.conftest import ROOT
 from tests.docs.checks import execute_page
 from tests.docs.page import read_blocks
+from tests.node import AGENTS, SDKS, commands_of
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 NEEDS_SANDBOX = "<!-- needs a sandbox -->"
+NEEDS_NPM = "<!-- needs clients from npm -->"
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,7 @@ def sandbox_works() -> bool:
 @pytest.mark.timeout(300)  # a page is many commands, and the machine may be busy
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_the_page_shows_is_what_happens(
-    page: Path, tmp_path: Path, request: pytest.FixtureRequest
+    page: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocks = read_blocks(page)
     if any(block.kind == "console" for block in blocks):
@@ -33,4 +36,7 @@ def test_what_the_page_shows_is_what_happens(
                 pytest.skip(f"no {tool} on this machine")
     if NEEDS_SANDBOX in page.read_text(encoding="utf-8") and not request.getfixturevalue("sandbox_works"):
         pytest.skip("no sandbox works on this machine")
+    if NEEDS_NPM in page.read_text(encoding="utf-8"):
+        monkeypatch.setenv("PATH", f"{commands_of(AGENTS)}{os.pathsep}{os.environ['PATH']}")
+        (tmp_path / "node_modules").symlink_to(commands_of(SDKS).parent)
     execute_page(page, tmp_path)
