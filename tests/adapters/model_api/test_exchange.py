@@ -274,6 +274,15 @@ async def test_a_connection_whose_server_does_not_keep_it_is_not_kept(raw):
     assert (got, owner.reusable) == (b"ok", False)
 
 
+async def test_a_connection_that_still_has_a_request_to_send_is_not_kept():
+    exchange, link, owner = begun()
+    link.congested = True
+    exchange.received(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+    assert await whole(exchange) == b"no"
+    exchange.end()
+    assert owner.reusable is False
+
+
 async def test_a_body_without_an_end_is_cut_off_unless_the_other_side_ends_it():
     exchange, _, _ = begun()
     exchange.received(R + b"\r\nhello")

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserError, HttpResponseParser
 
 from macroslow.adapters.model_api.connection import Connection
 
@@ -196,7 +196,7 @@ class Exchange:
         self._dry_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade) as error:
+        except HttpParserError as error:
             self._fail(str(error.__context__ or error))
             return
         if self._dry_bytes > MAX_HEAD_BYTES:
