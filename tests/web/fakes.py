@@ -12,6 +12,7 @@ from macroslow.authn.principal import Principal
 from macroslow.authz import scopes as known_scopes
 from macroslow.errors import LogUnavailableError, NotFoundError
 from macroslow.inference.operation import Operation
+from macroslow.inference.trace import TraceParent
 from macroslow.metering.ledger import Account, OpenAccount, UsageRow
 from macroslow.services.admit_document import Submission
 from macroslow.services.answer_once import AnswerOnce
@@ -135,6 +136,7 @@ class Seen:
 
     chats: list[tuple[Principal, bytes, str, str]] = field(default_factory=list)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    parents: list[TraceParent | None] = field(default_factory=list)
     submissions: list[Submission] = field(default_factory=list)
     mcp: list[tuple[Principal, bytes]] = field(default_factory=list)
 
@@ -263,9 +265,11 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
         request_id: str,
         tag: str = "",
         headers: Mapping[str, str] = {},
+        parent: TraceParent | None = None,
     ) -> ModelAnswer:
         seen.chats.append((principal, body, request_id, tag))
         seen.asked.append((operation.name, dict(headers)))
+        seen.parents.append(parent)
         headers = {"content-type": "application/json", "x-macroslow-cost-usd": "0.000012"}
         return ModelAnswer(200, headers, b'{"choices":[]}', Usage(3, 4, 12), 0)
 

@@ -119,9 +119,12 @@ async def test_what_nobody_knows_is_no_number_of_tokens() -> None:
     assert of(found, "gen_ai_client_token_usage_count") == 0
 
 
-async def test_repeated_attempts_are_counted() -> None:
-    found = await counted(report(attempts=3))
-    assert of(found, "macroslow_repeats_total", provider="azure") == 2
+async def test_every_answer_is_counted_and_those_that_were_not_the_last_twice() -> None:
+    found = await counted(report(attempts=4, repeated=(429, 0, 503)))
+    repeats, answers = "macroslow_repeats_total", "macroslow_upstream_answers_total"
+    classes = ("2xx", "4xx", "5xx", "none")
+    assert [of(found, repeats, provider="azure", status=one) for one in classes] == [0, 1, 1, 1]
+    assert [of(found, answers, provider="azure", status=one) for one in classes] == [1, 1, 1, 1]
 
 
 async def test_ten_thousand_models_are_a_bounded_number_of_lines() -> None:

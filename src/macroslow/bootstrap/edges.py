@@ -20,7 +20,9 @@ from macroslow.errors import ConfigurationError
 from macroslow.metering.budgets import Scope as BudgetScope
 from macroslow.metering.money import usd
 from macroslow.services.agent_tools import AgentTools
+from macroslow.services.gen_ai import Peer
 from macroslow.services.read_figures import ReadFigures
+from macroslow.services.trace_calls import TraceCalls
 from macroslow.settings import Settings, load
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
@@ -88,8 +90,12 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
 
 def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Application:
     books, governor = gateway.core.books, gateway.governor
-    metrics = _metrics(gateway)
+    known = peers(gateway.core.settings)
+    metrics = _metrics(gateway, known)
     governor.watchers.append(metrics.model_call)
+    if (spans := gateway.watches.spans) is not None:
+        ratio = gateway.core.settings.telemetry.sample_ratio
+        governor.watchers.append(TraceCalls(spans, clock, known, ratio))
     return Application(
         call_model=governor.call_model,
         answer_once=governor.answer_once,
@@ -109,13 +115,15 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Ap
     )
 
 
-def _metrics(gateway: Gateway) -> Metrics:
+def _metrics(gateway: Gateway, known: Mapping[str, Peer]) -> Metrics:
     watches = gateway.watches
+    spans = watches.spans
     return Metrics(
         alerts=watches.budgets.raised,
         lines=gateway.governor.admission.report,
         messages=lambda: {"delivered": watches.alerts.delivered, "given_up": watches.alerts.given_up},
-        peers=peers(gateway.core.settings),
+        spans=dict if spans is None else lambda: spans.counts,
+        peers=known,
     )
 
 

@@ -75,6 +75,7 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
             deadline_s=settings.upstream.deadline_s,
             attempts=settings.upstream.attempts,
             max_wait_s=settings.queue.max_wait_s,
+            traced=settings.telemetry.traceparent_to_providers,
         )
         call_model = CallModel(
             quote,

@@ -2,6 +2,13 @@
 
 from collections.abc import Mapping
 
+import aiohttp
+
+from macroslow import __version__
+from macroslow.adapters.otlp import Collector, SpanExporter
+from macroslow.bootstrap.machine import entropy
+from macroslow.errors import ConfigurationError
+from macroslow.secretstore.secret import Secret
 from macroslow.services.gen_ai import Peer, peer_of
 from macroslow.settings import Settings
 
@@ -9,3 +16,31 @@ from macroslow.settings import Settings
 def peers(settings: Settings) -> Mapping[str, Peer]:
     """The providers by the configuration's name."""
     return {name: peer_of(name, provider.base_url) for name, provider in settings.providers.items()}
+
+
+def span_exporter(
+    settings: Settings, secrets: Mapping[str, Secret], session: aiohttp.ClientSession
+) -> SpanExporter | None:
+    """The way to the operator's collector; None without one. ConfigurationError for an impossible header."""
+    telemetry = settings.telemetry
+    if telemetry.endpoint is None:
+        return None
+    headers = {name: _header(name, secrets[f"telemetry.headers.{name}"]) for name in telemetry.headers}
+    resource = {
+        "service.name": telemetry.service_name,
+        "service.version": __version__,
+        "service.namespace": "macroslow",
+        "macroslow.gateway": settings.gateway.name,
+    }
+    return SpanExporter(Collector(telemetry.endpoint, headers, session), resource, entropy)
+
+
+def _header(name: str, secret: Secret) -> str:
+    """The value of a header. Printable, or it could begin a header of its own."""
+    text = secret.reveal()
+    if not (text.isascii() and text.isprintable()):
+        raise ConfigurationError(
+            f"the secret of telemetry.headers.{name} cannot be the value of a header",
+            fix="write one line of printable ASCII",
+        )
+    return text

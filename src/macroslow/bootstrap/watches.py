@@ -1,4 +1,4 @@
-"""What goes on beside the requests while a gateway serves: it looks after money, keys and the log."""
+"""What goes on beside the requests while a gateway serves: it looks after money, keys, alerts and traces."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -8,9 +8,11 @@ from typing import Final
 
 import aiohttp
 
+from macroslow.adapters.otlp import SpanExporter
 from macroslow.adapters.webhook import WebhookReceiver, signing_key
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.machine import clock, entropy
+from macroslow.bootstrap.telemetry import span_exporter
 from macroslow.errors import LogUnavailableError
 from macroslow.secretstore.secret import Secret
 from macroslow.services.reap_reservations import ReapReservations
@@ -28,6 +30,7 @@ class Watches:
     reap: ReapReservations
     budgets: WatchBudgets
     alerts: SendAlerts
+    spans: SpanExporter | None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -37,6 +40,8 @@ class Watches:
             asyncio.create_task(self.budgets.run()),
             asyncio.create_task(self.alerts.run()),
         ]
+        if self.spans is not None:
+            tasks.append(asyncio.create_task(self.spans.run()))
         if self.core.stores.identities is not None:
             tasks.append(asyncio.create_task(_follow_identities(self.core)))
         try:
@@ -45,6 +50,8 @@ class Watches:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            if self.spans is not None:
+                await self.spans.flush()
 
 
 def watches(core: Core, secrets: Mapping[str, Secret], session: aiohttp.ClientSession) -> Watches:
@@ -64,7 +71,8 @@ def watches(core: Core, secrets: Mapping[str, Secret], session: aiohttp.ClientSe
         at_percent=settings.at_percent,
         sudden_rise=settings.sudden_rise,
     )
-    return Watches(core, ReapReservations(core.books, clock, core.stores.alive), budgets, alerts)
+    reap = ReapReservations(core.books, clock, core.stores.alive)
+    return Watches(core, reap, budgets, alerts, span_exporter(core.settings, secrets, session))
 
 
 async def _follow_identities(core: Core) -> None:

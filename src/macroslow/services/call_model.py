@@ -27,6 +27,7 @@ from macroslow.errors import (
 )
 from macroslow.inference.operation import Operation
 from macroslow.inference.ports import ProviderStream
+from macroslow.inference.trace import TraceParent
 from macroslow.limits.backoff import repeatable
 from macroslow.metering.budgets import BudgetRule, Period, Scope, Spender, budgets_of
 from macroslow.metering.catalogue import Model
@@ -72,13 +73,14 @@ class CallModel:
         run_id: str = "",
         account: str | None = None,
         providers: Collection[str] | None = None,
+        parent: TraceParent | None = None,
     ) -> ModelAnswer | ModelStream:
         """Answer one request; it is charged to `account`, or else to the principal's own.
 
         `headers` go to the provider with it: they have been checked. `providers` are those that a run
-        was granted; None: any. Raises MissingScopeError, MissingRightError, InvalidModelRequestError,
-        NotFoundError (no such model), RateLimitedError, BudgetExhaustedError, UpstreamRefusedError,
-        UpstreamUnavailableError and LogUnavailableError.
+        was granted; None: any. `parent` is where the client stands in a trace. Raises MissingScopeError,
+        MissingRightError, InvalidModelRequestError, NotFoundError (no such model), RateLimitedError,
+        BudgetExhaustedError, UpstreamRefusedError, UpstreamUnavailableError and LogUnavailableError.
         """
         if INFERENCE_CHAT not in principal.scopes:
             raise MissingScopeError(f"this credential lacks {INFERENCE_CHAT}", scope=INFERENCE_CHAT)
@@ -105,6 +107,7 @@ class CallModel:
             created_ns=now_ns,
             expires_ns=now_ns + int((self.reach.deadline_s + EXPIRY_MARGIN_S) * NS_PER_S),
             enforced=self.enforced,
+            parent=parent,
         )
         tried: list[str] = []
         for model in models[:-1]:

@@ -5,12 +5,14 @@ ledger's row and the log's leaf are durable together, or neither is.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Mapping
 from typing import Final
 
 from macroslow.authn.principal import Principal
 from macroslow.errors import UpstreamRefusedError
 from macroslow.inference.operation import Operation, Possible
+from macroslow.inference.trace import TraceParent
 from macroslow.metering.ledger import Budget, Reserve, Settle, Usage
 from macroslow.services.admission import Place
 from macroslow.services.quote_call import Target
@@ -47,7 +49,7 @@ class Order:
 
     `request_sha256` is over the body as the client sent it; `headers` go to the provider with it.
     `owner` is this process, which settles the call before `expires_ns`; `enforced` False: an operator
-    who only observes.
+    who only observes. `parent` is where the client says that it stands in a trace.
     """
 
     principal: Principal
@@ -64,6 +66,7 @@ class Order:
     created_ns: int
     expires_ns: int
     enforced: bool
+    parent: TraceParent | None = None
 
 
 @value
@@ -83,6 +86,18 @@ class PaidCall:
     def model(self) -> str:
         """The name under which the model is priced."""
         return self.target.model.name
+
+    @property
+    def trace(self) -> TraceParent:
+        """Where the call itself stands: in its client's trace, or in that of its request.
+
+        A reservation's id ends with 16 random digits, which name the span.
+        """
+        parent, span_id = self.order.parent, self.reservation_id[-16:]
+        if parent is not None:
+            return TraceParent(parent.trace_id, span_id, parent.sampled)
+        request = hashlib.sha256(self.order.request_id.encode()).hexdigest()
+        return TraceParent(request[:32], span_id, sampled=True)
 
     @property
     def emulator(self) -> bool:
@@ -116,7 +131,8 @@ class PaidCall:
 class UnderWay:
     """A call that has its reservation; since when (monotonic), in which attempt, how long it queued.
 
-    `place` is its place at the provider, None between two attempts.
+    `place` is its place at the provider, None between two attempts. `repeated` are the statuses after
+    which it was sent again (0: none came).
     """
 
     call: PaidCall
@@ -124,6 +140,7 @@ class UnderWay:
     place: Place | None
     attempts: int = 1
     waited_ns: int = 0
+    repeated: tuple[int, ...] = ()
 
     @property
     def possible(self) -> Possible:

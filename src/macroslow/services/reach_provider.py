@@ -29,7 +29,8 @@ Reached = ProviderAnswer | ProviderStream | NotReached | UpstreamRefusedError
 class ReachProvider:
     """Its fields are everything that it touches.
 
-    `attempts` is how often one call is sent at most, `max_wait_s` how long it may queue each time.
+    `attempts` is how often one call is sent at most, `max_wait_s` how long it may queue each time. `traced`
+    tells the provider where the call stands in its trace.
     """
 
     books: Books
@@ -40,6 +41,7 @@ class ReachProvider:
     deadline_s: float
     attempts: int
     max_wait_s: float
+    traced: bool = False
 
     async def reserve(self, call: PaidCall, wait_s: float | None) -> UnderWay:
         """Wait for a place, at most `wait_s`, then make the reservation durable.
@@ -84,6 +86,8 @@ class ReachProvider:
         provider = call.target.accounts[place.account]
         deadline_s = self._left_s(under_way)
         path, body, headers = call.order.operation.path, call.target.forwarded, call.order.headers
+        if self.traced:
+            headers = {**headers, "traceparent": call.trace.header}
         reached: Reached
         try:
             if call.order.stream:
@@ -131,6 +135,7 @@ class ReachProvider:
             place=next_place,
             attempts=under_way.attempts + 1,
             waited_ns=under_way.waited_ns + next_place.waited_ns,
+            repeated=(*under_way.repeated, _status(reached)),
         )
 
     async def _place(self, call: PaidCall, wait_s: float | None, avoid: Collection[str] = ()) -> Place:
@@ -159,6 +164,11 @@ def _is_repeatable(reached: Reached) -> bool:
             return False
         case _:
             return True
+
+
+def _status(reached: Reached) -> int:
+    """The provider's status; 0: none came."""
+    return reached.status if isinstance(reached, ProviderAnswer | UpstreamRefusedError) else 0
 
 
 def _final(reached: Reached) -> ProviderAnswer | ProviderStream | NotReached:

@@ -27,6 +27,7 @@ from macroslow.settings.sections import (
     State,
 )
 from macroslow.settings.spending import Alerts, BudgetSection, Keys
+from macroslow.settings.telemetry import Telemetry
 from macroslow.settings.upstream import Model, Provider, Queue, Upstream
 
 
@@ -60,6 +61,7 @@ class Settings(Section):
     log: Log = Log()
     keys: Keys = Keys()
     auth: Auth = Auth()
+    telemetry: Telemetry = Telemetry()
 
     _source: Source = PrivateAttr(default_factory=Source)
 
@@ -99,6 +101,7 @@ class Settings(Section):
         named |= {f"apis.{name}.secret": one.secret for name, one in self.apis.items()}
         named |= {"state.database": self.state.database, "state.rates": self.state.rates}
         named |= {f"alerts.webhooks[{n}].secret": one.secret for n, one in enumerate(self.alerts.webhooks)}
+        named |= {f"telemetry.headers.{name}": one for name, one in self.telemetry.headers.items()}
         return tuple(self._wanted(setting, reference) for setting, reference in named.items() if reference)
 
     def store_secrets(self) -> tuple[Wanted, ...]:

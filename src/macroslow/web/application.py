@@ -10,6 +10,7 @@ from typing import Protocol
 
 from macroslow.authn.principal import Principal
 from macroslow.inference.operation import Operation
+from macroslow.inference.trace import TraceParent
 from macroslow.services.admit_document import Submission
 from macroslow.services.answer_once import AnswerOnce
 from macroslow.services.read_figures import Figures
@@ -33,6 +34,7 @@ class CallModel(Protocol):
         request_id: str,
         tag: str = "",
         headers: Mapping[str, str] = {},
+        parent: TraceParent | None = None,
     ) -> ModelAnswer | ModelStream: ...
 
 

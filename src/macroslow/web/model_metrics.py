@@ -6,7 +6,7 @@
     macroslow_model_outcomes_total                  by outcome, as the ledger has it
     macroslow_queue_seconds                         how long calls waited for the provider's limits
     macroslow_upstream_answers_total                by class of the provider's status; "none": none came
-    macroslow_repeats_total                         attempts after the first
+    macroslow_repeats_total                         those of them after which a call was sent again
 
 Tokens are those that are owed; of a call whose usage nobody knows there is no number. A label that is
 empty says that there is none: error_type of a call that ended well.
@@ -163,7 +163,8 @@ class ModelMetrics(Collector):
         if report.first_ns is not None:
             line.first.add(report.first_ns / NS_PER_S)
         if under_way.attempts > 1:
-            _count(self._repeats, (provider,), under_way.attempts - 1)
+            for status in under_way.repeated:
+                _count(self._repeats, (provider, _status_class(status)))
 
     def _end(self, line: _Line, ended: Settlement) -> _End:
         duration = self._durations.at(*line.call, error_type(ended))
@@ -196,7 +197,7 @@ class ModelMetrics(Collector):
         for family in (self._tokens, self._durations, self._firsts, self._queue):
             yield family.collected()
         outcomes: dict[Labels, int] = {}
-        answers: dict[Labels, int] = {}
+        answers = dict(self._repeats)
         for line in list(self._lines.values()):
             for (outcome, status), end in list(line.ends.items()):
                 _count(outcomes, (*line.own, outcome), end.calls)
@@ -205,7 +206,9 @@ class ModelMetrics(Collector):
         yield _family("macroslow_model_outcomes", "Calls by how they ended", of_call, outcomes)
         of_answer = ("provider", "status")
         yield _family("macroslow_upstream_answers", "Answers by class of status", of_answer, answers)
-        yield _family("macroslow_repeats", "Attempts after the first", ("provider",), self._repeats)
+        yield _family(
+            "macroslow_repeats", "Answers after which a call was sent again", of_answer, self._repeats
+        )
 
 
 def _status_class(status: int) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 from macroslow.errors import BadRequestError, InvalidModelRequestError
 from macroslow.inference.operation import Operation
+from macroslow.inference.trace import TraceParent, read_traceparent
 from macroslow.services.settle_call import ModelAnswer, ModelStream
 from macroslow.web.application import Application, Handler
 from macroslow.web.messages import Request, Response, json_response
@@ -34,6 +35,7 @@ def ask(operation: Operation) -> Handler:
             request_id=request.request_id,
             tag=_tag(request),
             headers=passed_headers(operation, dict(request.headers)),
+            parent=_parent(request),
         )
         return respond(answer)
 
@@ -80,6 +82,12 @@ def passed_headers(operation: Operation, headers: Mapping[bytes, bytes]) -> Mapp
                 )
         found[name.decode("ascii")] = value.decode("ascii")
     return found
+
+
+def _parent(request: Request) -> TraceParent | None:
+    """Where the client stands in a trace; who says it twice says nothing."""
+    said = [value for name, value in request.headers if name == b"traceparent"]
+    return read_traceparent(said[0]) if len(said) == 1 else None
 
 
 def _tag(request: Request) -> str:

@@ -1,0 +1,43 @@
+"""The section about traces: where they go, and of how many calls."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Final, Self
+
+from pydantic import AfterValidator, Field, PlainSerializer, model_validator
+
+from macroslow.settings.fields import BaseURL, Name, SecretReference, check_plain_http, refuse
+from macroslow.settings.section import Section
+
+_OURS: Final = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection"})
+
+
+def _headers(value: Mapping[str, SecretReference]) -> Mapping[str, SecretReference]:
+    if not _OURS.isdisjoint(value):
+        raise refuse("a header that the exporter sets itself", "remove it")
+    return MappingProxyType(value)
+
+
+class Telemetry(Section):
+    """A collector that takes OTLP over HTTP, and what it is told. Without an endpoint there are no traces.
+
+    `sample_ratio` is the share of traces that begin here; calls of a client that sends `traceparent`
+    follow what that says.
+    """
+
+    endpoint: BaseURL | None = None
+    headers: Annotated[
+        Mapping[Name, SecretReference], AfterValidator(_headers), PlainSerializer(dict), Field(max_length=16)
+    ] = Field(default_factory=dict)
+    plain_http: bool = False
+    service_name: Annotated[str, Field(min_length=1, max_length=200)] = "macroslow"
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+    traceparent_to_providers: bool = False
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Self:
+        if self.endpoint is not None:
+            check_plain_http(self.endpoint, allowed=self.plain_http, member="endpoint")
+        elif self.headers:
+            raise refuse("headers for no endpoint", "write endpoint, or remove headers")
+        return self
