@@ -61,7 +61,7 @@ class Settings(Section):
     log: Log = Log()
     keys: Keys = Keys()
     auth: Auth = Auth()
-    telemetry: Telemetry = Telemetry()
+    telemetry: Telemetry = Field(default_factory=Telemetry)
 
     _source: Source = PrivateAttr(default_factory=Source)
 
