@@ -8,6 +8,7 @@ pass. A caller that goes away while it waits leaves nothing behind.
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from macroslow.limits.admission import AccountQuota, Demand, Ended, LineReport, Quota
 from macroslow.limits.allowance import LEASE_NS, Recent
@@ -18,6 +19,10 @@ from macroslow.services.admission_line import LocalLine, Place
 from macroslow.services.admission_shared import SharedLine
 
 __all__ = ["Admission", "Place"]
+
+WHOLE: Final = 10
+ALONE: Final = 9  # tenths of the queue that one principal may fill where nobody else waits
+BESIDE_OTHERS: Final = 5
 
 
 class Admission:
@@ -31,13 +36,13 @@ class Admission:
         *,
         store: RateStore | None = None,
         max_wait_s: float = 30.0,
-        max_waiting: int = 1000,
+        max_waiting: int = 2000,
         observe: bool = False,
     ) -> None:
         """`lines` by names of provider and model; what is not in it is one account without limits.
 
-        At most `max_waiting` calls wait, and of one principal half as many. With a `store` several
-        processes share the accounts. `observe`: everything is counted, in this process, nothing waits.
+        At most `max_waiting` calls wait; of one principal half as many, where others wait too. With a
+        `store` several processes share the accounts. `observe`: all is counted here, nothing waits.
         """
         self._quotas = lines
         self._clock = clock
@@ -92,8 +97,10 @@ class Admission:
                 del self._waiting[principal]
 
     def _may_wait(self, principal: str) -> bool:
-        few = self._waiting.total() < self._max_waiting
-        return few and self._waiting[principal] < -(-self._max_waiting // 2)
+        """Half of the queue is anyone's; of the other half, whoever waits alone leaves a tenth for others."""
+        waiting, own = self._waiting.total(), self._waiting[principal]
+        share = ALONE if waiting == own else BESIDE_OTHERS
+        return waiting < self._max_waiting and own < -(-self._max_waiting * share // WHOLE)
 
     def heard(self, place: Place, headers: Mapping[str, str]) -> None:
         """The head of the answer came: learn from it. Names of headers are lower-case."""

@@ -6,16 +6,24 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
+from macroslow.secretstore.reference import Reference
 from macroslow.settings.fields import BaseURL, Name, SecretReference, check_plain_http, refuse
 from macroslow.settings.section import Section
 
+MAX_HEADERS: Final = 16
 _OURS: Final = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection"})
 
 
-def _headers(value: Mapping[str, SecretReference]) -> Mapping[str, SecretReference]:
+def _headers(value: Mapping[str, Reference]) -> Mapping[str, Reference]:
     if not _OURS.isdisjoint(value):
         raise refuse("a header that the exporter sets itself", "remove it")
+    if len(value) > MAX_HEADERS:
+        raise refuse(f"more than {MAX_HEADERS} headers", "keep those that the collector needs")
     return MappingProxyType(value)
+
+
+def _texts(value: Mapping[str, Reference]) -> dict[str, str]:
+    return {name: str(reference) for name, reference in value.items()}
 
 
 class Telemetry(Section):
@@ -26,9 +34,9 @@ class Telemetry(Section):
     """
 
     endpoint: BaseURL | None = None
-    headers: Annotated[
-        Mapping[Name, SecretReference], AfterValidator(_headers), PlainSerializer(dict), Field(max_length=16)
-    ] = Field(default_factory=dict)
+    headers: Annotated[Mapping[Name, SecretReference], AfterValidator(_headers), PlainSerializer(_texts)] = (
+        Field(default_factory=dict)
+    )
     plain_http: bool = False
     service_name: Annotated[str, Field(min_length=1, max_length=200)] = "macroslow"
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0

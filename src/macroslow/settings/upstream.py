@@ -175,7 +175,7 @@ class Queue(Section):
     """Calls that a provider's limits have no room for wait here, so long and so many; others are refused."""
 
     max_wait_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
-    max_waiting: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
+    max_waiting: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
 
 
 class Upstream(Section):
