@@ -48,7 +48,8 @@ class TraceCalls:
         here, parent = call.trace, call.order.parent
         if not here.sampled or (parent is None and int(here.trace_id[-_RANDOM_DIGITS:], 16) < self._from):
             return
-        attributes = self._attributes(report)
+        error = error_type(report.ended)
+        attributes = self._attributes(report, error)
         end_ns = self._clock.now_ns()
         self._outlet.put(
             Span(
@@ -59,11 +60,11 @@ class TraceCalls:
                 start_ns=end_ns - report.duration_ns,
                 end_ns=end_ns,
                 attributes=attributes,
-                error=error_type(report.ended),
+                error=error,
             )
         )
 
-    def _attributes(self, report: Report) -> dict[str, str | int | float | bool]:
+    def _attributes(self, report: Report, error: str) -> dict[str, str | int | float | bool]:
         under_way, ended = report.under_way, report.ended
         call = under_way.call
         order = call.order
@@ -81,29 +82,18 @@ class TraceCalls:
             "macroslow.queue.duration": under_way.waited_ns / NS_PER_S,
         }
         if peer.address:
-            found |= {"server.address": peer.address, "server.port": peer.port}
+            found["server.address"], found["server.port"] = peer.address, peer.port
+        if ended.outcome != "unknown":  # that one is charged for the most that it can have used
+            found["gen_ai.usage.input_tokens"] = ended.usage.input_tokens
+            found["gen_ai.usage.output_tokens"] = ended.usage.output_tokens
         if ended.status:
             found["macroslow.upstream.status"] = ended.status
+        if error:
+            found["error.type"] = error
         if order.run_id:
             found["macroslow.run.id"] = order.run_id
         if order.stream:
             found["gen_ai.request.stream"] = True
         if report.first_ns is not None:
             found["gen_ai.response.time_to_first_chunk"] = report.first_ns / NS_PER_S
-        return found | _usage(report) | _error(report)
-
-
-def _usage(report: Report) -> dict[str, int]:
-    """What is owed, where it is known: a call of unknown outcome is charged for the most it can have used."""
-    if report.ended.outcome == "unknown":
-        return {}
-    usage = report.ended.usage
-    return {
-        "gen_ai.usage.input_tokens": usage.input_tokens,
-        "gen_ai.usage.output_tokens": usage.output_tokens,
-    }
-
-
-def _error(report: Report) -> dict[str, str]:
-    error = error_type(report.ended)
-    return {"error.type": error} if error else {}
+        return found
