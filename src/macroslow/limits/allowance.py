@@ -25,7 +25,7 @@ from macroslow.limits.admission import (
     Pace,
     Verdict,
 )
-from macroslow.limits.meter import Meter
+from macroslow.limits.meter import COLD_NS, Meter
 from macroslow.limits.reported import read
 from macroslow.limits.slots import Slots
 from macroslow.ports import NS_PER_S
@@ -51,10 +51,11 @@ class Recent:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pass:
-    """One call that is in. Give it back with `Allowance.leave` or `withdraw`, once."""
+    """One call that is in, and from when on it counts. To be given back once: `leave` or `withdraw`."""
 
     lease: str
     entered_ns: int
+    counted_ns: int
     tokens: int
     requests_taken_ns: int
     tokens_taken_ns: int
@@ -82,7 +83,7 @@ class Allowance:
         self.held_until_ns = 0
         self._paced = quota.pace is not Pace.MINUTE
         # By when a request can have arrived: half a second later, or when its answer begins.
-        self._pace = Slots(NS_PER_S, PACE_SLOT_NS, 0, ahead_ns=PACE_ARRIVAL_NS)
+        self._pace = Slots(NS_PER_S, PACE_SLOT_NS, 0, ahead_ns=PACE_ARRIVAL_NS + COLD_NS)
         self._rpd = quota.rpd
         self._day = Slots(DAY_NS, DAY_SLOT_NS, DAY_SLOT_NS) if quota.rpd else None
         self._lease_ns = lease_ns
@@ -177,20 +178,22 @@ class Allowance:
         if self._first_ns is None:
             self._first_ns = now_ns
         self._leases[lease] = now_ns + self._lease_ns
+        counted_ns = now_ns if self._heard else now_ns + COLD_NS
         self._pace.advance(now_ns)
-        self._pace.add(now_ns + PACE_ARRIVAL_NS, 1)
+        self._pace.add(counted_ns + PACE_ARRIVAL_NS, 1)
         if self._day is not None:
             self._day.advance(now_ns)
             self._day.add(now_ns, 1)
-        requests_taken_ns = self.requests.take(1, now_ns)
-        return Pass(lease, now_ns, tokens, requests_taken_ns, self.tokens.take(tokens, now_ns))
+        requests_taken_ns = self.requests.take(1, counted_ns, now_ns)
+        tokens_taken_ns = self.tokens.take(tokens, counted_ns, now_ns)
+        return Pass(lease, now_ns, counted_ns, tokens, requests_taken_ns, tokens_taken_ns)
 
     def spare(self, tokens: int, start_ns: int, now_ns: int) -> tuple[int | None, int | None]:
         """Requests and tokens that may come in now without delaying a call of `tokens` at `start_ns`."""
         if self.concurrent is not None and self.in_flight(now_ns) + 2 > self.concurrent:
             return 0, 0
         requests = [self.requests.spare(1, start_ns, now_ns)]
-        if self._paced and self.requests.limit is not None and start_ns < now_ns + 2 * NS_PER_S:
+        if self._paced and self.requests.limit is not None and start_ns < now_ns + 4 * NS_PER_S:
             left = self._pace.left_at(start_ns, most=True)
             requests.append(-(-self.requests.limit.count // 60) - 1 - left)
         if self._day is not None and self._rpd is not None:
@@ -200,8 +203,8 @@ class Allowance:
 
     def heard(self, granted: Pass, headers: Mapping[str, str], now_ns: int, wall_ns: int) -> None:
         """The head of an answer came. `wall_ns` is nanoseconds since 1970."""
-        if now_ns < granted.entered_ns + PACE_ARRIVAL_NS:
-            self._pace.take_back(granted.entered_ns + PACE_ARRIVAL_NS, 1)
+        if now_ns < granted.counted_ns + PACE_ARRIVAL_NS:
+            self._pace.take_back(granted.counted_ns + PACE_ARRIVAL_NS, 1)
             self._pace.note(now_ns, 1)
         first, self._heard = not self._heard, True
         if not first and now_ns - self._observed_ns < OBSERVE_NS:
@@ -223,8 +226,8 @@ class Allowance:
         used, verdict = ended.used_tokens, ended.verdict
         if verdict is Verdict.LIMITED or verdict is Verdict.FAILED:
             used = max(used, granted.tokens)
-        self.requests.end(granted.requests_taken_ns, 1, granted.entered_ns, 1, now_ns)
-        self.tokens.end(granted.tokens_taken_ns, granted.tokens, granted.entered_ns, used, now_ns)
+        self.requests.end(granted.requests_taken_ns, 1, granted.counted_ns, 1, now_ns)
+        self.tokens.end(granted.tokens_taken_ns, granted.tokens, granted.counted_ns, used, now_ns)
         if verdict is Verdict.LIMITED:
             self._hold(ended.retry_after_ns, now_ns)
         elif verdict is Verdict.ANSWERED:
@@ -241,11 +244,11 @@ class Allowance:
         """The call never went out."""
         if self._leases.pop(granted.lease, None) is None:
             return
-        self._pace.take_back(granted.entered_ns + PACE_ARRIVAL_NS, 1)
+        self._pace.take_back(granted.counted_ns + PACE_ARRIVAL_NS, 1)
         if self._day is not None:
             self._day.take_back(granted.entered_ns, 1)
-        self.requests.take_back(granted.requests_taken_ns, 1, granted.entered_ns, now_ns)
-        self.tokens.take_back(granted.tokens_taken_ns, granted.tokens, granted.entered_ns, now_ns)
+        self.requests.take_back(granted.requests_taken_ns, 1, granted.counted_ns, now_ns)
+        self.tokens.take_back(granted.tokens_taken_ns, granted.tokens, granted.counted_ns, now_ns)
 
     def renew(self, leases: Iterable[str], now_ns: int) -> None:
         """These calls are still under way."""

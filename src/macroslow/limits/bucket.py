@@ -68,6 +68,13 @@ class Bucket:
         self.used_ns = settle(self._limit, self.used_ns, now_ns, taken, 0)
         self.most_ns = settle(self._limit, self.most_ns, now_ns, taken, 0)
 
+    def lower(self, lacks: int, now_ns: int, *, most: bool) -> None:
+        """It lacks no more than that."""
+        if most:
+            self.most_ns = min(self.most_ns, now_ns + lacks * self._interval_ns)
+        else:
+            self.used_ns = min(self.used_ns, now_ns + lacks * self._interval_ns)
+
     def note(self, most: int, used: int, at_ns: int) -> None:
         """A call that is over, let in at `at_ns`."""
         self.most_ns = max(self.most_ns, at_ns) + most * self._interval_ns

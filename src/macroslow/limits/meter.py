@@ -8,6 +8,9 @@ a bucket that refills evenly never runs dry of it), charged with the most. Repor
 `limits.evidence`) let it go by a more generous account; a report of more use than ours brings the
 strict one back and adds the difference.
 
+Reports come with answers, and who has spent a minute's tokens at once gets none until the minute is over.
+So in the first minute, where there is something to learn, the last quarter of the limit goes evenly.
+
 Pure state; times are `now_ns` of one clock.
 """
 
@@ -23,8 +26,10 @@ from macroslow.ports import NS_PER_S
 
 SLOT_NS: Final = NS_PER_S // 4
 ARRIVAL_NS: Final = NS_PER_S  # from being let in here to being counted there, at most
+COLD_NS: Final = 2 * NS_PER_S  # so much more while no answer has come: connections and caches are cold
 LAG_NS: Final = 2 * NS_PER_S  # how old a report may be besides
 REMEMBER_NS: Final = 10 * NS_PER_S
+LAST_SHARE: Final = 4  # a quarter of the limit goes evenly
 ERROR_SHARE: Final = 100  # of the limit: what a report may be off
 
 
@@ -35,7 +40,7 @@ class Meter:
         """`bound` is the operator's limit; None: as reported, and nothing limits until then."""
         self.name = name
         self.limit: Limit | None = None
-        self.slots = Slots(MINUTE_NS, SLOT_NS, ARRIVAL_NS, REMEMBER_NS)
+        self.slots = Slots(MINUTE_NS, SLOT_NS, ARRIVAL_NS, REMEMBER_NS, COLD_NS)
         self._bound = bound
         self._window = window
         self._charge = charge
@@ -44,6 +49,9 @@ class Meter:
         self._bucket_sign = BucketSign(Streak())
         self._fixed_sign = FixedSign(Streak())
         self._only_used = Streak()
+        self._learns = charge is None and window is not Window.BUCKET
+        self._learnt_ns: int | None = None  # a minute after the first call
+        self._even_ns = 0  # when the next unit of the last quarter may go
         if bound is not None:
             self._set_limit(bound, 0)
 
@@ -68,42 +76,81 @@ class Meter:
         self.slots.advance(now_ns)
         return limit.count - self.slots.taken(most=self._most)
 
+    def _even(self, now_ns: int) -> bool:
+        """Whether the last quarter goes evenly."""
+        return self._learns and self._bucket is None and (self._learnt_ns is None or now_ns < self._learnt_ns)
+
     def admits(self, units: int, now_ns: int) -> bool:
         """Whether `units` could be let in now."""
-        return self.limit is None or units <= self.remaining(now_ns)
+        limit = self.limit
+        if limit is None:
+            return True
+        remaining = self.remaining(now_ns)
+        if units > remaining:
+            return False
+        return (
+            not self._even(now_ns)
+            or now_ns >= self._even_ns
+            or units <= remaining - limit.count // LAST_SHARE
+        )
 
     def fits_ns(self, units: int, now_ns: int) -> int:
         """When `units` (at most the limit's burst) could be let in, if nothing else is and nothing ends."""
-        if self.limit is None:
+        limit = self.limit
+        if limit is None:
             return now_ns
         if self._bucket is not None:
             return self._bucket.fits_ns(units, now_ns, most=self._most)
         self.slots.advance(now_ns)
-        return self.slots.fits_ns(self.limit.count - units, now_ns, most=self._most)
+        fits_ns = self.slots.fits_ns(limit.count - units, now_ns, most=self._most)
+        if not self._even(now_ns) or fits_ns >= self._even_ns:
+            return fits_ns
+        early = limit.count - limit.count // LAST_SHARE - units
+        early_ns = self.slots.fits_ns(early, now_ns, most=self._most) if early >= 0 else self._even_ns
+        return max(fits_ns, min(early_ns, self._even_ns, self._learnt_ns or self._even_ns))
 
     def spare(self, units: int, start_ns: int, now_ns: int) -> int | None:
         """What could be let in now so that `units` still fit at `start_ns`; None: anything."""
-        if self.limit is None:
+        limit = self.limit
+        if limit is None:
             return None
         if self._bucket is not None:
             return self._bucket.spare(units, start_ns, now_ns, most=self._most)
-        return self.limit.count - units - self.slots.left_at(start_ns, most=self._most)
+        spare = limit.count - units - self.slots.left_at(start_ns, most=self._most)
+        if not self._even(now_ns):
+            return spare
+        early = spare - limit.count // LAST_SHARE  # so many, and the first needs nothing of the last quarter
+        left = self.remaining(now_ns) - limit.count // LAST_SHARE
+        time_ns = start_ns - max(now_ns, self._even_ns)
+        even = max(0, left) + time_ns // (LAST_SHARE * limit.interval_ns) if time_ns >= 0 else -1
+        return min(spare, max(early, even))
 
-    def take(self, units: int, now_ns: int) -> int:
-        """Let `units` in; what to `end` or `take_back` them with. Whether they fit is the caller's to ask."""
+    def take(self, units: int, counted_ns: int, now_ns: int) -> int:
+        """Let `units` in; what to `end` or `take_back` them with. Whether they fit is the caller's to ask.
+
+        They count from `counted_ns` on, which is now, or COLD_NS later.
+        """
         self.slots.advance(now_ns)
-        self.slots.add(now_ns, units)
+        if self._learnt_ns is None:
+            self._learnt_ns = now_ns + MINUTE_NS
+        if self._even(now_ns) and self.limit is not None:
+            last = min(units, units - self.remaining(now_ns) + self.limit.count // LAST_SHARE)
+            if last > 0:
+                cost_ns = min(MINUTE_NS, last * LAST_SHARE * self.limit.interval_ns)
+                self._even_ns = max(self._even_ns, now_ns) + cost_ns
+        self.slots.add(counted_ns, units)
         return 0 if self._bucket is None else self._bucket.take(units, now_ns)
 
-    def end(self, taken_ns: int, units: int, entered_ns: int, used: int, now_ns: int) -> None:
-        """What was let in as `units` at `entered_ns` has used `used`."""
-        self.slots.end(entered_ns, units, used)
+    def end(self, taken_ns: int, units: int, counted_ns: int, used: int, now_ns: int) -> None:
+        """What was let in as `units` has used `used`."""
+        self.slots.end(counted_ns, units, used)
         if self._bucket is not None:
             self._bucket.end(taken_ns, units, used, now_ns)
 
-    def take_back(self, taken_ns: int, units: int, entered_ns: int, now_ns: int) -> None:
+    def take_back(self, taken_ns: int, units: int, counted_ns: int, now_ns: int) -> None:
         """What was let in never went out."""
-        self.slots.take_back(entered_ns, units)
+        self._even_ns = 0
+        self.slots.take_back(counted_ns, units)
         if self._bucket is not None:
             self._bucket.take_back(taken_ns, units, now_ns)
 
@@ -119,6 +166,7 @@ class Meter:
         """The provider refused what we thought it had room for: believe nothing that was learned."""
         for streak in (self._bucket_sign.streak, self._fixed_sign.streak, self._only_used):
             streak.contradict(at_once=True)
+        self._learnt_ns = None
         self._go_by()
 
     def observe(self, said: Figures, entered_ns: int, now_ns: int) -> None:
@@ -141,7 +189,7 @@ class Meter:
         elif self._bucket is None and self.limit is not None:
             self._bucket = Bucket(self.limit)
             for at_ns, most, used in self.slots.replay():
-                self._bucket.note(most, used, at_ns)
+                self._bucket.note(most, used, at_ns + SLOT_NS + ARRIVAL_NS)
 
     def _compare(self, said: Figures, entered_ns: int, now_ns: int) -> None:
         error = said.limit // ERROR_SHARE + 1 + said.coarse_units
@@ -151,15 +199,26 @@ class Meter:
             return
         if said.used > used[1] + error:
             self._only_used.contradict(at_once=True)
-        elif said.used < used[0] - error:
+            self._lower(said.used + error, entered_ns, now_ns, most=True)
+        elif said.used < used[0] - error and self._bucket is None:
             self._only_used.contradict()
         elif said.used < most[0] - error:
             known = self._bucket is not None or self._fixed_sign.streak.believed
             # Unless it is known how the provider's minute runs, all of a minute must bear it out.
             self._only_used.bear_out(now_ns, LEAST_NS if known else MINUTE_NS + ARRIVAL_NS)
+        self._lower(said.used + error, entered_ns, now_ns, most=False)
         excess = said.used - (most if self._most else used)[1] - error
         if excess > 0:
             self._note(excess, said, now_ns)
+
+    def _lower(self, reported: int, entered_ns: int, now_ns: int, *, most: bool) -> None:
+        """A bucket's report is all there is to know of it, but for what it may not have seen yet.
+
+        Our own account only ever errs upwards, and what it errs would stay as long as it is never empty.
+        """
+        if self._bucket is not None:
+            unseen = self.slots.possible(entered_ns - LAG_NS - ARRIVAL_NS, most=most) + self.slots.open
+            self._bucket.lower(reported + unseen, now_ns, most=most)
 
     def _predicted(self, entered_ns: int, now_ns: int, *, most: bool) -> tuple[int, int] | None:
         """The least and the most use that a report can show if this account is right; None: unknown.
@@ -211,15 +270,17 @@ class Meter:
             [*sign.streak.state(), sign.least_ns, sign.most_ns],
             [*fixed.streak.state(), fixed.least_ns, fixed.most_ns],
             self._only_used.state(),
+            [self._learnt_ns, self._even_ns],
         ]
 
     def restore(self, state: list[Any], now_ns: int) -> None:
         """Take up what `state` returned, at a later time, in a fresh meter."""
-        count, bucket, slots, sign, fixed, only_used = state
+        count, bucket, slots, sign, fixed, only_used, even = state
         self.slots.restore(slots, now_ns)
         self._bucket_sign = BucketSign(Streak.of(sign[:4]), *sign[4:])
         self._fixed_sign = FixedSign(Streak.of(fixed[:4]), *fixed[4:])
         self._only_used = Streak.of(only_used)
+        self._learnt_ns, self._even_ns = even
         if count is not None:
             self._set_limit(count if self._bound is None else min(count, self._bound), now_ns)
         self._go_by()
