@@ -32,7 +32,7 @@ class Session:
     """A running shell. Leave it by `close`, which ends everything that it started."""
 
     def __init__(self, folder: Path) -> None:
-        self._ports = dict(zip((GATEWAY_PORT, EMULATOR_PORT), _free_ports(2), strict=True))
+        self._ports: dict[str, str] = dict(zip((GATEWAY_PORT, EMULATOR_PORT), _free_ports(2), strict=True))
         self._unread = ""
         self._shell = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],

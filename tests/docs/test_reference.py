@@ -2,20 +2,28 @@
 
 import json
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 from tests.conftest import ROOT
 
 from macroslow import errors
 from macroslow.cli._table import COMMANDS
-from macroslow.errors import MacroslowError
+from macroslow.errors import InvalidModelRequestError, MacroslowError
+from macroslow.inference import CHAT_COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES
 from macroslow.inference.members import MEMBERS
+from macroslow.inference.messages_members import MESSAGE_OPTIONAL, MESSAGE_REQUIRED
+from macroslow.inference.operation import Operation
+from macroslow.inference.responses_members import RESPONSE_OPTIONAL, RESPONSE_REQUIRED
 from macroslow.maml import front_matter
 from macroslow.settings.model import schema
 from macroslow.tlog.event import EventType
 from macroslow.web import problems
+from macroslow.web.handlers.inference import PASSED_HEADERS
 from macroslow.web.routes import ROUTES
 
 DOCS = ROOT / "docs"
@@ -72,9 +80,95 @@ def test_every_route_and_its_scope_stand_in_the_table() -> None:
     assert table == {(route.method, route.path): route.scope or "public" for route in ROUTES}
 
 
-def test_every_member_of_a_chat_request_that_is_served_is_named() -> None:
-    told = page("reference/http.md").partition("## Model calls")[2]
-    assert set(MEMBERS) <= set(re.findall(r"`(\w+)`", told))
+def sections(name: str) -> dict[str, str]:
+    """The text below each heading of the second or third level, by the heading."""
+    return dict(re.findall(r"^###? (.+?)\n(.*?)(?=^##|\Z)", page(name), re.MULTILINE | re.DOTALL))
+
+
+def words(text: str) -> list[str]:
+    """Everything that stands between backticks."""
+    return re.findall(r"`([^`]+)`", text)
+
+
+def test_every_error_is_told_with_its_status_and_its_type() -> None:
+    table = {
+        code: (int(row[1]), *words(row[2]))
+        for row in rows(sections("reference/http.md")["Errors"])
+        if row[1].isdigit()
+        for code in words(row[0])
+    }
+    internal = problems.SHAPES[MacroslowError]
+    shapes = {cls.code: problems.SHAPES[cls] for cls in leaves() if "code" in vars(cls)}
+    shapes = shapes | {problems.INTERNAL: internal}
+    assert table == {code: (shape.status, shape.provider_type) for code, shape in shapes.items()}
+
+
+SERVED = {
+    "Chat completions": set(MEMBERS),
+    "Responses": {*RESPONSE_REQUIRED, *RESPONSE_OPTIONAL},
+    "Embeddings": {"model", "input", "dimensions", "encoding_format", "user"},
+    "Messages": {*MESSAGE_REQUIRED, *MESSAGE_OPTIONAL},
+}
+
+
+@pytest.mark.parametrize("api", SERVED)
+def test_exactly_the_members_that_are_served_stand_in_the_table_of_their_api(api: str) -> None:
+    told = [word for row in rows(sections("reference/model-apis.md")[api]) for word in words(row[0])]
+    assert sorted(told) == sorted(SERVED[api])
+
+
+_HI = [{"role": "user", "content": "Hi"}]
+LEAST: Mapping[str, tuple[Operation, dict[str, Any]]] = {
+    "Chat completions": (CHAT_COMPLETIONS, {"model": "m", "messages": _HI}),
+    "Responses": (RESPONSES, {"model": "m", "input": "Hi"}),
+    "Embeddings": (EMBEDDINGS, {"model": "m", "input": "Hi"}),
+    "Messages": (MESSAGES, {"model": "m", "messages": _HI, "max_tokens": 1}),
+}
+
+
+def refused(api: str) -> list[str]:
+    """What the page gives as examples of members, tools, items and parts that are not served."""
+    said = re.findall(
+        r"^Refused, for example: (.*?)\n\n", sections("reference/model-apis.md")[api], re.S | re.M
+    )
+    return [word.replace("…", "_20250101") for word in words("".join(said))]
+
+
+@pytest.mark.parametrize("api", LEAST)
+def test_what_the_page_says_is_refused_is_refused_by_name(api: str) -> None:
+    operation, least = LEAST[api]
+    for name in refused(api):
+        for more in ({name: "x"}, {"tools": [{"type": name}]}, parts(api, name)):
+            with pytest.raises(InvalidModelRequestError):
+                operation.parse(json.dumps({**least, **more}).encode())
+
+
+def parts(api: str, kind: str) -> dict[str, Any]:
+    """Members that hold a part, a block or an item of this type."""
+    if api == "Responses":
+        return {"input": [{"type": kind, "id": "a"}]}
+    return {"messages": [{"role": "user", "content": [{"type": kind, "source": {"type": kind}}]}]}
+
+
+def test_embeddings_take_what_the_page_says() -> None:
+    operation, least = LEAST["Embeddings"]
+    given = {**least, "dimensions": 3, "encoding_format": "base64", "user": "u"}
+    assert set(operation.parse(json.dumps(given).encode()).members) == SERVED["Embeddings"]  # type: ignore[attr-defined]
+
+
+def test_every_request_header_that_goes_to_a_provider_is_told() -> None:
+    told = {word for row in rows(sections("reference/http.md")["Headers"]) for word in words(row[0])}
+    assert {name.decode() for names in PASSED_HEADERS.values() for name in names} <= told
+
+
+def test_the_sets_and_rules_of_the_catalogue_are_named() -> None:
+    catalogue = tomllib.loads((ROOT / "src/macroslow/metering/catalogue.toml").read_text(encoding="utf-8"))
+    told = set(words(page("reference/configuration.md")))
+    assert set(catalogue["image_rules"]) <= told
+    missing = set(catalogue["limits"]) - told
+    assert missing <= {f"anthropic-2026-tier-{number}" for number in (2, 3)}  # between two that are named
+    models = len(catalogue["models"])
+    assert f"{models} models have their price" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 TABLES = {
@@ -110,7 +204,11 @@ def actual_settings() -> dict[tuple[str, str], Any]:
 
 
 def members(section: str, node: dict[str, Any]) -> dict[tuple[str, str], Any]:
-    return {(section, key): value.get("default", ...) for key, value in node["properties"].items()}
+    needed = node.get("required", ())
+    return {
+        (section, key): value.get("default", ... if key in needed else {})
+        for key, value in node["properties"].items()
+    }
 
 
 def test_every_setting_stands_in_its_section_with_its_default() -> None:
@@ -126,16 +224,48 @@ def test_every_setting_stands_in_its_section_with_its_default() -> None:
             assert json.loads(told.strip("`")) == default, name
 
 
-def test_every_command_stands_in_the_list() -> None:
-    told = set(re.findall(r"^\| `macroslow ([\w -]+)` \|", page("reference/commands.md"), re.MULTILINE))
-    actual = set()
+COMMON_OPTIONS = {"--json", "--config", "--help"}
+"""Told once for all commands."""
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, by its whole name."""
     for name in COMMANDS:
         command = COMMANDS[name].load()
         below = getattr(command, "commands", {})
-        actual |= {f"{name} {sub}" for sub in below}
+        yield from ((f"{name} {sub}", one) for sub, one in below.items())
         if not below or getattr(command, "invoke_without_command", False):
-            actual.add(name)
-    assert told == actual
+            yield name, command
+
+
+def options(command: click.Command) -> set[str]:
+    """Its long options."""
+    found = {name for one in command.params if isinstance(one, click.Option) for name in one.opts}
+    return {name for name in found if name.startswith("--")} - COMMON_OPTIONS
+
+
+def test_every_command_stands_in_a_table_with_its_options() -> None:
+    told = {
+        words(row[0])[0].removeprefix("macroslow "): set(words(row[2]))
+        for row in rows(page("reference/commands.md"))
+        if row[0].startswith("`macroslow ")
+    }
+    assert told == {name: options(command) for name, command in commands()}
+
+
+def test_options_that_are_said_to_be_common_are() -> None:
+    told = set(words(page("reference/commands.md").partition("\n## ")[0]))
+    assert {"--json", "--config FILE"} <= told
+
+
+@pytest.mark.parametrize("name", ["limit", "fault"])
+def test_every_limit_and_fault_of_the_emulator_is_told(name: str) -> None:
+    table = sections("reference/commands.md")["The emulator"].partition(f"| {name} |")[2].partition("\n\n")[0]
+    told = [word for row in rows(table) for word in words(row[0])]
+    shown = CliRunner().invoke(COMMANDS["emulator"].load(), ["--help"], terminal_width=80).output
+    known = shown.partition(f"--{name}s, several")[2].partition("\n\n")[0]
+    listed = ", ".join(re.findall(r"^  (\S+(?:, \S+)*)  ", known, re.MULTILINE)).split(", ")
+    assert told == [one for one in listed if not one.startswith("…")]
 
 
 def test_every_key_of_the_front_matter_that_has_a_meaning_is_told() -> None:
@@ -144,10 +274,21 @@ def test_every_key_of_the_front_matter_that_has_a_meaning_is_told() -> None:
 
 
 def test_every_type_of_event_has_its_number() -> None:
-    told = {
-        int(cell)
-        for row in rows(page("reference/log-and-receipts.md"))
-        for cell in row[::2]
-        if cell.isdigit()
-    }
-    assert {int(one) for one in EventType} <= told
+    table = sections("reference/log-and-receipts.md")["Leaf"].partition("| type |")[2]
+    told = {int(cell) for row in rows(table) for cell in row[::2] if cell.isdigit()}
+    assert told == {int(one) for one in EventType}
+
+
+def test_events_are_named_as_commands_name_them() -> None:
+    names = {one.name.lower().replace("_", "-") for one in EventType}
+    told = set(words(sections("reference/log-and-receipts.md")["What an event says"]))
+    assert {"chat-completed", "chat-unknown", "key-changed", "refused"} <= told & names
+
+
+def test_the_fields_of_a_calls_entry_are_those_that_its_page_shows() -> None:
+    """The example is executed with the page; what is empty is not shown, and there is no run."""
+    text = sections("reference/log-and-receipts.md")["What an event says"]
+    told = {word for row in rows(text.partition("| event |")[0]) for word in words(row[0])}
+    shown = re.search(r"^…  chat-completed +(.*)$", text, re.MULTILINE)
+    assert shown is not None
+    assert told - {"run_id"} == set(re.findall(r"(\w+)=", shown[1]))
