@@ -12,17 +12,22 @@ from click.testing import CliRunner
 from tests.conftest import ROOT
 
 from macroslow import errors
+from macroslow.adapters.model_api.provider import MAX_ANSWER_BYTES
 from macroslow.cli._table import COMMANDS
 from macroslow.errors import InvalidModelRequestError, MacroslowError
 from macroslow.inference import CHAT_COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES
 from macroslow.inference.members import MEMBERS
 from macroslow.inference.messages_members import MESSAGE_OPTIONAL, MESSAGE_REQUIRED
 from macroslow.inference.operation import Operation
+from macroslow.inference.request import MAX_TEXTS
 from macroslow.inference.responses_members import RESPONSE_OPTIONAL, RESPONSE_REQUIRED
+from macroslow.inference.sse import MAX_EVENT_BYTES
 from macroslow.maml import front_matter
+from macroslow.services.answer_once import KEPT_S, MAX_KEPT_BYTES
 from macroslow.settings.model import schema
 from macroslow.tlog.event import EventType
-from macroslow.web import problems
+from macroslow.web import connection, problems, routes
+from macroslow.web.gate import GateSettings
 from macroslow.web.handlers.inference import PASSED_HEADERS
 from macroslow.web.routes import ROUTES
 
@@ -101,6 +106,29 @@ def test_every_error_is_told_with_its_status_and_its_type() -> None:
     shapes = {cls.code: problems.SHAPES[cls] for cls in leaves() if "code" in vars(cls)}
     shapes = shapes | {problems.INTERNAL: internal}
     assert table == {code: (shape.status, shape.provider_type) for code, shape in shapes.items()}
+
+
+def test_the_limits_of_http_are_those_in_force() -> None:
+    told = sections("reference/http.md")["Limits"]
+    mib, kib = routes.MIB, routes.KIB
+    assert (8 * mib, 8 * mib) == (routes.DOCUMENT_BYTES, routes.CHAT_BYTES)
+    assert "| 8 MiB, or `server.max_body_bytes`" in told
+    assert f"| {routes.MCP_BYTES // mib} MiB; {routes.CALL_BYTES // kib} KiB |" in told
+    head = (connection.MAX_TARGET_BYTES // kib, connection.MAX_HEAD_BYTES // kib, connection.MAX_HEADERS)
+    assert "| {} KiB, {} KiB, {} |".format(*head) in told
+    bounds, gate = connection.Bounds(), GateSettings()
+    assert f"| {bounds.connections} |" in told
+    assert f"| {bounds.head_s:g} s; `server.receive_timeout_s` |" in told
+    assert f"| {gate.failures_per_minute} a minute |" in told
+    assert f"| {gate.public_per_minute} a minute |" in told
+    assert f"| {MAX_ANSWER_BYTES // mib} MiB; {MAX_EVENT_BYTES // mib} MiB |" in told
+    assert f"| {MAX_TEXTS} |" in told
+
+
+def test_what_is_said_of_kept_answers_is_so() -> None:
+    told = sections("reference/http.md")["Do it once"]
+    assert f"kept for {KEPT_S // 3600} hours" in told
+    assert f"longer than {MAX_KEPT_BYTES // routes.MIB} MiB" in told
 
 
 SERVED = {
