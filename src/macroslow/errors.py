@@ -22,10 +22,14 @@ class Problem:
 
 
 class MacroslowError(Exception):
-    """Root of the tree. `step` names the stage that refused, `fix` is the repair in one line."""
+    """Root of the tree. `step` names the stage that refused, `fix` is the repair in one line.
+
+    `nothing_done`: it is certain that no work was done for the request, so it may be sent again.
+    """
 
     code: ClassVar[str] = "error"
     title: ClassVar[str] = "Error"
+    nothing_done: bool = True
 
     def __init__(self, detail: str, *, fix: str = "", step: str = "", reason: str = "") -> None:
         super().__init__(detail)
@@ -93,7 +97,7 @@ class InvalidInputsError(ProblemsError):
 
 
 class InvalidModelRequestError(BadRequestError):
-    """A chat request that cannot be served as it stands; `param` is the member at fault, if one is."""
+    """A model request that cannot be served as it stands; `param` is the member at fault, if one is."""
 
     code = "invalid-model-request"
     title = "Invalid model request"
@@ -296,10 +300,7 @@ class UpstreamRefusedError(UpstreamError):
 
 
 class UpstreamUnavailableError(UpstreamError):
-    """The upstream could not be reached, or broke off: the work may or may not have been done.
-
-    `nothing_done`: it is certain that none was, so the same may be asked of another.
-    """
+    """The upstream could not be reached, or broke off: the work may or may not have been done."""
 
     code = "upstream-unavailable"
     title = "Upstream unavailable"
@@ -336,7 +337,8 @@ class DecryptionFailedError(MacroslowError):
 
 
 class LogUnavailableError(MacroslowError):
-    """The log cannot be written, so nothing that must be logged may happen."""
+    """The log cannot be written, so nothing that must be logged may happen. What was under way may have."""
 
     code = "log-unavailable"
     title = "Log unavailable"
+    nothing_done = False

@@ -145,7 +145,7 @@ async def test_a_credential_without_the_scope_is_refused():
         await world.ask(principal=Principal("ann", "key/k1", frozenset()))
 
 
-@pytest.mark.parametrize("tag", ["x" * 129, "a\nb", "\udc80", "\x00"])
+@pytest.mark.parametrize("tag", ["x" * 65, "a b", "-x", "a\nb", "\x1b[2J", "\u00e9", "\udc80", "\x00"])
 async def test_a_tag_that_the_log_could_not_take_is_refused(tag):
     with pytest.raises(InvalidModelRequestError):
         await World().ask(tag=tag)
@@ -550,7 +550,7 @@ async def test_who_waited_too_long_is_told_when_to_come_back():
     await world.ask()
     with pytest.raises(RateLimitedError) as caught:
         await world.ask()
-    assert 50 < caught.value.retry_after_s <= 62
+    assert 50 < caught.value.retry_after_s <= 70
     assert caught.value.limit == "requests per minute"
     assert len(world.books.settled) == 1
 

@@ -1,8 +1,10 @@
 """The list of models is what can be asked for, in the shape that the client reads."""
 
 import openai
+import pytest
 from tests.metering.vocabulary import ENTRY, catalogue
 
+from macroslow.errors import NotFoundError
 from macroslow.services.list_models import ListModels
 
 BOTH = ListModels({"openai": object(), "anthropic": object()}, catalogue())
@@ -53,3 +55,12 @@ def test_clients_of_anthropics_api_see_what_answers_there_in_its_shape():
 def test_the_official_clients_type_takes_the_list():
     for model in BOTH.for_dialect("openai")["data"]:
         openai.types.Model.model_validate(model, strict=True)
+
+
+def test_one_model_is_told_as_the_list_tells_it_and_another_is_not_there() -> None:
+    for dialect in ("openai", "anthropic"):
+        for listed in BOTH.for_dialect(dialect)["data"]:
+            assert BOTH.one(listed["id"], dialect) == listed
+    for name, dialect in (("gpt-9", "openai"), ("gpt-4o", "anthropic")):
+        with pytest.raises(NotFoundError):
+            BOTH.one(name, dialect)

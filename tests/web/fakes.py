@@ -306,6 +306,7 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
         call_model=call_model,
         answer_once=AnswerOnce(books, clock),  # type: ignore[arg-type]
         models=lambda dialect: {"object": "list", "data": [], "dialect": dialect},
+        model=lambda name, dialect: {"id": name, "dialect": dialect},
         count_tokens=count_tokens,
         own_usage=own_usage,
         execute_document=execute,

@@ -413,8 +413,6 @@ async def test_a_chat_reaches_its_use_case_with_body_request_id_and_tag(house: H
     assert (principal.name, body, tag) == ("alice", b'{"a":1}', "team/x")
     assert request_id == answer.headers["x-request-id"]
     assert answer.headers["x-macroslow-cost-usd"] == "0.000012"
-    for bad in ("", "a" * 65, "a b", "-x", "\x1b[2J"):
-        assert (await house.ask("POST", CHAT, body=b"{}", headers=[("x-macroslow-tag", bad)])).status == 400
 
 
 async def test_refusals_on_v1_have_the_providers_shape_and_their_numbers() -> None:

@@ -1,5 +1,6 @@
 """Metrics keep their size, whatever callers send, and Prometheus reads them."""
 
+import asyncio
 import re
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -119,3 +120,22 @@ async def test_ten_thousand_of_everything_stay_a_bounded_page() -> None:
     found = samples(text)
     assert len(found) < 4 * MAX_MODELS + MAX_REASONS + 3 * MAX_BUDGETS + 7 * MAX_LINES + 100
     assert found["macroslow_model_calls_total", (("model", "other"),)] == 10_000 - MAX_MODELS
+
+
+async def test_a_page_is_read_while_calls_are_counted() -> None:
+    metrics = Metrics()
+    stopped = False
+
+    async def count() -> None:
+        number = 0
+        while not stopped:
+            number += 1
+            metrics.refusal(f"r{number}")
+            metrics.request(f"/p{number % 1000}", 200, 0.1)
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    for _ in range(5):
+        samples(await metrics.text(Figures()))
+    stopped = True
+    await counting

@@ -8,7 +8,7 @@ import pytest
 from tests.contract.fake_books import FakeBooks
 from tests.web.fakes import FakeClock, House, build, call
 
-from macroslow.errors import BudgetExhaustedError, UpstreamUnavailableError
+from macroslow.errors import BudgetExhaustedError, LogUnavailableError, UpstreamUnavailableError
 from macroslow.metering.ledger import Usage
 from macroslow.services.answer_once import MAX_KEPT_BYTES, AnswerOnce
 from macroslow.services.settle_call import ModelAnswer, ModelStream
@@ -24,6 +24,7 @@ class Provider:
         self.asked = 0
         self.hold: asyncio.Event | None = None
         self.error: Exception | None = None
+        self.refusal: int | None = None
         self.chunks: list[bytes] | None = None
         self.read = 0
 
@@ -34,6 +35,8 @@ class Provider:
         if self.error is not None:
             raise self.error
         headers = {"content-type": "application/json", "x-macroslow-cost-usd": "0.000001"}
+        if self.refusal is not None:
+            return ModelAnswer(self.refusal, headers, b"{}", Usage(0, 0, 0), 0, nothing_done=True)
         if self.chunks is not None:
             return ModelStream(headers, self._stream(self.chunks))
         return ModelAnswer(200, headers, b'{"n":%d}' % self.asked, Usage(1, 1, 1), 0)
@@ -125,6 +128,22 @@ async def test_a_refusal_gives_the_key_back(house, provider):
     assert (await ask(house)).status == 402
     provider.error = None
     assert (await ask(house)).status == 200
+
+
+@pytest.mark.parametrize("status", [400, 429, 503])
+async def test_a_refusal_of_the_provider_gives_the_key_back(status, house, provider):
+    provider.refusal = status
+    assert (await ask(house)).status == status
+    provider.refusal = None
+    assert (await ask(house)).status == 200
+
+
+async def test_what_could_not_be_recorded_may_have_been_done(house, provider):
+    provider.error = LogUnavailableError("the disk is full")
+    assert (await ask(house)).status == 503
+    provider.error = None
+    assert (await ask(house)).status == 409
+    assert provider.asked == 1
 
 
 async def test_an_unknown_outcome_is_never_tried_again_under_its_key(house, provider):

@@ -24,6 +24,7 @@ EXPECTED_SCOPES = {
     ("POST", "/v1/messages"): scopes.INFERENCE_CHAT,
     ("POST", "/v1/messages/count_tokens"): scopes.INFERENCE_CHAT,
     ("GET", "/v1/models"): scopes.INFERENCE_CHAT,
+    ("GET", "/v1/models/{id}"): scopes.INFERENCE_CHAT,
     ("GET", "/v1/usage"): scopes.USAGE_READ,
     ("POST", "/mcp"): scopes.MCP_CONNECT,
     ("GET", "/log/checkpoint"): scopes.AUDIT_READ,

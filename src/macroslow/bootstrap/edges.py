@@ -100,6 +100,7 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Ap
         call_model=governor.call_model,
         answer_once=governor.answer_once,
         models=governor.list_models.for_dialect,
+        model=governor.list_models.one,
         count_tokens=governor.count_tokens,
         own_usage=gateway.core.usage.own,
         execute_document=gateway.execute,

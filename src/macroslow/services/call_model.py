@@ -9,6 +9,7 @@ its own. Every reservation is settled, once, however its call ends (see `settle_
 """
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from macroslow.inference.operation import Operation
 from macroslow.inference.ports import ProviderStream
 from macroslow.inference.trace import TraceParent
 from macroslow.limits.backoff import repeatable
-from macroslow.metering.budgets import BudgetRule, Period, Scope, Spender, budgets_of
+from macroslow.metering.budgets import BudgetRule, Spender, budgets_of, own_rules
 from macroslow.metering.catalogue import Model
 from macroslow.metering.ledger import Budget
 from macroslow.ports import NS_PER_S, Clock, Entropy
@@ -38,7 +39,7 @@ from macroslow.services.quote_call import LEAST_FILLED_OUTPUT_TOKENS, Asked, Quo
 from macroslow.services.reach_provider import ReachProvider
 from macroslow.services.settle_call import ModelAnswer, ModelStream, SettleCall
 
-MAX_TAG_CHARACTERS: Final = 128
+_TAG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}", re.ASCII)
 EXPIRY_MARGIN_S: Final = 60.0  # after a call's deadline, for its settlement
 FALLBACK_WAIT_S: Final = 2.0  # how long a call queues for a model that has a fall-back
 REQUOTES: Final = 3  # how often the bound of an open request is fitted to a budget that others use too
@@ -84,10 +85,11 @@ class CallModel:
         """
         if INFERENCE_CHAT not in principal.scopes:
             raise MissingScopeError(f"this credential lacks {INFERENCE_CHAT}", scope=INFERENCE_CHAT)
-        if len(tag) > MAX_TAG_CHARACTERS or not tag.isprintable():  # or the log could not take it
+        if tag and not _TAG.fullmatch(tag):
             raise InvalidModelRequestError(
-                f"a tag has at most {MAX_TAG_CHARACTERS} characters that can be printed",
+                "a tag has 1 to 64 of letters, digits and . _ : / -, a letter or digit first",
                 param="x-macroslow-tag",
+                fix="send another x-macroslow-tag, or none",
             )
         asked = await self.quote.read(operation, body, principal.name)
         models = _granted(asked.models, providers)
@@ -191,14 +193,7 @@ class CallModel:
 
     def _budgets(self, principal: Principal, tag: str, now_ns: int) -> tuple[Budget, ...]:
         """Every budget besides the account that this call is held against."""
-        own = [
-            BudgetRule(Scope.KEY, principal.key_id, period, limit)
-            for period, limit in (
-                (Period.DAY, principal.day_usd_micros),
-                (Period.MONTH, principal.month_usd_micros),
-            )
-            if limit is not None
-        ]
+        own = own_rules(principal)
         if not own and not self.rules:
             return ()
         spender = Spender(principal.key_id, principal.name, principal.team, tag)

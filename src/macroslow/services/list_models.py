@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from macroslow.errors import NotFoundError
 from macroslow.metering.catalogue import Catalogue, Model
 
 MESSAGES: Final = "messages"
@@ -26,7 +27,7 @@ class ListModels:
 
     def __call__(self) -> dict[str, object]:
         """`{"object": "list", "data": [{"id", "object", "created", "owned_by", …}, …]}`, sorted by id."""
-        return {"object": "list", "data": [_of_openai(name, model) for name, model in self._served()]}
+        return {"object": "list", "data": self._entries("openai")}
 
     def for_dialect(self, dialect: str) -> dict[str, object]:
         """The list as a client of "openai" or "anthropic" expects it.
@@ -36,13 +37,27 @@ class ListModels:
         """
         if dialect != "anthropic":
             return self()
-        listed = [_of_anthropic(name) for name, model in self._served() if MESSAGES in model.operations]
+        listed = self._entries(dialect)
         return {
             "data": listed,
             "has_more": False,
             "first_id": listed[0]["id"] if listed else None,
             "last_id": listed[-1]["id"] if listed else None,
         }
+
+    def one(self, name: str, dialect: str) -> dict[str, object]:
+        """One entry of the list. NotFoundError if there is none of this name in it."""
+        for listed in self._entries(dialect):
+            if listed["id"] == name:
+                return listed
+        raise NotFoundError(
+            "there is no such model here", fix="GET /v1/models lists the models that are served"
+        )
+
+    def _entries(self, dialect: str) -> list[dict[str, object]]:
+        if dialect != "anthropic":
+            return [_of_openai(name, model) for name, model in self._served()]
+        return [_of_anthropic(name) for name, model in self._served() if MESSAGES in model.operations]
 
     def _served(self) -> list[tuple[str, Model]]:
         return [(name, model) for name, model in self.catalogue.names() if model.provider in self.providers]
@@ -57,5 +72,5 @@ def _of_openai(name: str, model: Model) -> dict[str, object]:
     return listed
 
 
-def _of_anthropic(name: str) -> dict[str, str]:
+def _of_anthropic(name: str) -> dict[str, object]:
     return {"type": "model", "id": name, "display_name": name, "created_at": EPOCH}

@@ -31,8 +31,8 @@ class Settlement:
 
     `status` is the provider's (0: none came); `answer_sha256` is over the bytes of the answer as
     they went out, None where this gateway answered with an error of its own. `kept_id` is the id
-    under which the provider keeps the answer. `disputed`: a usage was reported that this request
-    could not have had, so our own count was booked.
+    under which the provider keeps the answer. `disputed`: no usage was reported that
+    this request can have had, so our own count was booked.
     """
 
     outcome: str

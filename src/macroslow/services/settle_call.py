@@ -42,7 +42,7 @@ _T = TypeVar("_T")
 class ModelAnswer:
     """A plain answer, or a provider's error: `body` as it came, settled at `usage`.
 
-    `log_index` is the number of its entry in the log.
+    `log_index` is the number of its entry in the log. `nothing_done`: the provider refused.
     """
 
     status: int
@@ -50,6 +50,7 @@ class ModelAnswer:
     body: bytes
     usage: Usage
     log_index: int
+    nothing_done: bool = False
 
     @property
     def usd_micros(self) -> int:
@@ -109,7 +110,14 @@ class SettleCall:
         if ended.outcome == "unknown" and reached.status < 400:
             raise broke_off(call.provider, f"its answer is not one of {call.order.operation.name}")
         headers = {**reached.headers, "x-macroslow-cost-usd": usd(ended.usage.usd_micros)}
-        return ModelAnswer(reached.status, marked(under_way, headers), reached.body, ended.usage, log_index)
+        return ModelAnswer(
+            reached.status,
+            marked(under_way, headers),
+            reached.body,
+            ended.usage,
+            log_index,
+            nothing_done=ended.outcome == "refused",
+        )
 
     async def _large(self, under_way: UnderWay, answer: ProviderAnswer) -> tuple[Settlement, int]:
         ended = await asyncio.to_thread(_concluded, under_way, answer)

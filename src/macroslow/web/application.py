@@ -82,7 +82,8 @@ class Runs(Protocol):
 class Application:
     """Everything that the routes serve.
 
-    `models` returns the body of GET /v1/models in the shape of a dialect, `count_tokens` the tokens of a
+    `models` returns the body of GET /v1/models in the shape of a dialect, `model` one of them by name,
+    `count_tokens` the tokens of a
     message's body, `own_usage` the body of GET /v1/usage. `ready` returns reasons why new work would
     fail now (empty: ready), besides those of `lifecycle`. `info` is what GET /info shows.
     `figures` is what the books say, asked at each scrape of the metrics. `mcp` is the ASGI
@@ -92,6 +93,7 @@ class Application:
     call_model: CallModel
     answer_once: AnswerOnce
     models: Callable[[str], JSONObject]
+    model: Callable[[str, str], JSONObject]
     count_tokens: Callable[[bytes], Awaitable[int]]
     own_usage: OwnUsage
     execute_document: ExecuteDocument

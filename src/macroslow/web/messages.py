@@ -56,11 +56,15 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """An answer. Bytes are sent with their length; an iterator is sent as it yields and then closed."""
+    """An answer. Bytes are sent with their length; an iterator is sent as it yields and then closed.
+
+    `nothing_done`: somebody behind us refused, and the same request may be sent again.
+    """
 
     status: int
     headers: Headers = ()
     body: bytes | AsyncIterator[bytes] = b""
+    nothing_done: bool = False
 
 
 def json_response(value: object, status: int = 200) -> Response:

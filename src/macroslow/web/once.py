@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
-from macroslow.errors import MacroslowError, UpstreamUnavailableError
+from macroslow.errors import MacroslowError
 from macroslow.services.answer_once import MAX_KEPT_BYTES, Claim
 from macroslow.web.application import Application, Handler
 from macroslow.web.messages import Request, Response
@@ -40,9 +40,12 @@ async def _answer(application: Application, request: Request, handler: Handler, 
     try:
         response = await handler(application, request)
     except MacroslowError as error:
-        if _nothing_done(error):
+        if error.nothing_done:
             await application.answer_once.drop(claim)
         raise
+    if response.nothing_done:
+        await application.answer_once.drop(claim)
+        return response
     if isinstance(response.body, bytes):
         await application.answer_once.keep(claim, response.status, _texts(response), response.body)
         return response
@@ -111,10 +114,3 @@ def _replayed(reply: Reply) -> Response:
 
 def _texts(response: Response) -> dict[str, str]:
     return {name.decode("ascii"): value.decode("latin-1") for name, value in response.headers}
-
-
-def _nothing_done(error: MacroslowError) -> bool:
-    """Whether it is certain that the same request may be sent again."""
-    if isinstance(error, UpstreamUnavailableError):
-        return error.nothing_done
-    return True

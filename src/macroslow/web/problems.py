@@ -89,6 +89,16 @@ FACTS: Final[Mapping[type[MacroslowError], tuple[str, ...]]] = {
 """The attributes of each class that its reader gets besides the common ones (RFC 9457 section 3.2)."""
 
 
+_ANTHROPIC_TYPES: Final[Mapping[int, str]] = {
+    402: "billing_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+"""Where Anthropic's API has a word of its own for a status (Anthropic API reference, "Errors")."""
+
+
 class InternalError(MacroslowError):
     """Stands in for an exception that nobody foresaw: its text stays in the log."""
 
@@ -132,7 +142,8 @@ def render(error: MacroslowError, request_id: str, style: Style) -> Response:
     if style is Style.OPENAI:
         body = {"error": _provider_body(error)}
     elif style is Style.ANTHROPIC:
-        body = {"type": "error", "error": _provider_body(error), "request_id": request_id}
+        told = _provider_body(error) | {"type": _ANTHROPIC_TYPES.get(status, _shape(error).provider_type)}
+        body = {"type": "error", "error": told, "request_id": request_id}
     elif style is Style.JSON_RPC:
         body = _json_rpc(error, status, request_id)
     else:
@@ -197,7 +208,8 @@ def _headers(error: MacroslowError) -> list[tuple[bytes, bytes]]:
         case errors.MethodNotAllowedError():
             return [(b"allow", ", ".join(error.allowed).encode("ascii"))]
         case errors.CredentialError():
-            return [(b"www-authenticate", b'Bearer realm="macroslow"')]
+            # A credential that is no good now is none a second later: SDKs need not try it again.
+            return [(b"www-authenticate", b'Bearer realm="macroslow"'), (b"x-should-retry", b"false")]
         case errors.BudgetExhaustedError():
             # SDKs retry by default what does not look final; a budget does not fill up by itself.
             return [(b"x-should-retry", b"false")]

@@ -124,6 +124,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         Audit.REFUSALS,
     ),
     _read("/v1/models", scopes.INFERENCE_CHAT, inference.models),
+    _read("/v1/models/{id}", scopes.INFERENCE_CHAT, inference.model),
     _read("/v1/usage", scopes.USAGE_READ, usage.own_usage),
     _act("/mcp", scopes.MCP_CONNECT, Mount(lambda application: application.mcp), MCP_BYTES, _JSON, _DONE),
     _read("/log/checkpoint", scopes.AUDIT_READ, operations.checkpoint),

@@ -12,7 +12,6 @@ from macroslow.web.application import Application, Handler
 from macroslow.web.messages import Request, Response, json_response
 
 TAG_HEADER: Final = b"x-macroslow-tag"
-_TAG: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
 
 PASSED_HEADERS: Final[Mapping[str, tuple[bytes, ...]]] = {
     "openai": (),
@@ -44,8 +43,12 @@ def ask(operation: Operation) -> Handler:
 
 async def models(application: Application, request: Request) -> Response:
     """GET /v1/models: what a request may name, in the shape of the API that the client speaks."""
-    dialect = "openai" if request.header(b"anthropic-version") is None else "anthropic"
-    return json_response(application.models(dialect))
+    return json_response(application.models(_dialect(request)))
+
+
+async def model(application: Application, request: Request) -> Response:
+    """GET /v1/models/{id}: one of them."""
+    return json_response(application.model(request.params["id"], _dialect(request)))
 
 
 async def count_tokens(application: Application, request: Request) -> Response:
@@ -62,7 +65,7 @@ def respond(answer: ModelAnswer | ModelStream) -> Response:
         case ModelStream():
             return Response(200, headers, answer.chunks)
         case ModelAnswer():
-            return Response(answer.status, headers, answer.body)
+            return Response(answer.status, headers, answer.body, answer.nothing_done)
 
 
 def passed_headers(operation: Operation, headers: Mapping[bytes, bytes]) -> Mapping[str, str]:
@@ -90,12 +93,11 @@ def _parent(request: Request) -> TraceParent | None:
     return read_traceparent(said[0]) if len(said) == 1 else None
 
 
+def _dialect(request: Request) -> str:
+    """The API that the client speaks."""
+    return "openai" if request.header(b"anthropic-version") is None else "anthropic"
+
+
 def _tag(request: Request) -> str:
-    tag = request.header(TAG_HEADER)
-    if tag is None:
-        return ""
-    if not _TAG.fullmatch(tag):
-        raise BadRequestError(
-            "x-macroslow-tag: 1 to 64 of letters, digits and . _ : / -, a letter or digit first", step="parse"
-        )
-    return tag.decode("ascii")
+    """What the client labels its spending with; the use case says whether it can."""
+    return (request.header(TAG_HEADER) or b"").decode("latin-1")
