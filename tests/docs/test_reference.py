@@ -1,54 +1,22 @@
-"""The reference pages hold what the product holds: no more, no less."""
+"""The reference pages hold what the product holds: no more, no less. (HTTP is in `test_apis`.)"""
 
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 from tests.conftest import ROOT
+from tests.docs.tables import leaves, page, rows, sections, words
 
-from macroslow import errors
-from macroslow.adapters.model_api.provider import MAX_ANSWER_BYTES
 from macroslow.cli._table import COMMANDS
-from macroslow.errors import InvalidModelRequestError, MacroslowError
-from macroslow.inference import CHAT_COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES
-from macroslow.inference.members import MEMBERS
-from macroslow.inference.messages_members import MESSAGE_OPTIONAL, MESSAGE_REQUIRED
-from macroslow.inference.operation import Operation
-from macroslow.inference.request import MAX_TEXTS
-from macroslow.inference.responses_members import RESPONSE_OPTIONAL, RESPONSE_REQUIRED
-from macroslow.inference.sse import MAX_EVENT_BYTES
 from macroslow.maml import front_matter
-from macroslow.services.answer_once import KEPT_S, MAX_KEPT_BYTES
 from macroslow.settings.model import schema
 from macroslow.tlog.event import EventType
-from macroslow.web import connection, problems, routes
-from macroslow.web.gate import GateSettings
-from macroslow.web.handlers.inference import PASSED_HEADERS
-from macroslow.web.routes import ROUTES
-
-DOCS = ROOT / "docs"
-
-
-def page(name: str) -> str:
-    return (DOCS / name).read_text(encoding="utf-8")
-
-
-def rows(text: str) -> list[list[str]]:
-    """The cells of every line of a table, without headings."""
-    lines = [line for line in text.splitlines() if line.startswith("| ")]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
-
-
-def leaves(cls: type[MacroslowError] = MacroslowError) -> Iterator[type[MacroslowError]]:
-    for below in cls.__subclasses__():
-        if below.__module__ == errors.__name__:
-            yield below
-            yield from leaves(below)
+from macroslow.web import problems
 
 
 @pytest.mark.parametrize(
@@ -73,120 +41,6 @@ def test_the_facts_of_each_error_stand_in_its_section() -> None:
     for cls, facts in problems.FACTS.items():
         for fact in facts:
             assert f"`{fact}`" in sections[cls.code], (cls.code, fact)
-
-
-def test_every_route_and_its_scope_stand_in_the_table() -> None:
-    table = {
-        (row[0], row[1].strip("`")): row[2].strip("`")
-        for row in rows(page("reference/http.md"))
-        if len(row) == 4
-    }
-    table.pop(("method", "path"))
-    assert table == {(route.method, route.path): route.scope or "public" for route in ROUTES}
-
-
-def sections(name: str) -> dict[str, str]:
-    """The text below each heading of the second or third level, by the heading."""
-    return dict(re.findall(r"^###? (.+?)\n(.*?)(?=^##|\Z)", page(name), re.MULTILINE | re.DOTALL))
-
-
-def words(text: str) -> list[str]:
-    """Everything that stands between backticks."""
-    return re.findall(r"`([^`]+)`", text)
-
-
-def test_every_error_is_told_with_its_status_and_its_type() -> None:
-    table = {
-        code: (int(row[1]), *words(row[2]))
-        for row in rows(sections("reference/http.md")["Errors"])
-        if row[1].isdigit()
-        for code in words(row[0])
-    }
-    internal = problems.SHAPES[MacroslowError]
-    shapes = {cls.code: problems.SHAPES[cls] for cls in leaves() if "code" in vars(cls)}
-    shapes = shapes | {problems.INTERNAL: internal}
-    assert table == {code: (shape.status, shape.provider_type) for code, shape in shapes.items()}
-
-
-def test_the_limits_of_http_are_those_in_force() -> None:
-    told = sections("reference/http.md")["Limits"]
-    mib, kib = routes.MIB, routes.KIB
-    assert (8 * mib, 8 * mib) == (routes.DOCUMENT_BYTES, routes.CHAT_BYTES)
-    assert "| 8 MiB, or `server.max_body_bytes`" in told
-    assert f"| {routes.MCP_BYTES // mib} MiB; {routes.CALL_BYTES // kib} KiB |" in told
-    head = (connection.MAX_TARGET_BYTES // kib, connection.MAX_HEAD_BYTES // kib, connection.MAX_HEADERS)
-    assert "| {} KiB, {} KiB, {} |".format(*head) in told
-    bounds, gate = connection.Bounds(), GateSettings()
-    assert f"| {bounds.connections} |" in told
-    assert f"| {bounds.head_s:g} s; `server.receive_timeout_s` |" in told
-    assert f"| {gate.failures_per_minute} a minute |" in told
-    assert f"| {gate.public_per_minute} a minute |" in told
-    assert f"| {MAX_ANSWER_BYTES // mib} MiB; {MAX_EVENT_BYTES // mib} MiB |" in told
-    assert f"| {MAX_TEXTS} |" in told
-
-
-def test_what_is_said_of_kept_answers_is_so() -> None:
-    told = sections("reference/http.md")["Do it once"]
-    assert f"kept for {KEPT_S // 3600} hours" in told
-    assert f"longer than {MAX_KEPT_BYTES // routes.MIB} MiB" in told
-
-
-SERVED = {
-    "Chat completions": set(MEMBERS),
-    "Responses": {*RESPONSE_REQUIRED, *RESPONSE_OPTIONAL},
-    "Embeddings": {"model", "input", "dimensions", "encoding_format", "user"},
-    "Messages": {*MESSAGE_REQUIRED, *MESSAGE_OPTIONAL},
-}
-
-
-@pytest.mark.parametrize("api", SERVED)
-def test_exactly_the_members_that_are_served_stand_in_the_table_of_their_api(api: str) -> None:
-    told = [word for row in rows(sections("reference/model-apis.md")[api]) for word in words(row[0])]
-    assert sorted(told) == sorted(SERVED[api])
-
-
-_HI = [{"role": "user", "content": "Hi"}]
-LEAST: Mapping[str, tuple[Operation, dict[str, Any]]] = {
-    "Chat completions": (CHAT_COMPLETIONS, {"model": "m", "messages": _HI}),
-    "Responses": (RESPONSES, {"model": "m", "input": "Hi"}),
-    "Embeddings": (EMBEDDINGS, {"model": "m", "input": "Hi"}),
-    "Messages": (MESSAGES, {"model": "m", "messages": _HI, "max_tokens": 1}),
-}
-
-
-def refused(api: str) -> list[str]:
-    """What the page gives as examples of members, tools, items and parts that are not served."""
-    said = re.findall(
-        r"^Refused, for example: (.*?)\n\n", sections("reference/model-apis.md")[api], re.S | re.M
-    )
-    return [word.replace("…", "_20250101") for word in words("".join(said))]
-
-
-@pytest.mark.parametrize("api", LEAST)
-def test_what_the_page_says_is_refused_is_refused_by_name(api: str) -> None:
-    operation, least = LEAST[api]
-    for name in refused(api):
-        for more in ({name: "x"}, {"tools": [{"type": name}]}, parts(api, name)):
-            with pytest.raises(InvalidModelRequestError):
-                operation.parse(json.dumps({**least, **more}).encode())
-
-
-def parts(api: str, kind: str) -> dict[str, Any]:
-    """Members that hold a part, a block or an item of this type."""
-    if api == "Responses":
-        return {"input": [{"type": kind, "id": "a"}]}
-    return {"messages": [{"role": "user", "content": [{"type": kind, "source": {"type": kind}}]}]}
-
-
-def test_embeddings_take_what_the_page_says() -> None:
-    operation, least = LEAST["Embeddings"]
-    given = {**least, "dimensions": 3, "encoding_format": "base64", "user": "u"}
-    assert set(operation.parse(json.dumps(given).encode()).members) == SERVED["Embeddings"]  # type: ignore[attr-defined]
-
-
-def test_every_request_header_that_goes_to_a_provider_is_told() -> None:
-    told = {word for row in rows(sections("reference/http.md")["Headers"]) for word in words(row[0])}
-    assert {name.decode() for names in PASSED_HEADERS.values() for name in names} <= told
 
 
 def test_the_sets_and_rules_of_the_catalogue_are_named() -> None:
