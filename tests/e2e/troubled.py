@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from macroslow.emulator import Faults, create_emulator, running
+from macroslow.emulator import Faults, create_emulator, parse_latency, running
 from macroslow.emulator.faults import Trouble
 
 NONE = Trouble()
@@ -41,26 +41,26 @@ class Switch(Faults):
 class TroubledProvider:
     """Its address, its switch, and what it billed."""
 
-    def __init__(self) -> None:
+    def __init__(self, latency: str) -> None:
         self.url = ""
         self.switch = Switch()
-        self._emulator = create_emulator(faults=self.switch)
+        self.emulator = create_emulator(faults=self.switch, latency=parse_latency(latency))
 
     @property
     def statistics(self) -> dict[str, Any]:
         """As `/emulator/stats` tells."""
-        return self._emulator.statistics.report(0)
+        return self.emulator.statistics.report(0)
 
 
 @contextmanager
-def troubled_provider() -> Iterator[TroubledProvider]:
+def troubled_provider(latency: str = "") -> Iterator[TroubledProvider]:
     """Serve until the context is left."""
-    provider = TroubledProvider()
+    provider = TroubledProvider(latency)
     loop = asyncio.new_event_loop()
     started, stop = threading.Event(), asyncio.Event()
 
     async def serve() -> None:
-        async with running(provider._emulator) as provider.url:
+        async with running(provider.emulator) as provider.url:
             started.set()
             await stop.wait()
 
