@@ -20,6 +20,7 @@ from macroslow.errors import (
 from macroslow.metering.ledger import (
     MAX_COUNT,
     Account,
+    Budget,
     CloseAccount,
     OpenAccount,
     UsageRow,
@@ -252,6 +253,26 @@ class LedgerContract:
         assert await books.usage("key", principal="nobody") == []
         with pytest.raises(ValueError, match=r"grouped|grouping"):
             await books.usage("provider; DROP TABLE totals")
+
+    async def test_the_accounts_of_all_keys_are_told_by_the_keys_ids(self, books: Books) -> None:
+        assert await books.accounts_of_keys() == {}
+        await books.commit(
+            *(PutKey(replace(KEY, id=name)) for name in ("k2", "k1", "unpaid")),
+            PutKey(replace(KEY, id="k3", revoked_ns=5)),
+            OpenAccount("key/k1", 100),
+            OpenAccount("key/k2", None),
+            OpenAccount("key/k3", 7),
+            OpenAccount("key/of-nobody", 5),
+            OpenAccount("k1", 5),
+            OpenAccount("run/1", 50, "key/k1"),
+            reserve("r", "run/1", 3, budgets=(Budget("key/k1/total", 9),)),
+        )
+        found = await books.accounts_of_keys()
+        assert [*found.items()] == [
+            ("k1", Account("key/k1", None, 100, 0, 50)),
+            ("k2", Account("key/k2", None, None, 0, 0)),
+            ("k3", Account("key/k3", None, 7, 0, 0)),
+        ]
 
     async def test_a_key_with_a_budget_is_listed_before_its_first_call(self, books: Books) -> None:
         await books.commit(PutKey(KEY), OpenAccount("key/k1", 500))

@@ -1,6 +1,7 @@
 """What every store of the books must do about budgets and the reports of what was spent."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from tests.contract.changes import DAY_NS, append, money, refusals, reserve, settle
@@ -50,12 +51,14 @@ class BudgetContract:
         await books.commit(OpenAccount("a", None))
         assert await books.account(DAY.id) is None
         await books.commit(reserve("r1", "a", 60, budgets=(DAY,)))
-        assert await books.account(DAY.id) == Account(DAY.id, None, 100, 0, 60, counter=True)
+        made = Account(DAY.id, None, 100, 0, 60, counter=True, resets_s=172_800)
+        assert await books.account(DAY.id) == made
         await books.commit(reserve("r2", "a", 60, budgets=(Budget(DAY.id, 120),)))
-        assert await books.account(DAY.id) == Account(DAY.id, None, 120, 0, 120, counter=True)
+        raised = replace(made, limit_usd_micros=120, held_usd_micros=120)
+        assert await books.account(DAY.id) == raised
         with pytest.raises(BudgetExhaustedError):
             await books.commit(reserve("r3", "a", 1, budgets=(Budget(DAY.id, 50),)))
-        assert await books.account(DAY.id) == Account(DAY.id, None, 120, 0, 120, counter=True)
+        assert await books.account(DAY.id) == raised
 
     async def test_concurrent_first_requests_cannot_pass_a_budget_that_nobody_used_before(
         self, books: Books
@@ -87,7 +90,7 @@ class BudgetContract:
         assert refused.value.budget == DAY.id
         assert await money(books, "top") == await money(books, "a") == (0, 0)
         assert [await books.account(budget.id) for budget in ALL] == [None, None, None]
-        assert await books.budget_accounts() == []
+        assert await books.budget_accounts(0) == []
         assert await books.open_reservations() == []
 
     async def test_the_account_and_those_above_it_refuse_before_the_budgets(self, books: Books) -> None:
@@ -139,6 +142,8 @@ class BudgetContract:
             (reserve("x", "a", 1, budgets=(TOTAL, DAY, TOTAL)), ValueError),
             (reserve("x", "a", 1, budgets=(Budget("new", -1),)), ValueError),
             (reserve("x", "a", 1, budgets=(Budget("new", MAX_COUNT + 1),)), ValueError),
+            (reserve("x", "a", 1, budgets=(Budget("new", 9, -1),)), ValueError),
+            (reserve("x", "a", 1, budgets=(Budget("new", 9, 2**63),)), ValueError),
             (reserve("x", DAY.id, 1), ConflictError),
             (OpenAccount(DAY.id, 5), ConflictError),
             (OpenAccount("child", 5, DAY.id), ConflictError),
@@ -154,18 +159,33 @@ class BudgetContract:
             await books.commit(append(), change, append())
         assert await counters(books, DAY) == [(0, 1)]
         assert await money(books, "a") == (0, 1)
-        assert [account.id for account in await books.budget_accounts()] == [DAY.id]
+        assert [account.id for account in await books.budget_accounts(0)] == [DAY.id]
         assert await books.head() == TreeHead(0, root_of([]))
         assert await books.audit_ledger() == []
 
     async def test_the_counters_of_budgets_are_listed_by_name(self, books: Books) -> None:
         await books.commit(OpenAccount("key/k1", 100), OpenAccount("run/1", 50, "key/k1"))
         await books.commit(reserve("r", "run/1", 1, budgets=ALL), settle("r", 1))
-        assert await books.budget_accounts() == [
+        assert await books.budget_accounts(0) == [
             Account("all/total", None, 10_000, 1, 0, counter=True),
-            Account("tag/ci/day/1970-01-02", None, 100, 1, 0, counter=True),
-            Account("team/lab/month/1970-01", None, 1_000, 1, 0, counter=True),
+            Account("tag/ci/day/1970-01-02", None, 100, 1, 0, counter=True, resets_s=172_800),
+            Account("team/lab/month/1970-01", None, 1_000, 1, 0, counter=True, resets_s=2_678_400),
         ]
+
+    async def test_a_counter_is_listed_until_the_second_in_which_its_period_ends(self, books: Books) -> None:
+        await books.commit(OpenAccount("a", None), reserve("r", "a", 1, budgets=ALL))
+        for now_s, current in (
+            (0, {TOTAL.id, DAY.id, MONTH.id}),
+            (172_799, {TOTAL.id, DAY.id, MONTH.id}),
+            (172_800, {TOTAL.id, MONTH.id}),
+            (2_678_399, {TOTAL.id, MONTH.id}),
+            (2_678_400, {TOTAL.id}),
+            (MAX_COUNT, {TOTAL.id}),
+        ):
+            assert {account.id for account in await books.budget_accounts(now_s)} == current
+        await books.commit(settle("r", 1))  # what is past still moves, and stays past
+        assert await counters(books, *ALL) == [(1, 0)] * 3
+        assert [account.id for account in await books.budget_accounts(MAX_COUNT)] == [TOTAL.id]
 
     async def test_a_storm_on_budgets_that_overlap_ends_with_nothing_held(self, books: Books) -> None:
         await books.commit(OpenAccount("key", 5_000), OpenAccount("run", 2_000, "key"))
@@ -184,7 +204,7 @@ class BudgetContract:
 
         await asyncio.gather(*(call(n) for n in range(140)))
         await books.commit(CloseAccount("run"))
-        for account in [*await books.budget_accounts(), await books.account("key")]:
+        for account in [*await books.budget_accounts(0), await books.account("key")]:
             assert account is not None
             assert account.held_usd_micros == 0
             assert account.limit_usd_micros is not None

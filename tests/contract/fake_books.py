@@ -56,6 +56,7 @@ class _Account:
     limit: int | None
     closed: bool = False
     counter: bool = False
+    resets_s: int | None = None
 
 
 @dataclass
@@ -233,7 +234,10 @@ class FakeBooks:
     def _count(self, budget: Budget, change: Reserve) -> None:
         """Make the budget's counter, or give it the new limit; refuse what does not fit it."""
         _check_count(budget.limit_usd_micros)
-        counter = self._state.accounts.setdefault(budget.id, _Account(None, None, counter=True))
+        if budget.id not in self._state.accounts and budget.resets_s is not None:
+            _check_count(budget.resets_s)
+        new = _Account(None, None, counter=True, resets_s=budget.resets_s)
+        counter = self._state.accounts.setdefault(budget.id, new)
         if not counter.counter:
             raise ConflictError("an account")
         spent, held = self._state.spent(budget.id), self._state.held(budget.id)
@@ -368,7 +372,14 @@ class FakeBooks:
             return None
         spent, held = self._state.spent(account_id), self._state.held(account_id)
         return Account(
-            account_id, account.parent, account.limit, spent, held, account.closed, account.counter
+            account_id,
+            account.parent,
+            account.limit,
+            spent,
+            held,
+            account.closed,
+            account.counter,
+            account.resets_s,
         )
 
     async def open_reservations(self) -> list[OpenReservation]:
@@ -443,9 +454,14 @@ class FakeBooks:
         found.sort(key=lambda call: call.created_ns)
         return [call for call in found if call.created_ns >= since_ns]
 
-    async def budget_accounts(self) -> list[Account]:
+    async def budget_accounts(self, now_s: int) -> list[Account]:
         found = [await self.account(name) for name in sorted(self._state.accounts)]
-        return [account for account in found if account and account.counter]
+        counters = [account for account in found if account and account.counter]
+        return [one for one in counters if one.resets_s is None or now_s < one.resets_s]
+
+    async def accounts_of_keys(self) -> dict[str, Account]:
+        found = {key: await self.account(f"key/{key}") for key in sorted(self._state.keys)}
+        return {key: account for key, account in found.items() if account is not None}
 
     async def audit_ledger(self) -> list[LedgerDifference]:
         return []  # there are no counters to differ

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from macroslow.metering.budgets import EACH, BudgetRule, Period, Scope, Spender, budgets_of
+from macroslow.metering.budgets import (
+    EACH,
+    BudgetRule,
+    Counted,
+    Period,
+    Scope,
+    Spender,
+    budgets_of,
+    read_counter,
+)
 from macroslow.metering.ledger import Budget
 
 NOW = datetime(2026, 1, 31, 23, 59, 59, 999_999, UTC)
@@ -105,6 +114,24 @@ def test_two_calls_share_a_counter_only_if_they_share_name_scope_and_period(
         if shared:
             assert (one.scope, one.period) == (other.scope, other.period)
             assert one.scope is Scope.ALL or _name(one.scope, ann) == _name(one.scope, bob) != ""
+
+
+@given(rules_of_any, spenders, st.integers(0, 2**62))
+def test_the_name_of_a_counter_says_what_is_counted(one: BudgetRule, ann: Spender, now_ns: int) -> None:
+    for budget in budgets_of([one], ann, now_ns):
+        name = "" if one.scope is Scope.ALL else _name(one.scope, ann)
+        assert read_counter(budget.id) == Counted(one.scope, name, one.period)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "all", "total", "key/k1", "all/ci/total", "tag/total", "tag//total", "nobody/x/total",
+     "all/week/2026-01", "all/day/2026-1-1", "all/day/2026-02-30", "all/day/2026-01", "all/month/2026-01-01",
+     "all/total/2026-01"],
+)  # fmt: skip
+def test_what_is_no_counters_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError):
+        read_counter(name)
 
 
 def _name(scope: Scope, spender: Spender) -> str:

@@ -102,13 +102,14 @@ def counted(before: Account | None, budget: Budget, change: Reserve) -> Account:
     """Return the budget's counter with the reservation held; `before` None: it is the first."""
     limit = bounded(budget.limit_usd_micros)
     if before is None:
-        before = Account(budget.id, None, limit, 0, 0, counter=True)
+        resets_s = None if budget.resets_s is None else bounded(budget.resets_s)
+        before = Account(budget.id, None, limit, 0, 0, counter=True, resets_s=resets_s)
     elif not before.counter:
         raise ConflictError(f"{budget.id} is an account, not the counter of a budget")
     spent, held = before.spent_usd_micros, before.held_usd_micros + change.usd_micros
     if change.enforced and spent + held > limit:
         raise _exhausted(before, limit, change.usd_micros, budget.resets_s)
-    return Account(budget.id, None, limit, spent, bounded(held), counter=True)
+    return Account(budget.id, None, limit, spent, bounded(held), counter=True, resets_s=before.resets_s)
 
 
 def settled(
@@ -189,4 +190,5 @@ def _moved(account: Account, *, spent: int, held: int) -> Account:
         bounded(account.held_usd_micros + held),
         account.closed,
         account.counter,
+        account.resets_s,
     )

@@ -63,16 +63,11 @@ class Spender:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the name of a counter says. `name` is empty for `all`; `resets_s` is when its period ends."""
+    """Whose spending a budget counts, and over what time. `name` is empty for `all`."""
 
     scope: Scope
     name: str
     period: Period
-    resets_s: int | None
-
-    def is_current(self, now_ns: int) -> bool:
-        """Whether calls are still counted there. A period to come has not been counted in before."""
-        return self.resets_s is None or now_ns < self.resets_s * NS_PER_S
 
 
 def read_counter(budget_id: str) -> Counted:
@@ -86,7 +81,8 @@ def read_counter(budget_id: str) -> Counted:
     if start:
         counted, _, period = counted.rpartition("/")
     scope, _, name = counted.partition("/")
-    found = Counted(Scope(scope), name, Period(period), _end_of(Period(period), start))
+    found = Counted(Scope(scope), name, Period(period))
+    _check_start(found.period, start)
     if not budget_id or bool(name) is (found.scope is Scope.ALL):
         raise ValueError(f"{budget_id!r} is not the name of a counter")
     return found
@@ -141,16 +137,15 @@ def _period(period: Period, now_ns: int) -> tuple[str, int | None]:
     return f"/{first:{_FORMS[period]}}", _end(period, first)
 
 
-def _end_of(period: Period, start: str) -> int | None:
-    """When the period that is called `start` ends, in seconds since 1970. Raises ValueError."""
+def _check_start(period: Period, start: str) -> None:
+    """Raise ValueError unless `start` is what a period of this kind is called."""
     if period is Period.TOTAL:
         if start:
             raise ValueError("a total has no beginning")
-        return None
+        return
     first = datetime.strptime(start, _FORMS[period]).replace(tzinfo=UTC)
     if f"{first:{_FORMS[period]}}" != start:  # strptime takes 2026-1-1 too
         raise ValueError(f"{start!r} is not a {period}")
-    return _end(period, first)
 
 
 def _end(period: Period, first: datetime) -> int:

@@ -35,6 +35,7 @@ class Account:
     A child without a limit holds in its parent just what it holds itself. A closed account
     takes no new reservations; what is under way in it still settles. A `counter` is a budget's: the
     reservations that name the budget make it and hold in it; nobody opens, closes or pays from it.
+    `resets_s` is when the period of a counter ends, as the budget that made it said; None: never.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Account:
     held_usd_micros: int
     closed: bool = False
     counter: bool = False
+    resets_s: int | None = None
 
 
 @value
@@ -86,7 +88,7 @@ class Budget:
     The counter is the account `id` (say `tag/ci/day/2026-01-31`); it begins at nothing with the first
     reservation that names it. The limit comes with every reservation, so that whoever changes it in a
     configuration changes no money; the counter keeps the newest for reports. `resets_s` is when the
-    period ends (seconds since 1970), None: never.
+    period ends (seconds since 1970), None: never; the counter keeps the first.
     """
 
     id: str
@@ -234,8 +236,15 @@ class LedgerReader(Protocol):
         """Calls made since then, settled or open, oldest first: what providers may still count."""
         ...
 
-    async def budget_accounts(self) -> list[Account]:
-        """The counters of all budgets that are no key's account, in order of their names."""
+    async def budget_accounts(self, now_s: int) -> list[Account]:
+        """The counters whose period has not ended at `now_s` (since 1970), in order of their names.
+
+        Those of periods that are past are not read, however many there are.
+        """
+        ...
+
+    async def accounts_of_keys(self) -> dict[str, Account]:
+        """Each client key's own account, by the key's id and in order of it; revoked keys' too."""
         ...
 
     async def audit_ledger(self) -> list[LedgerDifference]:

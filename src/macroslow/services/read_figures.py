@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from macroslow.metering.budgets import Period, Scope, read_counter
+from macroslow.metering.budgets import Scope
 from macroslow.metering.ledger import UsageRow
 from macroslow.ports import Clock
+from macroslow.services.budgets_in_force import BudgetInForce, read_in_force
 from macroslow.workflow.books import Books
 
 
@@ -41,35 +42,18 @@ class ReadFigures:
     async def __call__(self) -> Figures:
         """Four questions to the store, none of which grows with the number of calls."""
         by_model = await self.books.usage("model")
-        budgets = [*await self._of_keys(), *await self._counted()]
+        in_force = await read_in_force(self.books, self.clock.now_ns())
+        budgets = [self._fill(one) for one in in_force.budgets]
         return Figures(by_model, budgets, len(await self.books.open_reservations()))
 
-    async def _of_keys(self) -> list[BudgetFill]:
-        """The budgets for a key's life."""
-        return [
-            BudgetFill(
-                Scope.KEY, row.key, Period.TOTAL, row.limit_usd_micros, row.usd_micros, row.held_usd_micros
-            )
-            for row in await self.books.usage("key")
-            if row.limit_usd_micros is not None
-        ]
-
-    async def _counted(self) -> list[BudgetFill]:
-        """The counters of this day and this month, and those that never end."""
-        now_ns, found = self.clock.now_ns(), []
-        for account in await self.books.budget_accounts():
-            counted = read_counter(account.id)
-            if account.limit_usd_micros is None or not counted.is_current(now_ns):
-                continue
-            told = counted.scope is not Scope.TAG or counted.name in self.tags
-            found.append(
-                BudgetFill(
-                    counted.scope,
-                    counted.name if told else "",
-                    counted.period,
-                    account.limit_usd_micros,
-                    account.spent_usd_micros,
-                    account.held_usd_micros,
-                )
-            )
-        return found
+    def _fill(self, budget: BudgetInForce) -> BudgetFill:
+        account, counted = budget.account, budget.counted
+        told = counted.scope is not Scope.TAG or counted.name in self.tags
+        return BudgetFill(
+            counted.scope,
+            counted.name if told else "",
+            counted.period,
+            budget.limit_usd_micros,
+            account.spent_usd_micros,
+            account.held_usd_micros,
+        )

@@ -10,9 +10,10 @@ from typing import Final
 
 from macroslow.authn.principal import Principal
 from macroslow.errors import BadRequestError
-from macroslow.metering.budgets import BudgetRule, Scope, Spender, budgets_of, own_rules, read_counter
+from macroslow.metering.budgets import BudgetRule, Scope, Spender, budgets_of, own_rules
 from macroslow.metering.ledger import USAGE_GROUPS, Account
 from macroslow.ports import NS_PER_S, Clock
+from macroslow.services.budgets_in_force import read_in_force
 from macroslow.services.verbs import utc
 from macroslow.workflow.books import Books
 
@@ -44,12 +45,8 @@ class ReportUsage:
 
     async def budgets(self) -> dict[str, object]:
         """The budget of every key, and every counter that is in use in its present period."""
-        now_ns = self.clock.now_ns()
-        keys = [await self.books.account(f"key/{record.id}") for record in await self.books.keys()]
-        counters = await self.books.budget_accounts()
-        current = [one for one in counters if read_counter(one.id).is_current(now_ns)]
-        bounded = [one for one in keys if one is not None and one.limit_usd_micros is not None]
-        return {"budgets": [_told(one) for one in [*bounded, *current]]}
+        in_force = await read_in_force(self.books, self.clock.now_ns())
+        return {"budgets": [_told(one.account) for one in in_force.budgets]}
 
     async def own(
         self, principal: Principal, *, first_day: str = "", last_day: str = ""
@@ -88,7 +85,8 @@ class ReportUsage:
         for budget in budgets_of(rules, spender, self.clock.now_ns()):
             known = await self.books.account(budget.id)
             spent, held = (known.spent_usd_micros, known.held_usd_micros) if known else (0, 0)
-            found.append(Account(budget.id, None, budget.limit_usd_micros, spent, held, counter=True))
+            limit, resets_s = budget.limit_usd_micros, budget.resets_s
+            found.append(Account(budget.id, None, limit, spent, held, counter=True, resets_s=resets_s))
         return found
 
 
@@ -99,7 +97,7 @@ def left(account: Account) -> int | None:
 
 
 def _told(account: Account) -> dict[str, object]:
-    resets_s = read_counter(account.id).resets_s if account.counter else None
+    resets_s = account.resets_s
     return {
         "budget": account.id,
         "limit_usd_micros": account.limit_usd_micros,

@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from macroslow.authn.keyring import KeyRing, account_of
+from macroslow.authn.keyring import KeyRing
 from macroslow.errors import ConflictError, LogUnavailableError
-from macroslow.metering.budgets import Scope, read_counter
+from macroslow.metering.budgets import Counted, Scope
 from macroslow.metering.ledger import Account
 from macroslow.ports import NS_PER_S, Clock
+from macroslow.services.budgets_in_force import BudgetInForce, read_in_force
 from macroslow.services.send_alerts import Message
 from macroslow.services.sudden_rise import DAYS, Rise, SuddenRise
 from macroslow.services.verbs import MAX_TIME_NS, utc
@@ -93,26 +94,20 @@ class WatchBudgets:
     async def look(self) -> list[Alert]:
         """Tell what is to be told now, and return it. Raises LogUnavailableError."""
         now_ns = self._clock.now_ns()
-        keys = await self._key_accounts()
-        counters = [
-            one for one in await self._books.budget_accounts() if read_counter(one.id).is_current(now_ns)
-        ]
-        wanted = [*self._budget_alerts([*keys, *counters]), *await self._rise_alerts(keys, now_ns)]
+        in_force = await read_in_force(self._books, now_ns)
+        rises = await self._rise_alerts(in_force.keys, now_ns)
+        wanted = [*self._budget_alerts(in_force.budgets), *rises]
         self._told &= {alert.claim for alert in wanted}  # what is past is not remembered here
         return [alert for alert in wanted if await self._tell(alert, now_ns)]
 
-    async def _key_accounts(self) -> list[Account]:
-        found = [await self._books.account(account_of(one.id)) for one in self._keyring.records()]
-        return [account for account in found if account is not None]
-
-    def _budget_alerts(self, accounts: Iterable[Account]) -> Iterable[Alert]:
-        for account in accounts:
-            percent = reached(account, self._at_percent)
+    def _budget_alerts(self, budgets: Iterable[BudgetInForce]) -> Iterable[Alert]:
+        for budget in budgets:
+            percent = reached(budget.account.spent_usd_micros, budget.limit_usd_micros, self._at_percent)
             if percent is not None:
-                yield self._budget_alert(account, percent)
+                yield self._budget_alert(budget, percent)
 
-    def _budget_alert(self, account: Account, percent: int) -> Alert:
-        resets_s = read_counter(account.id).resets_s if account.counter else None
+    def _budget_alert(self, budget: BudgetInForce, percent: int) -> Alert:
+        account, resets_s = budget.account, budget.account.resets_s
         facts = {
             "budget": account.id,
             "percent": percent,
@@ -123,10 +118,10 @@ class WatchBudgets:
         }
         claim = f"alert {account.id} {account.limit_usd_micros} {percent}"
         expires_ns = MAX_TIME_NS if resets_s is None else min(MAX_TIME_NS, resets_s * NS_PER_S + DAY_NS)
-        return Alert(BUDGET, claim, self._subject(account), facts, expires_ns)
+        return Alert(BUDGET, claim, self._subject(budget.counted), facts, expires_ns)
 
-    async def _rise_alerts(self, keys: Sequence[Account], now_ns: int) -> list[Alert]:
-        spent = {account.id.partition("/")[2]: account.spent_usd_micros for account in keys}
+    async def _rise_alerts(self, keys: Mapping[str, Account], now_ns: int) -> list[Alert]:
+        spent = {key_id: account.spent_usd_micros for key_id, account in keys.items()}
         days = await self._last_days(now_ns // DAY_NS)
         return [self._rise_alert(rise, now_ns) for rise in self._rise.look(spent, days, now_ns // HOUR_NS)]
 
@@ -155,17 +150,12 @@ class WatchBudgets:
         claim = f"alert rise {rise.key} {day}"  # once a day: it may go on for hours
         return Alert(RISE, claim, subject, facts, (day + 2) * DAY_NS)
 
-    def _subject(self, account: Account) -> str:
+    def _subject(self, counted: Counted) -> str:
         """Whose personal data it is to have spent this."""
-        if not account.counter:
-            scope, name = Scope.KEY, account.id.partition("/")[2]
-        else:
-            counted = read_counter(account.id)
-            scope, name = counted.scope, counted.name
-        if scope is Scope.KEY:
-            held = self._keyring.get(name)
+        if counted.scope is Scope.KEY:
+            held = self._keyring.get(counted.name)
             return held.record.principal if held else GATEWAY
-        return name if scope is Scope.PRINCIPAL else GATEWAY
+        return counted.name if counted.scope is Scope.PRINCIPAL else GATEWAY
 
     async def _tell(self, alert: Alert, now_ns: int) -> bool:
         """Log and send, unless it was told before. Whether it was told now."""
@@ -192,11 +182,10 @@ class WatchBudgets:
         return Message(f"alert_{digest[:32]}", json.dumps(body, ensure_ascii=False).encode())
 
 
-def reached(account: Account, at_percent: Iterable[int]) -> int | None:
-    """The first of `at_percent` (highest first) that the account's spending has reached."""
-    limit = account.limit_usd_micros
-    if not limit:  # nothing can be spent of nothing
+def reached(spent_usd_micros: int, limit_usd_micros: int, at_percent: Iterable[int]) -> int | None:
+    """The first of `at_percent` (highest first) that the spending has reached."""
+    if not limit_usd_micros:  # nothing can be spent of nothing
         return None
     return next(
-        (percent for percent in at_percent if account.spent_usd_micros * 100 >= limit * percent), None
+        (percent for percent in at_percent if spent_usd_micros * 100 >= limit_usd_micros * percent), None
     )

@@ -132,7 +132,7 @@ class BudgetHistory(RuleBasedStateMachine):
     async def accounts(self) -> list[Account]:
         """The keys, the run and every budget's counter."""
         found = [await self.books.account(name) for name in (*KEYS, self.run)]
-        return [account for account in found if account] + await self.books.budget_accounts()
+        return [account for account in found if account] + await self.books.budget_accounts(0)
 
     def teardown(self) -> None:
         async def settle_all() -> None:

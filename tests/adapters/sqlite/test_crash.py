@@ -88,7 +88,7 @@ async def check(books: SqliteBooks, said: Acknowledged) -> None:
 async def check_budgets(books: SqliteBooks, *, idle: bool) -> None:
     """No budget is passed, the counters are the rows' sums, and nothing is held once all is closed."""
     assert await books.audit_ledger() == []
-    everything, *days = await books.budget_accounts()
+    everything, *days = await books.budget_accounts(0)
     account = await books.account("key/k1")
     assert account is not None
     assert everything.spent_usd_micros == account.spent_usd_micros

@@ -198,7 +198,7 @@ async def test_the_names_of_a_refused_list_are_given_anew(tmp_path: Path) -> Non
     await books.commit(OpenAccount("a", 100))
     with pytest.raises(NotFoundError):
         await books.commit(call, append(0, "newcomer"), settle("never", 1))
-    assert await books.budget_accounts() == []
+    assert await books.budget_accounts(0) == []
     await books.commit(call)
     (held,) = await books.open_reservations()
     assert (held.model, held.tag, held.owner) == ("new model", "new", "me")

@@ -20,7 +20,12 @@ ACCOUNTS = ("team", "key/k1", "key/k2", "run1", "run2", "nobody")
 PARENTS = {"team": None, "key/k1": "team", "key/k2": None, "run1": "key/k1", "run2": "key/k2"}
 amounts = st.integers(0, 40) | st.sampled_from([100, 2**53 - 1, -1])
 limits = st.none() | st.integers(0, 120) | st.just(2**53 - 1)
-budgets = st.builds(Budget, st.sampled_from(["all/total", "day/1", "day/2", "team"]), st.integers(0, 90))
+budgets = st.builds(
+    Budget,
+    st.sampled_from(["all/total", "day/1", "day/2", "team"]),
+    st.integers(0, 90),
+    st.none() | st.integers(0, 3),
+)
 reservation_ids = st.integers(0, 12).map("r{}".format)
 
 opens = st.builds(
@@ -70,7 +75,8 @@ async def report(books: Books) -> object:
         [await books.account(name) for name in ACCOUNTS],
         [held.id for held in await books.open_reservations()],
         sorted(account.id for account in await books.open_child_accounts()),
-        await books.budget_accounts(),
+        [await books.budget_accounts(now_s) for now_s in (0, 1, 2)],
+        await books.accounts_of_keys(),
         [await books.usage(by) for by in USAGE_GROUPS],
         await books.usage("team", first_day="1970-01-02", last_day="1970-01-02"),
         await books.daily_usage("openai", "1970-01-01", "1970-01-02"),

@@ -19,7 +19,8 @@ from macroslow.metering.ledger import (
 )
 
 _ACCOUNTS: Final = """
-SELECT i.name, p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros, a.closed, a.counter
+SELECT i.name, p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros, a.closed, a.counter,
+    a.resets_s
 FROM accounts a JOIN names i ON i.n = a.n LEFT JOIN names p ON p.n = a.parent
 """
 _OPEN_CALLS: Final = """
@@ -104,9 +105,17 @@ async def open_child_accounts(connection: Connection) -> list[Account]:
     return await _accounts(connection, "WHERE a.parent IS NOT NULL AND NOT a.closed ORDER BY a.n")
 
 
-async def budget_accounts(connection: Connection) -> list[Account]:
-    """Return the counters of budgets by name."""
-    return await _accounts(connection, "WHERE a.counter ORDER BY i.name")
+async def budget_accounts(connection: Connection, now_s: int) -> list[Account]:
+    """Return the counters whose period has not ended, by name; an index leaves the others out."""
+    current = "WHERE a.counter AND (a.resets_s IS NULL OR a.resets_s > $1) ORDER BY i.name"
+    return await _accounts(connection, current, now_s)
+
+
+async def accounts_of_keys(connection: Connection) -> dict[str, Account]:
+    """Return each client key's account by the key's id."""
+    prefix = account_of("")
+    found = await _accounts(connection, "JOIN keys k ON i.name = $1 || k.id ORDER BY k.id", prefix)
+    return {account.id.removeprefix(prefix): account for account in found}
 
 
 async def open_reservations(connection: Connection) -> list[OpenReservation]:
@@ -172,8 +181,8 @@ def _compared_totals(recorded: Sequence[Row], counted: Sequence[Row]) -> Iterato
             yield f"total of {_date(total[0])}: {what}", counter, rows
 
 
-async def _accounts(connection: Connection, where: str) -> list[Account]:
-    return [Account(*row) for row in await connection.fetch(_ACCOUNTS + where)]
+async def _accounts(connection: Connection, where: str, *values: object) -> list[Account]:
+    return [Account(*row) for row in await connection.fetch(_ACCOUNTS + where, *values)]
 
 
 async def _with_accounts(

@@ -30,7 +30,7 @@ SELECT s.size, s.root, (SELECT max(n) FROM names) AS last_name,
     ARRAY(SELECT x FROM (SELECT name, n FROM names WHERE name = ANY($1::text[])) x) AS names,
     ARRAY(SELECT x FROM (
         SELECT a.n, i.name, p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros,
-            a.closed, a.counter
+            a.closed, a.counter, a.resets_s
         FROM accounts a JOIN paying USING (n) JOIN names i USING (n) LEFT JOIN names p ON p.n = a.parent
     ) x) AS accounts,
     ARRAY(SELECT x FROM (

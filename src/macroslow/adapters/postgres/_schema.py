@@ -45,9 +45,11 @@ CREATE TABLE accounts (
     spent_usd_micros bigint NOT NULL CHECK (spent_usd_micros >= 0),
     held_usd_micros bigint NOT NULL CHECK (held_usd_micros >= 0),
     closed boolean NOT NULL,
-    counter boolean NOT NULL
+    counter boolean NOT NULL,
+    resets_s bigint
 ) WITH (fillfactor = 70);
 CREATE INDEX accounts_open_children ON accounts (n) WHERE parent IS NOT NULL AND NOT closed;
+CREATE INDEX accounts_counters ON accounts (resets_s) WHERE counter;
 
 CREATE TABLE calls (
     id text COLLATE "C" PRIMARY KEY,

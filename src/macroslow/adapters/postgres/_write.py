@@ -39,7 +39,7 @@ _PARTS: Final[Mapping[str, str]] = {
     "accounts": _insert(
         "accounts",
         "n int, parent int, limit_usd_micros bigint, spent_usd_micros bigint, held_usd_micros bigint,"
-        " closed boolean, counter boolean",
+        " closed boolean, counter boolean, resets_s bigint",
         _or_update("n", "limit_usd_micros, spent_usd_micros, held_usd_micros, closed"),
     ),
     "calls": _insert(
@@ -144,6 +144,7 @@ def _ledger(state: State) -> dict[str, Rows]:
                 account.held_usd_micros,
                 account.closed,
                 account.counter,
+                account.resets_s,
             )
             for _, account in state.accounts.written()
         ],

@@ -131,8 +131,11 @@ class PostgresBooks:
     async def open_child_accounts(self) -> list[Account]:
         return await self._read(ledger_reads.open_child_accounts)
 
-    async def budget_accounts(self) -> list[Account]:
-        return await self._read(ledger_reads.budget_accounts)
+    async def budget_accounts(self, now_s: int) -> list[Account]:
+        return await self._read(ledger_reads.budget_accounts, now_s)
+
+    async def accounts_of_keys(self) -> dict[str, Account]:
+        return await self._read(ledger_reads.accounts_of_keys)
 
     async def recent_calls(self, since_ns: int) -> list[RecentCall]:
         return await self._read(ledger_reads.recent_calls, since_ns)

@@ -21,7 +21,7 @@ from macroslow.ports import NS_PER_S
 DAY_NS: Final = 86_400 * NS_PER_S
 
 _ACCOUNT: Final = """
-SELECT p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros, a.closed, a.counter
+SELECT p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros, a.closed, a.counter, a.resets_s
 FROM accounts a LEFT JOIN names p ON p.n = a.parent WHERE a.n = ?
 """
 _RESERVATIONS: Final = """
@@ -137,8 +137,8 @@ class Ledger:
         row = self._connection.execute(_ACCOUNT, (self._names.known(account_id),)).fetchone()
         if row is None:
             return None
-        parent, limit, spent, held, is_closed, is_counter = row
-        account = Account(account_id, parent, limit, spent, held, bool(is_closed), bool(is_counter))
+        parent, limit, spent, held, is_closed, is_counter, resets_s = row
+        account = Account(account_id, parent, limit, spent, held, bool(is_closed), bool(is_counter), resets_s)
         return self._accounts.learn(account_id, account)
 
     def _numbers(self, change: Reserve, budgets: tuple[str, ...]) -> Row:
@@ -171,6 +171,7 @@ class Ledger:
             account.held_usd_micros,
             account.closed,
             account.counter,
+            account.resets_s,
         )
 
     def _is_settled(self, reservation_id: str) -> bool:

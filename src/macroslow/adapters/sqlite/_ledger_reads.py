@@ -19,9 +19,15 @@ from macroslow.metering.ledger import (
 )
 
 _ACCOUNTS: Final = """
-SELECT i.name, p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros, a.closed, a.counter
+SELECT i.name, p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros, a.closed, a.counter,
+    a.resets_s
 FROM accounts a JOIN names i ON i.n = a.n LEFT JOIN names p ON p.n = a.parent
 """
+_IN_FORCE: Final = f"""
+{_ACCOUNTS} WHERE a.counter = 1 AND a.resets_s IS NULL
+UNION ALL {_ACCOUNTS} WHERE a.counter = 1 AND a.resets_s > ? ORDER BY 1
+"""
+_OF_KEYS: Final = f"{_ACCOUNTS} JOIN keys k ON i.name = ? || k.id ORDER BY k.id"
 _OPEN_RESERVATIONS: Final = """
 SELECT r.id, a.name, r.usd_micros, p.name, k.name, v.name, m.name, t.name, u.name, r.created_ns,
     o.name, r.expires_ns
@@ -87,18 +93,24 @@ _FIRST_DAY, _LAST_DAY = "0001-01-01", "9999-12-31"
 
 def account(connection: sqlite3.Connection, account_id: str) -> Account | None:
     """Return the account, or None."""
-    rows = _accounts(connection, "WHERE i.name = ?", account_id)
-    return next(rows, None)
+    return next(_accounts(connection, f"{_ACCOUNTS} WHERE i.name = ?", account_id), None)
 
 
 def open_child_accounts(connection: sqlite3.Connection) -> list[Account]:
     """Return the children that are not closed, oldest first."""
-    return list(_accounts(connection, "WHERE a.parent IS NOT NULL AND a.closed = 0 ORDER BY a.n"))
+    query = f"{_ACCOUNTS} WHERE a.parent IS NOT NULL AND a.closed = 0 ORDER BY a.n"
+    return list(_accounts(connection, query))
 
 
-def budget_accounts(connection: sqlite3.Connection) -> list[Account]:
-    """Return the counters of budgets by name."""
-    return sorted(_accounts(connection, "WHERE a.counter = 1"), key=lambda counter: counter.id)
+def budget_accounts(connection: sqlite3.Connection, now_s: int) -> list[Account]:
+    """Return the counters whose period has not ended, by name; an index leaves the others out."""
+    return list(_accounts(connection, _IN_FORCE, now_s))
+
+
+def accounts_of_keys(connection: sqlite3.Connection) -> dict[str, Account]:
+    """Return each client key's account by the key's id."""
+    prefix = account_of("")
+    return {found.id.removeprefix(prefix): found for found in _accounts(connection, _OF_KEYS, prefix)}
 
 
 def open_reservations(connection: sqlite3.Connection) -> list[OpenReservation]:
@@ -145,7 +157,7 @@ def run_usage(connection: sqlite3.Connection, run_id: str) -> list[UsageRow]:
 
 def audit_ledger(connection: sqlite3.Connection) -> list[LedgerDifference]:
     """Add every row up again; return the counters and totals that differ."""
-    accounts = list(_accounts(connection, ""))
+    accounts = list(_accounts(connection, _ACCOUNTS))
     sums = {name: (spent, held) for name, spent, held in connection.execute(_ROW_SUMS)}
     for child in accounts:
         if child.parent is not None:
@@ -184,10 +196,11 @@ def _compared_totals(connection: sqlite3.Connection) -> Iterator[tuple[str, int,
             yield f"total of {_date(total[0])}: {what}", counter, rows
 
 
-def _accounts(connection: sqlite3.Connection, where: str, *values: str) -> Iterator[Account]:
-    for row in connection.execute(_ACCOUNTS + where, values):
-        account_id, parent, limit, spent, held, is_closed, is_counter = row
-        yield Account(account_id, parent, limit, spent, held, bool(is_closed), bool(is_counter))
+def _accounts(connection: sqlite3.Connection, query: str, *values: str | int) -> Iterator[Account]:
+    for account_id, parent, limit, spent, held, is_closed, is_counter, resets_s in connection.execute(
+        query, values
+    ):
+        yield Account(account_id, parent, limit, spent, held, bool(is_closed), bool(is_counter), resets_s)
 
 
 def _with_accounts(

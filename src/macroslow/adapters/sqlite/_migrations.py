@@ -14,7 +14,8 @@ from macroslow.adapters.sqlite._tiles import rebuild
 MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {
     1: (
         "ALTER TABLE accounts ADD COLUMN counter INTEGER NOT NULL DEFAULT 0",
-        "CREATE INDEX accounts_counters ON accounts (n) WHERE counter = 1",
+        "ALTER TABLE accounts ADD COLUMN resets_s INTEGER",
+        "CREATE INDEX accounts_counters ON accounts (resets_s) WHERE counter = 1",
         "ALTER TABLE reservations ADD COLUMN team INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE reservations ADD COLUMN budgets INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE reservations ADD COLUMN owner INTEGER NOT NULL DEFAULT 0",

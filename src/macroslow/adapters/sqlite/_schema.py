@@ -34,10 +34,11 @@ CREATE TABLE accounts (
     spent_usd_micros INTEGER NOT NULL CHECK (spent_usd_micros >= 0),
     held_usd_micros INTEGER NOT NULL CHECK (held_usd_micros >= 0),
     closed INTEGER NOT NULL,
-    counter INTEGER NOT NULL
+    counter INTEGER NOT NULL,
+    resets_s INTEGER
 ) STRICT;
 CREATE INDEX accounts_open_children ON accounts (n) WHERE parent IS NOT NULL AND closed = 0;
-CREATE INDEX accounts_counters ON accounts (n) WHERE counter = 1;
+CREATE INDEX accounts_counters ON accounts (resets_s) WHERE counter = 1;
 
 CREATE TABLE reservations (
     id TEXT PRIMARY KEY,

@@ -5,8 +5,9 @@ from typing import Final
 PUT_NAME: Final = "INSERT INTO names (n, name) VALUES (?, ?)"
 PUT_SUBJECT_KEY: Final = "INSERT INTO subject_keys (subject, wrapped) VALUES (?, ?)"
 PUT_ACCOUNT: Final = """
-INSERT INTO accounts (n, parent, limit_usd_micros, spent_usd_micros, held_usd_micros, closed, counter)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO accounts (
+    n, parent, limit_usd_micros, spent_usd_micros, held_usd_micros, closed, counter, resets_s
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET
     limit_usd_micros = excluded.limit_usd_micros,
     spent_usd_micros = excluded.spent_usd_micros,

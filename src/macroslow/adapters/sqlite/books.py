@@ -96,8 +96,11 @@ class SqliteBooks:
     async def recent_calls(self, since_ns: int) -> list[RecentCall]:
         return await self._reader(ledger_reads.recent_calls, since_ns)
 
-    async def budget_accounts(self) -> list[Account]:
-        return await self._reader(ledger_reads.budget_accounts)
+    async def budget_accounts(self, now_s: int) -> list[Account]:
+        return await self._reader(ledger_reads.budget_accounts, now_s)
+
+    async def accounts_of_keys(self) -> dict[str, Account]:
+        return await self._reader(ledger_reads.accounts_of_keys)
 
     async def run_usage(self, run_id: str) -> list[UsageRow]:
         return await self._reader(ledger_reads.run_usage, run_id)
