@@ -325,3 +325,35 @@ async def test_a_model_that_does_not_serve_an_operation_is_not_found_for_it():
     with pytest.raises((NotFoundError, InvalidModelRequestError)):
         await world.ask(body)
     assert request()
+
+
+async def test_an_answer_is_gone_on_from_with_its_own_model_alone():
+    world = World()
+    world.provider.script = stored
+    await world.ask(respond(), operation=RESPONSES)
+    with pytest.raises(InvalidModelRequestError) as caught:
+        await world.ask(respond(model="gpt-4o-mini", previous_response_id="resp_1"), operation=RESPONSES)
+    assert caught.value.param == "model"
+    assert len(world.provider.bodies) == 1
+
+
+async def test_who_cannot_pay_takes_nothing_of_the_providers_limits():
+    world = World(limit_usd_micros=1, quota=Quota(rpm=3, rpd=3, tpm=2000), max_waiting=0)
+    for _ in range(20):
+        with pytest.raises(BudgetExhaustedError):
+            await world.ask()
+    world.books.open_account("key/k1", 10**6)
+    assert (await world.ask()).status == 200
+
+
+async def test_a_reservation_outlives_the_queue_and_every_model_of_its_chain():
+    world = World(models=chain(gpt_4o=("gpt-4o-mini",)), deadline_s=100.0)
+    seen = []
+
+    def script(_):
+        seen.extend(world.books._state.reservations.values())
+        return answer()
+
+    world.provider.script = script
+    await world.ask()
+    assert seen[0].expires_ns - seen[0].created_ns >= 2 * (100 + 30) * 10**9

@@ -312,3 +312,25 @@ async def test_the_thirty_third_connection_is_refused(behind: Behind, clock: Fak
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["detail"] == "too many connections"
         for one in [*held, writer]:
             one.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "passed"),
+    [
+        ("a-2025-01-01, context-1m-2025-08-07,b-1", "a-2025-01-01,b-1"),
+        ("context-1m-2025-08-07", None),
+        ("b-1", "b-1"),
+    ],
+)
+async def test_a_larger_window_than_the_catalogues_is_not_passed_on(sent, passed, app, behind) -> None:
+    headers = [BEARER, JSON, (b"anthropic-beta", sent.encode())]
+    assert (await call(app, "POST", "/v1/messages", headers, b"{}")).status == 200
+    assert behind.asked == [("messages", {} if passed is None else {"anthropic-beta": passed})]
+
+
+async def test_a_beta_without_a_price_is_refused_by_name(app, behind) -> None:
+    headers = [BEARER, JSON, (b"anthropic-beta", b"x-1,fast-mode-2026-02-01")]
+    answer = await call(app, "POST", "/v1/messages", headers, b"{}")
+    assert answer.status == 400
+    assert "fast-mode-2026-02-01" in answer.json["error"]["message"]
+    assert not behind.asked

@@ -114,10 +114,6 @@ class Counters:
             counter = self._loaded[encoding] = load(self.read(encoding), encoding)
         return counter
 
-    def has(self, encoding: str) -> bool:
-        """Whether asking for it costs nothing, because it is loaded."""
-        return encoding in self._loaded
-
 
 def vocabulary_file(encoding: str) -> str:
     """The name of an encoding's file in `vocabularies/`."""

@@ -110,6 +110,10 @@ class Admission:
         """The call is over. Once for each place."""
         place.line.leave(place, ended)
 
+    def withdraw(self, place: Place) -> None:
+        """The call never went out: nothing of it is counted. Instead of `leave`."""
+        place.line.withdraw(place)
+
     def seed(self, provider: str, model: str, calls: Sequence[Recent], *, account: str | None = None) -> None:
         """Count calls of before our start, that a crash forgets nothing that the provider still counts.
 

@@ -114,6 +114,13 @@ class Line:
         self._apply(lambda all_, now_ns: all_[place.number].leave(place.granted, ended, now_ns))
         self.advance()
 
+    def withdraw(self, place: Place) -> None:
+        """The call never went out: it is as if it had not come."""
+        if place.waited_ns:
+            self.queue.refund(place.demand, place.demand.tokens)
+        self._give_back(place)
+        self.advance()
+
     def _withdraw(self, ticket: Ticket, future: "asyncio.Future[Place]") -> None:
         """Undo `wait`, also where the place was given in the moment that its caller went away."""
         if self._waiters.pop(ticket, None) is not None:

@@ -107,7 +107,7 @@ class CallModel:
             budgets=self._budgets(principal, tag, now_ns),
             owner=self.owner,
             created_ns=now_ns,
-            expires_ns=now_ns + int((self.reach.deadline_s + EXPIRY_MARGIN_S) * NS_PER_S),
+            expires_ns=now_ns + self._longest_ns(len(models)),
             enforced=self.enforced,
             parent=parent,
         )
@@ -190,6 +190,10 @@ class CallModel:
                 if not requotes_left or not _worth_asking(asked, target, room_usd_micros):
                     raise
         raise AssertionError("the last quote was taken or refused")
+
+    def _longest_ns(self, models: int) -> int:
+        """The longest that a call may take until it is settled: queue and deadline for each model."""
+        return int((models * (self.reach.max_wait_s + self.reach.deadline_s) + EXPIRY_MARGIN_S) * NS_PER_S)
 
     def _budgets(self, principal: Principal, tag: str, now_ns: int) -> tuple[Budget, ...]:
         """Every budget besides the account that this call is held against."""

@@ -181,7 +181,7 @@ class UnderWay:
             return None
         return BindId(
             id=ended.kept_id,
-            kind=self.call.order.operation.name,
+            kind=f"{self.call.order.operation.name}/{self.call.model}",
             principal=self.call.order.principal.name,
             provider=self.call.provider,
             account=self.place.account,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from macroslow.errors import NotFoundError
+from macroslow.errors import InvalidModelRequestError, NotFoundError
 from macroslow.inference.operation import ModelRequest, Operation
 from macroslow.inference.ports import Provider
 from macroslow.metering import fit
@@ -81,10 +81,15 @@ class QuoteCall:
             request = await asyncio.to_thread(operation.parse, body)
         models = self.chain(operation, request)
         continued = await self._continued(request, principal) if request.continues else None
-        if continued is not None:  # only that provider knows what it goes on from
-            models = tuple(model for model in models if model.provider == continued.provider)[:1]
-            if not models:
-                raise _no_such_answer()
+        if continued is not None:  # only that provider knows it, and only that model counts it so
+            kind = f"{operation.name}/{models[0].name}"
+            if (continued.kind, continued.provider) != (kind, models[0].provider):
+                raise InvalidModelRequestError(
+                    "only the model that gave an answer goes on from it: others count its tokens otherwise",
+                    param="model",
+                    fix="name the model of the answer before",
+                )
+            models = models[:1]
         return Asked(operation, request, len(body), models, continued)
 
     async def target(self, asked: Asked, model: Model, room_usd_micros: int | None = None) -> Target:

@@ -54,7 +54,7 @@ class ReachProvider:
         try:
             await self.books.commit(call.reserve)
         except BaseException as error:
-            self.admission.leave(place, Ended(0, Verdict.UNKNOWN))
+            self.admission.withdraw(place)
             if isinstance(error, asyncio.CancelledError):  # the reservation may be on its way
                 self.settle.booking(self.settle.undo(replace(under_way, place=None)))
             raise

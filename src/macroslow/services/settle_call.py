@@ -21,6 +21,7 @@ from macroslow.inference.operation import AnswerUnreadableError, StreamReader, W
 from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
 from macroslow.inference.sse import EventTooLongError
 from macroslow.limits.admission import Ended, Verdict
+from macroslow.limits.backoff import LOST_STATUSES
 from macroslow.metering.count import OFF_LOOP_BYTES
 from macroslow.metering.ledger import Usage
 from macroslow.metering.money import usd
@@ -31,9 +32,6 @@ from macroslow.values import value
 from macroslow.workflow.books import Books
 
 SETTLE_S: Final = 10.0  # how long a failed call waits for its booking, which goes on after that
-
-# Statuses of intermediaries that lost their upstream: the work behind them may have been done.
-LOST_STATUSES: Final = frozenset({502, 504})
 
 _T = TypeVar("_T")
 

@@ -20,7 +20,9 @@ PASSED_HEADERS: Final[Mapping[str, tuple[bytes, ...]]] = {
 """The request headers that a provider of each dialect gets; every other one is ours alone."""
 
 _PASSED_VALUE: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._, -]{0,1023}")
-_UNPRICED_BETAS: Final = (b"fast-mode",)  # costs more than the catalogue says
+BETA_HEADER: Final = b"anthropic-beta"
+UNPRICED_BETAS: Final = ("fast-mode",)  # costs more than the catalogue says
+WINDOW_BETAS: Final = ("context-1m",)  # so does what lies beyond the window that the catalogue has
 
 
 def ask(operation: Operation) -> Handler:
@@ -77,14 +79,22 @@ def passed_headers(operation: Operation, headers: Mapping[bytes, bytes]) -> Mapp
             continue
         if not _PASSED_VALUE.fullmatch(value):
             raise BadRequestError(f"{name.decode()} is not a list of names", step="parse")
-        for beta in value.replace(b" ", b"").split(b","):
-            if beta.startswith(_UNPRICED_BETAS):
-                raise InvalidModelRequestError(
-                    f"the beta {beta.decode()} is not served: this gateway has no price for it",
-                    param="anthropic-beta",
-                )
-        found[name.decode("ascii")] = value.decode("ascii")
+        if passed := _priced(value.decode("ascii")) if name == BETA_HEADER else value.decode("ascii"):
+            found[name.decode("ascii")] = passed
     return found
+
+
+def _priced(betas: str) -> str:
+    """The betas that change no price. Those of a larger window are left out: it is as if they were off."""
+    named = [beta.strip() for beta in betas.split(",")]
+    for beta in named:
+        if beta.startswith(UNPRICED_BETAS):
+            raise InvalidModelRequestError(
+                f"the beta {beta} is not served: this gateway has no price for it",
+                param="anthropic-beta",
+                fix=f"leave {beta} out",
+            )
+    return ",".join(beta for beta in named if beta and not beta.startswith(WINDOW_BETAS))
 
 
 def _parent(request: Request) -> TraceParent | None:
