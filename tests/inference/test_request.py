@@ -240,3 +240,25 @@ def test_any_object_is_served_or_refused_and_what_is_served_can_be_forwarded_aga
 @given(raw=st.binary(max_size=200))
 def test_any_bytes_are_refused_in_one_way(operation, raw):
     refused(operation, raw)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"x":[' + b",".join([b"[]"] * 300_000) + b"]}",
+        b'{"x":[' + b",".join([b"{}"] * 300_000) + b"]}",
+        b"{" + b",".join(b'"%d":0' % n for n in range(600_000)) + b"}",
+        b'{"x":[' + b"1," * 2_100_000 + b"1]}",
+    ],
+    ids=["lists", "objects", "members", "numbers"],
+)
+def test_a_body_of_millions_of_values_is_refused_before_it_is_parsed(body, monkeypatch):
+    monkeypatch.setattr("macroslow.inference.request.orjson.loads", None)
+    with pytest.raises(InvalidModelRequestError):
+        CHAT_COMPLETIONS.parse(body)
+
+
+def test_a_long_text_of_source_code_is_no_such_body():
+    text = '{"a": [1, 2, {"b": "c"}]}\n' * 60_000
+    body = orjson.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": text}]})
+    assert CHAT_COMPLETIONS.parse(body).prompt.texts == (text,)

@@ -16,6 +16,9 @@ from macroslow.metering.count import Prompt
 from macroslow.values import value
 
 MAX_TEXTS: Final = 32_768
+SIMPLE_BYTES: Final = 256 * 1024
+MOST_SIGNS: Final[Mapping[bytes, int]] = {b"[": 200_000, b"{": 200_000, b'"': 1_000_000, b",": 2_000_000}
+"""How often a body may have each sign of JSON's structure."""
 """Most texts of one prompt: each is counted by itself, and takes time however short it is."""
 
 _FLAT_BRACKETS: Final = 200  # what has no more of them is not nested deeper than the serialiser goes (254)
@@ -99,6 +102,8 @@ def require_few(prompt: Prompt, prompt_member: str) -> Prompt:
 
 
 def _object(body: bytes) -> dict[str, Any]:
+    if len(body) > SIMPLE_BYTES:
+        _require_simple(body)
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -106,6 +111,18 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise InvalidModelRequestError("the body must be a JSON object")
     return parsed
+
+
+def _require_simple(body: bytes) -> None:
+    """A parser makes an object of every value and holds the interpreter meanwhile: seconds, for millions.
+
+    Signs within texts are counted too; a prompt of so many is longer than what models take.
+    """
+    for sign, most in MOST_SIGNS.items():
+        if body.count(sign) > most:
+            raise InvalidModelRequestError(
+                f"the body has more than {most} of the sign {sign.decode()}", fix="send less in one request"
+            )
 
 
 def _require_flat(members: Mapping[str, Any]) -> None:
