@@ -16,10 +16,11 @@ from macroslow.metering.count import Prompt
 from macroslow.values import value
 
 MAX_TEXTS: Final = 32_768
+"""Most texts of one prompt: each is counted by itself, and takes time however short it is."""
+
 SIMPLE_BYTES: Final = 256 * 1024
 MOST_SIGNS: Final[Mapping[bytes, int]] = {b"[": 200_000, b"{": 200_000, b'"': 1_000_000, b",": 2_000_000}
-"""How often a body may have each sign of JSON's structure."""
-"""Most texts of one prompt: each is counted by itself, and takes time however short it is."""
+"""How often a body above SIMPLE_BYTES may have each sign of JSON's structure."""
 
 _FLAT_BRACKETS: Final = 200  # what has no more of them is not nested deeper than the serialiser goes (254)
 
