@@ -6,11 +6,24 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.inference.streams import CHAT, DONE, IDS, STREAMS, USED, WRITTEN, Stream, chunk, named, said
+from tests.inference.streams import (
+    CHAT,
+    DONE,
+    IDS,
+    POSSIBLE,
+    STREAMS,
+    USED,
+    WRITTEN,
+    Stream,
+    chunk,
+    named,
+    said,
+)
 from tests.metering.vocabulary import counter
 
 from macroslow.inference.operation import AnswerUnreadableError
 from macroslow.inference.sse import MAX_EVENT_BYTES, EventTooLongError
+from macroslow.metering.count import Counter
 
 every_stream = pytest.mark.parametrize("stream", STREAMS, ids=IDS)
 
@@ -206,6 +219,39 @@ def test_a_long_stream_is_counted_as_it_goes_and_not_kept(stream):
         reading.feed(piece)
     assert reading._unread_bytes < 65 * 1024
     assert reading.output_tokens() >= 5000
+
+
+class Encoder:
+    """A token for a hundred characters; it notes how many it was asked to look at."""
+
+    def __init__(self) -> None:
+        self.characters = 0
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        self.characters += len(text)
+        return [0] * -(-len(text) // 100)
+
+
+@pytest.mark.parametrize("letter", [" ", "x", "字"], ids=["space", "letter", "wide"])
+def test_of_much_text_at_once_the_rest_is_bounded_by_its_bytes(letter):
+    """Counting 4 MiB takes a second or more, for which every other call would wait."""
+    encoder = Encoder()
+    request = CHAT.operation.parse(orjson.dumps(CHAT.body))
+    reading = CHAT.operation.reader(request, Counter(encoder), POSSIBLE)
+    reading.feed(said(letter * 10))
+    assert reading.output_tokens() == 1
+    reading.feed(said(letter * 1_000_000))
+    assert encoder.characters <= 64 * 1024 + 10
+    assert reading.output_tokens() >= (1_000_000 - 64 * 1024) * len(letter.encode())
+    assert reading.output_tokens() <= 1_000_000 * len(letter.encode())
+
+
+@settings(max_examples=25, deadline=None)
+@given(text=st.text(max_size=50), times=st.integers(1, 4000))
+def test_no_text_at_once_counts_less_than_it_has(text, times):
+    reading = CHAT.reader()
+    reading.feed(said(text * times))
+    assert reading.output_tokens() >= counter().text(text * times) - 1  # a cut may part what was one
 
 
 def test_an_event_that_is_too_long_is_refused_however_it_is_cut():

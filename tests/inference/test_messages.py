@@ -340,6 +340,40 @@ def test_what_a_stream_says_at_its_start_is_not_yet_what_it_cost():
     assert stream({"input_tokens": 10, "output_tokens": 1}).usage is None
 
 
+def test_what_a_stream_says_of_its_input_at_its_start_is_remembered():
+    start = {
+        "input_tokens": 1,
+        "cache_read_input_tokens": 300,
+        "cache_creation_input_tokens": 20,
+        "cache_creation": {"ephemeral_1h_input_tokens": 8},
+        "output_tokens": 4,
+    }
+    reading = stream(start)
+    assert reading.reported_input == TokenCounts(321, 0, 300, 12, 8)
+    reading.feed(named({"type": "message_start", "message": {"usage": {"input_tokens": 1001}}}))
+    assert reading.reported_input == TokenCounts(321, 0, 300, 12, 8)
+    assert stream({"input_tokens": 0}).reported_input == TokenCounts(0, 0)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        {},
+        None,
+        [],
+        {"output_tokens": 1},
+        {"input_tokens": -1},
+        {"input_tokens": 1001},
+        {"input_tokens": True},
+        {"input_tokens": 600, "cache_read_input_tokens": 600},
+        {"input_tokens": 1, "cache_creation_input_tokens": "1"},
+    ],
+    ids=range(9),
+)
+def test_input_that_cannot_be_is_not_remembered(start):
+    assert stream(start).reported_input is None
+
+
 def test_the_parts_of_the_usage_are_put_together_and_later_ones_count():
     start = {"input_tokens": 10, "cache_read_input_tokens": 100, "output_tokens": 1}
     assert stream(start, {"output_tokens": 5}).usage == TokenCounts(110, 5, 100)

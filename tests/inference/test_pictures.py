@@ -22,8 +22,20 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IEND", b"")
 
 
+def gif_screen(width: int, height: int, flags: int = 0) -> bytes:
+    return b"GIF89a" + struct.pack("<HHBBB", width, height, flags, 0, 0)
+
+
+def gif_frame(left: int, top: int, width: int, height: int) -> bytes:
+    return struct.pack("<BHHHHB", 0x2C, left, top, width, height, 0) + b"\x02\x01\x00\x00"
+
+
+def gif_extension(label: int, *blocks: bytes) -> bytes:
+    return bytes((0x21, label)) + b"".join(bytes((len(data),)) + data for data in (*blocks, b""))
+
+
 def gif(width: int, height: int) -> bytes:
-    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0, 0, 0) + b";"
+    return gif_screen(width, height) + gif_frame(0, 0, width, height) + b";"
 
 
 def segment(marker: int, data: bytes) -> bytes:
@@ -91,11 +103,56 @@ def test_a_frame_that_is_far_behind_leaves_the_size_open():
 @pytest.mark.parametrize("make", MAKERS)
 def test_a_picture_that_is_cut_within_its_header_is_refused(make):
     whole = make(640, 480)
-    header_bytes = {png: 24, gif: 10, jpeg: 11, webp: 30, webp_lossless: 25, webp_extended: 30}[make]
+    header_bytes = {png: 24, gif: 13, jpeg: 11, webp: 30, webp_lossless: 25, webp_extended: 30}[make]
     for kept in range(header_bytes):
         with pytest.raises(UnfitError):
             at_url(url(whole[:kept]))
-    assert at_url(url(whole[:header_bytes])) == Image(640, 480)
+    if make is not gif:
+        assert at_url(url(whole[:header_bytes])) == Image(640, 480)
+
+
+CONTROL = gif_extension(0xF9, b"\x04\x0a\x00\x00")
+COMMENT = gif_extension(0xFE, *[b"," * 255] * 300)  # each is what a frame begins with
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        gif_screen(1, 1),
+        gif_screen(1, 1, 0x87) + b"," * 768,
+        gif_screen(1, 1, 0x80) + b"," * 6 + CONTROL,
+        gif_screen(1, 1, 0x07) + gif_extension(0xFF, b"NETSCAPE2.0", b"\x01\x00\x00") + CONTROL,
+        gif_screen(1, 1) + COMMENT + CONTROL,
+        gif_screen(1, 1) + gif_extension(0xFE) * 200,
+    ],
+    ids=["alone", "colours", "control", "application", "comment", "empty"],
+)
+def test_the_first_frame_of_a_gif_enlarges_its_screen(before):
+    assert at_url(url(before + gif_frame(5, 6, 4000, 3000) + b";")) == Image(4005, 3006)
+
+
+@settings(max_examples=50)
+@given(*[st.integers(1, 30_000)] * 6)
+def test_the_size_of_a_gif_holds_its_screen_and_its_frame(width, height, left, top, wide, high):
+    file = gif_screen(width, height) + gif_frame(left, top, wide, high)
+    assert at_url(url(file)) == Image(max(width, left + wide), max(height, top + high))
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"",
+        b";" + gif_frame(0, 0, 9, 9),
+        b"\x00" + gif_frame(0, 0, 9, 9),
+        gif_frame(0, 0, 9, 9)[:8],
+        CONTROL[:-1],
+        gif_extension(0xFE) * 9000 + gif_frame(0, 0, 9, 9),
+        COMMENT * 20 + gif_frame(0, 0, 9, 9),
+    ],
+    ids=range(7),
+)
+def test_a_gif_whose_first_frame_is_not_found_has_a_size_that_nobody_knows(rest):
+    assert at_url(url(gif_screen(1, 1) + rest)) == Image(None, None)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +163,7 @@ def test_a_picture_that_is_cut_within_its_header_is_refused(make):
         png(MAX_SIDE_PX + 1, 10),
         png(2**31, 2**31),
         gif(0, 1),
+        gif_screen(1, 1) + gif_frame(MAX_SIDE_PX, 0, 1, 1),
         jpeg(0, 10),
         jpeg(10, 0),
         webp_extended(2**24, 1),
@@ -121,7 +179,7 @@ def test_a_picture_that_is_cut_within_its_header_is_refused(make):
         b"RIFF\x00\x00\x00\x00WAVE" + b"\x00" * 40,
         b"\x89PNG\r\n\x1a\n" + png_chunk(b"CgBI", b"\x00" * 4) + png(1, 1)[8:],
     ],
-    ids=range(19),
+    ids=range(20),
 )
 def test_what_is_no_picture_or_none_that_can_be_is_refused(file):
     with pytest.raises(UnfitError):

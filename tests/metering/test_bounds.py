@@ -40,6 +40,26 @@ def test_no_way_to_end_owes_more_than_the_reservation(of, written, elapsed_ns):
     assert of.aborted(written, elapsed_ns).usd_micros <= of.usd_micros
 
 
+@settings(max_examples=200)
+@given(bounds(), st.builds(TokenCounts, anything, anything, anything, anything, anything), counts)
+def test_what_was_reported_before_the_answer_owes_nothing_above_the_reservation(of, reported, written):
+    owed = of.started(reported, written)
+    assert 0 <= owed.usd_micros <= of.usd_micros
+    assert min(owed.input_tokens, owed.output_tokens) >= 0
+    assert owed.output_tokens <= min(written, of.output_tokens)
+
+
+@given(bounds(), st.data())
+def test_input_that_was_reported_before_the_answer_owes_its_price(of, data):
+    given_tokens = data.draw(st.integers(0, of.most_input_tokens))
+    read = data.draw(st.integers(0, given_tokens))
+    reported = TokenCounts(given_tokens, 0, read, 0, data.draw(st.integers(0, given_tokens - read)))
+    assert of.started(reported, 0) == Usage(given_tokens, 0, of.model.price(reported))
+    written = data.draw(st.integers(0, of.output_tokens))
+    assert of.started(reported, written).usd_micros >= of.model.price(reported)
+    assert of.started(reported, written).output_tokens == written
+
+
 @given(bounds(), st.data())
 def test_a_report_within_the_bounds_is_believed_as_it_stands(of, data):
     given_tokens = data.draw(st.integers(0, of.most_input_tokens))

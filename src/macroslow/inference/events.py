@@ -15,9 +15,10 @@ import orjson
 from macroslow.inference.operation import AnswerUnreadableError, Possible
 from macroslow.inference.sse import EventSplitter, data_of
 from macroslow.metering.catalogue import TokenCounts
-from macroslow.metering.count import Counter
+from macroslow.metering.count import Counter, upper_bound_tokens
 
 _UNREAD_BYTES: Final = 64 * 1024
+_COUNTED_CHARACTERS: Final = 64 * 1024  # at once: events of text are small, but one may be 4 MiB
 _MAX_ID_CHARACTERS: Final = 256
 
 
@@ -33,11 +34,12 @@ class EventReader(ABC):
     """Reads a stream as it passes: `feed` takes its bytes and returns those to send on now.
 
     The closing event stays in `closing` for the caller to send when the call is settled; nothing is
-    read after it. `usage` is the last one that could be believed.
+    read after it. `usage` is the last one that could be believed; `reported_input` as in StreamReader.
     """
 
     def __init__(self, counter: Counter, possible: Possible) -> None:
         self.usage: TokenCounts | None = None
+        self.reported_input: TokenCounts | None = None
         self.closing = b""
         self.id = ""
         self._counter = counter
@@ -70,10 +72,15 @@ class EventReader(ABC):
         return bool(self.closing) or (self.usage is not None and not self._splitter.rest)
 
     def output_tokens(self) -> int:
-        """Tokens of the text that has come so far, by our own count. Raises AnswerUnreadableError."""
+        """Tokens of the text that has come so far, by our own count. Raises AnswerUnreadableError.
+
+        It runs between other calls, so of much text at once only the beginning is counted; the rest
+        has at most as many tokens as bytes.
+        """
         data = filter(None, map(data_of, self._unread))
-        texts = [text for event in data for text in self._texts(parsed_object(event))]
-        self._counted_tokens += self._counter.text("".join(texts))
+        text = "".join([text for event in data for text in self._texts(parsed_object(event))])
+        self._counted_tokens += self._counter.text(text[:_COUNTED_CHARACTERS])
+        self._counted_tokens += upper_bound_tokens(text[_COUNTED_CHARACTERS:])
         self._unread.clear()
         self._unread_bytes = 0
         return self._counted_tokens

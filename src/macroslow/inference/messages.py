@@ -90,6 +90,8 @@ class MessagesReader(EventReader):
         kind = said.get("type")
         if kind == "message_start":
             self._reported = dict_in(dict_in(said, "message"), "usage")
+            started = anthropic_usage({**self._reported, "output_tokens": 0}, self._possible)
+            self.reported_input = started or self.reported_input
         elif kind == "message_delta":
             known = {name: value for name, value in dict_in(said, "usage").items() if value is not None}
             self._reported = {**self._reported, **known}

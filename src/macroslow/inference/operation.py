@@ -97,10 +97,12 @@ class StreamReader(Protocol):
     """Reads a stream as it passes: `feed` takes its bytes and returns those to send on now.
 
     The closing event stays in `closing` for the caller to send when the call is settled; nothing is
-    read after it.
+    read after it. `reported_input` is what the provider said of the input before the usage was known,
+    with no output: it is owed even if the usage never comes. None: it said nothing that can be believed.
     """
 
     usage: TokenCounts | None
+    reported_input: TokenCounts | None
     closing: bytes
     id: str
 

@@ -2,10 +2,11 @@
 
 PNG, JPEG, GIF and WebP, as the models take them, told apart by their own first bytes and not by what
 is said of them. A picture at a URL has a size that is not known here, and so has a JPEG whose frame
-header is far behind its other headers. Input comes from an adversary: what cannot be read, has no
-pixels or more than a side of `MAX_SIDE_PX` is refused.
+header is far behind its other headers, and a GIF whose first frame is not found: decoders enlarge its
+screen to that. Input comes from an adversary: what cannot be read, has no pixels or more than a side
+of `MAX_SIDE_PX` is refused.
 
-Sources: PNG (third edition), 11.2.1; ITU-T T.81, B.2.2; GIF89a, 18; RFC 9649, 2.5 to 2.7.
+Sources: PNG (third edition), 11.2.1; ITU-T T.81, B.2.2; GIF89a, 15 to 27; RFC 9649, 2.5 to 2.7.
 """
 
 import binascii
@@ -20,9 +21,12 @@ MAX_SIDE_PX: Final = 65_535  # what JPEG can say; PNG and WebP could say more th
 _MAX_URL_CHARACTERS: Final = 8192
 _DATA_URL: Final = re.compile(r"data:image/(?:png|jpe?g|gif|webp);base64,", re.IGNORECASE)
 _WEB_URL: Final = re.compile(r"https://[!-~]+")
-_FIRST_CHARACTERS: Final = 1024  # of base64: all that PNG, GIF and WebP need
+_FIRST_CHARACTERS: Final = 1024  # of base64: all that PNG and WebP need
 _MOST_CHARACTERS: Final = 256 * 1024
-_MOST_MARKERS: Final = 512  # before the frame header; a file made of markers alone costs no more
+_MOST_STEPS: Final = 512  # to the frame header; a file made of markers or empty blocks costs no more
+_JPEG: Final = b"\xff\xd8"
+_GIF: Final = (b"GIF87a", b"GIF89a")
+_GIF_SCREEN_BYTES: Final = 13  # with the signature
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # Huffman tables, reserved, arithmetic
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 _EXPECTED: Final = "must be a PNG, JPEG, GIF or WebP picture whose size can be read"
@@ -45,9 +49,11 @@ def in_base64(data: str, detail: Detail = "auto", *, start: int = 0) -> Image:
         size = _size(head)
         if size is not None or start + most >= len(data):
             break
-        if not head.startswith(b"\xff\xd8"):
+        if not head.startswith((_JPEG, *_GIF)):
             raise UnfitError(_EXPECTED)
     else:
+        return Image(None, None, detail)
+    if size is None and head.startswith(_GIF) and len(head) >= _GIF_SCREEN_BYTES:
         return Image(None, None, detail)
     if size is None or not all(0 < side <= MAX_SIDE_PX for side in size):
         raise UnfitError(_EXPECTED)
@@ -65,9 +71,9 @@ def _size(head: bytes) -> tuple[int, int] | None:
     """Width and height by a file's first bytes, if they say."""
     if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR":
         return _pair(head, 16, 4, "big")
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return _pair(head, 6, 2, "little")
-    if head.startswith(b"\xff\xd8"):
+    if head.startswith(_GIF):
+        return _gif_size(head)
+    if head.startswith(_JPEG):
         return _jpeg_size(head)
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return _webp_size(head)
@@ -81,10 +87,38 @@ def _pair(head: bytes, at: int, each: int, order: Literal["big", "little"]) -> t
     return int.from_bytes(head[at : at + each], order), int.from_bytes(head[at + each : at + 2 * each], order)
 
 
+def _gif_size(head: bytes) -> tuple[int, int] | None:
+    """The screen, enlarged to hold the first frame: from block to block up to its descriptor."""
+    screen = _pair(head, 6, 2, "little")
+    if screen is None or len(head) < _GIF_SCREEN_BYTES:
+        return None
+    at = _GIF_SCREEN_BYTES
+    if head[10] & 0x80:  # a table of colours
+        at += 3 << (head[10] & 7) + 1
+    within = False  # an extension, which is blocks of data up to an empty one
+    for _ in range(_MOST_STEPS):
+        if at >= len(head):
+            break
+        if within:
+            within = head[at] > 0
+            at += 1 + head[at]
+        elif head[at] == 0x21:
+            within = True
+            at += 2
+        elif head[at] == 0x2C:
+            corner, size = _pair(head, at + 1, 2, "little"), _pair(head, at + 5, 2, "little")
+            if corner is None or size is None:
+                break
+            return max(screen[0], corner[0] + size[0]), max(screen[1], corner[1] + size[1])
+        else:  # the trailer, or nothing that the standard knows
+            break
+    return None
+
+
 def _jpeg_size(head: bytes) -> tuple[int, int] | None:
     """From marker to marker up to the frame header."""
     at = 2
-    for _ in range(_MOST_MARKERS):
+    for _ in range(_MOST_STEPS):
         if at + 4 > len(head) or head[at] != 0xFF:
             break
         marker = head[at + 1]

@@ -4,6 +4,8 @@ Nothing that is owed is ever above what was reserved. So where a reservation fit
 settlement does.
 """
 
+from dataclasses import replace
+
 from macroslow.metering.count import Counted
 from macroslow.metering.ledger import Usage
 from macroslow.metering.models import Model
@@ -71,6 +73,10 @@ class Bounds:
         """Owed by our own count of what came. The input is charged at its dearest: caching went unseen."""
         output_tokens = min(output_tokens, self.output_tokens)
         return Usage(self.input_tokens, output_tokens, self.model.estimate(self.input_tokens, output_tokens))
+
+    def started(self, reported_input: TokenCounts, output_tokens: int) -> Usage:
+        """Owed for the input that the provider reported before the answer, and so much of the answer."""
+        return self.reported(replace(reported_input, output_tokens=min(output_tokens, self.output_tokens)))
 
     def aborted(self, counted_output_tokens: int, elapsed_ns: int) -> Usage:
         """Owed when the caller hung up: input, and the most that can have been written by then.
