@@ -18,6 +18,7 @@ DEAR = """
 input_usd = 2.5
 output_usd = 100
 """
+IN_FULL_ABOVE_USD_MICROS = 40 * 100 + 20 * 5 // 2
 BODY = {
     "model": "gpt-4o",
     "max_tokens": 40,
@@ -128,7 +129,8 @@ def test_the_kill_met_calls_under_way_and_each_is_charged_in_full_as_unknown(bat
     unknown = battle.site.told("chat-unknown")
     assert unknown
     assert len({call["reservation"] for call in unknown}) == len(unknown)
-    assert {call["usd_micros"] for call in unknown} == {max(call["usd_micros"] for call in unknown)}
+    # All 40 tokens of output, and more input than any prompt here has: what a provider may count besides.
+    assert min(call["usd_micros"] for call in unknown) > IN_FULL_ABOVE_USD_MICROS
 
 
 def test_after_the_restart_nothing_is_held_and_no_reservation_is_open(battle):
