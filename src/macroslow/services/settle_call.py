@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from macroslow.errors import ConflictError, MacroslowError, UpstreamUnavailableError
@@ -177,7 +177,11 @@ class SettleCall:
             counted_tokens = under_way.call.target.written(reader.output_tokens())
         except AnswerUnreadableError:
             return under_way.unknown(200, sha256)
-        return under_way.aborted(counted_tokens, self.clock.monotonic_ns(), 200, sha256)
+        ended = under_way.aborted(counted_tokens, self.clock.monotonic_ns(), 200, sha256)
+        if reader.reported_input is None:
+            return ended
+        started = under_way.call.target.bounds.started(reader.reported_input, ended.usage.output_tokens)
+        return ended if started.usd_micros <= ended.usage.usd_micros else replace(ended, usage=started)
 
     async def failed(self, under_way: UnderWay, error: BaseException) -> None:
         """Settle a call that raised `error`. Waits a bounded time; the booking itself goes on."""
