@@ -22,6 +22,7 @@ from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.ledger import Account, OpenAccount, Settle
 from macroslow.services.admission import Admission
 from macroslow.services.call_model import CallModel
+from macroslow.services.off_loop import OffLoop
 from macroslow.services.quote_call import QuoteCall
 from macroslow.services.reach_provider import ReachProvider
 from macroslow.services.settle_call import SettleCall
@@ -188,9 +189,10 @@ def call_on(
 ) -> CallModel:
     """The use case, put together as the gateway does."""
     clock = SystemClock()
-    settle = SettleCall(books, admission, clock)
+    off_loop = OffLoop()
+    settle = SettleCall(books, admission, clock, off_loop)
     return CallModel(
-        QuoteCall(providers, models or catalogue(), counters(), books, admission),
+        QuoteCall(providers, models or catalogue(), counters(), books, admission, off_loop),
         ReachProvider(books, admission, settle, clock, entropy, deadline_s, attempts, max_wait_s=30.0),
         settle,
         clock,

@@ -281,7 +281,7 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
         seen.submissions.append(submission)
         return {"valid": True}
 
-    async def count_tokens(body: bytes) -> int:
+    async def count_tokens(body: bytes, principal: Principal) -> int:
         return len(body)
 
     async def own_usage(principal: Principal, **days: str) -> dict[str, object]:

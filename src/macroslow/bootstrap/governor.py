@@ -20,6 +20,7 @@ from macroslow.services.answer_once import AnswerOnce
 from macroslow.services.call_model import CallModel
 from macroslow.services.count_tokens import CountTokens
 from macroslow.services.list_models import ListModels
+from macroslow.services.off_loop import OffLoop
 from macroslow.services.quote_call import QuoteCall
 from macroslow.services.reach_provider import ReachProvider
 from macroslow.services.settle_call import Report, SettleCall
@@ -63,9 +64,12 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
         )
         stack.push_async_callback(admission.close)
         await _seed(core, admission)
-        quote = QuoteCall(providers, catalogue, counted, core.books, admission, tiers(settings, catalogue))
+        off_loop = OffLoop()
+        stack.push_async_callback(off_loop.close)
+        limits = tiers(settings, catalogue)
+        quote = QuoteCall(providers, catalogue, counted, core.books, admission, off_loop, limits)
         watchers: list[Callable[[Report], None]] = []
-        settle = SettleCall(core.books, admission, clock, watchers)
+        settle = SettleCall(core.books, admission, clock, off_loop, watchers)
         reach = ReachProvider(
             core.books,
             admission,

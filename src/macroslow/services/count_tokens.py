@@ -1,10 +1,10 @@
 """How many tokens a message would take in, by our own count: nothing is sent, and nothing is owed."""
 
-import asyncio
 from dataclasses import dataclass
 
+from macroslow.authn.principal import Principal
 from macroslow.inference import COUNT_TOKENS, MESSAGES
-from macroslow.metering.count import OFF_LOOP_BYTES, count_prompt
+from macroslow.metering import fit
 from macroslow.services.quote_call import QuoteCall
 
 
@@ -14,16 +14,12 @@ class CountTokens:
 
     quote: QuoteCall
 
-    async def __call__(self, body: bytes) -> int:
+    async def __call__(self, body: bytes, principal: Principal) -> int:
         """The likely input tokens of `body`, a request of the Messages API without its bounds.
 
         Raises InvalidModelRequestError and NotFoundError as the call itself would.
         """
-        if len(body) <= OFF_LOOP_BYTES:
-            return self._count(body)
-        return await asyncio.to_thread(self._count, body)
-
-    def _count(self, body: bytes) -> int:
-        request = COUNT_TOKENS.parse(body)
+        request = await self.quote.parse(COUNT_TOKENS.parse, body, principal.name)
         model = self.quote.chain(MESSAGES, request)[0]
-        return count_prompt(request.prompt, model, self.quote.counters, request.prompt_member).tokens
+        fit.require_size(model, self.quote.limits(MESSAGES, model), len(body))
+        return (await self.quote.count(request, model, len(body), principal.name)).tokens

@@ -6,8 +6,7 @@ the provider's limit have room for, and what the budget has room for where that 
 call has a worst case, and that is what is reserved.
 """
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -20,6 +19,7 @@ from macroslow.metering.catalogue import Catalogue, Model
 from macroslow.metering.count import OFF_LOOP_BYTES, Counted, Counter, Counters, count_prompt
 from macroslow.metering.limit_sets import LimitSet, LimitSets
 from macroslow.services.admission import Admission
+from macroslow.services.off_loop import OffLoop
 from macroslow.values import value
 from macroslow.workflow.books import Books
 from macroslow.workflow.replies import BindId
@@ -33,8 +33,9 @@ Accounts = Mapping[str, Provider]
 
 @value
 class Asked:
-    """A request that has been read: what it asks, of which models in turn, and what it goes on from."""
+    """A request that has been read: who asks what, of which models in turn, and what it goes on from."""
 
+    principal: str
     operation: Operation
     request: ModelRequest
     size_bytes: int
@@ -71,14 +72,12 @@ class QuoteCall:
     counters: Counters
     books: Books
     admission: Admission
+    off_loop: OffLoop
     tiers: Mapping[str, LimitSets] = field(default_factory=dict)
 
     async def read(self, operation: Operation, body: bytes, principal: str) -> Asked:
         """Understand `body`. Raises InvalidModelRequestError or NotFoundError; nothing is changed."""
-        if len(body) <= OFF_LOOP_BYTES:
-            request = operation.parse(body)
-        else:
-            request = await asyncio.to_thread(operation.parse, body)
+        request = await self.parse(operation.parse, body, principal)
         models = self.chain(operation, request)
         continued = await self._continued(request, principal) if request.continues else None
         if continued is not None:  # only that provider knows it, and only that model counts it so
@@ -90,14 +89,20 @@ class QuoteCall:
                     fix="name the model of the answer before",
                 )
             models = models[:1]
-        return Asked(operation, request, len(body), models, continued)
+        return Asked(principal, operation, request, len(body), models, continued)
+
+    async def parse(self, read: Callable[[bytes], ModelRequest], body: bytes, principal: str) -> ModelRequest:
+        """`body` as `read` understands it, of no model yet. Raises InvalidModelRequestError."""
+        if len(body) <= OFF_LOOP_BYTES:
+            return read(body)
+        return await self.off_loop(principal, read, body)
 
     async def target(self, asked: Asked, model: Model, room_usd_micros: int | None = None) -> Target:
         """The bounds of `asked` with `model`; of a request without a maximum, within `room_usd_micros`.
 
         Raises InvalidModelRequestError for what can never fit.
         """
-        request, limits = asked.request, self._limits(asked.operation, model)
+        request, limits = asked.request, self.limits(asked.operation, model)
         fit.require_size(model, limits, asked.size_bytes)
         counted = await self._count(asked, model)
         fit.require_input(model, limits, counted, request.prompt_member)
@@ -123,12 +128,15 @@ class QuoteCall:
         )
 
     async def _count(self, asked: Asked, model: Model) -> Counted:
-        prompt, param = asked.request.prompt, asked.request.prompt_member
-        if asked.size_bytes <= OFF_LOOP_BYTES:
-            counted = count_prompt(prompt, model, self.counters, param)
-        else:
-            counted = await asyncio.to_thread(count_prompt, prompt, model, self.counters, param)
+        counted = await self.count(asked.request, model, asked.size_bytes, asked.principal)
         return counted if asked.continued is None else counted.plus(asked.continued.tokens)
+
+    async def count(self, request: ModelRequest, model: Model, size_bytes: int, principal: str) -> Counted:
+        """The input of `request`, which came in `size_bytes`, without what it goes on from."""
+        asked = (request.prompt, model, self.counters, request.prompt_member)
+        if size_bytes <= OFF_LOOP_BYTES:
+            return count_prompt(*asked)
+        return await self.off_loop(principal, count_prompt, *asked)
 
     def chain(self, operation: Operation, request: ModelRequest) -> tuple[Model, ...]:
         """The model and its fall-backs, as far as they serve this operation; NotFoundError if it does not."""
@@ -155,7 +163,7 @@ class QuoteCall:
             return accounts
         return {asked.continued.account: accounts[asked.continued.account]}
 
-    def _limits(self, operation: Operation, model: Model) -> LimitSet:
+    def limits(self, operation: Operation, model: Model) -> LimitSet:
         """What the provider's tier and what is known of its limits leave of what the model can do."""
         tier = self.tiers.get(model.provider)
         limits = NO_LIMITS if tier is None else tier.of(model.family, operation.name)

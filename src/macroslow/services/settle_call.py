@@ -27,6 +27,7 @@ from macroslow.metering.ledger import Usage
 from macroslow.metering.money import usd
 from macroslow.ports import Clock
 from macroslow.services.admission import Admission
+from macroslow.services.off_loop import OffLoop
 from macroslow.services.paid_call import NOTHING, Settlement, UnderWay
 from macroslow.values import value
 from macroslow.workflow.books import Books
@@ -84,6 +85,7 @@ class SettleCall:
     books: Books
     admission: Admission
     clock: Clock
+    off_loop: OffLoop
     watchers: Sequence[Callable[[Report], None]] = ()
     _bookings: set["asyncio.Task[Any]"] = field(default_factory=set, init=False, repr=False)
 
@@ -118,7 +120,7 @@ class SettleCall:
         )
 
     async def _large(self, under_way: UnderWay, answer: ProviderAnswer) -> tuple[Settlement, int]:
-        ended = await asyncio.to_thread(_concluded, under_way, answer)
+        ended = await self.off_loop(under_way.call.order.principal.name, _concluded, under_way, answer)
         return ended, await self.settle(under_way, ended)
 
     async def stream(

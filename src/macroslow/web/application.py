@@ -94,7 +94,7 @@ class Application:
     answer_once: AnswerOnce
     models: Callable[[str], JSONObject]
     model: Callable[[str, str], JSONObject]
-    count_tokens: Callable[[bytes], Awaitable[int]]
+    count_tokens: Callable[[bytes, Principal], Awaitable[int]]
     own_usage: OwnUsage
     execute_document: ExecuteDocument
     validate_document: ValidateDocument

@@ -55,7 +55,7 @@ async def model(application: Application, request: Request) -> Response:
 
 async def count_tokens(application: Application, request: Request) -> Response:
     """POST /v1/messages/count_tokens: our own count of what a message would take in."""
-    return json_response({"input_tokens": await application.count_tokens(request.body)})
+    return json_response({"input_tokens": await application.count_tokens(request.body, request.caller)})
 
 
 def respond(answer: ModelAnswer | ModelStream) -> Response:
