@@ -12,11 +12,11 @@ from tests.web.fakes import FakeClock, SystemEntropy, call
 
 from macroslow.errors import BudgetExhaustedError, MissingRightError, UpstreamUnavailableError
 from macroslow.inference.operation import Operation
+from macroslow.limits.byte_budget import ByteBudget
 from macroslow.metering.ledger import Usage
 from macroslow.services.run_egress import RunEgress
 from macroslow.services.settle_call import ModelAnswer, ModelStream
 from macroslow.web import egress, serve
-from macroslow.web.bodies import ByteBudget
 from macroslow.web.egress import RATE, EgressApp, egress_opener
 from macroslow.web.routes import CHAT_BYTES
 from macroslow.workflow.outside import OutsideAnswer

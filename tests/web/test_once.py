@@ -8,8 +8,15 @@ import pytest
 from tests.contract.fake_books import FakeBooks
 from tests.web.fakes import FakeClock, House, build, call
 
-from macroslow.errors import BudgetExhaustedError, LogUnavailableError, UpstreamUnavailableError
+from macroslow.errors import (
+    BudgetExhaustedError,
+    LogUnavailableError,
+    OverloadedError,
+    UpstreamUnavailableError,
+)
+from macroslow.limits.byte_budget import ByteBudget, ByteRation
 from macroslow.metering.ledger import Usage
+from macroslow.services import answer_once
 from macroslow.services.answer_once import MAX_KEPT_BYTES, AnswerOnce
 from macroslow.services.settle_call import ModelAnswer, ModelStream
 
@@ -223,3 +230,139 @@ async def test_an_answer_too_long_to_keep_is_a_conflict_and_not_a_second_call(ho
     assert len((await ask(house)).body) == MAX_KEPT_BYTES + 1
     assert (await ask(house)).status == 409
     assert provider.asked == 1
+
+
+async def leave(house: House, provider: Provider, body: bytes, key: str, caller: str = "") -> None:
+    """Ask, and hang up as soon as the provider was asked."""
+    asked = provider.asked
+    left = asyncio.create_task(ask(house, body, key, caller))
+    while provider.asked == asked:
+        await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.wait({left})
+
+
+@pytest.fixture
+def small_room(monkeypatch) -> None:
+    """Room for two bodies of one principal and for three in all."""
+    monkeypatch.setattr(answer_once, "UNDER_WAY_SHARE_BYTES", 2 * len(BODY))
+    monkeypatch.setattr(answer_once, "UNDER_WAY_BYTES", 3 * len(BODY))
+
+
+async def test_bodies_whose_callers_left_count_until_their_work_is_over(small_room, house, provider):
+    provider.hold = asyncio.Event()
+    for key in ("k-1", "k-2"):
+        await leave(house, provider, BODY, key)
+    refused = await ask(house, key="k-3")
+    assert (refused.status, refused.json["error"]["code"]) == (503, "overloaded")
+    assert refused.headers["retry-after"] == "1"
+    await leave(house, provider, BODY, "k-1", house.other_key)  # another principal has his own share
+    assert (await ask(house, key="k-2", caller=house.other_key)).status == 503  # but there is no more in all
+    assert provider.asked == 3
+    provider.hold.set()
+    while (again := await ask(house, key="k-3")).status == 503:  # its key was not taken
+        await asyncio.sleep(0)
+    assert again.status == 200
+    assert "idempotency-replayed" not in again.headers
+
+
+async def test_the_room_comes_back_however_a_request_ends(small_room, house, provider):
+    for n in range(4):
+        provider.refusal = 400
+        assert (await ask(house, key=f"a-{n}")).status == 400
+        provider.refusal, provider.error = None, UpstreamUnavailableError("broke off", upstream="openai")
+        assert (await ask(house, key=f"b-{n}")).status == 502
+        assert (await ask(house, key=f"b-{n}")).status == 409
+        provider.error, provider.chunks = None, [b"a", b"b"]
+        assert (await ask(house, key=f"c-{n}")).body == b"ab"
+        while (await ask(house, key=f"c-{n}")).status != 200:
+            await asyncio.sleep(0)
+        provider.chunks = None
+        assert (await ask(house, key="no key")).status == 400
+
+
+async def test_a_stream_that_is_still_read_counts_although_its_caller_left(small_room, house, provider):
+    more = asyncio.Event()
+    first = asyncio.Event()
+
+    async def slowly(_: list[bytes]) -> AsyncIterator[bytes]:
+        first.set()
+        yield b"a"
+        await more.wait()
+        yield b"b"
+
+    provider.chunks, provider._stream = [], slowly  # type: ignore[method-assign]
+    for key in ("k-1", "k-2"):
+        first.clear()
+        left = asyncio.create_task(ask(house, key=key))
+        await first.wait()
+        left.cancel()
+        await asyncio.wait({left})
+    assert (await ask(house, key="k-3")).status == 503
+    more.set()
+    while (again := await ask(house, key="k-1")).status in (409, 503):
+        await asyncio.sleep(0)
+    assert again.body == b"ab"
+
+
+async def test_a_stream_whose_caller_left_before_it_began_is_read_to_its_end(house, provider):
+    provider.hold, provider.chunks = asyncio.Event(), [b"data: %d\n\n" % n for n in range(200)]
+    await leave(house, provider, BODY, "k-1")
+    provider.hold.set()
+    while (again := await ask(house)).status == 409:
+        await asyncio.sleep(0)
+    assert again.body == b"".join(provider.chunks)
+
+
+@pytest.mark.parametrize(
+    "error", [LogUnavailableError("the disk is full"), ValueError("headers")], ids=["ours", "any"]
+)
+async def test_a_stream_that_cannot_be_kept_ends_for_its_reader(error, house, provider, monkeypatch):
+    async def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(AnswerOnce, "keep", fails)
+    provider.chunks = [b"data: a\n\n", b"data: [DONE]\n\n"]
+    assert (await ask(house)).body == b"".join(provider.chunks)
+    assert (await ask(house)).status == 409
+
+
+async def test_a_principals_answers_are_kept_up_to_its_ration_of_a_day(monkeypatch, provider):
+    size_bytes = len(b'{"n":1}')
+    monkeypatch.setattr(answer_once, "KEPT_SHARE_BYTES", 2 * size_bytes)
+    clock = FakeClock()
+    once = AnswerOnce(FakeBooks(), clock)
+    house = await build(call_model=provider, answer_once=once)
+    for key, again in (("k-1", 200), ("k-2", 200), ("k-3", 409)):
+        assert (await ask(house, key=key)).status == 200
+        assert (await ask(house, key=key)).status == again
+    assert (await ask(house, caller=house.other_key)).status == 200
+    assert (await ask(house, caller=house.other_key)).headers["idempotency-replayed"] == "true"
+    clock.pass_s(25 * 3600)
+    for _ in range(2):
+        assert (await ask(house, key="k-4")).status == 200
+    assert provider.asked == 5
+    await once.close()
+
+
+def test_in_no_span_of_a_day_is_more_kept_than_the_ration():
+    hour_ns = 3600 * 10**9
+    ration, taken = ByteRation(10, 24), []
+    for step in range(400):
+        now_ns = step * hour_ns // 3
+        if ration.take(1 + step % 4, "ann", now_ns):
+            taken.append((now_ns, 1 + step % 4))
+        ration.take(1, f"p{step}", now_ns)
+        assert sum(size for at_ns, size in taken if at_ns > now_ns - 24 * hour_ns) <= 10
+        assert sum(len(used) for used in ration._hours.values()) <= 2 * 25 * 3
+    assert taken[-1][0] > 100 * hour_ns
+
+
+def test_what_did_not_fit_takes_nothing():
+    budget = ByteBudget(10, 6)
+    budget.take(6, "ann")
+    for size_bytes, holder in ((1, "ann"), (5, "bob")):
+        with pytest.raises(OverloadedError):
+            budget.take(size_bytes, holder)
+    budget.give_back(6, "ann")
+    assert budget.held_bytes == 0

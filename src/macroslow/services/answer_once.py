@@ -10,19 +10,30 @@ Source: IETF draft-ietf-httpapi-idempotency-key-header, section 2.
 import asyncio
 import hashlib
 import re
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from macroslow.authn.principal import Principal
 from macroslow.errors import BadRequestError, ConflictError, KeyReusedError
+from macroslow.limits.byte_budget import ByteBudget, ByteRation
 from macroslow.ports import NS_PER_S, Clock
 from macroslow.workflow.books import Books
 from macroslow.workflow.replies import ClaimReply, DropReply, PutReply, Reply
 
 KEPT_S: Final = 24 * 3600
-MAX_KEPT_BYTES: Final = 4 * 1024 * 1024
+MAX_KEPT_BYTES: Final = 256 * 1024
 """A longer answer is not kept: then the same key again is a conflict, never a second call."""
+
+MIB: Final = 1024 * 1024
+KEPT_SHARE_BYTES: Final = 64 * MIB
+"""Answers of one principal that are kept in 24 hours: a disk is everybody's. Above it as if too long."""
+
+UNDER_WAY_BYTES: Final = 128 * MIB
+UNDER_WAY_SHARE_BYTES: Final = UNDER_WAY_BYTES // 4
+"""Bodies of requests with a key, in all and of one principal: they are held although nobody may wait
+for the answer any more, when no connection and no other budget counts them."""
 
 _T = TypeVar("_T")
 _KEY: Final = re.compile(r"[!-~]{1,255}")
@@ -42,7 +53,22 @@ class AnswerOnce:
 
     books: Books
     clock: Clock
+    _under_way: ByteBudget = field(
+        default_factory=lambda: ByteBudget(UNDER_WAY_BYTES, UNDER_WAY_SHARE_BYTES), init=False, repr=False
+    )
+    _kept: ByteRation = field(
+        default_factory=lambda: ByteRation(KEPT_SHARE_BYTES, KEPT_S // 3600), init=False, repr=False
+    )
     _going: set["asyncio.Task[Any]"] = field(default_factory=set, init=False, repr=False)
+
+    @contextmanager
+    def room(self, principal: Principal, size_bytes: int) -> Iterator[None]:
+        """Room for a body until its work is over, whoever hangs up. OverloadedError if there is none."""
+        self._under_way.take(size_bytes, principal.name)
+        try:
+            yield
+        finally:
+            self._under_way.give_back(size_bytes, principal.name)
 
     def going(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
         """Do `work` whether or not its caller stays."""
@@ -80,8 +106,10 @@ class AnswerOnce:
         return Claim(principal.name, key)
 
     async def keep(self, claim: Claim, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Keep the answer, unless it is too long."""
-        if len(body) <= MAX_KEPT_BYTES:
+        """Keep the answer, unless it is too long or its principal has had too much kept."""
+        if len(body) > MAX_KEPT_BYTES:
+            return
+        if self._kept.take(len(body), claim.principal, self.clock.now_ns()):
             await self.books.commit(PutReply(claim.principal, claim.key, status, headers, body))
 
     async def drop(self, claim: Claim) -> None:

@@ -4,7 +4,8 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-from macroslow.errors import OverloadedError, RequestTimeoutError, TooLargeError
+from macroslow.errors import RequestTimeoutError, TooLargeError
+from macroslow.limits.byte_budget import ByteBudget
 from macroslow.web.messages import Receive
 
 STEP_BYTES: Final = 64 * 1024  # what a body of unknown length takes from the budget at a time
@@ -14,39 +15,6 @@ LINGER_BYTES: Final = 16 * 1024 * 1024
 
 class CallerLeft(Exception):  # noqa: N818 - not an error of anybody: there is just nobody to answer
     """The caller hung up before its request was complete."""
-
-
-class ByteBudget:
-    """Bytes of request bodies that the process holds at once, for all callers together.
-
-    One holder gets at most `share_bytes` of them, or who announces much and sends nothing would
-    keep all others out.
-    """
-
-    def __init__(self, capacity_bytes: int, share_bytes: int | None = None) -> None:
-        self._capacity_bytes = capacity_bytes
-        self._share_bytes = capacity_bytes if share_bytes is None else share_bytes
-        self._shares: dict[str, int] = {}
-        self.held_bytes = 0
-
-    def take(self, size_bytes: int, holder: str) -> None:
-        """Take bytes before they are read. OverloadedError if they do not fit: waiting would hold more."""
-        share_bytes = self._shares.get(holder, 0) + size_bytes
-        if self.held_bytes + size_bytes > self._capacity_bytes:
-            raise OverloadedError("too many request bytes are under way", retry_after_s=1.0)
-        if share_bytes > self._share_bytes:
-            raise OverloadedError("too many request bytes of this caller are under way", retry_after_s=1.0)
-        self._shares[holder] = share_bytes
-        self.held_bytes += size_bytes
-
-    def give_back(self, size_bytes: int, holder: str) -> None:
-        """Return what was taken."""
-        self.held_bytes -= size_bytes
-        left_bytes = self._shares.get(holder, 0) - size_bytes
-        if left_bytes:
-            self._shares[holder] = left_bytes
-        else:
-            self._shares.pop(holder, None)
 
 
 class Body:

@@ -25,12 +25,13 @@ from macroslow.errors import (
 from macroslow.inference import CHAT_COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES
 from macroslow.inference.operation import Operation
 from macroslow.limits.admission import per_minute
+from macroslow.limits.byte_budget import ByteBudget
 from macroslow.ports import Clock, Entropy
 from macroslow.services.run_egress import OpenEgress, RunEgress
 from macroslow.web import problems
 from macroslow.web.admission import Tallies
 from macroslow.web.attention import Attention
-from macroslow.web.bodies import Body, ByteBudget, CallerLeft
+from macroslow.web.bodies import Body, CallerLeft
 from macroslow.web.framing import read_framing
 from macroslow.web.handlers.inference import passed_headers, respond
 from macroslow.web.messages import Receive, Response, Scope, Send, json_response

@@ -24,6 +24,7 @@ from macroslow.errors import (
     UnsupportedMediaTypeError,
     UpstreamError,
 )
+from macroslow.limits.byte_budget import ByteBudget
 from macroslow.ports import NS_PER_S, Clock, Entropy
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.record_refusals import RecordRefusals
@@ -31,7 +32,7 @@ from macroslow.web import problems
 from macroslow.web.admission import AddressLimits, CredentialLimits
 from macroslow.web.application import Application
 from macroslow.web.attention import Attention
-from macroslow.web.bodies import Body, ByteBudget, CallerLeft
+from macroslow.web.bodies import Body, CallerLeft
 from macroslow.web.framing import LOOPBACK_HOSTS, Framing, HostRule, read_framing
 from macroslow.web.messages import ASGIApp, Message, Receive, Request, Response, Scope, Send
 from macroslow.web.router import Found, Router

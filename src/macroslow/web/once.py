@@ -6,9 +6,10 @@ stream that nobody reads any more is read to its end here, within the use case's
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import ExitStack
 from typing import Final
 
-from macroslow.errors import MacroslowError
+from macroslow.errors import MacroslowError, OverloadedError
 from macroslow.services.answer_once import MAX_KEPT_BYTES, Claim
 from macroslow.web.application import Application, Handler
 from macroslow.web.messages import Request, Response
@@ -27,16 +28,34 @@ def once(handler: Handler) -> Handler:
         if key is None:
             return await handler(application, request)
         asked = b"%b %b\n%b" % (request.method.encode(), request.path.encode(), request.body)
-        claimed = await application.answer_once.claim(request.caller, key.decode("latin-1"), asked)
-        if isinstance(claimed, Reply):
-            return _replayed(claimed)
-        answering = _answer(application, request, handler, claimed)
+        with ExitStack() as room:
+            room.enter_context(application.answer_once.room(request.caller, len(request.body)))
+            claimed = await application.answer_once.claim(request.caller, key.decode("latin-1"), asked)
+            if isinstance(claimed, Reply):
+                return _replayed(claimed)
+            answering = _answer(application, request, handler, claimed, room.pop_all())
         return await asyncio.shield(application.answer_once.going(answering))
 
     return keyed
 
 
-async def _answer(application: Application, request: Request, handler: Handler, claim: Claim) -> Response:
+async def _answer(
+    application: Application, request: Request, handler: Handler, claim: Claim, room: ExitStack
+) -> Response:
+    """Do the work, and give the room back when it is over: that of a stream is, when it was read."""
+    with room:
+        response = await _claimed(application, request, handler, claim)
+        if isinstance(response.body, bytes):
+            return response
+        relay = _Relay(response.body)
+        chunks = relay.chunks()
+        await anext(chunks)  # started: one that nobody reads is closed by the loop, and waited for by nobody
+        application.answer_once.going(_finish(application, claim, response, relay, room.pop_all()))
+        return Response(response.status, response.headers, chunks)
+
+
+async def _claimed(application: Application, request: Request, handler: Handler, claim: Claim) -> Response:
+    """The answer, and what becomes of the key for it, as far as that is known before a stream is read."""
     try:
         response = await handler(application, request)
     except MacroslowError as error:
@@ -45,21 +64,22 @@ async def _answer(application: Application, request: Request, handler: Handler, 
         raise
     if response.nothing_done:
         await application.answer_once.drop(claim)
-        return response
-    if isinstance(response.body, bytes):
+    elif isinstance(response.body, bytes):
         await application.answer_once.keep(claim, response.status, _texts(response), response.body)
-        return response
-    relay = _Relay(response.body)
-    application.answer_once.going(_finish(application, claim, response, relay))
-    return Response(response.status, response.headers, relay.chunks())
+    return response
 
 
-async def _finish(application: Application, claim: Claim, response: Response, relay: "_Relay") -> None:
+async def _finish(
+    application: Application, claim: Claim, response: Response, relay: "_Relay", room: ExitStack
+) -> None:
     """Read the stream to its end, whoever listens, and keep it if it came to one."""
-    whole = await relay.read()
-    if whole is not None:
-        await application.answer_once.keep(claim, response.status, _texts(response), whole)
-    await relay.end()
+    with room:
+        try:
+            whole = await relay.read()
+            if whole is not None:
+                await application.answer_once.keep(claim, response.status, _texts(response), whole)
+        finally:
+            relay.end()
 
 
 class _Relay:
@@ -67,7 +87,8 @@ class _Relay:
 
     def __init__(self, source: AsyncIterator[bytes]) -> None:
         self._source = source
-        self._passing = asyncio.Queue[bytes | Exception | None](CHUNKS_AHEAD)
+        self._passing = asyncio.Queue[bytes | Exception | None]()
+        self._ahead = asyncio.Semaphore(CHUNKS_AHEAD)
         self._listening = True
 
     async def read(self) -> bytes | None:
@@ -81,29 +102,34 @@ class _Relay:
                     kept.append(chunk)
                 await self._pass(chunk)
         except MacroslowError as error:
-            await self._pass(error)
+            self._passing.put_nowait(error)
             return None
+        except asyncio.CancelledError:
+            self._passing.put_nowait(OverloadedError("the gateway is shutting down"))
+            raise
         return b"".join(kept) if size_bytes <= MAX_KEPT_BYTES else None
 
-    async def end(self) -> None:
-        """Say that there is no more."""
-        await self._pass(None)
+    def end(self) -> None:
+        """Say that there is no more. Waits for nobody: it is said whatever went wrong before."""
+        self._passing.put_nowait(None)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """What the caller reads; once he has left, nothing waits for him."""
+        """What the caller reads, after an empty first one; once he has left, nothing waits for him."""
         try:
+            yield b""
             while (chunk := await self._passing.get()) is not None:
                 if isinstance(chunk, Exception):
                     raise chunk
+                self._ahead.release()
                 yield chunk
         finally:
             self._listening = False
-            while not self._passing.empty():  # so that whoever waits to pass something goes on
-                self._passing.get_nowait()
+            self._ahead.release()  # so that whoever waits to pass something goes on
 
-    async def _pass(self, item: bytes | Exception | None) -> None:
+    async def _pass(self, chunk: bytes) -> None:
         if self._listening:
-            await self._passing.put(item)
+            await self._ahead.acquire()
+            self._passing.put_nowait(chunk)
 
 
 def _replayed(reply: Reply) -> Response:
