@@ -154,6 +154,10 @@ class SettleCall:
                         break
                 if not reader.complete:
                     raise AnswerUnreadableError("the stream ended before its end")
+                whole = sent.copy()
+                whole.update(reader.closing)
+                # In here: without a usage it reads every event, and one may turn out to be unreadable.
+                ended = _stream_ended(under_way, reader, whole.hexdigest())
             except BaseException as error:
                 await stack.aclose()  # first of all stop the provider
                 ended = self._stream_failed(under_way, reader, error, sent.hexdigest())
@@ -161,8 +165,7 @@ class SettleCall:
                 if isinstance(error, (AnswerUnreadableError, EventTooLongError)):
                     raise broke_off(under_way.call.provider, str(error)) from error
                 raise
-            sent.update(reader.closing)
-            await self.settle(under_way, _stream_ended(under_way, reader, sent.hexdigest()), first_ns)
+            await self.settle(under_way, ended, first_ns)
         if reader.closing:
             yield reader.closing
 
