@@ -138,7 +138,9 @@ def counting(max_request_bytes: int) -> CountTokens:
     """The use case, with one model that takes at most so many bytes."""
     world = World()
     world.provider.dialect = "anthropic"
-    model = replace(catalogue().find("claude-haiku-4-5"), max_request_bytes=max_request_bytes)
+    named = catalogue().find("claude-haiku-4-5")
+    assert named is not None
+    model = replace(named, max_request_bytes=max_request_bytes)
     providers = {"anthropic": {"anthropic": world.provider}}
     models = replace(catalogue(), models={model.name: model})
     return CountTokens(replace(world.call.quote, providers=providers, catalogue=models))

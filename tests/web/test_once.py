@@ -1,7 +1,7 @@
 """Requests with an idempotency key: done once, whoever hangs up, and the answer kept."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
@@ -48,7 +48,7 @@ class Provider:
             return ModelStream(headers, self._stream(self.chunks))
         return ModelAnswer(200, headers, b'{"n":%d}' % self.asked, Usage(1, 1, 1), 0)
 
-    async def _stream(self, chunks: list[bytes]) -> AsyncIterator[bytes]:
+    async def _stream(self, chunks: list[bytes]) -> AsyncGenerator[bytes, None]:
         for chunk in chunks:
             await asyncio.sleep(0)
             self.read += 1
@@ -285,13 +285,13 @@ async def test_a_stream_that_is_still_read_counts_although_its_caller_left(small
     more = asyncio.Event()
     first = asyncio.Event()
 
-    async def slowly(_: list[bytes]) -> AsyncIterator[bytes]:
+    async def slowly(_: list[bytes]) -> AsyncGenerator[bytes, None]:
         first.set()
         yield b"a"
         await more.wait()
         yield b"b"
 
-    provider.chunks, provider._stream = [], slowly  # type: ignore[method-assign]
+    provider.chunks, provider._stream = [], slowly
     for key in ("k-1", "k-2"):
         first.clear()
         left = asyncio.create_task(ask(house, key=key))
