@@ -102,3 +102,10 @@ def test_a_hang_up_is_charged_by_the_larger_of_text_and_time():
 def test_a_reasoning_model_owes_the_reservation_after_a_hang_up():
     of = Bounds(model(output_usd_micros=8, reasoning=True), EXACT, 1000)
     assert of.aborted(1, 1) == of.in_full
+
+
+def test_an_answer_without_a_usage_owes_what_was_counted_or_all_of_a_model_that_thinks():
+    plain = Bounds(model(output_usd_micros=8), EXACT, 1000)
+    assert plain.unreported(7) == plain.counted(7)
+    thinks = Bounds(model(output_usd_micros=8, reasoning=True), EXACT, 1000)
+    assert thinks.unreported(7) == thinks.in_full

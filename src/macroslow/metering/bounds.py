@@ -74,6 +74,10 @@ class Bounds:
         output_tokens = min(output_tokens, self.output_tokens)
         return Usage(self.input_tokens, output_tokens, self.model.estimate(self.input_tokens, output_tokens))
 
+    def unreported(self, output_tokens: int) -> Usage:
+        """Owed for an answer that came without a usage: what was counted, or all for a model that thinks."""
+        return self.in_full if self.model.reasoning else self.counted(output_tokens)
+
     def started(self, reported_input: TokenCounts, output_tokens: int) -> Usage:
         """Owed for the input that the provider reported before the answer, and so much of the answer."""
         return self.reported(replace(reported_input, output_tokens=min(output_tokens, self.output_tokens)))

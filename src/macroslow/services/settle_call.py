@@ -276,14 +276,14 @@ def _owed(under_way: UnderWay, read: WholeAnswer) -> Usage:
     target = under_way.call.target
     if read.usage is not None:
         return target.bounds.reported(read.usage)
-    return target.bounds.counted(target.written(target.counter.texts(read.texts)))
+    return target.bounds.unreported(target.written(target.counter.texts(read.texts)))
 
 
 def _stream_ended(under_way: UnderWay, reader: StreamReader, sha256: str) -> Settlement:
     target = under_way.call.target
     if reader.usage is not None:
         return Settlement("ok", target.bounds.reported(reader.usage), 200, sha256, reader.id)
-    usage = target.bounds.counted(target.written(reader.output_tokens()))
+    usage = target.bounds.unreported(target.written(reader.output_tokens()))
     return Settlement("ok", usage, 200, sha256, reader.id, disputed=True)
 
 
