@@ -70,7 +70,7 @@ class Provider:
     def _reset_s(self, what: int, now_s: float) -> float:
         used = self._used(what, now_s)
         if self.algorithm == "fixed":
-            return 60 - now_s % 60
+            return 60 - now_s % 60 if used else 0.0
         if self.algorithm == "sliding":
             alive = [at_s for at_s, *_ in self._all if now_s - 60 < at_s <= now_s]
             pick = min if self.resets == "oldest" else max

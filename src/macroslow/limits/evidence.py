@@ -104,7 +104,7 @@ class FixedSign:
 
     def observe(self, said: Figures, early_ns: int, now_ns: int) -> None:
         """Take one report into account, if it is precise enough."""
-        if said.reset_ns is None or now_ns - early_ns > MINUTE_NS // 4:
+        if said.reset_ns is None or not said.used or now_ns - early_ns > MINUTE_NS // 4:
             return
         minutes_ns = (now_ns + said.reset_ns - self.most_ns + MINUTE_NS // 2) // MINUTE_NS * MINUTE_NS
         least_ns = max(self.least_ns, early_ns + said.reset_ns - minutes_ns - said.coarse_ns)
