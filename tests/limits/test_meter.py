@@ -78,6 +78,7 @@ def test_a_meter_that_was_stored_decides_as_if_it_had_not_been(history, window, 
     restored = Meter("t", LIMIT, window, charge)
     now_ns += later_ns
     restored.restore(meter.state(), now_ns)
+    meter.slots.advance(now_ns)
     for units in (1, 100, 500):
         assert restored.fits_ns(units, now_ns) == meter.fits_ns(units, now_ns)
     assert restored.state() == meter.state()
