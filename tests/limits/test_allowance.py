@@ -195,9 +195,9 @@ def test_it_is_stored_and_taken_up_again():
 
 def test_a_state_of_the_whole_day_is_small_enough_to_share():
     one, now_ns = allowance(tpm=10**7, rpm=10**5, rpd=10**7, concurrent=500), NOW
-    for number in range(20_000):
-        now_ns += 5 * S if number < 17_000 else S // 50
+    for number in range(4_500):
+        now_ns += 60 * S if number < 1_500 else S // 50
         granted = one.enter(f"012345-{number:x}", 1000, now_ns)
-        if number < 19_500:
+        if number < 4_000:
             one.leave(granted, Ended(500, Verdict.ANSWERED), now_ns)
     assert len(orjson.dumps(one.state())) < 64 * 1024
