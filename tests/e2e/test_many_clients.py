@@ -181,6 +181,7 @@ def test_who_only_observes_refuses_nothing_and_books_everything(tmp_path, clean_
         assert site.stop() == 0
 
 
+@pytest.mark.sweep
 def test_a_thousand_streams_that_nobody_reads_take_little_memory_and_keep_nobody_waiting(
     tmp_path, clean_environment
 ):
