@@ -61,8 +61,8 @@ class Server:
         self.connections += 1
         try:
             await talk(peer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client left
+        except (ConnectionError, asyncio.IncompleteReadError, RuntimeError):
+            pass  # the client left (uvloop has a RuntimeError for a handler that is closed)
         except Exception as error:
             self.errors.append(error)
         finally:
