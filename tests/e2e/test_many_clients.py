@@ -1,4 +1,4 @@
-"""A thousand clients at once: on one dollar, with readers that do not read, and with such as hang up."""
+"""A thousand clients at once: on one dollar, and with such as hang up."""
 
 import asyncio
 import json
