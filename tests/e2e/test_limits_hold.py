@@ -90,7 +90,6 @@ def test_no_provider_refuses_however_it_counts_and_whatever_is_wanted(
         assert told["statuses"].get("429", 0) == 0
         assert set(seen) <= {200, 429}
         assert seen[200] > 20
-        assert told["usd_micros"] <= sum(call["usd_micros"] for call in site.told("chat-completed"))
 
 
 @contextmanager
