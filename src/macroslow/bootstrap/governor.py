@@ -13,6 +13,8 @@ from macroslow.bootstrap.providers import lines, open_accounts, tiers
 from macroslow.bootstrap.stores import open_rates
 from macroslow.limits.admission import MINUTE_NS
 from macroslow.limits.allowance import DAY_NS, Recent
+from macroslow.limits.ports import RateStore
+from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.count import Counters
 from macroslow.secretstore.secret import Secret
 from macroslow.services.admission import Admission
@@ -24,6 +26,7 @@ from macroslow.services.off_loop import OffLoop
 from macroslow.services.quote_call import QuoteCall
 from macroslow.services.reach_provider import ReachProvider
 from macroslow.services.settle_call import Report, SettleCall
+from macroslow.settings import Settings
 
 OBSERVE: Final = "observe"
 
@@ -46,22 +49,13 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
     settings = core.settings
     catalogue, counted = complete_catalogue(settings), counters()
     await _load(counted, {m.encoding for m in catalogue.models.values() if m.provider in settings.providers})
-    observes = settings.gateway.mode == OBSERVE
     async with AsyncExitStack() as stack:
         providers = open_accounts(settings, secrets)
         for accounts in providers.values():
             for account in accounts.values():
                 stack.push_async_callback(account.close)
         rates = await stack.enter_async_context(open_rates(secrets))
-        admission = Admission(
-            lines(settings, catalogue),
-            clock,
-            entropy,
-            store=rates,
-            max_wait_s=settings.queue.max_wait_s,
-            max_waiting=settings.queue.max_waiting,
-            observe=observes,
-        )
+        admission = _admission(settings, catalogue, rates)
         stack.push_async_callback(admission.close)
         await _seed(core, admission)
         off_loop = OffLoop()
@@ -89,7 +83,7 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
             entropy,
             owner=core.owner,
             rules=settings.budget_rules,
-            enforced=not observes,
+            enforced=not _observes(settings),
         )
         stack.push_async_callback(call_model.close)
         once = AnswerOnce(core.books, clock)
@@ -102,6 +96,24 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
             admission=admission,
             watchers=watchers,
         )
+
+
+def _observes(settings: Settings) -> bool:
+    """Whether nothing is refused: the operator only looks on."""
+    return settings.gateway.mode == OBSERVE
+
+
+def _admission(settings: Settings, catalogue: Catalogue, rates: RateStore | None) -> Admission:
+    """The lines before the providers, counted in `rates` where several processes share them."""
+    return Admission(
+        lines(settings, catalogue),
+        clock,
+        entropy,
+        store=rates,
+        max_wait_s=settings.queue.max_wait_s,
+        max_waiting=settings.queue.max_waiting,
+        observe=_observes(settings),
+    )
 
 
 async def _seed(core: Core, admission: Admission) -> None:
