@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn, Protocol
 
+from macroslow.emulator.ask import Ask
 from macroslow.emulator.limits import Exceeded, Kind, View
 from macroslow.metering.catalogue import Model
 
@@ -137,6 +138,25 @@ class Work(Protocol):
     def events(self, envelope: Envelope) -> Iterator[Event]:
         """The streamed answer."""
         ...
+
+
+class OfAsk:
+    """What a Work says of the request that it answers: a base for those that have it as `ask`."""
+
+    __slots__ = ()
+    ask: Ask
+
+    @property
+    def model(self) -> Model:
+        return self.ask.model
+
+    @property
+    def name(self) -> str:
+        return self.ask.name
+
+    @property
+    def stream(self) -> bool:
+        return self.ask.stream
 
 
 class Api(Protocol):

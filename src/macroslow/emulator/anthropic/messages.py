@@ -25,8 +25,7 @@ from macroslow.emulator.anthropic.dialect import WITHOUT_SAMPLING, Anthropic
 from macroslow.emulator.anthropic.request import parse_message
 from macroslow.emulator.ask import Ask
 from macroslow.emulator.counting import Scales
-from macroslow.emulator.work import Counts, Envelope, Event, Header, Served, refuse
-from macroslow.metering.catalogue import Model
+from macroslow.emulator.work import Counts, Envelope, Event, Header, OfAsk, Served, refuse
 
 _REASONS: Final = {
     Ending.DONE: "end_turn",
@@ -59,24 +58,12 @@ class MessagesApi:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageWork:
+class MessageWork(OfAsk):
     """One request with its answer."""
 
     ask: Ask
     answer: Answer
     api: str = "messages"
-
-    @property
-    def model(self) -> Model:
-        return self.ask.model
-
-    @property
-    def name(self) -> str:
-        return self.ask.name
-
-    @property
-    def stream(self) -> bool:
-        return self.ask.stream
 
     @property
     def counts(self) -> Counts:

@@ -15,8 +15,7 @@ from macroslow.emulator.counting import Scales
 from macroslow.emulator.openai import refusals
 from macroslow.emulator.openai.chat_request import parse_chat
 from macroslow.emulator.openai.dialect import OpenAI
-from macroslow.emulator.work import Counts, Envelope, Event, Header, Served, refuse
-from macroslow.metering.catalogue import Model
+from macroslow.emulator.work import Counts, Envelope, Event, Header, OfAsk, Served, refuse
 
 FINGERPRINT: Final = "fp_emulator00"
 _DONE: Final = Event(b"data: [DONE]\n\n")
@@ -45,25 +44,13 @@ class ChatApi:
 
 
 @dataclass(frozen=True, slots=True)
-class ChatWork:
+class ChatWork(OfAsk):
     """One request with its answer."""
 
     ask: Ask
     answer: Answer
     include_usage: bool
     api: str = "completions"
-
-    @property
-    def model(self) -> Model:
-        return self.ask.model
-
-    @property
-    def name(self) -> str:
-        return self.ask.name
-
-    @property
-    def stream(self) -> bool:
-        return self.ask.stream
 
     @property
     def counts(self) -> Counts:

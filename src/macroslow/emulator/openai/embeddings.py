@@ -81,7 +81,8 @@ class EmbeddingsWork:
         return orjson.dumps({"object": "list", "data": data, "model": self.name, **usage})
 
     def events(self, envelope: Envelope) -> Iterator[Event]:
-        raise NotImplementedError(f"embeddings are no stream: {envelope.digest}")
+        """None: embeddings are asked for and given whole."""
+        return iter(())
 
     def _embedding(self, one: Input) -> list[float] | str:
         vector = embedding(one, self.dimensions)
