@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,16 +42,37 @@ def state(pid: int) -> str:
         return "gone"
 
 
+neighbours: set[int] = set()
+"""Children that were there when the test began: servers of other tests, whose own children come and go."""
+
+
+def children() -> set[int]:
+    tasks = Path("/proc/self/task").iterdir()
+    return {int(child) for task in tasks for child in (task / "children").read_text().split()}
+
+
+@pytest.fixture(autouse=True)
+def _neighbours_are_known() -> None:
+    neighbours.clear()
+    neighbours.update(children())
+
+
+def below() -> Iterator[int]:
+    """The processes that the test has below this one."""
+    for child in children() - neighbours:
+        yield from (pid for pid, _ in _tree(child))
+
+
 def living() -> int:
     """Processes below this one that are not merely waiting to be collected."""
-    return sum(state(pid) not in {"Z", "gone"} for pid, _ in _tree(os.getpid()))
+    return sum(state(pid) not in {"Z", "gone"} for pid in below())
 
 
 def footprint() -> dict[str, object]:
     """What this process and the machine hold on its behalf."""
     return {
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
-        "processes": sum(1 for _ in _tree(os.getpid())),
+        "processes": sum(1 for _ in below()),
         "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
         "groups": sorted(map(str, Path("/sys/fs/cgroup").glob(f"**/macroslow-{os.getpid()}-*"))),
     }
