@@ -12,6 +12,7 @@ from macroslow.errors import (
     BudgetExhaustedError,
     InvalidModelRequestError,
     NotFoundError,
+    OverloadedError,
     RateLimitedError,
     UpstreamRefusedError,
     UpstreamUnavailableError,
@@ -97,6 +98,24 @@ async def test_after_the_last_attempt_the_providers_own_answer_is_passed_on():
     world.provider.script = lambda _: refusal(503)
     got = await world.ask()
     assert (got.status, got.usd_micros, len(world.provider.bodies)) == (503, 0, 3)
+    await world.assert_idle()
+
+
+async def test_a_store_of_limits_that_goes_away_between_two_attempts_costs_nothing(monkeypatch):
+    world = World(attempts=3)
+    enter, entered = world.admission.enter, []
+
+    async def once(*given, **named):
+        if entered:
+            raise OverloadedError("the shared limits cannot be read")
+        entered.append(given)
+        return await enter(*given, **named)
+
+    monkeypatch.setattr(world.admission, "enter", once)
+    world.provider.script = lambda _: refusal(503)
+    got = await world.ask()
+    assert (got.status, got.usd_micros) == (503, 0)
+    assert world.books.last.outcome == "refused"
     await world.assert_idle()
 
 

@@ -11,7 +11,12 @@ from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from macroslow.errors import RateLimitedError, UpstreamRefusedError, UpstreamUnavailableError
+from macroslow.errors import (
+    OverloadedError,
+    RateLimitedError,
+    UpstreamRefusedError,
+    UpstreamUnavailableError,
+)
 from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
 from macroslow.limits.admission import Demand, Ended, Verdict
 from macroslow.limits.backoff import ENTROPY_BYTES, repeatable, wait_ns
@@ -125,7 +130,7 @@ class ReachProvider:
             await asyncio.sleep(pause_ns / NS_PER_S)
             wait_s = min(self._left_s(under_way), self.max_wait_s)
             next_place = await self._place(under_way.call, wait_s, failed if others else ())
-        except (RateLimitedError, UpstreamUnavailableError):
+        except (OverloadedError, RateLimitedError, UpstreamUnavailableError):
             return waiting
         except BaseException as error:
             await self.settle.failed(waiting, error)
