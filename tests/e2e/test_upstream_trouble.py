@@ -113,8 +113,9 @@ class Field:
         self.seen.append(seen)
         return seen
 
-    def calm(self, name: str, calls: int = 1) -> None:
-        """Some that are well: none of them gets anything of what was before, and the breaker stays closed."""
+    def calm(self, name: str, calls: int = 2) -> None:
+        """Some that are well, and of all the greater part: none of them gets anything of what was before,
+        and the breaker stays closed however fast the tests follow each other."""
         self.provider.switch.set()
         for _ in range(calls):
             seen = self.ask(name)
@@ -231,7 +232,7 @@ def test_each_trouble_has_one_end_that_both_books_agree_on(once, name, trouble):
     if fate.charged == "nothing":
         assert (call["usd_micros"], bill.usd_micros) == (0, 0)
     once.calm(name)
-    assert once.booking()["outcome"] == "ok"
+    assert {call["outcome"] for call in once.booked()} == {"ok"}
 
 
 def native(name: str, seen: Seen) -> dict[str, Any]:
@@ -308,7 +309,7 @@ def test_what_was_refused_is_sent_again_and_billed_once(thrice, name, statuses):
     assert (call["outcome"], call["attempts"]) == ("ok", 1 + len(statuses))
     bill = thrice.bill.since(before)
     assert (bill.answers, bill.usd_micros) == (1, call["usd_micros"])
-    thrice.calm(name, len(statuses))
+    thrice.calm(name)
 
 
 @pytest.mark.parametrize("name", ["chat-stream", "messages"])
@@ -335,7 +336,7 @@ def test_a_refusal_to_the_last_attempt_is_passed_on_with_the_providers_own_time(
     assert (seen.status, seen.headers["retry-after"]) == (429, "1")
     call = thrice.booking()
     assert (call["outcome"], call["usd_micros"], call["attempts"]) == ("refused", 0, 3)
-    thrice.calm("chat", 3)
+    thrice.calm("chat")
 
 
 DOWN = """

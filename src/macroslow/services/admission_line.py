@@ -5,6 +5,7 @@ several processes share (`services.admission_shared`): who waits, who is told, w
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -22,7 +23,7 @@ Op = Callable[[Sequence[Allowance], int], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """A call's place at an account. Give it back with `Admission.leave`, once."""
+    """A call's place at an account. Give it back with `Admission.leave` or `withdraw`, once."""
 
     line: "Line"
     account: str
@@ -39,7 +40,7 @@ class _Waiter:
     came_ns: int
 
 
-class Line:
+class Line(ABC):
     """One model of one provider: its accounts, their breakers, and those who wait."""
 
     def __init__(
@@ -75,9 +76,9 @@ class Line:
         known = [each for each in most if each is not None]
         return max(known) if len(known) == len(most) else None
 
+    @abstractmethod
     def at_once(self, ticket: Ticket, wait_s: float) -> Place | None:
         """A place without waiting; None: only waiting can tell. Raises where waiting cannot help."""
-        raise NotImplementedError
 
     async def wait(self, ticket: Ticket, wait_s: float) -> Place:
         """Stand in the queue until let in. Raises as `Admission.enter`."""
@@ -91,15 +92,15 @@ class Line:
         except TimeoutError:
             if future.done() and not future.cancelled() and future.exception() is None:
                 return future.result()  # let in, in the same moment
-            self._withdraw(ticket, future)
+            self._leave_queue(ticket, future)
             raise self.refusal(ticket.demand) from None
         except asyncio.CancelledError:
-            self._withdraw(ticket, future)
+            self._leave_queue(ticket, future)
             raise
 
+    @abstractmethod
     def advance(self) -> None:
         """Let in whoever may go, now or soon, and come back when the next one may."""
-        raise NotImplementedError
 
     def heard(self, place: Place, headers: Mapping[str, str]) -> None:
         """Learn from the head of an answer."""
@@ -121,7 +122,7 @@ class Line:
         self._give_back(place)
         self.advance()
 
-    def _withdraw(self, ticket: Ticket, future: "asyncio.Future[Place]") -> None:
+    def _leave_queue(self, ticket: Ticket, future: "asyncio.Future[Place]") -> None:
         """Undo `wait`, also where the place was given in the moment that its caller went away."""
         if self._waiters.pop(ticket, None) is not None:
             self.queue.remove(ticket)
@@ -133,13 +134,13 @@ class Line:
         self._breakers[place.number].ended(place.admittance, Verdict.UNKNOWN, self._clock.monotonic_ns())
         self._apply(lambda all_, now_ns: all_[place.number].withdraw(place.granted, now_ns))
 
+    @abstractmethod
     def _apply(self, change: Op) -> None:
         """Change the accounts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _now_ns(self) -> int:
         """On the clock that the accounts go by."""
-        raise NotImplementedError
 
     def _rests(self) -> Rests:
         now_ns = self._clock.monotonic_ns()
