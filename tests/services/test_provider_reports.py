@@ -2,7 +2,7 @@
 
 import pytest
 
-from macroslow.errors import UpstreamUnavailableError
+from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
 from macroslow.services.provider_reports import Query, Reported, Span, Tokens, report_of
 
 SPAN = Span("2024-11-01", "2024-11-02")
@@ -128,17 +128,17 @@ async def test_several_results_and_pages_of_a_day_are_added_up() -> None:
 
 async def test_a_provider_without_a_report_of_embeddings_has_none() -> None:
     class Bare(Given):
-        reason = "status 404"
+        status = 404
 
         async def get_pages(self, path: str, query: Query, *, deadline_s: float) -> list[object]:
             if path.endswith("/embeddings"):
-                raise UpstreamUnavailableError("no", upstream="x", reason=self.reason)
+                raise UpstreamRefusedError("no", upstream="x", status=self.status)
             return await super().get_pages(path, query, deadline_s=deadline_s)
 
     given = Bare()
     assert (await report_of("openai", given, SPAN)).usd_micros == {"2024-11-01": 60_000}
-    given.reason = "status 500"
-    with pytest.raises(UpstreamUnavailableError):
+    given.status = 403
+    with pytest.raises(UpstreamRefusedError):
         await report_of("openai", given, SPAN)
 
 

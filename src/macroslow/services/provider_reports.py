@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from http import HTTPStatus
 from typing import Final, Protocol
 
-from macroslow.errors import UpstreamUnavailableError
+from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
 from macroslow.metering.ledger import MAX_COUNT
 
 DEADLINE_S: Final = 120.0
@@ -112,8 +113,8 @@ async def _embeddings(reports: Reports, query: Query) -> list[object]:
     """None where the provider has no such report: not all that speak this API have embeddings."""
     try:
         return await reports.get_pages("/organization/usage/embeddings", query, deadline_s=DEADLINE_S)
-    except UpstreamUnavailableError as error:
-        if error.reason != "status 404":
+    except UpstreamRefusedError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
             raise
         return []
 

@@ -133,8 +133,8 @@ async def test_a_page_above_the_bound_is_an_error():
         (403, UpstreamRefusedError),
         (302, UpstreamRefusedError),
         (204, UpstreamUnavailableError),
-        (404, UpstreamUnavailableError),
-        (429, UpstreamUnavailableError),
+        (404, UpstreamRefusedError),
+        (429, UpstreamRefusedError),
         (500, UpstreamUnavailableError),
     ],
 )
@@ -143,6 +143,8 @@ async def test_every_other_status_is_an_error_that_quotes_nothing(status, kind):
     async with reporting(lambda _: quoting, status=status) as (api, _):
         with pytest.raises(kind) as caught:
             await api.get_json("/organization/costs", {}, deadline_s=5)
+    if isinstance(caught.value, UpstreamRefusedError):
+        assert caught.value.status == status
     assert "canary" not in repr(caught.value) + str(vars(caught.value))
 
 

@@ -17,7 +17,7 @@ import orjson
 from macroslow.adapters.model_api.account import Account
 from macroslow.adapters.model_api.dialects import DIALECTS
 from macroslow.adapters.model_api.exchange import Exchange, Patience
-from macroslow.errors import ConfigurationError, UpstreamUnavailableError
+from macroslow.errors import ConfigurationError, UpstreamRefusedError, UpstreamUnavailableError
 from macroslow.inference.ports import NotReached
 from macroslow.secretstore.secret import Secret
 
@@ -45,7 +45,7 @@ class UsageAPI:
         )
 
     async def get_json(self, path: str, query: Query, *, deadline_s: float) -> object:
-        """One page. Raises UpstreamRefusedError and UpstreamUnavailableError, also for other statuses."""
+        """One page. Raises UpstreamRefusedError, for a redirect and a 4xx, and UpstreamUnavailableError."""
         exchange = await self._account.get(path, urlencode(query, doseq=True), deadline_s)
         if isinstance(exchange, NotReached):
             raise self._unavailable("cannot be reached", exchange.reason)
@@ -83,8 +83,13 @@ class UsageAPI:
         await self._account.close()
 
     async def _page(self, exchange: Exchange) -> object:
-        if exchange.status != 200:
-            raise self._unavailable(f"answered with status {exchange.status}", f"status {exchange.status}")
+        status, name = exchange.status, self._account.name
+        if 400 <= status < 500:
+            raise UpstreamRefusedError(
+                f"the provider {name} answered with status {status}", upstream=name, status=status
+            )
+        if status != 200:
+            raise self._unavailable(f"answered with status {status}", f"status {status}")
         try:
             return orjson.loads(await self._account.read(exchange))
         except orjson.JSONDecodeError:
