@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from macroslow.limits.admission import MINUTE_NS, Charge, Window
+from macroslow.limits.admission import Charge, Window
 from macroslow.limits.meter import Meter
 from macroslow.limits.reported import Figures
+from macroslow.ports import MINUTE_NS
 
 S = 10**9
 START_NS = 10**14

@@ -10,9 +10,9 @@ from macroslow.adapters import statefolder
 from macroslow.bootstrap.machine import clock
 from macroslow.bootstrap.models import micros
 from macroslow.errors import MacroslowError
+from macroslow.ports import DAY_NS
 from macroslow.settings import Settings
 
-NS_PER_DAY: Final = 86_400 * 10**9
 MAKES_STATE: Final = frozenset({"keys.create", "keys.adopt", "signers.trust"})
 
 
@@ -41,7 +41,7 @@ def key_defaults(settings: Settings) -> dict[str, object]:
         "month_usd_micros": _micros(wanted.budget_month_usd),
         "requests_per_minute": wanted.requests_per_minute,
         "scopes": None if wanted.scopes is None else [*wanted.scopes],
-        "expires_ns": None if days is None else clock.now_ns() + days * NS_PER_DAY,
+        "expires_ns": None if days is None else clock.now_ns() + days * DAY_NS,
     }
 
 

@@ -11,11 +11,11 @@ from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.models import complete_catalogue, counters
 from macroslow.bootstrap.providers import lines, open_accounts, tiers
 from macroslow.bootstrap.stores import open_rates
-from macroslow.limits.admission import MINUTE_NS
-from macroslow.limits.allowance import DAY_NS, Recent
+from macroslow.limits.allowance import Recent
 from macroslow.limits.ports import RateStore
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.count import Counters
+from macroslow.ports import DAY_NS, MINUTE_NS
 from macroslow.secretstore.secret import Secret
 from macroslow.services.admission import Admission
 from macroslow.services.answer_once import AnswerOnce

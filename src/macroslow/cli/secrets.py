@@ -14,6 +14,7 @@ from macroslow.cli._keystore import open_keystore
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._places import has_keystore, secret_sources, warnings_about
 from macroslow.errors import ConfigurationError
+from macroslow.ports import NS_PER_S
 from macroslow.secretstore.reference import Reference, Scheme, is_entry_name
 from macroslow.secretstore.resolve import Wanted, read
 from macroslow.settings import Settings
@@ -133,4 +134,4 @@ def _users(settings: Settings, name: str) -> list[str]:
 
 
 def _day(ns: int) -> str:
-    return datetime.fromtimestamp(ns / 1e9, UTC).date().isoformat()
+    return datetime.fromtimestamp(ns / NS_PER_S, UTC).date().isoformat()

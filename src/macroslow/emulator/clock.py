@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from macroslow.ports import Clock
-
-_MS_NS = 10**6
+from macroslow.ports import NS_PER_MS, Clock
 
 
 @dataclass(slots=True)
@@ -16,7 +14,7 @@ class ProviderClock:
     _ahead_ns: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self._ahead_ns = self.clock.now_ns() - self.clock.monotonic_ns() + self.skew_ms * _MS_NS
+        self._ahead_ns = self.clock.now_ns() - self.clock.monotonic_ns() + self.skew_ms * NS_PER_MS
 
     def now_ns(self) -> int:
         return self.clock.monotonic_ns() + self._ahead_ns

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from macroslow.emulator.clock import ProviderClock
 from macroslow.emulator.work import Dialect, Headers, refuse
-from macroslow.ports import NS_PER_S
+from macroslow.ports import NS_PER_MS, NS_PER_S
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -99,7 +99,7 @@ class Exchange:
         self.status = status
         now_ns = self.clock.now_ns()
         dated = (b"date", formatdate(now_ns // NS_PER_S, usegmt=True).encode())
-        taken = self.dialect.taken((now_ns - self.began_ns) // 10**6)
+        taken = self.dialect.taken((now_ns - self.began_ns) // NS_PER_MS)
         everything = [*headers, *self.headers, dated, *taken]
         await self.send({"type": "http.response.start", "status": status, "headers": everything})
 

@@ -7,14 +7,10 @@ accounting is in `limits.allowance`, the order of those who wait in `limits.queu
 
 import enum
 from dataclasses import dataclass
-from typing import Final
 
 from macroslow.limits.gcra import Limit
-from macroslow.ports import NS_PER_S
+from macroslow.ports import MINUTE_NS
 from macroslow.values import value
-
-MINUTE_NS: Final = 60 * NS_PER_S
-DAY_NS: Final = 86_400 * NS_PER_S
 
 
 def per_minute(name: str, count: int, burst: int | None = None) -> Limit:

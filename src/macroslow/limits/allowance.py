@@ -15,9 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from macroslow.limits.admission import DAY_NS as DAY_NS
 from macroslow.limits.admission import (
-    MINUTE_NS,
     AccountQuota,
     Charge,
     Ended,
@@ -28,7 +26,7 @@ from macroslow.limits.admission import (
 from macroslow.limits.meter import COLD_NS, Meter
 from macroslow.limits.reported import read
 from macroslow.limits.slots import Slots
-from macroslow.ports import NS_PER_S
+from macroslow.ports import DAY_NS, MINUTE_NS, NS_PER_S
 
 DAY_SLOT_NS: Final = MINUTE_NS
 PACE_SLOT_NS: Final = NS_PER_S // 100

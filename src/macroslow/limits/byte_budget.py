@@ -1,12 +1,9 @@
 """Bounds of memory and storage: bytes held at once, and bytes used up in a span of time, by holder."""
 
 from collections import Counter
-from typing import Final
 
 from macroslow.errors import OverloadedError
-from macroslow.ports import NS_PER_S
-
-HOUR_NS: Final = 3600 * NS_PER_S
+from macroslow.ports import HOUR_NS
 
 
 class ByteBudget:

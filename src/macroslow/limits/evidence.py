@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from macroslow.limits.reported import Figures
-from macroslow.ports import NS_PER_S
+from macroslow.ports import MINUTE_NS, NS_PER_MS, NS_PER_S
 
-MINUTE_NS: Final = 60 * NS_PER_S
 LEAST_REPORTS: Final = 4
 LEAST_NS: Final = 3 * NS_PER_S
-ERROR_NS: Final = 300 * 10**6  # of a reset, besides its rounding
+ERROR_NS: Final = 300 * NS_PER_MS  # of a reset, besides its rounding
 CONTRADICTIONS: Final = 2  # so many in a row end a belief
 
 

@@ -16,13 +16,13 @@ Pure state; times are `now_ns` of one clock.
 
 from typing import Any, Final
 
-from macroslow.limits.admission import MINUTE_NS, Charge, Window, per_minute
+from macroslow.limits.admission import Charge, Window, per_minute
 from macroslow.limits.bucket import Bucket, burst_of
 from macroslow.limits.evidence import LEAST_NS, BucketSign, FixedSign, Streak
 from macroslow.limits.gcra import Limit
 from macroslow.limits.reported import Figures
 from macroslow.limits.slots import Slots
-from macroslow.ports import NS_PER_S
+from macroslow.ports import MINUTE_NS, NS_PER_S
 
 SLOT_NS: Final = NS_PER_S // 4
 ARRIVAL_NS: Final = NS_PER_S  # from being let in here to being counted there, at most

@@ -20,13 +20,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from macroslow.limits.admission import DAY_NS
-from macroslow.ports import NS_PER_S
+from macroslow.ports import DAY_NS, HOUR_NS, MINUTE_NS, NS_PER_MS, NS_PER_S
 
 MAX_COUNT: Final = 10**12
-MAX_TIME_NS: Final = 7 * 86_400 * NS_PER_S
+MAX_TIME_NS: Final = 7 * DAY_NS
 _MAX_CHARACTERS: Final = 64
-_UNITS_NS: Final = {"d": 86_400 * 10**9, "h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6}
+_UNITS_NS: Final = {"d": DAY_NS, "h": HOUR_NS, "m": MINUTE_NS, "s": NS_PER_S, "ms": NS_PER_MS}
 _DURATION: Final = re.compile(
     r"(?:(\d{1,3})d)?(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7})(\.\d{1,9})?s)?(?:(\d{1,9})(\.\d{1,9})?ms)?",
     re.ASCII,
@@ -85,7 +84,7 @@ def retry_after_ns(headers: Mapping[str, str], now_ns: int) -> int | None:
     """How long a refusal asks to be left alone: as it says, else until what is used up is back."""
     milliseconds = headers.get("retry-after-ms", "")
     if len(milliseconds) <= _MAX_CHARACTERS and _NUMBER.fullmatch(milliseconds):
-        return min(MAX_TIME_NS, int(float(milliseconds) * 10**6))
+        return min(MAX_TIME_NS, int(float(milliseconds) * NS_PER_MS))
     text = headers.get("retry-after", "")[:_MAX_CHARACTERS]
     if _NUMBER.fullmatch(text):
         return min(MAX_TIME_NS, int(float(text) * NS_PER_S))

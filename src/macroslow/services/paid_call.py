@@ -14,6 +14,7 @@ from macroslow.errors import UpstreamRefusedError
 from macroslow.inference.operation import Operation, Possible
 from macroslow.inference.trace import TraceParent
 from macroslow.metering.ledger import Budget, Reserve, Settle, Usage
+from macroslow.ports import NS_PER_MS
 from macroslow.services.admission import Place
 from macroslow.services.quote_call import Target
 from macroslow.tlog.event import Event, EventType
@@ -22,7 +23,6 @@ from macroslow.values import value
 from macroslow.workflow.replies import BindId
 
 NOTHING: Final = Usage(0, 0, 0)
-NS_PER_MS: Final = 1_000_000
 
 
 @value

@@ -10,7 +10,7 @@ from typing import Final
 from macroslow.authn.principal import Principal
 from macroslow.crypto.quad import Quad
 from macroslow.errors import ConflictError, NotFoundError
-from macroslow.ports import Signer, Statement
+from macroslow.ports import NS_PER_MS, Signer, Statement
 from macroslow.services.prove_entry import ProveEntry
 from macroslow.services.record_runs import object_purpose
 from macroslow.workflow.books import Books
@@ -98,7 +98,7 @@ class ReadRuns:
 
 def _utc(time_ns: int) -> str:
     """RFC 3339 with milliseconds: nanoseconds do not fit the integers of every JSON reader."""
-    return datetime.fromtimestamp(time_ns // 1_000_000 / 1000, UTC).isoformat(timespec="milliseconds")
+    return datetime.fromtimestamp(time_ns // NS_PER_MS / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def _shown(run: Run) -> dict[str, object]:

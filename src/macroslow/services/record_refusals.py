@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from macroslow.errors import LogUnavailableError
-from macroslow.limits.admission import MINUTE_NS, per_minute
+from macroslow.limits.admission import per_minute
 from macroslow.limits.gcra import Deferred, admit
-from macroslow.ports import NS_PER_S, Clock
+from macroslow.ports import MINUTE_NS, NS_PER_S, Clock
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books

@@ -17,7 +17,7 @@ import orjson
 from macroslow.authn.principal import Principal
 from macroslow.crypto.quad import Quad
 from macroslow.metering.ledger import CloseAccount, OpenAccount
-from macroslow.ports import Clock, Entropy, Signer, Statement
+from macroslow.ports import NS_PER_MS, Clock, Entropy, Signer, Statement
 from macroslow.services.admit_document import Admitted
 from macroslow.tlog import receipt
 from macroslow.tlog.event import Event, EventType
@@ -119,7 +119,7 @@ class RecordRuns:
         ]
 
     async def _answer(self, run: Accepted, outcome: Outcome, conclusion: Conclusion) -> dict[str, object]:
-        duration_ms = (self.clock.monotonic_ns() - run.started_ns) // 1_000_000
+        duration_ms = (self.clock.monotonic_ns() - run.started_ns) // NS_PER_MS
         return {
             "status": "success" if conclusion.success else "failed",
             "run_id": run.id,

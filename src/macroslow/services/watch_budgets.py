@@ -18,7 +18,7 @@ from macroslow.authn.keyring import KeyRing
 from macroslow.errors import ConflictError, LogUnavailableError
 from macroslow.metering.budgets import Counted, Scope
 from macroslow.metering.ledger import Account
-from macroslow.ports import NS_PER_S, Clock
+from macroslow.ports import DAY_NS, HOUR_NS, NS_PER_S, Clock
 from macroslow.services.budgets_in_force import BudgetInForce, read_in_force
 from macroslow.services.send_alerts import Message
 from macroslow.services.sudden_rise import DAYS, Rise, SuddenRise
@@ -31,8 +31,6 @@ from macroslow.workflow.replies import ClaimReply
 log: Final = logging.getLogger("macroslow.alerts")
 
 LOOK_EVERY_S: Final = 5.0
-HOUR_NS: Final = 3600 * NS_PER_S
-DAY_NS: Final = 24 * HOUR_NS
 GATEWAY: Final = "gateway"  # no client has this name, so the claims are the gateway's own
 BUDGET: Final = "budget.reached"
 RISE: Final = "spending.rose"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from macroslow.emulator.limits import Algorithm, Cost, Exceeded, Kind, Limits, Meter, duration
-from macroslow.emulator.limits.meter import DAY_NS, MINUTE_NS
+from macroslow.ports import DAY_NS, MINUTE_NS
 
 # Limit, Used, Requested and "Please try again in" of refusals that users of the service published
 # (GitHub: BuilderIO/micro-agent 86, openai/codex 88, semanser/codel 72, FoundationAgents/MetaGPT 523).

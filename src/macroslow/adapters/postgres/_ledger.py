@@ -2,15 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
 
 from macroslow.adapters.postgres._state import Call, Settlement, State
 from macroslow.errors import ConflictError, NotFoundError
 from macroslow.metering.accounts import bounded, closed, opened, reserved, settled
 from macroslow.metering.ledger import OUTCOMES, Account, CloseAccount, OpenAccount, Reserve, Settle
-from macroslow.ports import NS_PER_S
-
-DAY_NS: Final = 86_400 * NS_PER_S
+from macroslow.ports import DAY_NS
 
 
 class Ledger:

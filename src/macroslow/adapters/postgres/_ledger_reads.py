@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Final
 
-from macroslow.adapters.postgres._ledger import DAY_NS
 from macroslow.adapters.postgres._link import Connection, Row
 from macroslow.authn.keyring import account_of
 from macroslow.metering.accounts import share
@@ -17,6 +16,7 @@ from macroslow.metering.ledger import (
     RecentCall,
     UsageRow,
 )
+from macroslow.ports import DAY_NS
 
 _ACCOUNTS: Final = """
 SELECT i.name, p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros, a.closed, a.counter,

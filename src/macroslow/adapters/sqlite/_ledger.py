@@ -16,9 +16,7 @@ from macroslow.adapters.sqlite._statements import (
 from macroslow.errors import ConflictError, NotFoundError
 from macroslow.metering.accounts import bounded, closed, opened, reserved, settled
 from macroslow.metering.ledger import OUTCOMES, Account, CloseAccount, OpenAccount, Reserve, Settle
-from macroslow.ports import NS_PER_S
-
-DAY_NS: Final = 86_400 * NS_PER_S
+from macroslow.ports import DAY_NS
 
 _ACCOUNT: Final = """
 SELECT p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros, a.closed, a.counter, a.resets_s

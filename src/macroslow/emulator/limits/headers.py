@@ -7,15 +7,12 @@ Sources: OpenAI, "Rate limits", section "Rate limits in headers"; Anthropic, "Ra
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
 
 from macroslow.emulator.limits.meter import Kind, View
-from macroslow.ports import NS_PER_S
+from macroslow.ports import NS_PER_MS, NS_PER_S
 
 Headers = list[tuple[bytes, bytes]]
 Views = Mapping[Kind, View]
-
-_MS_NS: Final = 10**6
 
 
 def openai_headers(views: Views) -> Headers:
@@ -68,7 +65,7 @@ def _sum(views: Views) -> View | None:
 
 def duration(time_ns: int) -> str:
     """A time as OpenAI's headers write it: "0s", "12ms", "8.64s", "6m0s", "1h0m30s"; rounded up to ms."""
-    total_ms = -(-time_ns // _MS_NS)
+    total_ms = -(-time_ns // NS_PER_MS)
     if 0 < total_ms < 1000:
         return f"{total_ms}ms"
     total_s, ms = divmod(total_ms, 1000)
@@ -86,7 +83,7 @@ def moment(time_ns: int) -> str:
 
 def waiting(wait_ns: int) -> tuple[tuple[bytes, bytes], ...]:
     """`retry-after-ms`, and `retry-after` in whole seconds; both rounded up."""
-    wait_ms = -(-wait_ns // _MS_NS)
+    wait_ms = -(-wait_ns // NS_PER_MS)
     return (
         (b"retry-after-ms", str(wait_ms).encode()),
         (b"retry-after", str(-(-wait_ms // 1000)).encode()),

@@ -9,18 +9,13 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from macroslow.emulator.limits.bucket import Bucket
 from macroslow.emulator.limits.fixed import FixedWindow
 from macroslow.emulator.limits.plan import Algorithm, Limits
 from macroslow.emulator.limits.sliding import SlidingWindow
 from macroslow.emulator.limits.window import Window
-from macroslow.ports import NS_PER_S
-
-MINUTE_NS: Final = 60 * NS_PER_S
-DAY_NS: Final = 24 * 60 * MINUTE_NS
-_MS_NS: Final = 10**6
+from macroslow.ports import DAY_NS, MINUTE_NS, NS_PER_MS, NS_PER_S
 
 
 class Kind(enum.StrEnum):
@@ -86,7 +81,7 @@ class Meter:
 
     def __init__(self, limits: Limits) -> None:
         self._windows = windows_of(limits)
-        self._lag_ns = limits.lag_ms * _MS_NS
+        self._lag_ns = limits.lag_ms * NS_PER_MS
         self._shown = windows_of(limits) if self._lag_ns else self._windows
         self._unseen: deque[tuple[int, Cost]] = deque()
 
