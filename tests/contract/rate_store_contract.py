@@ -4,6 +4,7 @@ two `RateStore`s, as two processes would hold them, on one fresh store with one 
 """
 
 import asyncio
+import re
 import struct
 from collections.abc import Callable
 
@@ -166,3 +167,14 @@ class UnreachableContract:
     async def test_a_store_out_of_reach_is_an_error_that_says_so(self, unreachable: RateStore) -> None:
         with pytest.raises(OverloadedError):
             await unreachable.change("k", read)
+
+    async def test_who_is_refused_does_not_learn_where_the_store_is_and_the_log_says_it_once(
+        self, unreachable: RateStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Nor by the cause of the error, which an edge might print; the log names what went wrong."""
+        for _ in range(3):
+            with pytest.raises(OverloadedError) as refused:
+                await unreachable.change("k", read)
+            assert refused.value.detail == refused.value.reason == "the shared limits cannot be reached"
+        (told,) = (record.getMessage() for record in caplog.records if record.name == "macroslow.limits")
+        assert re.search(r"reached: \w+(Error|Exception)\b", told)

@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from macroslow.errors import MacroslowError, Problem, ProblemsError
+from macroslow.errors import LogUnavailableError, MacroslowError, Problem, ProblemsError
 
 CHECKED_IS_BAD: Final = 1
 CANNOT_DECIDE: Final = 2
@@ -40,6 +40,8 @@ def exit_code(error: MacroslowError) -> int:
 def report(error: MacroslowError) -> None:
     """Write the error to stderr, with every problem in it."""
     click.echo(f"macroslow: {error.detail}", err=True)
+    if isinstance(error, LogUnavailableError) and error.reason != error.detail:
+        click.echo(f"  {error.reason}", err=True)  # where the books are: who has them before him may know
     if isinstance(error, ProblemsError):
         for line in problem_lines(error.problems):
             click.echo(f"  {line}", err=True)

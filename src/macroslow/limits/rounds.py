@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from macroslow.errors import OverloadedError
+from macroslow.ports import DAY_NS
 
 MAX_KEYS: Final = 500
 """Keys of one round."""
@@ -22,7 +23,7 @@ MAX_KEYS: Final = 500
 MAX_ROUNDS: Final = 100
 """Rounds in which a change may lose against other processes: somebody wins in each."""
 
-LIFETIME_NS: Final = 86_400 * 10**9
+LIFETIME_NS: Final = DAY_NS
 """How long a state that nobody changes is worth keeping."""
 
 Decide = Callable[[bytes | None, int], tuple[bytes | None, Any]]
@@ -116,6 +117,10 @@ class Rounds:
             if lost:
                 self._waiting[key] = lost + self._waiting.get(key, [])
         self._round = {}
+
+    def out_of_reach(self) -> None:
+        """The store did not answer: tell everybody in the round, and nobody where the store is."""
+        self.fail(OverloadedError("the shared limits cannot be reached"))
 
     def fail(self, error: Exception) -> None:
         """Nobody knows whether the round was written: tell everybody in it."""

@@ -88,7 +88,11 @@ async def test_while_the_server_is_away_everybody_is_told_and_afterwards_all_goe
     finally:
         server.start()
     assert {type(outcome) for outcome in outcomes} == {LogUnavailableError}
-    assert all(isinstance(error, LogUnavailableError) and error.fix for error in outcomes)
+    for error in outcomes:
+        assert isinstance(error, LogUnavailableError)
+        assert error.detail == "the database cannot be used", "a client reads this: no word on where it is"
+        assert error.fix
+        assert error.reason.split(":")[0].endswith("Error")
     (entry,) = await books.commit(reserve("r0", "a", 1), append())
     assert entry.index == 1
     assert await money(books, "a") == (0, 1)
@@ -302,6 +306,14 @@ async def test_a_database_that_cannot_be_reached_is_a_clear_refusal_to_start(url
     with pytest.raises(ConfigurationError) as refused:
         await open_books(url)
     assert "PostgreSQL runs" in refused.value.fix
+
+
+@pytest.mark.parametrize("password", ["hunter2/x", "hunter2#x", "hunter2?x", "hunter2:x@127.0.0.1"])
+async def test_a_url_that_cannot_be_read_is_not_quoted(password: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        await open_books(f"postgresql://macroslow:{password}@127.0.0.1:1/none")
+    assert "hunter2" not in refused.value.detail
+    assert refused.value.__suppress_context__ or "hunter2" not in repr(refused.value.__cause__)
 
 
 async def test_another_schema_version_is_not_touched(server: PostgresServer) -> None:

@@ -88,6 +88,14 @@ async def test_a_server_that_cannot_be_reached_is_a_clear_refusal_to_start(url: 
     assert "Redis runs" in refused.value.fix
 
 
+@pytest.mark.parametrize("password", ["hunter2/x", "hunter2#x", "hunter2?x", "hunter2:x@127.0.0.1"])
+async def test_a_url_that_cannot_be_read_is_not_quoted(password: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        await RedisRates.open(f"redis://:{password}@127.0.0.1:1/0")
+    assert "hunter2" not in refused.value.detail
+    assert refused.value.__suppress_context__ or "hunter2" not in repr(refused.value.__cause__)
+
+
 _PROCESS = """
 import asyncio, sys
 from macroslow.adapters.redis import RedisRates

@@ -56,6 +56,10 @@ async def test_a_full_disk_fails_the_batch_and_the_books_go_on_afterwards(tmp_pa
         outcomes = await asyncio.gather(*attempts, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {LogUnavailableError}
     assert all(isinstance(error, LogUnavailableError) and error.fix for error in outcomes)
+    for error in outcomes:
+        assert isinstance(error, LogUnavailableError)
+        assert str(tmp_path) not in error.detail + error.fix, "a client reads these"
+        assert str(path) in error.reason
     await sound(books)
     assert await money(books, "a") == (0, 0)
     (entry,) = await books.commit(reserve("r0", "a", 1), append(1))

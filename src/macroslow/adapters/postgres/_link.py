@@ -146,9 +146,8 @@ def failure(error: Exception) -> ConflictError | ValueError | LogUnavailableErro
         return ConflictError("a change contradicts what is stored", reason=str(error))
     if isinstance(error, CALLERS_FAULTS):
         return ValueError(f"a change cannot be stored: {error}")
-    what = str(error) or type(error).__name__
     return LogUnavailableError(
-        f"the database cannot be used: {what}",
+        "the database cannot be used",  # what it said may name its address, which is the operator's to know
         fix="see whether PostgreSQL runs and can be reached; the next call tries again",
         reason=f"{type(error).__name__}: {error}",
     )

@@ -182,6 +182,12 @@ CREATE UNLOGGED TABLE rates (
 """
 
 
+_FIX: Final = (
+    "check that PostgreSQL runs, and the database's URL: postgresql://USER@HOST/DATABASE; its"
+    " user must be allowed to create a schema there, or own the schema macroslow"
+)
+
+
 async def prepare(url: str) -> None:
     """See that the tables are there, in our version; make them in an empty database.
 
@@ -193,12 +199,10 @@ async def prepare(url: str) -> None:
             await _prepare(connection)
         finally:
             await connection.close()
-    except (*FAILURES, ValueError) as error:  # the driver's word for a URL that it cannot read
-        raise ConfigurationError(
-            f"the database cannot be used: {error}",
-            fix="check that PostgreSQL runs, and the database's URL: postgresql://USER@HOST/DATABASE; its"
-            " user must be allowed to create a schema there, or own the schema macroslow",
-        ) from error
+    except ValueError:  # it quotes the URL, and with it a password that is not percent-encoded
+        raise ConfigurationError("the URL of the database cannot be read", fix=_FIX) from None
+    except FAILURES as error:
+        raise ConfigurationError(f"the database cannot be used: {error}", fix=_FIX) from error
 
 
 async def _prepare(connection: Connection) -> None:

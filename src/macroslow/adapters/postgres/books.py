@@ -254,6 +254,7 @@ def _unusable(error: BaseException) -> ConfigurationError:
                 fix="keep the database as evidence and restore the newest backup",
             )
         case _:
+            said = error.reason if isinstance(error, LogUnavailableError) else error
             return ConfigurationError(
-                f"the database cannot be used: {error}", fix="see whether PostgreSQL runs and can be reached"
+                f"the database cannot be used: {said}", fix="see whether PostgreSQL runs and can be reached"
             )

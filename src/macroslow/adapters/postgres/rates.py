@@ -6,15 +6,18 @@ at most. Money is not here. Where the database cannot be reached, nothing is let
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Final, Self, TypeVar
 
 from macroslow.adapters.postgres._link import BY_KEYS, Link, Row
 from macroslow.adapters.postgres._schema import prepare
-from macroslow.errors import LogUnavailableError, OverloadedError
+from macroslow.errors import LogUnavailableError
 from macroslow.limits.rounds import LIFETIME_NS, Rounds, Stored, Write
 
 T = TypeVar("T")
+
+log: Final = logging.getLogger("macroslow.limits")
 
 FORGET_S: Final = 600.0  # between two looks for states that have expired
 
@@ -42,6 +45,7 @@ class PostgresRates:
         self._link = link
         self._rounds = Rounds()
         self._wake = asyncio.Event()
+        self._away = False
         self._forget_s = 0.0
         self._task = asyncio.create_task(self._run())
 
@@ -76,8 +80,12 @@ class PostgresRates:
             rows = await self._read(keys)
             found = {key: Stored(stamp_ns, state) for key, stamp_ns, state, _ in rows if stamp_ns}
             self._rounds.end(await self._write(self._rounds.decide(found, rows[0][3])))
+            self._away = False
         except LogUnavailableError as error:
-            self._rounds.fail(OverloadedError(f"the shared limits cannot be read: {error.detail}"))
+            self._rounds.out_of_reach()
+            if not self._away:  # once for each outage, not for each call that it refuses
+                log.warning("the shared limits cannot be reached: %s", error.reason)
+            self._away = True
         except Exception as error:  # noqa: BLE001  this task's outermost handler: who waits is told
             self._rounds.fail(error)
 

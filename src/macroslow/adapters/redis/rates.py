@@ -3,12 +3,14 @@
 Two journeys a round, whatever the number of callers (see `limits.rounds`): the states and the server's
 time, then one script that writes what nobody else has changed. A restart of Redis forgets every state
 and every limit starts afresh, which is worth a minute of a provider's limit at most; so nothing about
-money is here. Where Redis cannot be reached, nothing is let in: OverloadedError.
+money is here. Where Redis cannot be reached, nothing is let in: OverloadedError, which names no address;
+the log does.
 
 It must be one server (no cluster), and one that does not evict keys (`maxmemory-policy noeviction`).
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
 
@@ -17,14 +19,17 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from macroslow.errors import ConfigurationError, OverloadedError
+from macroslow.errors import ConfigurationError
 from macroslow.limits.rounds import LIFETIME_NS, Rounds, Stored, Write
 
 T = TypeVar("T")
 
+log: Final = logging.getLogger("macroslow.limits")
+
 ANSWER_S: Final = 5.0
 PREFIX: Final = "macroslow:rate:"
 
+_FIX: Final = "check that Redis runs, and its URL: redis://HOST:PORT/0, rediss:// with TLS"
 _STAMP_BYTES: Final = 8
 _STATE: Final = b"\1"
 _NO_STATE: Final = b"\0"
@@ -53,6 +58,7 @@ class RedisRates:
         self._script = client.register_script(_WRITE)  # loaded anew where the server has forgotten it
         self._rounds = Rounds()
         self._wake = asyncio.Event()
+        self._away = False
         self._task = asyncio.create_task(self._run())
 
     @classmethod
@@ -67,11 +73,10 @@ class RedisRates:
                 retry=Retry(NoBackoff(), 0),
             )
             await client.ping()
-        except (RedisError, OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"Redis cannot be used: {error}",
-                fix="check that Redis runs, and its URL: redis://HOST:PORT/0, rediss:// with TLS",
-            ) from error
+        except ValueError:  # it quotes the URL, and with it a password that is not percent-encoded
+            raise ConfigurationError("the URL of Redis cannot be read", fix=_FIX) from None
+        except (RedisError, OSError) as error:
+            raise ConfigurationError(f"Redis cannot be used: {error}", fix=_FIX) from error
         return cls(client)
 
     async def change(self, key: str, decide: Callable[[bytes | None, int], tuple[bytes | None, T]]) -> T:
@@ -98,8 +103,12 @@ class RedisRates:
         try:
             found, now_ns = await self._read(keys)
             self._rounds.end(await self._write(self._rounds.decide(found, now_ns)))
+            self._away = False
         except (RedisError, OSError) as error:
-            self._rounds.fail(OverloadedError(f"the shared limits cannot be read: {error}"))
+            self._rounds.out_of_reach()
+            if not self._away:  # once for each outage, not for each call that it refuses
+                log.warning("the shared limits cannot be reached: %s: %s", type(error).__name__, error)
+            self._away = True
         except Exception as error:  # noqa: BLE001  this task's outermost handler: who waits is told
             self._rounds.fail(error)
 

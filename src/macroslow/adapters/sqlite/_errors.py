@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from macroslow.errors import MacroslowError
+from macroslow.errors import LogUnavailableError, MacroslowError
 
 Kind = TypeVar("Kind", bound=MacroslowError)
 
@@ -46,8 +46,14 @@ def translated(path: Path, kind: type[Kind]) -> Iterator[None]:
 
 
 def failure(path: Path, error: Exception, kind: type[Kind]) -> Kind:
-    """Return `kind`, with a sentence and a repair, for an error of SQLite or of the file system."""
+    """Return `kind`, with a sentence and a repair, for an error of SQLite or of the file system.
+
+    A client may read of a LogUnavailableError, so that says in its `reason` alone where the books are.
+    """
     unopened = sqlite3.SQLITE_CANTOPEN if isinstance(error, OSError) else sqlite3.SQLITE_ERROR
     code = getattr(error, "sqlite_errorcode", unopened) & 0xFF
-    what, fix = _SENTENCES.get(code, (f"SQLite says: {error}", ""))
-    return kind(f"the books {path} cannot be used: {what}", fix=fix, reason=str(error))
+    what, fix = _SENTENCES.get(code, ("", ""))
+    if issubclass(kind, LogUnavailableError):
+        detail = "the books cannot be used"
+        return kind(f"{detail}: {what}" if what else detail, fix=fix, reason=f"{path}: {error}")
+    return kind(f"the books {path} cannot be used: {what or error}", fix=fix)
