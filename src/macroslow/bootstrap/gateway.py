@@ -19,6 +19,7 @@ from macroslow.bootstrap.watches import Watches, watches
 from macroslow.maml.plan import Runtime
 from macroslow.maml.rights import OperatorRights
 from macroslow.maml.stages import SignatureRule
+from macroslow.metering.money import MICROS_PER_USD
 from macroslow.secretstore.secret import Secret
 from macroslow.services.administration import Administration
 from macroslow.services.admit_document import AdmitDocument, DocumentRules
@@ -33,7 +34,7 @@ from macroslow.settings import Settings
 from macroslow.web.egress import egress_opener
 from macroslow.workflow.sandbox import Sandbox
 
-RUN_BUDGET_USD_MICROS: Final = 1_000_000  # the most that one run may hold of its caller's budget
+RUN_BUDGET_USD_MICROS: Final = MICROS_PER_USD  # the most that one run may hold of its caller's budget
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Final
 
 from macroslow.metering.catalogue import Catalogue, Model, parse_catalogue
 from macroslow.metering.encodings import Counters, vocabulary_file
+from macroslow.metering.money import MICROS_PER_USD
 from macroslow.settings import Settings
 from macroslow.settings.upstream import Model as ModelSettings
 
@@ -101,4 +102,4 @@ def _provider_of(settings: Settings, model: Model, vendors: Set[str]) -> str:
 
 def micros(usd: Decimal) -> int:
     """Micro-dollars, rounded up."""
-    return int((usd * 1_000_000).to_integral_value(ROUND_CEILING))
+    return int((usd * MICROS_PER_USD).to_integral_value(ROUND_CEILING))

@@ -15,6 +15,7 @@ from macroslow.cli._columns import columns, usd
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
+from macroslow.metering.money import MICROS_PER_USD
 
 F = TypeVar("F", bound=Callable[..., Any])
 NONE: Final = "none"
@@ -34,7 +35,7 @@ class Dollars(click.ParamType[int | str]):
         if self._or_none and value == NONE:
             return NONE
         try:
-            micros = Decimal(str(value).removeprefix("$")) * 1_000_000
+            micros = Decimal(str(value).removeprefix("$")) * MICROS_PER_USD
         except InvalidOperation:
             self.fail(f"{value!r} is not an amount such as 2.50", param, ctx)
         if not micros.is_finite() or micros < 0 or micros != micros.to_integral_value():

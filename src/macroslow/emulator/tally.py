@@ -9,6 +9,7 @@ from macroslow.emulator.limits import Cost, Kind
 from macroslow.emulator.usage_book import MINUTE_S, Bill, Line, UsageBook
 from macroslow.emulator.work import Work
 from macroslow.metering.catalogue import Model, TokenCounts
+from macroslow.metering.money import usd
 from macroslow.ports import NS_PER_S
 
 # Keys come from anyone, so their number has an end: further ones are counted, and limited, as one.
@@ -137,5 +138,5 @@ def _model_report(tally: ModelTally) -> dict[str, Any]:
         "input_tokens": bill.input_tokens,
         "output_tokens": bill.output_tokens,
         "usd_micros": bill.usd_micros,
-        "usd": f"{bill.usd_micros // 10**6}.{bill.usd_micros % 10**6:06}",
+        "usd": usd(bill.usd_micros),
     }

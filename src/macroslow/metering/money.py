@@ -1,7 +1,12 @@
 """Money as text. Inside it is whole micro-dollars, so every amount can be written exactly."""
 
+from typing import Final
+
+MICROS_PER_USD: Final = 1_000_000
+MICROS_PER_CENT: Final = MICROS_PER_USD // 100
+
 
 def usd(usd_micros: int) -> str:
     """Exact dollars of an amount of 0 or more, without a sign: 1234567 → "1.234567"."""
-    dollars, micros = divmod(usd_micros, 1_000_000)
+    dollars, micros = divmod(usd_micros, MICROS_PER_USD)
     return f"{dollars}.{micros:06d}"

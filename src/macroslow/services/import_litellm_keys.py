@@ -19,6 +19,7 @@ from typing import Final
 
 from macroslow.errors import BadRequestError
 from macroslow.metering.ledger import MAX_COUNT
+from macroslow.metering.money import MICROS_PER_USD
 from macroslow.ports import NS_PER_S
 from macroslow.services.litellm_words import period_of
 from macroslow.services.wished_keys import MAX_NOTE_CHARACTERS, RESERVED
@@ -147,7 +148,7 @@ def _bounds(row: Mapping[str, object], notes: list[str]) -> dict[str, object]:
 
 
 def _micros(usd: Decimal) -> int:
-    return min(MAX_COUNT, int((max(usd, Decimal(0)) * 1_000_000).to_integral_value(ROUND_FLOOR)))
+    return min(MAX_COUNT, int((max(usd, Decimal(0)) * MICROS_PER_USD).to_integral_value(ROUND_FLOOR)))
 
 
 def _time_ns(text: str) -> int:

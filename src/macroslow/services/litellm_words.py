@@ -10,8 +10,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from macroslow.maml.yaml_tree import Node, Scalar, Sequence, plain
+from macroslow.metering.prices import TOKENS_PER_PRICE
 
-TOKENS_PER_PRICE: Final = 1_000_000
 DAYS: Final = frozenset({"1d", "24h", "daily"})
 MONTHS: Final = frozenset({"1mo", "30d", "31d", "monthly"})
 

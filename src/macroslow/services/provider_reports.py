@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
 from macroslow.metering.ledger import MAX_COUNT
+from macroslow.metering.money import MICROS_PER_CENT, MICROS_PER_USD
 
 DEADLINE_S: Final = 120.0
 _DAYS_A_PAGE: Final = 31  # the most that both give of tokens
@@ -175,7 +176,7 @@ def _openai_tokens(result: Mapping[str, object]) -> Tokens:
 
 def _openai_micros(result: Mapping[str, object]) -> Decimal:
     amount = _table(result["amount"])
-    return _money(amount["value"], amount.get("currency")) * 1_000_000
+    return _money(amount["value"], amount.get("currency")) * MICROS_PER_USD
 
 
 def _anthropic_day(bucket: Mapping[str, object]) -> str:
@@ -197,7 +198,7 @@ def _anthropic_micros(projects: Sequence[str]) -> Callable[[Mapping[str, object]
     def micros(result: Mapping[str, object]) -> Decimal:
         if projects and result["workspace_id"] not in projects:
             return Decimal(0)
-        return _money(result["amount"], result.get("currency")) * 10_000  # it is in cents
+        return _money(result["amount"], result.get("currency")) * MICROS_PER_CENT
 
     return micros
 

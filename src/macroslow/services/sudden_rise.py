@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from macroslow.metering.money import MICROS_PER_USD
+
 DAYS: Final = 7
 MIN_DAYS: Final = 3
 WORKING_HOURS: Final = 8
-FLOOR_USD_MICROS: Final = 1_000_000
+FLOOR_USD_MICROS: Final = MICROS_PER_USD
 _REMEMBERED_HOURS: Final = DAYS * 24
 
 

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from macroslow.cli.demo.stage import Stage
 from macroslow.cli.demo.texts import configuration, document
+from macroslow.metering.money import MICROS_PER_USD
 
-BUDGET_USD_MICROS: Final = 1_000_000
+BUDGET_USD_MICROS: Final = MICROS_PER_USD
 PROVIDER_RPM: Final = 500
 PROVIDER_TPM: Final = 100_000  # what the budget buys fits, what the agents ask for does not
 LOG_ORIGIN: Final = "macroslow/local"
@@ -70,7 +71,7 @@ async def open_house(stage: Stage) -> House:
     (folder / "macroslow.toml").write_text(configuration(base_url, PROVIDER_RPM, PROVIDER_TPM))
     server, announced = await stage.start("serve", *_ANY_PORT, cwd=folder)
     name = "plain" if announced["sandbox"] == "none" else "magpie"
-    budget = f"{BUDGET_USD_MICROS / 1e6:.2f}"
+    budget = f"{BUDGET_USD_MICROS / MICROS_PER_USD:.2f}"
     signed, client, _ = await asyncio.gather(
         _signed(stage, name),
         ask(stage, folder, "keys", "create", "alice", "--budget", budget),

@@ -20,6 +20,7 @@ from macroslow.emulator.anthropic import refusals
 from macroslow.emulator.reports import LIMITS, Buckets, Query, QueryError
 from macroslow.emulator.usage_book import Bill, Line, UsageBook
 from macroslow.emulator.work import refuse
+from macroslow.metering.money import MICROS_PER_CENT
 
 _FILTERS: Final = ("models", "api_key_ids", "workspace_ids", "service_tiers", "context_window")
 _PARAMS: Final = (*_FILTERS, "starting_at", "ending_at", "bucket_width", "group_by", "limit", "page")
@@ -162,7 +163,7 @@ def _cost(usd_micros: int, described: Mapping[str, str]) -> dict[str, Any]:
     """`amount` is in cents, as a decimal."""
     names = ("description", "model", "cost_type", "token_type", "service_tier", "context_window")
     return {
-        "amount": f"{usd_micros // 10**4}.{usd_micros % 10**4:04}",
+        "amount": f"{usd_micros // MICROS_PER_CENT}.{usd_micros % MICROS_PER_CENT:04}",
         "currency": "USD",
         "workspace_id": None,
         **{name: described.get(name) for name in names},

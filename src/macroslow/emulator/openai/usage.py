@@ -18,6 +18,7 @@ from macroslow.emulator.openai import refusals
 from macroslow.emulator.reports import LIMITS, Buckets, Query, QueryError
 from macroslow.emulator.usage_book import Bill, Line, UsageBook
 from macroslow.emulator.work import refuse
+from macroslow.metering.money import MICROS_PER_USD
 
 _FILTERS: Final = ("models", "api_key_ids", "project_ids", "user_ids")
 _PARAMS: Final = (*_FILTERS, "start_time", "end_time", "bucket_width", "group_by", "limit", "page", "batch")
@@ -144,7 +145,7 @@ def _result(api: str, bill: Bill) -> dict[str, Any]:
 def _cost(usd_micros: int, line_item: str | None) -> dict[str, Any]:
     return {
         "object": "organization.costs.result",
-        "amount": {"value": usd_micros / 10**6, "currency": "usd"},
+        "amount": {"value": usd_micros / MICROS_PER_USD, "currency": "usd"},
         "line_item": line_item,
     }
 
