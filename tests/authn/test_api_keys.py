@@ -121,7 +121,7 @@ def test_neither_half_prints_the_secret() -> None:
 def test_a_key_is_in_force_until_it_expires_or_is_revoked(
     expires_ns: int | None, revoked_ns: int | None, now_ns: int, in_force: bool
 ) -> None:
-    record = KeyRecord("id", "p", b"", frozenset(), (), "", 0, expires_ns, revoked_ns)
+    record = KeyRecord("id", "p", b"", 0, expires_ns=expires_ns, revoked_ns=revoked_ns)
     assert is_in_force(record, now_ns) is in_force
 
 

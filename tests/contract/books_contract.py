@@ -452,27 +452,26 @@ KEY = KeyRecord(
     "k1",
     "alice",
     b"\0" * 32,
-    frozenset({"inference:chat", "usage:read"}),
-    ("https://*",),
-    "note",
     1,
-    2,
-    None,
-    60,
+    note="note",
+    scopes=frozenset({"inference:chat", "usage:read"}),
+    grants=("https://*",),
+    expires_ns=2,
+    requests_per_minute=60,
 )
 SIGNER = SignerRecord("s1", "Alice", '{"keys":[]}', ("agent://alice", "agent://lab/*"), 3)
 
 
 class IdentityContract:
     async def test_keys_and_signers_come_back_as_they_were_put(self, books: Books) -> None:
-        older = KeyRecord("k0", "bob", b"\1" * 32, frozenset(), (), "", 0)
+        older = KeyRecord("k0", "bob", b"\1" * 32, 0)
         await books.commit(PutKey(KEY), PutKey(older), PutSigner(SIGNER))
         assert await books.keys() == [older, KEY]
         assert await books.signers() == [SIGNER]
 
     async def test_putting_again_replaces(self, books: Books) -> None:
         await books.commit(PutKey(KEY), PutSigner(SIGNER))
-        revoked = KeyRecord("k1", "alice", b"\2" * 32, frozenset(), (), "revoked", 1, None, 7, None)
+        revoked = KeyRecord("k1", "alice", b"\2" * 32, 1, note="revoked", revoked_ns=7)
         await books.commit(PutKey(revoked))
         assert await books.keys() == [revoked]
 

@@ -21,7 +21,7 @@ from macroslow.errors import InvalidDocumentError, OverloadedError, Problem
 from macroslow.mcp.catalogue import TOOLS
 from macroslow.web.mcp_endpoint import MCPEndpoint
 
-ANN = Principal("ann", "key/ann", scopes.CLIENT_DEFAULT, (), "ann0")
+ANN = Principal("ann", "key/ann", "ann0", scopes=scopes.CLIENT_DEFAULT)
 ANSWER = {"status": "success", "run_id": "1", "result": {"ä": [1, 2.5, None]}, "outputs": [], "usage": {}}
 
 
@@ -134,7 +134,9 @@ async def test_tools_are_listed_by_scope(served: Served, era) -> None:
     async with era(served) as client:
         listed = (await client.list_tools()).tools
         assert [tool.name for tool in listed] == [tool.name for tool in TOOLS]
-        served.principal = Principal("bob", "key/bob", frozenset({scopes.MCP_CONNECT, scopes.INFERENCE_CHAT}))
+        served.principal = Principal(
+            "bob", "key/bob", scopes=frozenset({scopes.MCP_CONNECT, scopes.INFERENCE_CHAT})
+        )
     async with era(served) as client:
         listed = (await client.list_tools()).tools
         assert [tool.name for tool in listed] == ["complete_chat"]
@@ -185,7 +187,7 @@ async def test_many_faults_are_told_in_bounded_length(served: Served, era) -> No
 
 @ERAS
 async def test_an_unknown_tool_and_one_without_scope_look_alike(served: Served, tools: Tools, era) -> None:
-    served.principal = Principal("bob", "key/bob", frozenset({scopes.MCP_CONNECT}))
+    served.principal = Principal("bob", "key/bob", scopes=frozenset({scopes.MCP_CONNECT}))
     async with era(served) as client:
         for name in ("nonsense", "run_document"):
             with pytest.raises(MCPError, match=f"unknown tool: {name}") as refused:

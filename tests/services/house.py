@@ -56,8 +56,9 @@ from macroslow.workflow.sandbox import (
 ORIGIN = "tests.example/log"
 ENTROPY = SystemEntropy()
 CLOCK = SystemClock()
-ANN = Principal("ann", "key/ann", scopes.ALL, ("gateway://*", "api://*"), "ann0")
-BOB = Principal("bob", "key/bob", scopes.ALL, ("gateway://*", "api://*"), "bob0")
+GRANTS = ("gateway://*", "api://*")
+ANN = Principal("ann", "key/ann", "ann0", scopes=scopes.ALL, grants=GRANTS)
+BOB = Principal("bob", "key/bob", "bob0", scopes=scopes.ALL, grants=GRANTS)
 
 
 class ShakyBooks(SqliteBooks):

@@ -29,7 +29,7 @@ from macroslow.services.settle_call import SettleCall
 from macroslow.tlog.ports import Entry
 from macroslow.workflow.books import Change
 
-PRINCIPAL = Principal("ann", "key/k1", frozenset({INFERENCE_CHAT}), key_id="k1")
+PRINCIPAL = Principal("ann", "key/k1", "k1", scopes=frozenset({INFERENCE_CHAT}))
 USAGE = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
 DONE = b"data: [DONE]\n\n"
 

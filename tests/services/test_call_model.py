@@ -142,7 +142,7 @@ async def test_what_cannot_be_served_is_refused_before_anything_is_held(body, er
 async def test_a_credential_without_the_scope_is_refused():
     world = World()
     with pytest.raises(MissingScopeError):
-        await world.ask(principal=Principal("ann", "key/k1", frozenset()))
+        await world.ask(principal=Principal("ann", "key/k1"))
 
 
 @pytest.mark.parametrize("tag", ["x" * 65, "a b", "-x", "a\nb", "\x1b[2J", "\u00e9", "\udc80", "\x00"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from macroslow.authn.ports import KeyRecord
 from macroslow.authn.principal import Principal
+from macroslow.authn.terms import terms_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +58,4 @@ def account_of(key_id: str) -> str:
 
 def principal_of(record: KeyRecord) -> Principal:
     """Who acts when this key is used."""
-    return Principal(
-        name=record.principal,
-        account=account_of(record.id),
-        scopes=record.scopes,
-        grants=record.grants,
-        key_id=record.id,
-        team=record.team,
-        weight=record.weight,
-        day_usd_micros=record.day_usd_micros,
-        month_usd_micros=record.month_usd_micros,
-    )
+    return Principal(record.principal, account_of(record.id), record.id, **terms_of(record))

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from macroslow.authn.terms import Terms
+
 
 @dataclass(frozen=True, slots=True)
-class KeyRecord:
+class KeyRecord(Terms):
     """One client key. `secret_hmac` is the keyed hash of its secret; the secret itself is nowhere.
 
     `legacy` marks a key that another gateway made: its text is `sk-…`, its id begins with `legacy`, and
@@ -16,17 +18,9 @@ class KeyRecord:
     id: str
     principal: str
     secret_hmac: bytes
-    scopes: frozenset[str]
-    grants: tuple[str, ...]
-    note: str
     created_ns: int
-    expires_ns: int | None = None
+    note: str = ""
     revoked_ns: int | None = None
-    requests_per_minute: int | None = None
-    team: str = ""
-    weight: int = 1
-    day_usd_micros: int | None = None
-    month_usd_micros: int | None = None
     legacy: bool = False
 
 

@@ -34,7 +34,7 @@ from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.tlog.event import EventType
 from macroslow.workflow.books import Books, LoggedEvent
 
-OPERATOR: Final = Principal(name="operator", account="operator", scopes=known_scopes.ALL)
+OPERATOR: Final = Principal("operator", "operator", scopes=known_scopes.ALL)
 MAX_TAIL: Final = 1000  # entries that one `audit tail` returns
 
 Tail = Annotated[int, Field(ge=0, le=MAX_TAIL)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from macroslow.authn.api_keys import LegacyKey, SecretHasher, is_in_force, mint
 from macroslow.authn.keyring import KeyRing, account_of
 from macroslow.authn.ports import KeyRecord, PutKey
+from macroslow.authn.terms import terms_of
 from macroslow.errors import BadRequestError, ConflictError, NotFoundError
 from macroslow.metering.ledger import Account, OpenAccount
 from macroslow.ports import NS_PER_S, Clock, Entropy
@@ -170,21 +171,7 @@ class ManageKeys:
 
 
 def _record(new: NewKey, key_id: str, secret_hmac: bytes, now_ns: int) -> KeyRecord:
-    return KeyRecord(
-        id=key_id,
-        principal=new.principal,
-        secret_hmac=secret_hmac,
-        scopes=new.scopes,
-        grants=new.grants,
-        note=new.note,
-        created_ns=now_ns,
-        expires_ns=new.expires_ns,
-        requests_per_minute=new.requests_per_minute,
-        team=new.team,
-        weight=new.weight,
-        day_usd_micros=new.day_usd_micros,
-        month_usd_micros=new.month_usd_micros,
-    )
+    return KeyRecord(key_id, new.principal, secret_hmac, now_ns, note=new.note, **terms_of(new))
 
 
 def _created(record: KeyRecord, budget_usd_micros: int | None) -> Event:

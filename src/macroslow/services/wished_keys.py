@@ -3,10 +3,11 @@
 import enum
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from macroslow.authn.ports import KeyRecord
+from macroslow.authn.terms import Terms
 from macroslow.authz import scopes as known_scopes
 from macroslow.authz.uri import Pattern
 from macroslow.errors import BadRequestError, Problem
@@ -29,20 +30,13 @@ _PRINCIPAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
-class NewKey:
-    """What a key shall be. `budget_usd_micros` None: no budget of its own; times are since 1970 (UTC)."""
+class NewKey(Terms):
+    """What a key shall be. `budget_usd_micros` None: no budget of its own."""
 
     principal: str
-    scopes: frozenset[str] = known_scopes.CLIENT_DEFAULT
-    grants: tuple[str, ...] = ()
-    budget_usd_micros: int | None = None
-    requests_per_minute: int | None = None
-    note: str = ""
-    expires_ns: int | None = None
-    team: str = ""
-    weight: int = 1
-    day_usd_micros: int | None = None
-    month_usd_micros: int | None = None
+    scopes: frozenset[str] = field(default=known_scopes.CLIENT_DEFAULT, kw_only=True)
+    note: str = field(default="", kw_only=True)
+    budget_usd_micros: int | None = field(default=None, kw_only=True)
 
 
 class Unchanged(enum.Enum):

@@ -10,7 +10,7 @@ from macroslow.errors import BadRequestError
 from macroslow.web.handlers.usage import own_usage
 from macroslow.web.messages import Request, Response
 
-ALICE = Principal("alice", "key/k1", frozenset(), key_id="k1")
+ALICE = Principal("alice", "key/k1", "k1")
 
 
 async def ask(query: bytes) -> tuple[Response, list[object]]:

@@ -5,12 +5,13 @@ from typing import Any
 
 from macroslow.adapters.postgres._link import Connection
 from macroslow.authn.ports import KeyRecord, SignerRecord
+from macroslow.authn.stored_key import key_from_json
 
 
 async def keys(connection: Connection) -> list[KeyRecord]:
     """Return all client keys, oldest first."""
     rows = await connection.fetch("SELECT record, secret_hmac FROM keys ORDER BY created_ns, id")
-    return [_key(json.loads(record), secret_hmac) for record, secret_hmac in rows]
+    return [key_from_json(record, secret_hmac) for record, secret_hmac in rows]
 
 
 async def signers(connection: Connection) -> list[SignerRecord]:
@@ -23,11 +24,6 @@ async def version(connection: Connection) -> int:
     """Return a number that grows whenever a key or a signer changes."""
     number: int = await connection.fetchval("SELECT identities FROM store")
     return number
-
-
-def _key(members: dict[str, Any], secret_hmac: bytes) -> KeyRecord:
-    members["scopes"], members["grants"] = frozenset(members["scopes"]), tuple(members["grants"])
-    return KeyRecord(**members, secret_hmac=secret_hmac)
 
 
 def _signer(members: dict[str, Any]) -> SignerRecord:

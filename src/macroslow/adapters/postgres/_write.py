@@ -13,7 +13,8 @@ from macroslow.adapters.postgres._ledger import totals
 from macroslow.adapters.postgres._link import Connection
 from macroslow.adapters.postgres._log import TileRow
 from macroslow.adapters.postgres._state import State
-from macroslow.authn.ports import KeyRecord, SignerRecord
+from macroslow.authn.ports import SignerRecord
+from macroslow.authn.stored_key import key_json
 from macroslow.tlog.ports import TreeHead
 
 Rows = Sequence[Sequence[object]]
@@ -203,9 +204,7 @@ def _journal(state: State) -> dict[str, Rows]:
 def _others(state: State) -> dict[str, Rows]:
     number = state.number
     return {
-        "keys": [
-            (key.id, key.created_ns, _key_json(key), key.secret_hmac) for _, key in state.keys.written()
-        ],
+        "keys": [(key.id, key.created_ns, key_json(key), key.secret_hmac) for _, key in state.keys.written()],
         "signers": [
             (signer.key_id, signer.trusted_ns, _signer_json(signer)) for _, signer in state.signers.written()
         ],
@@ -228,12 +227,6 @@ def _others(state: State) -> dict[str, Rows]:
             for _, bound in state.bound_ids.written()
         ],
     }
-
-
-def _key_json(key: KeyRecord) -> str:
-    members = asdict(key) | {"scopes": sorted(key.scopes)}
-    del members["secret_hmac"]  # bytes: a column of its own
-    return json.dumps(members)
 
 
 def _signer_json(signer: SignerRecord) -> str:

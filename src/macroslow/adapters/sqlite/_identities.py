@@ -3,41 +3,17 @@
 import json
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import replace
-from typing import Final
 
-from macroslow.adapters.sqlite._stage import Row, Stage
+from macroslow.adapters.sqlite._stage import Stage
 from macroslow.adapters.sqlite._statements import PUT_KEY, PUT_SIGNER
 from macroslow.authn.ports import KeyRecord, PutKey, PutSigner, SignerRecord
-
-_KEYS: Final = """
-SELECT id, principal, secret_hmac, scopes, grants, note, created_ns, expires_ns, revoked_ns,
-    requests_per_minute, team, weight, day_usd_micros, month_usd_micros, legacy
-FROM keys ORDER BY created_ns, id
-"""
+from macroslow.authn.stored_key import key_from_json, key_json
 
 
 def put_key(stage: Stage, change: PutKey) -> None:
     """Create or replace a client key."""
     record = change.record
-    row = (
-        record.id,
-        record.principal,
-        record.secret_hmac,
-        _listed(sorted(record.scopes)),
-        _listed(record.grants),
-        record.note,
-        record.created_ns,
-        record.expires_ns,
-        record.revoked_ns,
-        record.requests_per_minute,
-        record.team,
-        record.weight,
-        record.day_usd_micros,
-        record.month_usd_micros,
-        record.legacy,
-    )
-    stage.write(PUT_KEY, row)
+    stage.write(PUT_KEY, (record.id, record.created_ns, key_json(record), record.secret_hmac))
 
 
 def put_signer(stage: Stage, change: PutSigner) -> None:
@@ -56,8 +32,8 @@ def put_signer(stage: Stage, change: PutSigner) -> None:
 
 def keys(connection: sqlite3.Connection) -> list[KeyRecord]:
     """Return all client keys, oldest first."""
-    rows = connection.execute(_KEYS)
-    return [_key(row) for row in rows]
+    rows = connection.execute("SELECT record, secret_hmac FROM keys ORDER BY created_ns, id")
+    return [key_from_json(record, secret_hmac) for record, secret_hmac in rows]
 
 
 def signers(connection: sqlite3.Connection) -> list[SignerRecord]:
@@ -67,13 +43,6 @@ def signers(connection: sqlite3.Connection) -> list[SignerRecord]:
         SignerRecord(key_id, name, public_jwks, tuple(json.loads(origins)), trusted_ns, revoked_ns)
         for key_id, name, public_jwks, origins, trusted_ns, revoked_ns in rows
     ]
-
-
-def _key(row: Row) -> KeyRecord:
-    key_id, principal, secret_hmac, scopes, grants, *facts, legacy = row
-    listed = frozenset(json.loads(scopes)), tuple(json.loads(grants))
-    record = KeyRecord(key_id, principal, secret_hmac, *listed, *facts)
-    return replace(record, legacy=bool(legacy))
 
 
 def _listed(values: Iterable[str]) -> str:

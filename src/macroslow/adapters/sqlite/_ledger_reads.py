@@ -207,7 +207,7 @@ def _with_accounts(
     connection: sqlite3.Connection, used: Sequence[UsageRow], principal: str | None
 ) -> list[UsageRow]:
     """Give each key the state of its account, and a row to each key that was never used."""
-    query = "SELECT id, 0, 0, 0, 0, 0, NULL FROM keys WHERE ?1 IS NULL OR principal = ?1"
+    query = "SELECT id, 0, 0, 0, 0, 0, NULL FROM keys WHERE ?1 IS NULL OR record ->> 'principal' = ?1"
     rows = {row[0]: UsageRow(*row) for row in connection.execute(query, (principal,))}
     rows |= {row.key: row for row in used}
     for key in rows:

@@ -45,11 +45,23 @@ MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {
             count(*), sum(input_tokens), sum(output_tokens), sum(usd_micros)
         FROM calls GROUP BY 1, 2, 3, 4, 5, 6, 7
         """,
-        "ALTER TABLE keys ADD COLUMN team TEXT NOT NULL DEFAULT ''",
-        "ALTER TABLE keys ADD COLUMN weight INTEGER NOT NULL DEFAULT 1",
-        "ALTER TABLE keys ADD COLUMN day_usd_micros INTEGER",
-        "ALTER TABLE keys ADD COLUMN month_usd_micros INTEGER",
-        "ALTER TABLE keys ADD COLUMN legacy INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE keys RENAME TO keys_of_version_1",
+        """
+        CREATE TABLE keys (
+            id TEXT PRIMARY KEY,
+            created_ns INTEGER NOT NULL,
+            record TEXT NOT NULL,
+            secret_hmac BLOB NOT NULL
+        ) STRICT
+        """,
+        """
+        INSERT INTO keys SELECT id, created_ns, json_object(
+            'id', id, 'principal', principal, 'scopes', json(scopes), 'grants', json(grants), 'note', note,
+            'created_ns', created_ns, 'expires_ns', expires_ns, 'revoked_ns', revoked_ns,
+            'requests_per_minute', requests_per_minute
+        ), secret_hmac FROM keys_of_version_1
+        """,
+        "DROP TABLE keys_of_version_1",
         """
         CREATE TABLE replies (
             n INTEGER PRIMARY KEY,

@@ -21,7 +21,7 @@ from macroslow.errors import ConfigurationError
 APPLICATION_ID: Final = 0x4D534C57  # "MSLW", at offset 68 of the file
 VERSION: Final = 2
 BUSY_TIMEOUT_S: Final = 5.0
-MINIMUM_SQLITE: Final = (3, 37, 0)  # STRICT tables; RETURNING came with 3.35
+MINIMUM_SQLITE: Final = (3, 38, 0)  # JSON functions; STRICT tables came with 3.37
 
 _TABLES: Final = """
 CREATE TABLE names (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
@@ -141,20 +141,9 @@ CREATE TABLE objects (
 
 CREATE TABLE keys (
     id TEXT PRIMARY KEY,
-    principal TEXT NOT NULL,
-    secret_hmac BLOB NOT NULL,
-    scopes TEXT NOT NULL,
-    grants TEXT NOT NULL,
-    note TEXT NOT NULL,
     created_ns INTEGER NOT NULL,
-    expires_ns INTEGER,
-    revoked_ns INTEGER,
-    requests_per_minute INTEGER,
-    team TEXT NOT NULL,
-    weight INTEGER NOT NULL,
-    day_usd_micros INTEGER,
-    month_usd_micros INTEGER,
-    legacy INTEGER NOT NULL
+    record TEXT NOT NULL,
+    secret_hmac BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE signers (
@@ -199,7 +188,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     """
     if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
         raise ConfigurationError(
-            f"this Python brings SQLite {sqlite3.sqlite_version}; the books need 3.37 or newer",
+            f"this Python brings SQLite {sqlite3.sqlite_version}; the books need 3.38 or newer",
             fix="use a Python that is linked with a newer SQLite",
         )
     with translated(path, ConfigurationError):

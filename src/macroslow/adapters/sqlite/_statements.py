@@ -48,12 +48,7 @@ INSERT INTO runs (
 """
 FINISH_RUN: Final = "UPDATE runs SET state = ?, finished_ns = ?, finished_index = ? WHERE n = ?"
 PUT_OBJECT: Final = "INSERT OR REPLACE INTO objects (run, kind, subject, sealed) VALUES (?, ?, ?, ?)"
-PUT_KEY: Final = """
-INSERT OR REPLACE INTO keys (
-    id, principal, secret_hmac, scopes, grants, note, created_ns, expires_ns, revoked_ns,
-    requests_per_minute, team, weight, day_usd_micros, month_usd_micros, legacy
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+PUT_KEY: Final = "INSERT OR REPLACE INTO keys (id, created_ns, record, secret_hmac) VALUES (?, ?, ?, ?)"
 PUT_SIGNER: Final = "INSERT OR REPLACE INTO signers VALUES (?, ?, ?, ?, ?, ?)"
 DELETE_EXPIRED_REPLIES: Final = """
 DELETE FROM replies WHERE n IN (
