@@ -8,7 +8,7 @@ from tests.metering.vocabulary import counter
 
 from macroslow.inference import CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from macroslow.inference.operation import Operation, Possible, StreamReader
-from macroslow.metering.catalogue import TokenCounts
+from macroslow.metering.prices import TokenCounts
 
 POSSIBLE = Possible(1000, 100)
 DONE = b"data: [DONE]\n\n"

@@ -10,7 +10,7 @@ from tests.metering.vocabulary import counter
 
 from macroslow.inference import CHAT_COMPLETIONS
 from macroslow.inference.operation import AnswerUnreadableError, Possible, StreamReader
-from macroslow.metering.catalogue import TokenCounts
+from macroslow.metering.prices import TokenCounts
 
 POSSIBLE = Possible(1000, 100)
 json_values = st.recursive(

@@ -7,7 +7,7 @@ from tests.metering.vocabulary import counter
 from macroslow.errors import InvalidModelRequestError
 from macroslow.inference import EMBEDDINGS
 from macroslow.inference.operation import AnswerUnreadableError, Possible
-from macroslow.metering.catalogue import TokenCounts
+from macroslow.metering.prices import TokenCounts
 
 POSSIBLE = Possible(1000, 0)
 

@@ -23,7 +23,7 @@ from tests.metering.vocabulary import counter
 
 from macroslow.inference.operation import AnswerUnreadableError
 from macroslow.inference.sse import MAX_EVENT_BYTES, EventTooLongError
-from macroslow.metering.count import Counter
+from macroslow.metering.encodings import Counter
 
 every_stream = pytest.mark.parametrize("stream", STREAMS, ids=IDS)
 

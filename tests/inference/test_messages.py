@@ -10,8 +10,8 @@ from macroslow.errors import InvalidModelRequestError
 from macroslow.inference import COUNT_TOKENS, MESSAGES
 from macroslow.inference.messages_members import MESSAGE_OPTIONAL, MESSAGE_REQUIRED
 from macroslow.inference.operation import AnswerUnreadableError
-from macroslow.metering.catalogue import TokenCounts
 from macroslow.metering.images import Image
+from macroslow.metering.prices import TokenCounts
 
 TOOL = {"name": "f", "input_schema": {"type": "object"}}
 LONG = "word " * 50

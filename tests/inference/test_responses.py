@@ -10,8 +10,8 @@ from macroslow.errors import InvalidModelRequestError
 from macroslow.inference import RESPONSES
 from macroslow.inference.operation import AnswerUnreadableError
 from macroslow.inference.responses_members import RESPONSE_OPTIONAL, RESPONSE_REQUIRED
-from macroslow.metering.catalogue import TokenCounts
 from macroslow.metering.images import Image
+from macroslow.metering.prices import TokenCounts
 
 FUNCTION = {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": None}
 CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}

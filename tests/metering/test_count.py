@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from tests.metering.vocabulary import catalogue, counter, counters, model
 
 from macroslow.errors import InvalidModelRequestError
-from macroslow.metering.count import Counted, Prompt, count_prompt, prompt_of, upper_bound_tokens
+from macroslow.metering.count import Counted, count_prompt
+from macroslow.metering.encodings import upper_bound_tokens
 from macroslow.metering.images import Image
+from macroslow.metering.prompts import Prompt, prompt_of
 
 CLAUDE = catalogue().find("claude-sonnet-4-6")
 GPT_4O = catalogue().find("gpt-4o")

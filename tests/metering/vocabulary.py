@@ -4,8 +4,7 @@ from functools import cache
 from importlib.resources import files
 
 from macroslow.metering.catalogue import Catalogue, parse_catalogue
-from macroslow.metering.count import Counter, Counters
-from macroslow.metering.encodings import vocabulary_file
+from macroslow.metering.encodings import Counter, Counters, vocabulary_file
 
 
 def packed(encoding: str = "o200k_base") -> bytes:

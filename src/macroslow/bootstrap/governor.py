@@ -14,7 +14,7 @@ from macroslow.bootstrap.stores import open_rates
 from macroslow.limits.allowance import Recent
 from macroslow.limits.ports import RateStore
 from macroslow.metering.catalogue import Catalogue
-from macroslow.metering.count import Counters
+from macroslow.metering.encodings import Counters
 from macroslow.ports import DAY_NS, MINUTE_NS
 from macroslow.secretstore.secret import Secret
 from macroslow.services.admission import Admission

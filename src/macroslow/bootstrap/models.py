@@ -6,8 +6,9 @@ from decimal import ROUND_CEILING, Decimal
 from importlib import resources
 from typing import Final
 
-from macroslow.metering.catalogue import Catalogue, Model, parse_catalogue
+from macroslow.metering.catalogue import Catalogue, parse_catalogue
 from macroslow.metering.encodings import Counters, vocabulary_file
+from macroslow.metering.models import Model
 from macroslow.metering.money import MICROS_PER_USD
 from macroslow.settings import Settings
 from macroslow.settings.upstream import Model as ModelSettings

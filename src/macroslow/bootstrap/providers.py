@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from macroslow.adapters.model_api import ModelAPI
 from macroslow.limits.admission import AccountQuota, Charge, Pace, Quota, Window
-from macroslow.metering.catalogue import Catalogue, LimitSet, LimitSets, Model
+from macroslow.metering.catalogue import Catalogue
+from macroslow.metering.limit_sets import LimitSet, LimitSets
+from macroslow.metering.models import Model
 from macroslow.secretstore.secret import Secret
 from macroslow.settings import Settings
 from macroslow.settings.upstream import ProviderLimits

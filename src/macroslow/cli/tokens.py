@@ -17,8 +17,11 @@ from macroslow.inference.embeddings import Embeddings
 from macroslow.inference.messages import Messages
 from macroslow.inference.operation import Operation
 from macroslow.inference.responses import Responses
-from macroslow.metering.catalogue import Catalogue, Model, TokenCounts
-from macroslow.metering.count import Counted, Prompt, count_prompt
+from macroslow.metering.catalogue import Catalogue
+from macroslow.metering.count import Counted, count_prompt
+from macroslow.metering.models import Model
+from macroslow.metering.prices import TokenCounts
+from macroslow.metering.prompts import Prompt
 
 TEXT: Final = "text"
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024  # more than any window takes; it is read as a whole

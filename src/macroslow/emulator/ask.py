@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from macroslow.metering.catalogue import Model
 from macroslow.metering.images import Image
+from macroslow.metering.models import Model
 
 Message = Mapping[str, Any]
 Tool = Mapping[str, Any]

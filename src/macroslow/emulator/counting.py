@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 
 from macroslow.emulator.ask import Ask, Message
-from macroslow.metering.catalogue import Model
-from macroslow.metering.count import Counters, count_prompt, prompt_of
+from macroslow.metering.count import count_prompt
+from macroslow.metering.encodings import Counters
+from macroslow.metering.models import Model
+from macroslow.metering.prompts import prompt_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from macroslow.emulator.keys import digest_of
 from macroslow.emulator.limits import Cost, Kind
 from macroslow.emulator.usage_book import MINUTE_S, Bill, Line, UsageBook
 from macroslow.emulator.work import Work
-from macroslow.metering.catalogue import Model, TokenCounts
+from macroslow.metering.models import Model
 from macroslow.metering.money import usd
+from macroslow.metering.prices import TokenCounts
 from macroslow.ports import NS_PER_S
 
 # Keys come from anyone, so their number has an end: further ones are counted, and limited, as one.

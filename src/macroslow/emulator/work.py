@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 from macroslow.emulator.ask import Ask
 from macroslow.emulator.limits import Exceeded, Kind, View
-from macroslow.metering.catalogue import Model
+from macroslow.metering.models import Model
 
 Headers = Sequence[tuple[bytes, bytes]]
 Header = Callable[[bytes], str]

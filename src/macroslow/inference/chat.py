@@ -25,9 +25,10 @@ from macroslow.inference.request import ParsedRequest, members_of, require_few
 from macroslow.inference.shapes import fields
 from macroslow.inference.sse import data_of
 from macroslow.inference.usage import openai_usage
-from macroslow.metering.catalogue import TokenCounts
-from macroslow.metering.count import Counter, Prompt, prompt_of
+from macroslow.metering.encodings import Counter
 from macroslow.metering.images import Image
+from macroslow.metering.prices import TokenCounts
+from macroslow.metering.prompts import Prompt, prompt_of
 
 _SHAPE: Final = fields(REQUIRED, OPTIONAL)
 _BOUNDS: Final = ("max_tokens", "max_completion_tokens")

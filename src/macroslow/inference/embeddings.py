@@ -12,7 +12,8 @@ from macroslow.inference.operation import AnswerUnreadableError, ModelRequest, P
 from macroslow.inference.request import ParsedRequest, members_of, require_few
 from macroslow.inference.shapes import COUNT, NAME, TEXT, UnfitError, choice, fields
 from macroslow.inference.usage import in_detail
-from macroslow.metering.count import Counter, Prompt
+from macroslow.metering.encodings import Counter
+from macroslow.metering.prompts import Prompt
 
 MAX_INPUTS: Final = 2048
 MAX_TOKEN_IDS: Final = 8192  # of one input

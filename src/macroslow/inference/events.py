@@ -14,8 +14,8 @@ import orjson
 
 from macroslow.inference.operation import AnswerUnreadableError, Possible
 from macroslow.inference.sse import EventSplitter, data_of
-from macroslow.metering.catalogue import TokenCounts
-from macroslow.metering.count import Counter, upper_bound_tokens
+from macroslow.metering.encodings import Counter, upper_bound_tokens
+from macroslow.metering.prices import TokenCounts
 
 _UNREAD_BYTES: Final = 64 * 1024
 _COUNTED_CHARACTERS: Final = 64 * 1024  # at once: events of text are small, but one may be 4 MiB

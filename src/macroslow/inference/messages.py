@@ -26,7 +26,8 @@ from macroslow.inference.prompting import Gathered, json_text
 from macroslow.inference.request import ParsedRequest, members_of, require_few
 from macroslow.inference.shapes import fields
 from macroslow.inference.usage import anthropic_usage
-from macroslow.metering.count import Counter, Prompt
+from macroslow.metering.encodings import Counter
+from macroslow.metering.prompts import Prompt
 
 _SHAPE: Final = fields(MESSAGE_REQUIRED, MESSAGE_OPTIONAL)
 _COUNTED: Final = ("model", "messages")

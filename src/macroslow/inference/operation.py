@@ -7,8 +7,9 @@ APIs: bytes of an answer go to the client as they came.
 
 from typing import Protocol
 
-from macroslow.metering.catalogue import TokenCounts
-from macroslow.metering.count import Counter, Prompt
+from macroslow.metering.encodings import Counter
+from macroslow.metering.prices import TokenCounts
+from macroslow.metering.prompts import Prompt
 from macroslow.values import value
 
 

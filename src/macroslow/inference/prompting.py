@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import orjson
 
-from macroslow.metering.count import Prompt, prompt_of
 from macroslow.metering.images import Image
+from macroslow.metering.prompts import Prompt, prompt_of
 
 _SEALED_CHARACTERS_PER_TOKEN: Final = 4
 

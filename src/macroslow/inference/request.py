@@ -12,7 +12,7 @@ import orjson
 
 from macroslow.errors import InvalidModelRequestError
 from macroslow.inference.shapes import Check, UnfitError
-from macroslow.metering.count import Prompt
+from macroslow.metering.prompts import Prompt
 from macroslow.values import value
 
 MAX_TEXTS: Final = 32_768

@@ -28,8 +28,9 @@ from macroslow.inference.request import ParsedRequest, members_of, require_few
 from macroslow.inference.responses_members import RESPONSE_OPTIONAL, RESPONSE_REQUIRED
 from macroslow.inference.shapes import fields
 from macroslow.inference.usage import openai_usage
-from macroslow.metering.catalogue import TokenCounts
-from macroslow.metering.count import Counter, Prompt
+from macroslow.metering.encodings import Counter
+from macroslow.metering.prices import TokenCounts
+from macroslow.metering.prompts import Prompt
 
 _SHAPE: Final = fields(RESPONSE_REQUIRED, RESPONSE_OPTIONAL)
 _LAST: Final = ("response.completed", "response.incomplete", "response.failed")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from macroslow.inference.operation import Possible
-from macroslow.metering.catalogue import TokenCounts
+from macroslow.metering.prices import TokenCounts
 
 
 def count(value: object, most: int) -> int | None:

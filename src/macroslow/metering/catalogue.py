@@ -12,26 +12,10 @@ from typing import Final
 
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.metering import _entries
-from macroslow.metering.encodings import PUBLISHED
 from macroslow.metering.images import ImageRule
-from macroslow.metering.limit_sets import LimitSet, LimitSets
-from macroslow.metering.models import LongPrompts, Model
-from macroslow.metering.prices import TOKENS_PER_PRICE, Prices, TokenCounts
+from macroslow.metering.limit_sets import LimitSets
+from macroslow.metering.models import Model
 
-__all__ = [
-    "ENCODINGS",
-    "TOKENS_PER_PRICE",
-    "Catalogue",
-    "LimitSet",
-    "LimitSets",
-    "LongPrompts",
-    "Model",
-    "Prices",
-    "TokenCounts",
-    "parse_catalogue",
-]
-
-ENCODINGS: Final = frozenset(PUBLISHED)
 _TABLES: Final = frozenset({"models", "image_rules", "limits"})
 
 

@@ -10,24 +10,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from macroslow.errors import InvalidModelRequestError
-from macroslow.metering.encodings import Counter, Counters, Encoder, load, upper_bound_tokens
+from macroslow.metering.encodings import Counters, upper_bound_tokens
 from macroslow.metering.images import Image
 from macroslow.metering.models import Model
-from macroslow.metering.prompts import Prompt, prompt_of
+from macroslow.metering.prompts import Prompt
 from macroslow.values import value
-
-__all__ = [
-    "OFF_LOOP_BYTES",
-    "Counted",
-    "Counter",
-    "Counters",
-    "Encoder",
-    "Prompt",
-    "count_prompt",
-    "load",
-    "prompt_of",
-    "upper_bound_tokens",
-]
 
 OFF_LOOP_BYTES: Final = 32 * 1024
 """A body above this is parsed and counted in a thread: it may take milliseconds."""

@@ -31,8 +31,8 @@ from macroslow.inference.ports import ProviderStream
 from macroslow.inference.trace import TraceParent
 from macroslow.limits.backoff import repeatable
 from macroslow.metering.budgets import BudgetRule, Spender, budgets_of, own_rules
-from macroslow.metering.catalogue import Model
 from macroslow.metering.ledger import Budget
+from macroslow.metering.models import Model
 from macroslow.ports import NS_PER_S, Clock, Entropy
 from macroslow.services.paid_call import Order, PaidCall, UnderWay
 from macroslow.services.quote_call import LEAST_FILLED_OUTPUT_TOKENS, Asked, QuoteCall, Target

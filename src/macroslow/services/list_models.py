@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from macroslow.errors import NotFoundError
-from macroslow.metering.catalogue import Catalogue, Model
+from macroslow.metering.catalogue import Catalogue
+from macroslow.metering.models import Model
 
 MESSAGES: Final = "messages"
 EPOCH: Final = "1970-01-01T00:00:00Z"

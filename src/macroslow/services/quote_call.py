@@ -15,9 +15,11 @@ from macroslow.inference.operation import ModelRequest, Operation
 from macroslow.inference.ports import Provider
 from macroslow.metering import fit
 from macroslow.metering.bounds import Bounds
-from macroslow.metering.catalogue import Catalogue, Model
-from macroslow.metering.count import OFF_LOOP_BYTES, Counted, Counter, Counters, count_prompt
+from macroslow.metering.catalogue import Catalogue
+from macroslow.metering.count import OFF_LOOP_BYTES, Counted, count_prompt
+from macroslow.metering.encodings import Counter, Counters
 from macroslow.metering.limit_sets import LimitSet, LimitSets
+from macroslow.metering.models import Model
 from macroslow.services.admission import Admission
 from macroslow.services.off_loop import OffLoop
 from macroslow.values import value

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from macroslow.metering.catalogue import Model
+from macroslow.metering.models import Model
 
 # The catalogue knows no dates: the documented "epoch value if the release date is unknown".
 _CREATED: Final = "1970-01-01T00:00:00Z"

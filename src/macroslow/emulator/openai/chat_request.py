@@ -23,7 +23,7 @@ from macroslow.emulator.openai.checks import (
 )
 from macroslow.emulator.openai.messages import parse_messages
 from macroslow.emulator.work import Served, refuse
-from macroslow.metering.catalogue import Model
+from macroslow.metering.models import Model
 
 _MAX_CHOICES: Final = 128
 _MAX_STOPS: Final = 4

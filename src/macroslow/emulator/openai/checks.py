@@ -11,7 +11,7 @@ from macroslow.emulator.ask import Ask, Message, text_of
 from macroslow.emulator.bodies import json_object
 from macroslow.emulator.openai import members, refusals
 from macroslow.emulator.work import Served, refuse
-from macroslow.metering.catalogue import Model
+from macroslow.metering.models import Model
 
 Check = Callable[[str, object], object]
 

@@ -20,7 +20,7 @@ from macroslow.emulator.openai import members, refusals
 from macroslow.emulator.openai.checks import Check, at_least, check, members_of, model_of
 from macroslow.emulator.openai.dialect import OpenAI
 from macroslow.emulator.work import Counts, Envelope, Event, Header, Served, refuse
-from macroslow.metering.catalogue import Model
+from macroslow.metering.models import Model
 
 _MOST_INPUTS: Final = 2_048
 _SMALL_DIMENSIONS: Final = 1_536

@@ -21,7 +21,7 @@ from macroslow.emulator.openai.dialect import OpenAI
 from macroslow.emulator.openai.response_request import ResponseRequest, parse_response
 from macroslow.emulator.openai.response_store import Kept, ResponseStore
 from macroslow.emulator.work import Counts, Envelope, Event, Header, Served, refuse
-from macroslow.metering.catalogue import Model
+from macroslow.metering.models import Model
 
 # What the object repeats of the request, with the service's defaults.
 _REPEATED: dict[str, Any] = {
