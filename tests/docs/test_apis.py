@@ -18,10 +18,14 @@ from macroslow.inference.request import MAX_TEXTS, ParsedRequest
 from macroslow.inference.responses_members import RESPONSE_OPTIONAL, RESPONSE_REQUIRED
 from macroslow.inference.sse import MAX_EVENT_BYTES
 from macroslow.services.answer_once import (
-    KEPT_S,
+    KEPT_BYTES,
+    KEPT_HOURS,
     KEPT_SHARE_BYTES,
+    KEYS,
+    KEYS_SHARE,
     MAX_KEPT_BYTES,
     UNDER_WAY_BYTES,
+    UNDER_WAY_EACH_BYTES,
     UNDER_WAY_SHARE_BYTES,
 )
 from macroslow.web import connection, problems, routes
@@ -72,11 +76,15 @@ def test_the_limits_of_http_are_those_in_force() -> None:
 
 def test_what_is_said_of_kept_answers_is_so() -> None:
     told = sections("reference/http.md")["Do it once"]
-    assert f"kept for {KEPT_S // 3600} hours" in told
+    assert f"kept for {KEPT_HOURS} hours" in told
     assert f"longer than {MAX_KEPT_BYTES // routes.KIB} KiB" in told
     assert f"after {KEPT_SHARE_BYTES // routes.MIB} MiB of the principal's answers" in told
+    assert f"or {KEPT_BYTES // routes.MIB} MiB of all answers" in told
+    assert f"a principal may take {KEYS_SHARE:,} keys in {KEPT_HOURS} hours" in told
+    assert f"all together {KEYS:,}" in told
+    assert f"body and {UNDER_WAY_EACH_BYTES // routes.KIB} KiB" in told
     each, together = UNDER_WAY_SHARE_BYTES // routes.MIB, UNDER_WAY_BYTES // routes.MIB
-    assert f"above {each} MiB of such bodies of one principal, or {together} MiB in all" in told
+    assert f"above {each} MiB of such requests of one principal, or {together} MiB in all" in told
 
 
 def test_every_request_header_that_goes_to_a_provider_is_told() -> None:

@@ -14,7 +14,7 @@ from macroslow.errors import (
     OverloadedError,
     UpstreamUnavailableError,
 )
-from macroslow.limits.byte_budget import ByteBudget, ByteRation
+from macroslow.limits.byte_budget import ByteBudget, Ration
 from macroslow.metering.ledger import Usage
 from macroslow.services import answer_once
 from macroslow.services.answer_once import MAX_KEPT_BYTES, AnswerOnce
@@ -247,6 +247,7 @@ def small_room(monkeypatch) -> None:
     """Room for two bodies of one principal and for three in all."""
     monkeypatch.setattr(answer_once, "UNDER_WAY_SHARE_BYTES", 2 * len(BODY))
     monkeypatch.setattr(answer_once, "UNDER_WAY_BYTES", 3 * len(BODY))
+    monkeypatch.setattr(answer_once, "UNDER_WAY_EACH_BYTES", 0)
 
 
 async def test_bodies_whose_callers_left_count_until_their_work_is_over(small_room, house, provider):
@@ -345,16 +346,113 @@ async def test_a_principals_answers_are_kept_up_to_its_ration_of_a_day(monkeypat
     await once.close()
 
 
-def test_in_no_span_of_a_day_is_more_kept_than_the_ration():
+async def test_the_bytes_of_answers_are_bounded_for_all_together_too(monkeypatch, provider):
+    monkeypatch.setattr(answer_once, "KEPT_BYTES", 2 * len(b'{"n":1}'))
+    once = AnswerOnce(FakeBooks(), FakeClock())
+    house = await build(call_model=provider, answer_once=once)
+    for key, caller, again in (("k-1", "", 200), ("k-2", "", 200), ("k-3", house.other_key, 409)):
+        assert (await ask(house, key=key, caller=caller)).status == 200
+        assert (await ask(house, key=key, caller=caller)).status == again
+    await once.close()
+
+
+@pytest.fixture
+async def few_keys(monkeypatch, provider) -> AsyncIterator[House]:
+    """Two keys for a principal in 24 hours, and three for all."""
+    monkeypatch.setattr(answer_once, "KEYS", 3)
+    monkeypatch.setattr(answer_once, "KEYS_SHARE", 2)
+    once = AnswerOnce(FakeBooks(), FakeClock())
+    yield await build(call_model=provider, answer_once=once)
+    await once.close()
+
+
+async def test_a_new_key_too_many_is_refused_and_no_old_one_forgotten(few_keys, provider):
+    for key in ("k-1", "k-2"):
+        assert (await ask(few_keys, key=key)).status == 200
+    refused = await ask(few_keys, key="k-3")
+    assert (refused.status, refused.json["error"]["code"]) == (429, "rate-limited")
+    assert 24 * 3600 < int(refused.headers["retry-after"]) <= 25 * 3600
+    for key in ("k-1", "k-2"):
+        assert (await ask(few_keys, key=key)).headers["idempotency-replayed"] == "true"
+    assert (await ask(few_keys, body=b"{}", key="k-1")).status == 422
+    assert provider.asked == 2
+
+
+async def test_a_flood_of_keys_of_one_leaves_room_for_others_up_to_the_whole(few_keys, provider):
+    for n in range(20):
+        assert (await ask(few_keys, key=f"k-{n}")).status == (200 if n < 2 else 429)
+    assert (await ask(few_keys, key="o-1", caller=few_keys.other_key)).status == 200
+    assert (await ask(few_keys, key="o-2", caller=few_keys.other_key)).status == 429
+    assert (await ask(few_keys, key="o-1", caller=few_keys.other_key)).status == 200
+    assert provider.asked == 3
+
+
+async def test_a_claim_under_way_whose_caller_left_is_a_conflict_however_many_keys_come(few_keys, provider):
+    provider.hold = asyncio.Event()
+    await leave(few_keys, provider, BODY, "k-1")
+    await leave(few_keys, provider, BODY, "k-2")
+    for n in range(3, 10):
+        assert (await ask(few_keys, key=f"k-{n}")).status == 429
+    assert (await ask(few_keys, key="k-1")).status == 409
+    provider.hold.set()
+    while (again := await ask(few_keys, key="k-1")).status == 409:
+        await asyncio.sleep(0)
+    assert again.status == 200
+    assert provider.asked == 2
+
+
+async def test_keys_that_were_given_back_and_repetitions_do_not_count(few_keys, provider):
+    for n in range(5):
+        provider.refusal = 400
+        assert (await ask(few_keys, key=f"r-{n}")).status == 400
+    provider.refusal = None
+    for _ in range(5):
+        assert (await ask(few_keys, key="k-1")).status == 200
+    assert (await ask(few_keys, key="k-2")).status == 200
+    assert (await ask(few_keys, key="k-3")).status == 429
+
+
+async def test_there_is_room_again_when_the_keys_have_expired(few_keys, provider):
+    for key in ("k-1", "k-2"):
+        assert (await ask(few_keys, key=key)).status == 200
+    wait_s = int((await ask(few_keys, key="k-3")).headers["retry-after"])
+    clock = few_keys.application.answer_once.clock
+    clock.pass_s(wait_s - 2)
+    assert (await ask(few_keys, key="k-3")).status == 429
+    clock.pass_s(2)
+    assert (await ask(few_keys, key="k-3")).status == 200
+    assert provider.asked == 3
+
+
+async def test_bodies_of_no_size_count_too(monkeypatch, provider):
+    monkeypatch.setattr(answer_once, "UNDER_WAY_SHARE_BYTES", 2 * answer_once.UNDER_WAY_EACH_BYTES + 3)
+    once = AnswerOnce(FakeBooks(), FakeClock())
+    house = await build(call_model=provider, answer_once=once)
+    provider.hold = asyncio.Event()
+    for key in ("k-1", "k-2"):
+        await leave(house, provider, b"1", key)
+    assert (await ask(house, b"1", key="k-3")).status == 503
+    provider.hold.set()
+    while (await ask(house, b"1", key="k-3")).status == 503:
+        await asyncio.sleep(0)
+    await once.close()
+
+
+def test_in_no_span_of_a_day_is_more_used_up_than_the_ration():
     hour_ns = 3600 * 10**9
-    ration, taken = ByteRation(10, 24), []
+    ration, taken = Ration(25, 10, 24), []
     for step in range(400):
         now_ns = step * hour_ns // 3
-        if ration.take(1 + step % 4, "ann", now_ns):
-            taken.append((now_ns, 1 + step % 4))
-        ration.take(1, f"p{step}", now_ns)
-        assert sum(size for at_ns, size in taken if at_ns > now_ns - 24 * hour_ns) <= 10
-        assert sum(len(used) for used in ration._hours.values()) <= 2 * 25 * 3
+        for units, who in ((1 + step % 4, "ann"), (1, f"p{step}")):
+            if ration.take(units, who, now_ns):
+                taken.append((now_ns, units, who))
+            if step % 7 == 0 and taken:
+                at_ns, *what = taken.pop()
+                ration.give_back(*what, at_ns)
+        inside = [(units, who) for at_ns, units, who in taken if at_ns > now_ns - 24 * hour_ns]
+        assert sum(units for units, who in inside if who == "ann") <= 10
+        assert sum(units for units, _ in inside) <= 25
+        assert len(ration._hours) <= 26
     assert taken[-1][0] > 100 * hour_ns
 
 

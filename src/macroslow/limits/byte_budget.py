@@ -1,4 +1,4 @@
-"""Bounds of memory and storage: bytes held at once, and bytes used up in a span of time, by holder."""
+"""Bounds of memory and storage: bytes held at once, and what is used up in a span of time, by holder."""
 
 from collections import Counter
 
@@ -39,24 +39,39 @@ class ByteBudget:
             self._shares.pop(holder, None)
 
 
-class ByteRation:
-    """Bytes that one holder may use up in a span of time: never more than `share_bytes` in any such span.
+class Ration:
+    """What may be used up in a span of time: in no such span more than the share by one holder, nor more
+    than the whole by all. The units are the caller's: bytes, or things of a kind.
 
     Counted by the hour, and an hour counts until the span is over for all of it. Nothing of an hour
     that no longer counts is remembered.
     """
 
-    def __init__(self, share_bytes: int, span_hours: int) -> None:
-        self._share_bytes = share_bytes
+    def __init__(self, whole: int, share: int, span_hours: int) -> None:
+        self._whole = whole
+        self._share = share
         self._span_hours = span_hours
-        self._hours: dict[int, Counter[str]] = {}
+        self._hours: dict[int, Counter[str | None]] = {}  # by holder, and under None by all
 
-    def take(self, size_bytes: int, holder: str, now_ns: int) -> bool:
-        """Use up bytes, if the holder has so many left."""
+    def take(self, units: int, holder: str, now_ns: int) -> bool:
+        """Use up `units`, if there are so many left for the holder."""
         hour = now_ns // HOUR_NS
         for old in [each for each in self._hours if each < hour - self._span_hours]:
             del self._hours[old]
-        if sum(used[holder] for used in self._hours.values()) + size_bytes > self._share_bytes:
+        if self._used(holder) + units > self._share or self._used(None) + units > self._whole:
             return False
-        self._hours.setdefault(hour, Counter())[holder] += size_bytes
+        self._hours.setdefault(hour, Counter()).update({holder: units, None: units})
         return True
+
+    def give_back(self, units: int, holder: str, taken_ns: int) -> None:
+        """Return what was taken at `taken_ns`."""
+        used = self._hours.get(taken_ns // HOUR_NS)
+        if used is not None:
+            used.subtract({holder: units, None: units})
+
+    def frees_ns(self, now_ns: int) -> int:
+        """How long the oldest hour still counts: until then only what is given back makes room."""
+        return (min(self._hours, default=now_ns // HOUR_NS) + self._span_hours + 1) * HOUR_NS - now_ns
+
+    def _used(self, holder: str | None) -> int:
+        return sum(used[holder] for used in self._hours.values())
