@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 import orjson
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
+_PLAIN: Final = frozenset({str, bool, int, type(None)})
 
 
 def parse(raw: bytes, *, limit_bytes: int, max_depth: int, floats: bool = False) -> object:
@@ -39,8 +40,8 @@ def canonical(value: object, *, limit_bytes: int, max_depth: int) -> bytes:
     """Return the one encoding of `value`; ValueError if it is outside the profile or a limit."""
     _check(value, max_depth)
     try:
-        encoded = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError as error:  # a lone surrogate
+        encoded = orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
+    except TypeError as error:  # a lone surrogate, or an integer beyond MAX_SAFE_INTEGER
         raise ValueError(f"it cannot be written as JSON ({error})") from None
     if len(encoded) > limit_bytes:
         raise ValueError(f"it has {len(encoded)} bytes, more than {limit_bytes}")
@@ -77,28 +78,28 @@ def _check_text(text: str) -> None:
 
 
 def _check(value: object, depth: int) -> None:
-    if isinstance(value, (str, bool)) or value is None:
+    """Kinds and depth; how large an integer may be is the encoder's to check."""
+    if isinstance(value, (str, int)) or value is None:
         return
-    if isinstance(value, int):
-        if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
-            raise ValueError("an integer is beyond 2**53 - 1: write it as a string")
-    elif isinstance(value, (dict, list, tuple)):
-        if depth == 0:
-            raise ValueError("it is nested too deeply")
-        if isinstance(value, dict):
-            _check_keys(value)
-            value = value.values()
-        for member in value:
-            if type(member) is not str:  # most are: this keeps a log entry cheap
-                _check(member, depth - 1)
-    else:
+    if not isinstance(value, (dict, list, tuple)):
         _refuse_type(value)
+    if depth == 0:
+        raise ValueError("it is nested too deeply")
+    if isinstance(value, dict):
+        _check_keys(value)
+        value = value.values()
+    if not _PLAIN.issuperset(map(type, value)):  # they mostly are: this keeps a log entry cheap
+        for member in value:
+            _check(member, depth - 1)
 
 
 def _check_keys(value: dict[object, object]) -> None:
-    for key in value:
-        if not (isinstance(key, str) and key.isascii()):
-            raise ValueError(f"the key {key!r} is not ASCII text")
+    try:
+        ascii_text = "".join(value).isascii()  # type: ignore[arg-type]  # what is not text does not join
+    except TypeError:
+        ascii_text = False
+    if not ascii_text:
+        raise ValueError("a key is not ASCII text")
 
 
 def _refuse_type(value: object) -> NoReturn:

@@ -20,6 +20,7 @@ from typing import Final
 from macroslow.crypto import rows, strict_json
 from macroslow.errors import VerificationError
 from macroslow.tlog.event import Event, EventType
+from macroslow.values import value
 
 LEAF_BYTES: Final = 78
 SALT_BYTES: Final = 32
@@ -40,7 +41,7 @@ class LeafFacts:
     payload_sha256: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SealedEvent:
     """An event ready for the log: `leaf` is public, `payload` is stored, `salt` and `canonical` open it."""
 
