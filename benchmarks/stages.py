@@ -62,7 +62,7 @@ STAGES: Final = (
     (_group.GroupCommit, "commit", "books: to the writer and back"),
     (_group, "_tell", "books: to the writer and back"),
     (ModelAPI, "complete", "upstream client: send, read"),
-    (UpstreamConnection, "data_received", "upstream client: bytes in"),
+    (UpstreamConnection, "buffer_updated", "upstream client: bytes in"),
     (settle_call, "_concluded", "read the answer, hash it"),
     (settle_call.SettleCall, "settle", "settle: the rest"),
     (UnderWay, "book", "settle: make the changes"),

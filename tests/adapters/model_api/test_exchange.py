@@ -7,7 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from macroslow.adapters.model_api.connection import RECEIVED_BYTES
 from macroslow.adapters.model_api.exchange import (
+    AT_ONCE_BYTES,
     HIGH_WATER_BYTES,
     MAX_HEAD_BYTES,
     MAX_HEADERS,
@@ -32,6 +34,7 @@ class Link:
         self.reused = reused
         self.congested = False
         self.aborted = self.paused = False
+        self.at_once_bytes = RECEIVED_BYTES
         self.sent: list[bytes] = []
 
     def write(self, data: bytes) -> None:
@@ -42,6 +45,9 @@ class Link:
 
     def abort(self) -> None:
         self.aborted = True
+
+    def receive(self, at_once_bytes: int = RECEIVED_BYTES) -> None:
+        self.at_once_bytes = at_once_bytes
 
     def pause(self) -> None:
         self.paused = True
@@ -347,6 +353,32 @@ async def test_reading_stops_while_nobody_takes_and_goes_on_after():
     assert len(await exchange.read()) > HIGH_WATER_BYTES
     assert not link.paused
     assert exchange.check(0) < FAR_S
+
+
+async def test_a_body_that_is_read_in_pieces_comes_in_small_ones_and_the_next_one_need_not():
+    exchange, link, _ = begun()
+    exchange.received(CHUNKED + b"2\r\nhe\r\n")
+    assert link.at_once_bytes == RECEIVED_BYTES
+    assert await exchange.read() == b"he"
+    assert link.at_once_bytes == AT_ONCE_BYTES
+    exchange.received(b"0\r\n\r\n")
+    assert await exchange.read() == b""
+    exchange.end()
+    assert link.at_once_bytes == RECEIVED_BYTES
+
+
+async def test_a_body_that_is_wanted_whole_is_received_up_to_its_limit_and_no_further():
+    exchange, link, _ = begun()
+    exchange.received(R + b"Content-Length: 100000000\r\n\r\n" + bytes(RECEIVED_BYTES))
+    assert link.paused  # nobody has said yet what is wanted
+    wanted = asyncio.ensure_future(exchange.body(8 * RECEIVED_BYTES))
+    await asyncio.sleep(0)
+    assert link.at_once_bytes == RECEIVED_BYTES
+    for _ in range(8):
+        assert not link.paused
+        exchange.received(bytes(RECEIVED_BYTES))
+    assert link.paused
+    assert await asyncio.wait_for(wanted, 5) is None
 
 
 async def test_one_that_is_over_gives_its_caller_nothing_more():

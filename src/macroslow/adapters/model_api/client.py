@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from macroslow.adapters.model_api.connection import Connection
+from macroslow.adapters.model_api.connection import RECEIVED_BYTES, Connection
 from macroslow.adapters.model_api.dialling import Dialler, NotConnectedError
 from macroslow.adapters.model_api.exchange import Exchange, Patience
 
@@ -35,6 +35,7 @@ class Client:
     def __init__(self, host: str, port: int, *, tls: bool, patience: Patience) -> None:
         self._dialler = Dialler(host, port, tls=tls)
         self._patience = patience
+        self._buffer = memoryview(bytearray(RECEIVED_BYTES))
         self._kept: dict[Connection, None] = {}  # the most recently used one is the last
         self._under_way: set[Exchange] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -116,7 +117,7 @@ class Client:
 
     async def _connect(self, deadline_s: float) -> Connection:
         limit_s = min(self._patience.connect_s, deadline_s)
-        connection = await self._dialler.connect(lambda: Connection(self._forget), limit_s)
+        connection = await self._dialler.connect(lambda: Connection(self._forget, self._buffer), limit_s)
         if not connection.open():
             raise NotConnectedError("it spoke or closed before it was asked")
         return connection

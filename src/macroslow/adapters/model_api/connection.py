@@ -2,6 +2,9 @@
 
 It hands on what happens to whoever uses it now, and to nobody else: what arrives while nobody does
 was not asked for, and ends the connection.
+
+Bytes are received into one buffer that all connections share: it is emptied before the loop goes on.
+So a connection of its own holds none, and its user decides how many come at once.
 """
 
 import asyncio
@@ -11,6 +14,9 @@ import ssl
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
+RECEIVED_BYTES: Final = 64 * 1024  # at most so many at once
+SEALED_BYTES: Final = 16 * 1024  # of TLS that wait to be opened: one record
+
 # A peer that vanished without a word is noticed after half a minute to a minute, however long the
 # answer may take. Names that a system does not have are left out.
 _PROBES: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
@@ -19,8 +25,8 @@ _PROBES: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 class User(Protocol):
     """Who uses a connection: the exchange that is under way on it."""
 
-    def received(self, data: bytes) -> None:
-        """Some bytes came."""
+    def received(self, data: memoryview) -> None:
+        """Some bytes came, which are there until this returns."""
         ...
 
     def ended(self) -> None:
@@ -36,12 +42,13 @@ class User(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """A protocol of asyncio. `user` is whose bytes arrive; `reused` whether it had one before."""
 
-    def __init__(self, forget: Callable[["Connection"], None]) -> None:
-        """`forget` is told when the connection is closed."""
+    def __init__(self, forget: Callable[["Connection"], None], buffer: memoryview) -> None:
+        """`forget` is told when the connection is closed; `buffer` may be that of others too."""
         self._forget = forget
+        self._shared = self._buffer = buffer
         self._poll = select.poll()
         self.transport: asyncio.Transport
         self.user: User | None = None
@@ -62,6 +69,10 @@ class Connection(asyncio.Protocol):
         """Close at once; what is not sent yet is dropped."""
         self.transport.abort()
 
+    def receive(self, at_once_bytes: int = RECEIVED_BYTES) -> None:
+        """Receive at most so many bytes at once."""
+        self._buffer = self._shared[:at_once_bytes]
+
     def pause(self) -> None:
         """Stop reading, so that the other side must wait."""
         if self.open():
@@ -81,13 +92,19 @@ class Connection(asyncio.Protocol):
         for name, value in _PROBES.items():
             if option := getattr(socket, name, None):
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        if limit := getattr(transport, "set_read_buffer_limits", None):  # asyncio's TLS has it
+            limit(high=SEALED_BYTES)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where to put what comes next."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Hand on some bytes."""
         if self.user is None:
             self.abort()
         else:
-            self.user.received(data)
+            self.user.received(self._buffer[:nbytes])
 
     def eof_received(self) -> None:
         """Hand on the end of what the other side sends; the transport closes."""

@@ -1,7 +1,8 @@
 """One exchange: a request that is sent, and its answer as it comes. Parsing is llhttp's (httptools).
 
 What arrives may come from an adversary. The head is bounded in size and number, and so is whatever
-else comes without a byte of body; a body that nobody takes stops being read at HIGH_WATER_BYTES. An
+else comes without a byte of body. A body that is read in pieces comes in small ones, and no more of
+it is received while HIGH_WATER_BYTES wait to be taken: a reader that stands still holds little. An
 answer is whole if its length or its last chunk says so, or if the other side says that it ends; a
 connection that is merely lost has cut it off. Nothing of one exchange can get into the next: each has
 its own parser, and its connection is kept only if the answer ended where the bytes did.
@@ -20,7 +21,8 @@ from macroslow.adapters.model_api.connection import Connection
 
 MAX_HEAD_BYTES: Final = 64 * 1024  # also of trailers and chunk extensions between two pieces of body
 MAX_HEADERS: Final = 200
-HIGH_WATER_BYTES: Final = 256 * 1024
+HIGH_WATER_BYTES: Final = 4 * 1024
+AT_ONCE_BYTES: Final = 8 * 1024  # of a body that is read in pieces: so much can come above the mark
 PIECE_BYTES: Final = 256 * 1024  # a larger request is sent in pieces, as fast as they are taken
 
 _FINAL: Final = 200  # statuses below are interim: the answer that counts is still to come
@@ -76,6 +78,8 @@ class Exchange:
     _until_end = False  # the body ends where the connection does
     _persistent = False  # the connection can serve another exchange
     _paused = False
+    _piecewise = False  # the caller takes the body as it comes
+    _high_water_bytes = HIGH_WATER_BYTES
     _ended = False
     _stale = False
     _broken = ""
@@ -114,6 +118,9 @@ class Exchange:
 
     async def read(self) -> bytes:
         """What came of the body since the last time, b"" at its end. Raises BrokenOffError."""
+        if not self._piecewise:
+            self._piecewise = True
+            self._connection.receive(AT_ONCE_BYTES)
         while not self._waiting:
             if self._complete:
                 return b""
@@ -121,21 +128,17 @@ class Exchange:
         taken = bytes(self._waiting)
         self._waiting.clear()
         if self._paused:
-            self._paused = False
-            self._heard_s = self._loop.time()
-            self._owner.watch(self._due_s())
-            self._connection.resume()
+            self._resume()
         return taken
 
     async def body(self, limit_bytes: int) -> bytes | None:
         """The whole body, or None if it is longer. Raises BrokenOffError."""
-        whole = await self.read()
-        if not self._complete:  # else all of it came with the head, as it mostly does
-            gathered = bytearray(whole)
-            while len(gathered) <= limit_bytes and (more := await self.read()):
-                gathered += more
-            whole = bytes(gathered)
-        return whole if len(whole) <= limit_bytes else None
+        self._high_water_bytes = limit_bytes
+        if self._paused:
+            self._resume()
+        while not self._complete and len(self._waiting) <= limit_bytes:
+            await self._wait()
+        return bytes(self._waiting) if len(self._waiting) <= limit_bytes else None
 
     def end(self) -> None:
         """The exchange is over; unless the answer ended well, so is its connection."""
@@ -149,6 +152,8 @@ class Exchange:
         if self._paused:
             self._paused = False
             connection.resume()
+        if self._piecewise:
+            connection.receive()
         reusable = self._persistent and connection.open() and not connection.congested
         self._owner.release(self, connection, reusable=reusable)
 
@@ -175,6 +180,13 @@ class Exchange:
                 await self._wait()
             self._heard_s = self._loop.time()  # it took a piece: that is a sign of life
 
+    def _resume(self) -> None:
+        """Receive again; the silence until now was our own."""
+        self._paused = False
+        self._heard_s = self._loop.time()
+        self._owner.watch(self._due_s())
+        self._connection.resume()
+
     async def _wait(self) -> None:
         self._go_on()
         self._waiter = self._loop.create_future()
@@ -190,7 +202,7 @@ class Exchange:
 
     # What the connection does
 
-    def received(self, data: bytes) -> None:
+    def received(self, data: memoryview) -> None:
         """Read some bytes of the answer."""
         self._heard_s = self._loop.time()
         self._dry_bytes += len(data)
@@ -201,7 +213,7 @@ class Exchange:
             return
         if self._dry_bytes > MAX_HEAD_BYTES:
             self._fail("too much that is no body")
-        elif len(self._waiting) > HIGH_WATER_BYTES and not self._paused and not self._complete:
+        elif len(self._waiting) > self._high_water_bytes and not self._paused and not self._complete:
             self._paused = True
             self._connection.pause()
         self.wake()

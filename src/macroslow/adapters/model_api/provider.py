@@ -8,7 +8,7 @@ Source: OpenAI API reference; Anthropic API reference.
 import functools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Self
 
 from macroslow.adapters.model_api.account import Account
 from macroslow.adapters.model_api.dialects import CREDENTIALS, DIALECTS
@@ -95,7 +95,7 @@ class ModelAPI:
             passed = self._passed(exchange)
             content_type = passed.get("content-type", "").partition(";")[0].strip().lower()
             if exchange.status == 200 and content_type == _EVENT_STREAM:
-                yield ProviderStream(passed, self._chunks(exchange))
+                yield ProviderStream(passed, _Chunks(exchange, self._account, self._max_answer_bytes))
             else:
                 yield await self._answer(exchange, passed)
         finally:
@@ -113,18 +113,6 @@ class ModelAPI:
         )
         return ProviderAnswer(exchange.status, {**passed, "content-type": _JSON}, cleaned)
 
-    async def _chunks(self, exchange: Exchange) -> AsyncIterator[bytes]:
-        """The body as it comes, at most `max_answer_bytes` of it."""
-        received_bytes = 0
-        try:
-            while chunk := await exchange.read():
-                received_bytes += len(chunk)
-                if received_bytes > self._max_answer_bytes:
-                    raise self._account.too_long()
-                yield chunk
-        except BrokenOffError as error:
-            raise self._account.broke_off(error) from None
-
     def _passed(self, exchange: Exchange) -> dict[str, str]:
         """The headers to pass on: printable, and without the key."""
         passed_name = self._passed_name
@@ -137,6 +125,30 @@ class ModelAPI:
         if not _sound(" ".join(passed.values()), key):  # all at once, since they mostly are
             passed = {name: value for name, value in passed.items() if _sound(value, key)}
         return passed
+
+
+class _Chunks:
+    """A body as it comes, at most so many bytes of it. No generator: that would hold what it has given."""
+
+    def __init__(self, exchange: Exchange, account: Account, left_bytes: int) -> None:
+        self._exchange = exchange
+        self._account = account
+        self._left_bytes = left_bytes
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await self._exchange.read()
+        except BrokenOffError as error:
+            raise self._account.broke_off(error) from None
+        if not chunk:
+            raise StopAsyncIteration
+        self._left_bytes -= len(chunk)
+        if self._left_bytes < 0:
+            raise self._account.too_long()
+        return chunk
 
 
 def _sound(value: str, key: str) -> bool:
