@@ -230,8 +230,8 @@ def test_a_file_that_is_no_catalogue_is_refused(toml):
             "limits.x.models.m.chat.rpm",
         ),
         (
-            '[limits.x]\nsource = "s"\nverified = true\nmodels = { m = { chat = { tokens_per_day = 0 } } }\n',
-            "limits.x.models.m.chat.tokens_per_day",
+            '[limits.x]\nsource = "s"\nverified = true\nmodels = { m = { chat = { context_tokens = 0 } } }\n',
+            "limits.x.models.m.chat.context_tokens",
         ),
     ],
 )

@@ -29,7 +29,7 @@ def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]
 def line(number: int) -> LineReport:
     limits = (LimitReport("rpm", 60, number), LimitReport("tpm", 1000, 7))
     return LineReport(
-        "openai", f"m{number}", "openai", limits, number, 1, 0.0, "open", Window.BUCKET, Charge.USED
+        "openai", f"m{number}", "openai", limits, number, 1, 2.5, "open", Window.BUCKET, Charge.USED
     )
 
 
@@ -100,13 +100,14 @@ async def test_everything_is_there_and_parses() -> None:
         "limit": found["macroslow_provider_limit", rpm],
         "under way": found["macroslow_calls_under_way", account],
         "breaker": found["macroslow_account_resting", account],
+        "held": found["macroslow_account_held_seconds", account],
         "alerts": found["macroslow_alerts_total", (("kind", "budget.reached"),)],
         "given up": found["macroslow_alert_messages_total", (("result", "given_up"),)],
         "spans": found["macroslow_spans_total", (("result", "exported"),)],
         "bodies": found["macroslow_body_bytes_in_flight", ()],
     } == {
         "requests": 1, "refusals": 1, "tokens": 20, "money": 30, "waiting": 5, "remaining": 5, "limit": 60,
-        "under way": 1, "breaker": 1, "alerts": 2, "given up": 1, "spans": 9, "bodies": 512,
+        "under way": 1, "breaker": 1, "held": 2.5, "alerts": 2, "given up": 1, "spans": 9, "bodies": 512,
     }  # fmt: skip
 
 
@@ -118,7 +119,7 @@ async def test_ten_thousand_of_everything_stay_a_bounded_page() -> None:
     budgets = [BudgetFill("key", f'k{number}"\n', "day", 5, 4, 1) for number in range(10_000)]
     text = await metrics.text(Figures(rows, budgets, 10_000))
     found = samples(text)
-    assert len(found) < 4 * MAX_MODELS + MAX_REASONS + 3 * MAX_BUDGETS + 7 * MAX_LINES + 100
+    assert len(found) < 4 * MAX_MODELS + MAX_REASONS + 3 * MAX_BUDGETS + 8 * MAX_LINES + 100
     assert found["macroslow_model_calls_total", (("model", "other"),)] == 10_000 - MAX_MODELS
 
 

@@ -28,7 +28,7 @@ class LimitSet:
     """Limits of one model for one class of operations; None: none is known.
 
     Rates are for a minute or a day. Where a provider limits input and output apart, `tokens_per_minute`
-    is None. `queued_tokens` bounds all batches that wait together.
+    is None.
     """
 
     requests_per_minute: int | None = None
@@ -36,8 +36,6 @@ class LimitSet:
     tokens_per_minute: int | None = None
     input_tokens_per_minute: int | None = None
     output_tokens_per_minute: int | None = None
-    tokens_per_day: int | None = None
-    queued_tokens: int | None = None
     context_tokens: int | None = None
     max_output_tokens: int | None = None
     max_request_bytes: int | None = None

@@ -22,6 +22,11 @@ class LimitMetrics(Collector):
         resting = GaugeMetricFamily(
             "macroslow_account_resting", "1: its circuit breaker is not closed", labels=of_line
         )
+        held = GaugeMetricFamily(
+            "macroslow_account_held_seconds",
+            "How long its provider wants no calls",
+            labels=of_line,
+        )
         remaining = GaugeMetricFamily(
             "macroslow_provider_limit_remaining", "What a limit has left", labels=(*of_line, "limit")
         )
@@ -32,7 +37,8 @@ class LimitMetrics(Collector):
             where = (line.provider, line.model, line.account)
             under_way.add_metric(where, line.in_flight)
             resting.add_metric(where, float(line.breaker != "closed"))
+            held.add_metric(where, line.held_s)
             for limit in line.limits:
                 remaining.add_metric((*where, limit.name), limit.remaining)
                 most.add_metric((*where, limit.name), limit.limit)
-        yield from (waiting, under_way, resting, remaining, most)
+        yield from (waiting, under_way, resting, held, remaining, most)
