@@ -5,20 +5,18 @@ A member that is missing has its default, so that a key written before a term wa
 
 import json
 from dataclasses import asdict
-from typing import Any
 
 from macroslow.authn.ports import KeyRecord
+from macroslow.authn.terms import told, untold
 
 
 def key_json(record: KeyRecord) -> str:
     """Everything about a key but `secret_hmac`."""
-    members = asdict(record) | {"scopes": sorted(record.scopes)}
+    members = asdict(record) | told(record)
     del members["secret_hmac"]  # bytes: a column of its own
     return json.dumps(members)
 
 
 def key_from_json(text: str, secret_hmac: bytes) -> KeyRecord:
     """The key that `key_json` wrote."""
-    members: dict[str, Any] = json.loads(text)
-    members["scopes"], members["grants"] = frozenset(members["scopes"]), tuple(members["grants"])
-    return KeyRecord(**members, secret_hmac=secret_hmac)
+    return KeyRecord(**untold(json.loads(text)), secret_hmac=secret_hmac)

@@ -4,6 +4,7 @@ A stored key, a wish for one and the caller that either of them makes are all te
 more: each field is written down here, once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -28,8 +29,27 @@ class Terms:
 
 
 NAMES: Final = tuple(field.name for field in fields(Terms))
+_COLLECTIONS: Final = {
+    field.name: type(field.default) for field in fields(Terms) if isinstance(field.default, frozenset | tuple)
+}
 
 
 def terms_of(holder: Terms) -> dict[str, Any]:
     """The terms alone, by name: what makes another holder of the same terms."""
     return {name: getattr(holder, name) for name in NAMES}
+
+
+def told(holder: Terms) -> dict[str, Any]:
+    """The terms by name as JSON has them: lists, and of a set a sorted one."""
+    found = terms_of(holder)
+    return found | {
+        name: sorted(found[name]) if kind is frozenset else [*found[name]]
+        for name, kind in _COLLECTIONS.items()
+    }
+
+
+def untold(members: Mapping[str, Any]) -> dict[str, Any]:
+    """`members`, whose lists are collections again where a term is one: what makes a holder."""
+    return {
+        name: _COLLECTIONS[name](value) if name in _COLLECTIONS else value for name, value in members.items()
+    }

@@ -35,7 +35,7 @@ def key_defaults(settings: Settings) -> dict[str, object]:
     """What [keys] says of every new key, as arguments of `keys.create`."""
     wanted = settings.keys
     days = wanted.expires_days
-    return {
+    said = {
         "budget_usd_micros": _micros(wanted.budget_usd),
         "day_usd_micros": _micros(wanted.budget_day_usd),
         "month_usd_micros": _micros(wanted.budget_month_usd),
@@ -43,6 +43,7 @@ def key_defaults(settings: Settings) -> dict[str, object]:
         "scopes": None if wanted.scopes is None else [*wanted.scopes],
         "expires_ns": None if days is None else clock.now_ns() + days * DAY_NS,
     }
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _micros(usd: Decimal | None) -> int | None:

@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, Unpack
 
 from pydantic import Field, ValidationError
 
 from macroslow.authn.api_keys import LegacyKey
 from macroslow.authn.ports import KeyRecord
-from macroslow.authz import scopes as known_scopes
+from macroslow.authn.terms import told
 from macroslow.errors import BadRequestError, ConflictError, Problem
 from macroslow.services.manage_keys import ManageKeys
-from macroslow.services.verbs import Texts, TimeNs, Verbs, Whole, argument_problems, strictly, utc
-from macroslow.services.wished_keys import UNCHANGED, KeyChange, NewKey, Unchanged
+from macroslow.services.verbs import Verbs, argument_problems, strictly, utc
+from macroslow.services.wished_keys import KeyChange, KeyWish, NewKey, new_key
 
 MAX_ADOPTED: Final = 1000  # keys that one `keys.adopt` takes over
 GRANTS: Final = ("gateway://*", "api://*")
@@ -36,35 +36,11 @@ class KeyVerbs:
             "keys.adopt": self._adopt,
         }
 
-    async def _create(
-        self,
-        principal: str,
-        scopes: Texts | None = None,
-        grants: Texts = GRANTS,
-        budget_usd_micros: Whole | None = None,
-        day_usd_micros: Whole | None = None,
-        month_usd_micros: Whole | None = None,
-        requests_per_minute: Whole | None = None,
-        team: str = "",
-        weight: Whole = 1,
-        note: str = "",
-        expires_ns: TimeNs | None = None,
-    ) -> object:
-        wished = NewKey(
-            principal=principal,
-            scopes=known_scopes.CLIENT_DEFAULT if scopes is None else frozenset(scopes),
-            grants=tuple(grants),
-            budget_usd_micros=budget_usd_micros,
-            requests_per_minute=requests_per_minute,
-            note=note,
-            expires_ns=expires_ns,
-            team=team,
-            weight=weight,
-            day_usd_micros=day_usd_micros,
-            month_usd_micros=month_usd_micros,
-        )
+    async def _create(self, principal: str, **wish: Unpack[KeyWish]) -> object:
+        wished = _wished(principal, wish)
         created = await self.keys.create(wished)
-        return {"key": created.text, **self._told(created.record), "budget_usd_micros": budget_usd_micros}
+        told_key = self._told(created.record)
+        return {"key": created.text, **told_key, "budget_usd_micros": wished.budget_usd_micros}
 
     async def _list(self) -> object:
         return {"keys": [await self._with_account(record) for record in self.keys.list()]}
@@ -72,26 +48,7 @@ class KeyVerbs:
     async def _show(self, key_id: str) -> object:
         return await self._with_account((await self.keys.show(key_id)).record)
 
-    async def _set(
-        self,
-        key_id: str,
-        team: str | Unchanged = UNCHANGED,
-        weight: Whole | Unchanged = UNCHANGED,
-        note: str | Unchanged = UNCHANGED,
-        requests_per_minute: Whole | Unchanged | None = UNCHANGED,
-        budget_usd_micros: Whole | Unchanged | None = UNCHANGED,
-        day_usd_micros: Whole | Unchanged | None = UNCHANGED,
-        month_usd_micros: Whole | Unchanged | None = UNCHANGED,
-    ) -> object:
-        wanted = KeyChange(
-            team=team,
-            weight=weight,
-            note=note,
-            requests_per_minute=requests_per_minute,
-            budget_usd_micros=budget_usd_micros,
-            day_usd_micros=day_usd_micros,
-            month_usd_micros=month_usd_micros,
-        )
+    async def _set(self, key_id: str, **wanted: Unpack[KeyChange]) -> object:
         return await self._with_account(await self.keys.change(key_id, wanted))
 
     async def _revoke(self, key_id: str, reason: str = "") -> object:
@@ -131,18 +88,14 @@ class KeyVerbs:
         return {**self._told(record), **{name: money[name] for name in money if name.endswith("_usd_micros")}}
 
     def _told(self, record: KeyRecord) -> dict[str, object]:
+        terms = told(record)
+        del terms["expires_ns"]  # told as `expires_at`
         return {
             "id": record.id,
             "principal": record.principal,
-            "team": record.team,
             "state": self.keys.state(record),
-            "scopes": sorted(record.scopes),
-            "grants": [*record.grants],
             "note": record.note,
-            "weight": record.weight,
-            "requests_per_minute": record.requests_per_minute,
-            "day_usd_micros": record.day_usd_micros,
-            "month_usd_micros": record.month_usd_micros,
+            **terms,
             "legacy": record.legacy,
             "created_at": utc(record.created_ns),
             "expires_at": utc(record.expires_ns),
@@ -150,32 +103,18 @@ class KeyVerbs:
         }
 
 
+def _wished(principal: str, wish: KeyWish) -> NewKey:
+    return new_key(principal, {"grants": GRANTS, **wish})
+
+
 def _adopted(
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")],
     principal: str,
-    grants: Texts = GRANTS,
-    budget_usd_micros: Whole | None = None,
-    day_usd_micros: Whole | None = None,
-    month_usd_micros: Whole | None = None,
-    requests_per_minute: Whole | None = None,
-    team: str = "",
-    note: str = "",
-    expires_ns: TimeNs | None = None,
     revoked: bool = False,
+    **wish: Unpack[KeyWish],
 ) -> tuple[LegacyKey, NewKey, bool]:
     """One key of `keys.adopt`: the SHA-256 of its text, and what it shall be."""
-    wished = NewKey(
-        principal=principal,
-        grants=tuple(grants),
-        budget_usd_micros=budget_usd_micros,
-        requests_per_minute=requests_per_minute,
-        note=note,
-        expires_ns=expires_ns,
-        team=team,
-        day_usd_micros=day_usd_micros,
-        month_usd_micros=month_usd_micros,
-    )
-    return LegacyKey(digest), wished, revoked
+    return LegacyKey(digest), _wished(principal, wish), revoked
 
 
 def _told_of(problems: Sequence[Problem]) -> list[dict[str, str]]:

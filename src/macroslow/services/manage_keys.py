@@ -11,15 +11,13 @@ from dataclasses import dataclass, field, replace
 from macroslow.authn.api_keys import LegacyKey, SecretHasher, is_in_force, mint
 from macroslow.authn.keyring import KeyRing, account_of
 from macroslow.authn.ports import KeyRecord, PutKey
-from macroslow.authn.terms import terms_of
+from macroslow.authn.terms import terms_of, told
 from macroslow.errors import BadRequestError, ConflictError, NotFoundError
 from macroslow.metering.ledger import Account, OpenAccount
 from macroslow.ports import NS_PER_S, Clock, Entropy
 from macroslow.services.wished_keys import (
-    CHANGEABLE,
     KeyChange,
     NewKey,
-    Unchanged,
     bound_faults,
     budget_faults,
     changed_record,
@@ -102,7 +100,7 @@ class ManageKeys:
             if before.revoked_ns is not None:
                 raise ConflictError(f"key {key_id} is revoked", fix="make a new one: macroslow keys create")
             after = changed_record(before, wanted)
-            faults = bound_faults(after) + budget_faults(wanted.budget_usd_micros)
+            faults = bound_faults(after) + budget_faults(wanted.get("budget_usd_micros"))
             if faults:
                 raise BadRequestError("the key cannot be changed", faults, step="keys")
             account = await self._books.account(account_of(key_id))
@@ -116,8 +114,8 @@ class ManageKeys:
         self, after: KeyRecord, wanted: KeyChange, changed: Mapping[str, object]
     ) -> Iterator[PutKey | OpenAccount | Append]:
         yield PutKey(after)
-        if not isinstance(wanted.budget_usd_micros, Unchanged):
-            yield OpenAccount(account_of(after.id), wanted.budget_usd_micros)
+        if "budget_usd_micros" in wanted:
+            yield OpenAccount(account_of(after.id), wanted["budget_usd_micros"])
         fields = {"key_id": after.id, "principal": after.principal, "changed": changed}
         yield Append(Event(EventType.KEY_CHANGED, self._clock.now_ns(), after.principal, fields))
 
@@ -178,19 +176,19 @@ def _created(record: KeyRecord, budget_usd_micros: int | None) -> Event:
     fields = {
         "key_id": record.id,
         "principal": record.principal,
-        "scopes": sorted(record.scopes),
-        "grants": [*record.grants],
+        **_logged_terms(record),
         "budget_usd_micros": budget_usd_micros,
-        "requests_per_minute": record.requests_per_minute,
         "note": record.note,
-        "team": record.team,
-        "weight": record.weight,
-        "day_usd_micros": record.day_usd_micros,
-        "month_usd_micros": record.month_usd_micros,
         "legacy": record.legacy,
-        "expires_s": None if record.expires_ns is None else record.expires_ns // NS_PER_S,
     }
     return Event(EventType.KEY_CREATED, record.created_ns, record.principal, fields)
+
+
+def _logged_terms(record: KeyRecord) -> dict[str, object]:
+    """The terms as the log holds them: its numbers are too small for nanoseconds since 1970."""
+    terms = told(record)
+    expires_ns = terms.pop("expires_ns")
+    return {**terms, "expires_s": None if expires_ns is None else expires_ns // NS_PER_S}
 
 
 def _revoked(record: KeyRecord, reason: str) -> Event:
@@ -202,7 +200,9 @@ def _differences(
     before: KeyRecord, after: KeyRecord, account: Account | None, wanted: KeyChange
 ) -> dict[str, object]:
     """What was and what is, of everything that differs."""
-    pairs = {name: (getattr(before, name), getattr(after, name)) for name in CHANGEABLE}
-    if not isinstance(wanted.budget_usd_micros, Unchanged):
-        pairs["budget_usd_micros"] = (account.limit_usd_micros if account else None, wanted.budget_usd_micros)
-    return {name: {"from": was, "to": is_} for name, (was, is_) in pairs.items() if was != is_}
+    was = {**_logged_terms(before), "note": before.note}
+    is_ = {**_logged_terms(after), "note": after.note}
+    if "budget_usd_micros" in wanted:
+        was["budget_usd_micros"] = account.limit_usd_micros if account else None
+        is_["budget_usd_micros"] = wanted["budget_usd_micros"]
+    return {name: {"from": was[name], "to": is_[name]} for name in was if was[name] != is_[name]}

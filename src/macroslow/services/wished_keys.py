@@ -1,30 +1,26 @@
 """What a client key shall be, or shall be from now on, and everything that is wrong with the wish."""
 
-import enum
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict  # of typing itself only from 3.12 on, as pydantic reads it
+
 from macroslow.authn.ports import KeyRecord
-from macroslow.authn.terms import Terms
+from macroslow.authn.terms import Terms, untold
 from macroslow.authz import scopes as known_scopes
 from macroslow.authz.uri import Pattern
 from macroslow.errors import BadRequestError, Problem
 from macroslow.metering.ledger import MAX_COUNT
+from macroslow.services.verbs import Texts, TimeNs, Whole
 
 MAX_NOTE_CHARACTERS: Final = 200
 MAX_GRANTS: Final = 200
 RESERVED: Final = frozenset({"operator", "gateway"})  # who acts where no client does
 MAX_WEIGHT: Final = 100
-CHANGEABLE: Final = (
-    "team",
-    "weight",
-    "note",
-    "requests_per_minute",
-    "day_usd_micros",
-    "month_usd_micros",
-)
+_STRICT: Final = ConfigDict(extra="forbid", strict=True)  # a verb's own is not handed down to these
 _NAME_FORM: Final = "1 to 128 of letters, digits and . _ @ + : / -, a letter or digit first"
 _PRINCIPAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,127}")
 
@@ -39,32 +35,38 @@ class NewKey(Terms):
     budget_usd_micros: int | None = field(default=None, kw_only=True)
 
 
-class Unchanged(enum.Enum):
-    """What stays as it is: None means "no bound", so it cannot say so."""
+@with_config(_STRICT)
+class KeyChange(TypedDict, total=False):
+    """What shall be different about a key; what is missing stays. Money in micro-dollars, None: no bound."""
 
-    UNCHANGED = enum.auto()
+    team: str
+    weight: Whole
+    note: str
+    requests_per_minute: Whole | None
+    budget_usd_micros: Whole | None
+    day_usd_micros: Whole | None
+    month_usd_micros: Whole | None
 
 
-UNCHANGED: Final = Unchanged.UNCHANGED
+@with_config(_STRICT)
+class KeyWish(KeyChange, total=False):
+    """What a new key shall be; what is missing is as `NewKey` has it."""
+
+    scopes: Texts
+    grants: Texts
+    expires_ns: TimeNs | None
 
 
-@dataclass(frozen=True, slots=True)
-class KeyChange:
-    """What shall be different about a key. Amounts in micro-dollars, None: no bound."""
-
-    team: str | Unchanged = UNCHANGED
-    weight: int | Unchanged = UNCHANGED
-    note: str | Unchanged = UNCHANGED
-    requests_per_minute: int | Unchanged | None = UNCHANGED
-    budget_usd_micros: int | Unchanged | None = UNCHANGED
-    day_usd_micros: int | Unchanged | None = UNCHANGED
-    month_usd_micros: int | Unchanged | None = UNCHANGED
+def new_key(principal: str, wish: KeyWish) -> NewKey:
+    """The key that is wished for, right or wrong."""
+    return NewKey(principal, **untold(wish))
 
 
 def changed_record(before: KeyRecord, wanted: KeyChange) -> KeyRecord:
     """The record after the change; the budget for the life of a key is its account's, not its record's."""
-    given = {name: getattr(wanted, name) for name in CHANGEABLE}
-    return replace(before, **{name: value for name, value in given.items() if value is not UNCHANGED})
+    given = untold(wanted)
+    given.pop("budget_usd_micros", None)
+    return replace(before, **given)
 
 
 def faults_of(new: NewKey, now_ns: int) -> list[Problem]:
@@ -109,8 +111,8 @@ def bound_faults(key: NewKey | KeyRecord) -> list[Problem]:
     return faults + budget_faults(key.month_usd_micros, "month_usd_micros")
 
 
-def budget_faults(usd_micros: int | Unchanged | None, field: str = "budget_usd_micros") -> list[Problem]:
-    if usd_micros is None or isinstance(usd_micros, Unchanged) or 0 <= usd_micros <= MAX_COUNT:
+def budget_faults(usd_micros: int | None, field: str = "budget_usd_micros") -> list[Problem]:
+    if usd_micros is None or 0 <= usd_micros <= MAX_COUNT:
         return []
     return [Problem("millionths of a dollar, 0 or more", field=field)]
 
