@@ -4,6 +4,7 @@ After each refusal the server serves the next request.
 """
 
 import asyncio
+import gc
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -420,6 +421,16 @@ async def test_an_address_in_use_is_a_configuration_error() -> None:
     (taken,) = serve.bind("127.0.0.1", 0)
     with taken, pytest.raises(ConfigurationError, match="cannot listen"):
         serve.bind("127.0.0.1", taken.getsockname()[1])
+
+
+async def test_the_collector_leaves_alone_what_was_there_before_and_only_while_it_serves(
+    house: House,
+) -> None:
+    before = gc.get_threshold(), gc.get_freeze_count()
+    async with serve.serve(house.gate, serve.bind("127.0.0.1", 0), house.application.lifecycle):
+        assert gc.get_freeze_count() > before[1]
+        assert gc.get_threshold() == serve.COLLECT_AFTER
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
 
 
 async def test_nothing_is_printed(house: House, client: Client, capfd: pytest.CaptureFixture[str]) -> None:
