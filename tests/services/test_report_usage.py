@@ -7,7 +7,7 @@ from macroslow.authn.keyring import account_of, principal_of
 from macroslow.authn.principal import Principal
 from macroslow.errors import BadRequestError
 from macroslow.metering.budgets import BudgetRule, Period, Scope, Spender, budgets_of, own_rules
-from macroslow.metering.ledger import USAGE_GROUPS, Reserve, Settle, Usage
+from macroslow.metering.ledger import USAGE_GROUPS, CallOutcome, Reserve, Settle, Usage
 from macroslow.services.report_usage import ReportUsage
 from macroslow.services.wished_keys import NewKey
 
@@ -43,7 +43,7 @@ class Spending(KeyHouse):
             )
         )  # fmt: skip
         if settle:
-            await self.books.commit(Settle(name, Usage(10, 5, usd_micros), now_ns, "ok"))
+            await self.books.commit(Settle(name, Usage(10, 5, usd_micros), now_ns, CallOutcome.OK))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from tests.services.house import CLOCK, ENTROPY, House, Keys, open_house
 
 from macroslow.errors import VerificationError
-from macroslow.metering.ledger import Reserve, Settle, Usage
+from macroslow.metering.ledger import CallOutcome, Reserve, Settle, Usage
 from macroslow.services import verify_log
 from macroslow.services.verify_log import VerifyLog
 from macroslow.tlog.checkpoint import LogPrivateKey
@@ -183,7 +183,7 @@ async def test_money_that_does_not_add_up_is_refused(house: House, forge) -> Non
     now_ns = CLOCK.now_ns()
     await house.books.commit(
         Reserve("r1", "key/ann", 500, "ann", "ann0", "openai", "gpt-4o", now_ns),
-        Settle("r1", Usage(1, 1, 300), now_ns, "ok"),
+        Settle("r1", Usage(1, 1, 300), now_ns, CallOutcome.OK),
     )
     assert (await verify(house)).entries == ENTRIES
     forge("UPDATE accounts SET spent_usd_micros = 299 WHERE n = (SELECT n FROM names WHERE name = 'key/ann')")

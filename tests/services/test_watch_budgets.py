@@ -11,7 +11,7 @@ from tests.services.test_report_usage import DAY, DAY_S, Spending
 from macroslow.authn.keyring import account_of, principal_of
 from macroslow.authn.principal import Principal
 from macroslow.errors import LogUnavailableError
-from macroslow.metering.ledger import Budget, OpenAccount, Reserve, Settle, Usage
+from macroslow.metering.ledger import Budget, CallOutcome, OpenAccount, Reserve, Settle, Usage
 from macroslow.services import watch_budgets
 from macroslow.services.send_alerts import Message
 from macroslow.services.watch_budgets import BUDGET, RISE, WatchBudgets, reached
@@ -168,7 +168,7 @@ async def spend(house: Watched, who: Principal, usd_micros: int) -> None:
     house.calls += 1
     name, now_ns = f"free{house.calls}", house.clock.now_ns()
     reserve = Reserve(name, who.account, usd_micros, who.name, who.key_id, "openai", "small", now_ns)
-    await house.books.commit(reserve, Settle(name, Usage(1, 1, usd_micros), now_ns, "ok"))
+    await house.books.commit(reserve, Settle(name, Usage(1, 1, usd_micros), now_ns, CallOutcome.OK))
 
 
 async def test_an_hour_that_costs_too_much_is_told_once_a_day(house: Watched) -> None:
@@ -213,7 +213,7 @@ async def test_on_a_real_store_a_restart_repeats_nothing(tmp_path: Path) -> None
                 reserve = Reserve(
                     "r", ann.account, 900, "ann", ann.key_id, "openai", "small", 1, budgets=(day,)
                 )
-                await house.books.commit(reserve, Settle("r", Usage(1, 1, 900), 1, "ok"))
+                await house.books.commit(reserve, Settle("r", Usage(1, 1, 900), 1, CallOutcome.OK))
             else:
                 await house.keys.load()
             outlet = Outlet()

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from tests.web.test_metrics import samples
 
-from macroslow.metering.ledger import Usage
+from macroslow.metering.ledger import CallOutcome, Usage
 from macroslow.services.gen_ai import Peer
 from macroslow.services.paid_call import Settlement
 from macroslow.services.read_figures import Figures
 from macroslow.web.metrics import Metrics
 from macroslow.web.model_metrics import DURATION_BOUNDS_S, MAX_MODELS, TOKEN_BOUNDS
 
-GOOD = Settlement("ok", Usage(9, 5, 70), 200)
+GOOD = Settlement(CallOutcome.OK, Usage(9, 5, 70), 200)
 PEERS = {"azure": Peer("azure.ai.openai", "x.openai.azure.com", 443)}
 
 
@@ -89,7 +89,7 @@ async def test_the_three_chat_apis_are_one_operation_there_and_three_here() -> N
 
 
 async def test_embeddings_have_no_output_and_their_own_name() -> None:
-    found = await counted(report(Settlement("ok", Usage(9, 0, 1), 200), operation="embeddings"))
+    found = await counted(report(Settlement(CallOutcome.OK, Usage(9, 0, 1), 200), operation="embeddings"))
     name = "gen_ai_client_token_usage_count"
     assert of(found, name, gen_ai_operation_name="embeddings", gen_ai_token_type="input") == 1
     assert of(found, name, gen_ai_token_type="output") == 0
@@ -98,14 +98,14 @@ async def test_embeddings_have_no_output_and_their_own_name() -> None:
 @pytest.mark.parametrize(
     ("ended", "error"),
     [
-        (Settlement("ok", Usage(1, 1, 1), 200), ""),
-        (Settlement("refused", Usage(0, 0, 0), 429), "429"),
-        (Settlement("refused", Usage(0, 0, 0), 0), "unreachable"),
-        (Settlement("refused", Usage(0, 0, 0), 302), "_OTHER"),
-        (Settlement("aborted", Usage(1, 0, 1), 200), "cancelled"),
-        (Settlement("unknown", Usage(1, 9, 1), 502), "502"),
-        (Settlement("unknown", Usage(1, 9, 1), 200), "broken_off"),
-        (Settlement("unknown", Usage(1, 9, 1), 0), "broken_off"),
+        (Settlement(CallOutcome.OK, Usage(1, 1, 1), 200), ""),
+        (Settlement(CallOutcome.REFUSED, Usage(0, 0, 0), 429), "429"),
+        (Settlement(CallOutcome.REFUSED, Usage(0, 0, 0), 0), "unreachable"),
+        (Settlement(CallOutcome.REFUSED, Usage(0, 0, 0), 302), "_OTHER"),
+        (Settlement(CallOutcome.ABORTED, Usage(1, 0, 1), 200), "cancelled"),
+        (Settlement(CallOutcome.UNKNOWN, Usage(1, 9, 1), 502), "502"),
+        (Settlement(CallOutcome.UNKNOWN, Usage(1, 9, 1), 200), "broken_off"),
+        (Settlement(CallOutcome.UNKNOWN, Usage(1, 9, 1), 0), "broken_off"),
     ],
     ids=str,
 )
@@ -115,7 +115,7 @@ async def test_an_end_that_is_none_has_its_type_of_error(ended: Settlement, erro
 
 
 async def test_what_nobody_knows_is_no_number_of_tokens() -> None:
-    found = await counted(report(Settlement("unknown", Usage(9000, 4096, 7), 200)))
+    found = await counted(report(Settlement(CallOutcome.UNKNOWN, Usage(9000, 4096, 7), 200)))
     assert of(found, "gen_ai_client_token_usage_count") == 0
 
 

@@ -13,6 +13,7 @@ in each budget that it names, and its settlement moves the same counters, whatev
 The rules by which money moves are `metering.accounts`.
 """
 
+import enum
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -24,8 +25,18 @@ MAX_COUNT: Final = 2**53 - 1
 USAGE_GROUPS: Final = ("key", "principal", "team", "model", "provider", "tag", "day")
 """What spending can be grouped by."""
 
-OUTCOMES: Final = ("ok", "refused", "aborted", "unknown")
-"""How a call may have ended. Their order is stored: only append."""
+
+class CallOutcome(enum.StrEnum):
+    """How a call ended. Words stand in the log, places in the ledger: only append."""
+
+    OK = "ok"
+    REFUSED = "refused"  # nothing owed
+    ABORTED = "aborted"  # the client hung up
+    UNKNOWN = "unknown"  # broken off, or a crash: charged in full
+
+
+OUTCOMES: Final = tuple(CallOutcome)
+"""By their number in the ledger."""
 
 
 @value
@@ -138,7 +149,7 @@ class Settle:
     id: str
     usage: Usage
     settled_ns: int
-    outcome: str  # "ok", "refused" (nothing owed), "aborted", "unknown" (crash: charged in full)
+    outcome: CallOutcome
     once: bool = False
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from macroslow.metering.ledger import CallOutcome
 from macroslow.services.paid_call import Settlement
 
 CHAT: Final = "chat"
@@ -88,12 +89,12 @@ def error_type(ended: Settlement) -> str:
     is no error's, of an answer that is one.
     """
     match ended.outcome:
-        case "ok":
+        case CallOutcome.OK:
             return ""
-        case "aborted":
+        case CallOutcome.ABORTED:
             return CANCELLED
     if 400 <= ended.status <= 599:
         return str(ended.status)
-    if ended.outcome == "unknown":
+    if ended.outcome is CallOutcome.UNKNOWN:
         return BROKEN_OFF
     return OTHER if ended.status else UNREACHABLE

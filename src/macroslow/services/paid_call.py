@@ -13,7 +13,7 @@ from macroslow.authn.principal import Principal
 from macroslow.errors import UpstreamRefusedError
 from macroslow.inference.operation import Operation, Possible
 from macroslow.inference.trace import TraceParent
-from macroslow.metering.ledger import Budget, Reserve, Settle, Usage
+from macroslow.metering.ledger import Budget, CallOutcome, Reserve, Settle, Usage
 from macroslow.ports import NS_PER_MS
 from macroslow.services.admission import Place
 from macroslow.services.quote_call import Target
@@ -27,7 +27,7 @@ NOTHING: Final = Usage(0, 0, 0)
 
 @value
 class Settlement:
-    """How a call ended: its outcome as in `Settle`, what is owed, and what the client was sent.
+    """How a call ended, what is owed, and what the client was sent.
 
     `status` is the provider's (0: none came); `answer_sha256` is over the bytes of the answer as
     they went out, None where this gateway answered with an error of its own. `kept_id` is the id
@@ -35,7 +35,7 @@ class Settlement:
     this request can have had, so our own count was booked.
     """
 
-    outcome: str
+    outcome: CallOutcome
     usage: Usage
     status: int
     answer_sha256: str | None = None
@@ -150,21 +150,21 @@ class UnderWay:
 
     def unknown(self, status: int = 0, sha256: str | None = None) -> Settlement:
         """Nobody knows what was done: charged in full."""
-        return Settlement("unknown", self.call.target.bounds.in_full, status, sha256)
+        return Settlement(CallOutcome.UNKNOWN, self.call.target.bounds.in_full, status, sha256)
 
     def aborted(
         self, counted_tokens: int, now_ns: int, status: int = 0, sha256: str | None = None
     ) -> Settlement:
         """The client hung up after `counted_tokens` of output had come; without a place, nothing was sent."""
         if self.place is None:
-            return Settlement("aborted", NOTHING, status, sha256)
+            return Settlement(CallOutcome.ABORTED, NOTHING, status, sha256)
         usage = self.call.target.bounds.aborted(counted_tokens, now_ns - self.started_ns)
-        return Settlement("aborted", usage, status, sha256)
+        return Settlement(CallOutcome.ABORTED, usage, status, sha256)
 
     def failed(self, error: BaseException, now_ns: int) -> Settlement:
         """No answer came, but this error."""
         if isinstance(error, UpstreamRefusedError):
-            return Settlement("refused", NOTHING, error.status)
+            return Settlement(CallOutcome.REFUSED, NOTHING, error.status)
         if isinstance(error, asyncio.CancelledError):
             return self.aborted(0, now_ns)
         return self.unknown()

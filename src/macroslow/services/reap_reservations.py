@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final, NoReturn
 
 from macroslow.errors import ConflictError, LogUnavailableError
-from macroslow.metering.ledger import OpenReservation, Settle, Usage
+from macroslow.metering.ledger import CallOutcome, OpenReservation, Settle, Usage
 from macroslow.ports import NS_PER_S, Clock
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
@@ -81,11 +81,11 @@ class ReapReservations:
             "run_id": call.run_id,
             "tag": call.tag,
             "usd_micros": call.usd_micros,
-            "outcome": "unknown",
+            "outcome": CallOutcome.UNKNOWN,
         }
         try:
             await self.books.commit(
-                Settle(call.id, Usage(0, 0, call.usd_micros), now_ns, "unknown", once=True),
+                Settle(call.id, Usage(0, 0, call.usd_micros), now_ns, CallOutcome.UNKNOWN, once=True),
                 Append(Event(EventType.CHAT_UNKNOWN, now_ns, call.principal, fields)),
             )
         except ConflictError:

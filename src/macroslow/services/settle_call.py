@@ -23,7 +23,7 @@ from macroslow.inference.sse import EventTooLongError
 from macroslow.limits.admission import Ended, Verdict
 from macroslow.limits.backoff import LOST_STATUSES
 from macroslow.metering.count import OFF_LOOP_BYTES
-from macroslow.metering.ledger import Usage
+from macroslow.metering.ledger import CallOutcome, Usage
 from macroslow.metering.money import usd
 from macroslow.ports import Clock
 from macroslow.services.admission import Admission
@@ -107,7 +107,7 @@ class SettleCall:
                 reason=reached.reason,
                 nothing_done=True,
             )
-        if ended.outcome == "unknown" and reached.status < 400:
+        if ended.outcome is CallOutcome.UNKNOWN and reached.status < 400:
             raise broke_off(call.provider, f"its answer is not one of {call.order.operation.name}")
         headers = {**reached.headers, "x-macroslow-cost-usd": usd(ended.usage.usd_micros)}
         return ModelAnswer(
@@ -116,7 +116,7 @@ class SettleCall:
             reached.body,
             ended.usage,
             log_index,
-            nothing_done=ended.outcome == "refused",
+            nothing_done=ended.outcome is CallOutcome.REFUSED,
         )
 
     async def _large(self, under_way: UnderWay, answer: ProviderAnswer) -> tuple[Settlement, int]:
@@ -177,7 +177,7 @@ class SettleCall:
             return under_way.unknown(200, sha256)
         if reader.usage is not None:
             usage = under_way.call.target.bounds.reported(reader.usage)
-            return Settlement("aborted", usage, 200, sha256)
+            return Settlement(CallOutcome.ABORTED, usage, 200, sha256)
         try:
             counted_tokens = under_way.call.target.written(reader.output_tokens())
         except AnswerUnreadableError:
@@ -224,7 +224,7 @@ class SettleCall:
         The books decide in the order of asking, so this settlement comes after that reservation.
         """
         with suppress(MacroslowError):  # it did not arrive
-            await self.settle(under_way, Settlement("aborted", NOTHING, 0))
+            await self.settle(under_way, Settlement(CallOutcome.ABORTED, NOTHING, 0))
 
     def booking(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
         """Run `work` as a task that nobody else can cancel, and hold on to it."""
@@ -256,19 +256,19 @@ def broke_off(provider: str, reason: str) -> UpstreamUnavailableError:
 def _concluded(under_way: UnderWay, reached: ProviderAnswer | NotReached) -> Settlement:
     """How a whole answer settles."""
     if isinstance(reached, NotReached):
-        return Settlement("refused", NOTHING, 0)
+        return Settlement(CallOutcome.REFUSED, NOTHING, 0)
     sha256 = hashlib.sha256(reached.body).hexdigest()
     if reached.status >= 400:
         if reached.status in LOST_STATUSES:
             return under_way.unknown(reached.status, sha256)
-        return Settlement("refused", NOTHING, reached.status, sha256)
+        return Settlement(CallOutcome.REFUSED, NOTHING, reached.status, sha256)
     call = under_way.call
     try:
         read = call.order.operation.read(reached.body, under_way.possible)
     except AnswerUnreadableError:
         return under_way.unknown(reached.status)
     return Settlement(
-        "ok", _owed(under_way, read), reached.status, sha256, read.id, disputed=read.usage is None
+        CallOutcome.OK, _owed(under_way, read), reached.status, sha256, read.id, disputed=read.usage is None
     )
 
 
@@ -282,10 +282,13 @@ def _owed(under_way: UnderWay, read: WholeAnswer) -> Usage:
 def _stream_ended(under_way: UnderWay, reader: StreamReader, sha256: str) -> Settlement:
     target = under_way.call.target
     if reader.usage is not None:
-        return Settlement("ok", target.bounds.reported(reader.usage), 200, sha256, reader.id)
+        return Settlement(CallOutcome.OK, target.bounds.reported(reader.usage), 200, sha256, reader.id)
     usage = target.bounds.unreported(target.written(reader.output_tokens()))
-    return Settlement("ok", usage, 200, sha256, reader.id, disputed=True)
+    return Settlement(CallOutcome.OK, usage, 200, sha256, reader.id, disputed=True)
 
 
-_VERDICTS: Final[Mapping[str, Verdict]] = {"ok": Verdict.ANSWERED, "unknown": Verdict.FAILED}
+_VERDICTS: Final[Mapping[CallOutcome, Verdict]] = {
+    CallOutcome.OK: Verdict.ANSWERED,
+    CallOutcome.UNKNOWN: Verdict.FAILED,
+}
 """What the end of a call says about the provider; the other outcomes say nothing about it."""

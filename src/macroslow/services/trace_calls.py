@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from macroslow.inference.trace import Span
+from macroslow.metering.ledger import CallOutcome
 from macroslow.ports import NS_PER_S, Clock
 from macroslow.services.gen_ai import Peer, error_type, operation_name
 from macroslow.services.settle_call import Report
@@ -83,7 +84,7 @@ class TraceCalls:
         }
         if peer.address:
             found["server.address"], found["server.port"] = peer.address, peer.port
-        if ended.outcome != "unknown":  # that one is charged for the most that it can have used
+        if ended.outcome is not CallOutcome.UNKNOWN:  # that one is charged for the most that it can have used
             found["gen_ai.usage.input_tokens"] = ended.usage.input_tokens
             found["gen_ai.usage.output_tokens"] = ended.usage.output_tokens
         if ended.status:

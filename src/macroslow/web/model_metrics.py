@@ -27,6 +27,7 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from macroslow.metering.ledger import CallOutcome
 from macroslow.ports import NS_PER_S
 from macroslow.services.gen_ai import Peer, error_type, operation_name
 from macroslow.services.paid_call import Settlement
@@ -155,7 +156,7 @@ class ModelMetrics(Collector):
         end.calls += 1
         end.duration.add(report.duration_ns / NS_PER_S)
         line.queue.add(under_way.waited_ns / NS_PER_S)
-        if ended.outcome != "unknown":  # that one is charged for the most that it can have used
+        if ended.outcome is not CallOutcome.UNKNOWN:  # that one is charged for the most that it can have used
             if usage.input_tokens:
                 line.input.add(usage.input_tokens)
             if usage.output_tokens:
