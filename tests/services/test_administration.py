@@ -20,7 +20,7 @@ from macroslow.errors import (
     NotFoundError,
     VerificationError,
 )
-from macroslow.services.administration import Administration
+from macroslow.services.administration import QUESTIONS, Administration
 from macroslow.tlog import receipt
 from macroslow.tlog.checkpoint import LogPrivateKey, verify_checkpoint
 
@@ -53,6 +53,7 @@ def base64_of(raw: bytes) -> str:
 
 def test_the_table_is_the_expected_one(house: House) -> None:
     assert sorted(house.administration._verbs()) == VERBS
+    assert set(VERBS) > QUESTIONS
 
 
 @pytest.mark.parametrize("verb", ["", "keys", "keys.create ", "perform", "__class__", "_run", "books.close"])

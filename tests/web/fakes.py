@@ -19,7 +19,7 @@ from macroslow.services.answer_once import AnswerOnce
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.manage_keys import ManageKeys, NewKey
 from macroslow.services.read_figures import Figures
-from macroslow.services.record_refusals import RecordRefusals
+from macroslow.services.record_security import RecordSecurity
 from macroslow.tlog.event import Event
 from macroslow.tlog.ports import Append, Entry
 from macroslow.web.application import Application
@@ -151,7 +151,7 @@ class House:
     clock: FakeClock
     keyring: KeyRing
     keys: ManageKeys
-    refusals: RecordRefusals
+    security: RecordSecurity
     runs: FakeRuns
     seen: Seen
     key: str = ""
@@ -321,10 +321,10 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
         lifecycle=lifecycle,
     )
     application = replace(application, **replacements)
-    refusals = RecordRefusals(books, clock)  # type: ignore[arg-type]
+    security = RecordSecurity(books, clock)  # type: ignore[arg-type]
     authenticate = Authenticate(keyring, PEPPER, clock)
-    gate = Gate(application, routes, authenticate, refusals, clock, SystemEntropy(), settings)
-    house = House(gate, application, books, clock, keyring, keys, refusals, runs, seen)
+    gate = Gate(application, routes, authenticate, security, clock, SystemEntropy(), settings)
+    house = House(gate, application, books, clock, keyring, keys, security, runs, seen)
     house.key = await house.new_key("alice", scopes=known_scopes.ALL)
     house.other_key = await house.new_key("mallory", scopes=known_scopes.ALL)
     return house

@@ -461,7 +461,7 @@ async def test_the_request_id_is_ours_and_a_sane_one_of_the_callers_is_only_logg
     for given, logged in (("abc-1", "abc-1"), ("a\nb", None), ("x" * 65, None)):
         answer = await house.ask("GET", "/runs/none", headers=[("x-request-id", given)])
         assert answer.headers["x-request-id"] != given
-        await house.refusals.flush()
+        await house.security.flush()
         event = house.books.events[-1]
         assert event.fields["request_id"] == answer.headers["x-request-id"]
         assert event.fields.get("client_request_id") == logged
@@ -475,7 +475,7 @@ async def test_refusals_of_a_known_caller_are_entries_and_of_strangers_counts(ho
         await house.ask("GET", "/runs", key=None)
         await house.ask("GET", "/nope", key=None)
     await house.ask("POST", "/health/live", key=None)
-    await house.refusals.flush(closing=True)
+    await house.security.flush(closing=True)
     entry, *counts = house.books.events
     assert (entry.type, entry.subject, entry.fields["reason"]) == (EventType.REFUSED, "poor", "missing-scope")
     assert (entry.fields["route"], entry.fields["status"]) == ("/metrics", 403)

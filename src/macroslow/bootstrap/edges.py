@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from macroslow import __version__, control
+from macroslow.authz.security import SecurityEvent, Verdict
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.gateway import Gateway, open_gateway
 from macroslow.bootstrap.machine import clock, entropy
@@ -19,6 +20,7 @@ from macroslow.bootstrap.telemetry import peers
 from macroslow.errors import ConfigurationError
 from macroslow.metering.budgets import Scope as BudgetScope
 from macroslow.metering.money import usd
+from macroslow.services.administration import OPERATOR, QUESTIONS
 from macroslow.services.agent_tools import AgentTools
 from macroslow.services.gen_ai import Peer
 from macroslow.services.read_figures import ReadFigures
@@ -60,7 +62,7 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
         _application(gateway, mcp, lifecycle),
         ROUTES,
         gateway.authenticate,
-        gateway.refusals,
+        gateway.security,
         clock,
         entropy,
         GateSettings(
@@ -73,19 +75,39 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
     )
     await _note(core, EventType.SERVER_STARTED, {"version": __version__, "sandbox": gateway.sandbox.backend})
     await core.checkpoints.newest()  # so that what a crash left unsigned is signed from here on
-    recording = asyncio.create_task(gateway.refusals.run())
+    recording = asyncio.create_task(gateway.security.run())
     try:
         async with (
             gateway.watches.running(),
-            control.serve_control(core.folder.control_socket, gateway.administration.perform),
+            control.serve_control(core.folder.control_socket, _operator(gateway)),
         ):
             yield Edges(gate, lifecycle)
     finally:
         recording.cancel()
         await asyncio.wait({recording})
         await mcp.close()
-        await gateway.refusals.flush(closing=True)
+        await gateway.security.flush(closing=True)
         await _note(core, EventType.SERVER_STOPPED, {"version": __version__})
+
+
+def _operator(gateway: Gateway) -> Callable[[str, Mapping[str, object]], Awaitable[object]]:
+    """The operator's verbs; each that is more than a question is told to the server's own log."""
+
+    async def perform(verb: str, arguments: Mapping[str, object]) -> object:
+        found = await gateway.administration.perform(verb, arguments)
+        if verb not in QUESTIONS:
+            event = SecurityEvent(
+                clock.now_ns(),
+                Verdict.ALLOWED,
+                "operator",
+                method="control",
+                route=verb,
+                principal=OPERATOR.name,
+            )
+            gateway.security.note(event)
+        return found
+
+    return perform
 
 
 def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Application:

@@ -27,8 +27,8 @@ from macroslow.services.authenticate import Authenticate
 from macroslow.services.call_api import CallAPI
 from macroslow.services.execute_document import ExecuteDocument, Stop
 from macroslow.services.read_runs import ReadRuns
-from macroslow.services.record_refusals import RecordRefusals
 from macroslow.services.record_runs import RecordRuns
+from macroslow.services.record_security import RecordSecurity
 from macroslow.services.validate_document import ValidateDocument
 from macroslow.settings import Settings
 from macroslow.web.egress import egress_opener
@@ -49,7 +49,7 @@ class Gateway:
     validate: ValidateDocument
     runs: ReadRuns
     authenticate: Authenticate
-    refusals: RecordRefusals
+    security: RecordSecurity
     administration: Administration
 
 
@@ -67,7 +67,11 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         governor = await stack.enter_async_context(open_governor(core, secrets))
         call_api = CallAPI(_apis(settings, secrets, session), core.books, clock)
-        yield _gateway(core, box, governor, call_api, watches(core, secrets, session))
+        record = RecordRuns(
+            core.books, core.signer, core.quad, clock, entropy, RUN_BUDGET_USD_MICROS, core.owner
+        )
+        watching = watches(core, secrets, session, record.open_runs)
+        yield _gateway(core, box, governor, call_api, record, watching)
 
 
 def _apis(
@@ -86,13 +90,20 @@ def _apis(
     }
 
 
-def _gateway(core: Core, box: Sandbox, governor: Governor, call_api: CallAPI, watching: Watches) -> Gateway:
+def _gateway(
+    core: Core,
+    box: Sandbox,
+    governor: Governor,
+    call_api: CallAPI,
+    record: RecordRuns,
+    watching: Watches,
+) -> Gateway:
     settings = core.settings
     admit = AdmitDocument(core.signers, _document_rules(settings), clock)
     under_way: dict[str, Stop] = {}
     execute = ExecuteDocument(
         admit=admit,
-        record=RecordRuns(core.books, core.signer, core.quad, clock, entropy, RUN_BUDGET_USD_MICROS),
+        record=record,
         sandbox=box,
         call_model=governor.call_model,
         call_api=call_api,
@@ -112,7 +123,7 @@ def _gateway(core: Core, box: Sandbox, governor: Governor, call_api: CallAPI, wa
         validate=ValidateDocument(admit),
         runs=ReadRuns(core.books, core.quad, core.signer, core.prove, under_way),
         authenticate=Authenticate(core.keyring, core.keys.api_key_pepper, clock),
-        refusals=RecordRefusals(core.books, clock),
+        security=RecordSecurity(core.books, clock),
         administration=core.administration(execute),
     )
 

@@ -1,11 +1,8 @@
 """`macroslow serve`: the gateway."""
 
 import asyncio
-import logging
 import resource
-import sys
 from pathlib import Path
-from typing import Final
 
 import click
 import uvloop
@@ -13,9 +10,8 @@ import uvloop
 from macroslow.bootstrap.edges import Started
 from macroslow.bootstrap.edges import serve as serve_gateway
 from macroslow.cli._configured import config_option, settings_of
+from macroslow.cli._logging import log_to_stderr
 from macroslow.cli._output import emit, json_option
-
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @click.command()
@@ -29,9 +25,7 @@ def serve(listen: str | None, config_file: Path | None, *, as_json: bool) -> Non
     """
     settings = settings_of(config_file, {"server.listen": listen})
 
-    logging.basicConfig(level=settings.server.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
-
-    logging.getLogger("mcp").setLevel(logging.WARNING)  # it tells of every request
+    log_to_stderr(settings.server.log_level, settings.server.log_format)
 
     def announce(started: Started) -> None:
         if as_json:

@@ -36,6 +36,23 @@ from macroslow.workflow.books import Books, LoggedEvent
 
 OPERATOR: Final = Principal("operator", "operator", scopes=known_scopes.ALL)
 MAX_TAIL: Final = 1000  # entries that one `audit tail` returns
+QUESTIONS: Final = frozenset(
+    {
+        "keys.list",
+        "keys.show",
+        "signers.list",
+        "usage",
+        "usage.budgets",
+        "usage.days",
+        "audit.tail",
+        "audit.show",
+        "audit.prove",
+        "audit.verify",
+        "audit.checkpoint",
+        "audit.key",
+    }
+)
+"""Verbs that change nothing."""
 
 Tail = Annotated[int, Field(ge=0, le=MAX_TAIL)]
 

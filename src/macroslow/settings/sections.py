@@ -59,6 +59,7 @@ class Server(Section):
     receive_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     shutdown_grace_s: Annotated[float, Field(ge=0, le=600)] = 10.0
     log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], LowerCase] = "info"
+    log_format: Literal["text", "json"] = "text"
 
     @property
     def host(self) -> str:

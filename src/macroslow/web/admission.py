@@ -77,11 +77,14 @@ class AddressLimits:
         self._tallies.admit(_neighbourhood(scope), self._limit)
 
 
-def _neighbourhood(scope: Scope) -> str:
+def address_of(scope: Scope) -> str:
+    """The caller's address, as text."""
     client = scope.get("client")
-    if not client:
-        return LOCAL
-    host: str = client[0]
+    return client[0] if client else LOCAL
+
+
+def _neighbourhood(scope: Scope) -> str:
+    host = address_of(scope)
     if ":" not in host:
         return host
     try:

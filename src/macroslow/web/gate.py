@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from macroslow.authz.security import SecurityEvent, Verdict
 from macroslow.errors import (
     CredentialError,
     LogUnavailableError,
@@ -27,9 +28,9 @@ from macroslow.errors import (
 from macroslow.limits.byte_budget import ByteBudget
 from macroslow.ports import NS_PER_S, Clock, Entropy
 from macroslow.services.authenticate import Authenticate
-from macroslow.services.record_refusals import RecordRefusals
+from macroslow.services.record_security import RecordSecurity
 from macroslow.web import problems
-from macroslow.web.admission import AddressLimits, CredentialLimits
+from macroslow.web.admission import AddressLimits, CredentialLimits, address_of
 from macroslow.web.application import Application
 from macroslow.web.attention import Attention
 from macroslow.web.bodies import Body, CallerLeft
@@ -79,7 +80,7 @@ class Gate:
         application: Application,
         routes: Iterable[Route],
         authenticate: Authenticate,
-        refusals: RecordRefusals,
+        security: RecordSecurity,
         clock: Clock,
         entropy: Entropy,
         settings: GateSettings | None = None,
@@ -88,7 +89,7 @@ class Gate:
         self._application = application
         self._router = Router(routes)
         self._authenticate = authenticate
-        self._refusals = refusals
+        self._security = security
         self._clock = clock
         self._settings = settings
         self._ids = RequestIds(entropy)
@@ -214,10 +215,9 @@ class Gate:
         if isinstance(error, UpstreamError | LogUnavailableError):
             log.warning("%s %s: %s (%s)", visit.request_id, error.code, error.detail, error.reason)
             return response  # no refusal of ours: the use case has logged what it could
-        if visit.principal is not None:
-            self._refusals.of_principal(visit.principal.name, reason, _facts(visit, error, response.status))
-        elif visit.route is None or visit.route.audit is not Audit.NOTHING:
-            self._refusals.of_nobody(reason)
+        if visit.principal is not None or visit.route is None or visit.route.audit is not Audit.NOTHING:
+            event = _refused(visit, scope, error, reason, response.status, self._clock.now_ns())
+            self._security.note(event)
         return response
 
     def _fail(self, visit: Visit, scope: Scope, error: Exception) -> Response:
@@ -297,18 +297,23 @@ def _media_type(route: Route, framing: Framing) -> str:
     return media_type
 
 
-def _facts(visit: Visit, error: MacroslowError, status: int) -> dict[str, object]:
+def _refused(
+    visit: Visit, scope: Scope, error: MacroslowError, reason: str, status: int, now_ns: int
+) -> SecurityEvent:
     """What the log says about a refused request: no word of it is the caller's free text."""
-    facts: dict[str, object] = {
-        "request_id": visit.request_id,
-        "method": visit.route.method if visit.route else "",
-        "route": visit.route.path if visit.route else "",
-        "status": status,
-        "step": error.step,
-    }
-    if visit.principal is not None:
-        facts["key_id"] = visit.principal.key_id
-    client_request_id = visit.framing.headers.get(b"x-request-id", b"")
-    if _SANE_ID.fullmatch(client_request_id):
-        facts["client_request_id"] = client_request_id.decode("ascii")
-    return facts
+    principal, route = visit.principal, visit.route
+    theirs = visit.framing.headers.get(b"x-request-id", b"")
+    return SecurityEvent(
+        now_ns,
+        Verdict.REFUSED,
+        reason,
+        method=route.method if route else "",
+        route=route.path if route else "",
+        principal=principal.name if principal else "",
+        key_id=principal.key_id if principal else "",
+        address=address_of(scope),
+        request_id=visit.request_id,
+        client_request_id=theirs.decode("ascii") if _SANE_ID.fullmatch(theirs) else "",
+        status=status,
+        step=error.step,
+    )

@@ -1,18 +1,21 @@
-"""Refusals in the log, without letting those who are refused fill the log.
+"""Security events: noted at once, and told in the audit log and in the server's own.
 
 A refusal of a known principal is an entry of its own up to a rate; beyond that it is counted. A
 refusal before authentication is only counted. Counts become one summary entry per minute and
-reason (and principal). Memory is fixed: reasons of nobody are an enumeration's or error codes, and
-past MAX_COUNTERS everything is counted as "other".
+reason (and principal), so that those who are refused fill neither log. Memory is fixed: reasons of nobody
+are an enumeration's or error codes, and past MAX_COUNTERS everything is counted as "other". What the
+operator does makes entries of its own where it changes something; here it is only told.
 
-What is refused waits for no log: `of_principal` and `of_nobody` only note; `run` writes.
+What is refused waits for no log: `note` only notes; `run` writes.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
+from macroslow.authz.security import SecurityEvent, Verdict
 from macroslow.errors import LogUnavailableError
 from macroslow.limits.admission import per_minute
 from macroslow.limits.gcra import Deferred, admit
@@ -28,10 +31,11 @@ NOBODY: Final = "gateway"  # the subject of an entry that is about no known pers
 OTHER: Final = "other"
 PER_PRINCIPAL: Final = per_minute("refusal entries of a principal", 30)
 OF_ALL: Final = per_minute("refusal entries", 300)
+log: Final = logging.getLogger("macroslow.security")
 
 
-class RecordRefusals:
-    """Notes refusals at once and writes them from a task of its own. One instance a process."""
+class RecordSecurity:
+    """Notes events at once and writes them from a task of its own. One instance a process."""
 
     def __init__(self, books: Books, clock: Clock) -> None:
         self._books = books
@@ -42,17 +46,16 @@ class RecordRefusals:
         self._tats_ns: dict[str, int] = {}
         self._tat_of_all_ns = 0
 
-    def of_principal(self, principal: str, reason: str, facts: Mapping[str, object]) -> None:
-        """Note that a known caller was refused; `facts` say what and where."""
-        if len(self._pending) < MAX_PENDING and self._may_write(principal):
-            fields = {**facts, "principal": principal, "reason": reason}
-            self._pending.append(Event(EventType.REFUSED, self._clock.now_ns(), principal, fields))
+    def note(self, event: SecurityEvent) -> None:
+        """Note a decision."""
+        if event.verdict is Verdict.ALLOWED:
+            _tell(event.fields())
+        elif event.principal and len(self._pending) < MAX_PENDING and self._may_write(event.principal):
+            fields = event.fields()
+            _tell(fields)
+            self._pending.append(Event(EventType.REFUSED, event.time_ns, event.principal, fields))
         else:
-            self._count(principal, reason)
-
-    def of_nobody(self, reason: str) -> None:
-        """Note a refusal before authentication."""
-        self._count(NOBODY, reason)
+            self._count(event.principal or NOBODY, event.reason)
 
     async def run(self) -> None:
         """Write what was noted, until cancelled; what is still pending then is written by `flush`."""
@@ -73,7 +76,8 @@ class RecordRefusals:
         self._pending = deque()
         if closing or now_ns - since_ns >= MINUTE_NS:
             counts, self._counts, self._window_ns = self._counts, {}, now_ns
-        events = [*pending, *_summaries(counts, since_ns, now_ns)]
+        summaries = _summaries(counts, since_ns, now_ns)
+        events = [*pending, *summaries]
         if not events:
             return
         try:
@@ -83,6 +87,8 @@ class RecordRefusals:
             for (subject, reason), count in counts.items():
                 self._count(subject, reason, count)
             raise
+        for summary in summaries:
+            _tell({"verdict": Verdict.REFUSED, "principal": summary.subject, **summary.fields})
 
     def _may_write(self, principal: str) -> bool:
         """Whether another entry of its own fits the principal's rate and everybody's."""
@@ -109,3 +115,9 @@ def _summaries(counts: Mapping[tuple[str, str], int], since_ns: int, until_ns: i
         Event(EventType.REFUSALS_SUMMARY, until_ns, subject, {"reason": reason, "count": count, **span})
         for (subject, reason), count in counts.items()
     ]
+
+
+def _tell(fields: Mapping[str, object]) -> None:
+    """One line in the server's own log; a collector reads the fields from `record.security`."""
+    words = " ".join(f"{name}={told}" for name, told in fields.items())
+    log.info("%s", words, extra={"security": fields})
