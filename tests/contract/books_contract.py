@@ -414,6 +414,14 @@ class JournalContract:
         assert [type(error) for error in refused] == [ConflictError] * 3
         assert (await books.head()).size == 2
 
+    async def test_a_run_is_its_owners_to_its_end(self, books: Books) -> None:
+        await books.commit(accept("run-1", owner="gateway-1"), append(), accept("run-2"), append())
+        assert {run.id: run.owner for run in await books.running()} == {"run-1": "gateway-1", "run-2": ""}
+        await books.commit(FinishRun("run-1", RunEvent.CUT_OFF, 9), append())
+        run = await books.run("run-1")
+        assert run is not None
+        assert (run.state, run.owner) == (RunState.INTERRUPTED, "gateway-1")
+
     async def test_runs_are_listed_newest_first_and_by_principal(self, books: Books) -> None:
         for n, principal in enumerate(["alice", "bob", "alice"]):
             await books.commit(accept(f"run-{n}", principal), append())

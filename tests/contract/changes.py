@@ -29,8 +29,8 @@ def append(number: int = 0, subject: str = "alice") -> Append:
     return Append(Event(EventType.CHAT_COMPLETED, 1_000 + number, subject, {"number": number}))
 
 
-def accept(name: str, principal: str = "alice") -> AcceptRun:
-    return AcceptRun(name, principal, 5, "ab" * 32, 120, "agent://tests", None)
+def accept(name: str, principal: str = "alice", owner: str = "") -> AcceptRun:
+    return AcceptRun(name, principal, 5, "ab" * 32, 120, "agent://tests", None, owner)
 
 
 async def money(books: Books, name: str) -> tuple[int, int]:

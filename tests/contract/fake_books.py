@@ -348,6 +348,7 @@ class FakeBooks:
             change.signer,
             len(self._state.log),
             None,
+            change.owner,
         )
 
     def _finish(self, change: FinishRun) -> None:

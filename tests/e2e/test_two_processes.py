@@ -1,10 +1,12 @@
 """Two gateways on one PostgreSQL database, rates there or in Redis: one budget, one limit, one log."""
 
 import asyncio
+import http.client
 import itertools
 import json
 import shutil
 import signal
+import threading
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from typing import Any
 import aiohttp
 import pytest
 from tests.e2e.conftest import Site, emulating, make_site, wait_until
+from tests.e2e.documents import document
 from tests.postgres import postgres_server
 from tests.redis import RedisServer, redis_server
 
@@ -212,7 +215,11 @@ def test_what_a_killed_gateway_held_is_charged_by_the_other_and_the_log_stays_wh
     slow = ("--latency", "first_ms=500,per_token_ms=20")
     with pair(tmp_path, clean_environment, None, *slow) as made:
         key = made.one.client("ada", budget_usd_micros=DOLLAR)
-        wait_until(lambda: made.two.call("GET", "/v1/models", headers={"x-api-key": key}).status == 200)
+        bob = made.one.client("bob", budget_usd_micros=DOLLAR)
+        wait_until(lambda: made.two.call("GET", "/v1/models", headers={"x-api-key": bob}).status == 200)
+        executing = threading.Thread(target=_execute_in_vain, args=(made.one, bob))
+        executing.start()
+        wait_until(lambda: account(made.two, "bob")["held_usd_micros"] == DOLLAR)
 
         async def killed_in_the_middle() -> Counter[int]:
             firing = asyncio.create_task(fire((made.one,), key, 12))
@@ -231,7 +238,22 @@ def test_what_a_killed_gateway_held_is_charged_by_the_other_and_the_log_stays_wh
         assert (
             spent == sum(call["usd_micros"] for call in unknown + made.two.told("chat-completed")) <= DOLLAR
         )
+        wait_until(lambda: account(made.two, "bob")["held_usd_micros"] == 0, limit_s=30)
+        executing.join()
+        (run,) = made.two.call("GET", "/runs", headers={"x-api-key": bob}).json["runs"]
+        assert run["state"] == "interrupted"
+        assert [told["run_id"] for told in made.two.told("run-interrupted")] == [run["run_id"]]
+        assert account(made.two, "bob")["spent_usd_micros"] == 0
+        assert made.two.execute(bob, document("result = 1")).json["status"] == "success"
         made.one.start()
         seen_by_one = made.one.log()
         assert made.two.log()[: len(seen_by_one)] == seen_by_one
         assert made.one.data("audit", "verify")["entries"]
+
+
+def _execute_in_vain(site: Site, key: str) -> None:
+    """Run a document that may call models and sleeps longer than its gateway lives."""
+    sleeps = document("import time\ntime.sleep(300)", execute='"gateway://local", "api://openai"')
+    with suppress(OSError, http.client.HTTPException):
+        answer = site.execute(key, sleeps)
+        raise AssertionError(f"a killed gateway answered {answer.status}")

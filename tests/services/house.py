@@ -340,7 +340,7 @@ async def _house(
     call_api = CallAPI({"weather": api}, books, CLOCK)
     execute = ExecuteDocument(
         admit=admit,
-        record=RecordRuns(books, signer, quad, CLOCK, ENTROPY, run_budget_usd_micros),
+        record=RecordRuns(books, signer, quad, CLOCK, ENTROPY, run_budget_usd_micros, "house"),
         sandbox=sandbox,
         call_model=complete,
         call_api=call_api,

@@ -32,6 +32,7 @@ from macroslow.errors import (
 from macroslow.inference import CHAT_COMPLETIONS
 from macroslow.metering.ledger import CloseAccount, OpenAccount
 from macroslow.services.admit_document import Submission
+from macroslow.services.interrupt_runs import InterruptRuns
 from macroslow.services.record_runs import object_purpose
 from macroslow.services.recover_after_crash import RecoverAfterCrash
 from macroslow.tlog import receipt
@@ -379,6 +380,44 @@ async def test_books_that_fail_for_good_leave_the_run_to_the_next_start(tmp_path
         assert recovered.runs == 1
         await only_run(again, RunState.INTERRUPTED)
         assert (await again.books.account(ANN.account)).held_usd_micros == 0
+
+
+async def test_a_run_whose_end_could_not_be_recorded_is_closed_while_its_process_lives_on(
+    house: House,
+) -> None:
+    record = house.execute.record
+    interrupt = InterruptRuns(house.books, record.clock, _nobody, record.owner, record.open_runs)
+
+    async def work(job: Job) -> Outcome:
+        assert await interrupt() == 0, "it is carried out"
+        return succeeded(job, b"1")
+
+    house.sandbox.work = work
+    house.books.fails = lambda changes: any(isinstance(change, FinishRun) for change in changes)
+    with pytest.raises(LogUnavailableError):
+        await run(house, PAID)
+    house.books.fails = lambda _: False
+    assert await interrupt() == 1
+    await only_run(house, RunState.INTERRUPTED)
+    assert (await house.books.account(ANN.account)).held_usd_micros == 0
+
+
+async def test_a_run_that_was_taken_for_dead_is_not_told_as_if_nothing_was_done(house: House) -> None:
+    interrupt = InterruptRuns(house.books, house.execute.record.clock, _nobody, "another")
+
+    async def work(job: Job) -> Outcome:
+        assert await interrupt() == 1
+        return succeeded(job, b"1")
+
+    house.sandbox.work = work
+    with pytest.raises(LogUnavailableError) as told:
+        await run(house, PAID)
+    assert not told.value.nothing_done
+    await only_run(house, RunState.INTERRUPTED)
+
+
+async def _nobody(_owner: str) -> bool:
+    return False
 
 
 async def test_a_checkpoint_that_cannot_be_kept_costs_the_answer_and_not_the_run(house: House) -> None:

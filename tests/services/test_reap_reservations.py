@@ -148,27 +148,3 @@ async def test_a_store_that_fails_is_told_to_the_caller_and_nothing_is_half_done
     assert (await books.head()).size == 3 - len(await books.open_reservations()) == 2
     assert await reaper(books)() == Reaped(1, 5)
     assert await money(books, "a") == (15, 0)
-
-
-class Interrupted(BaseException):
-    """Ends a loop that never ends."""
-
-
-async def test_the_loop_goes_on_through_failures_and_rests_only_when_a_round_was_small(monkeypatch) -> None:
-    monkeypatch.setattr(reap_reservations, "ROUND", 4)
-    books = await books_with(*(reserve(f"r{n}", "a", 5, owner="dead") for n in range(10)))
-    books.fail_next_commit = True
-    rests: list[int] = []
-    sleep = asyncio.sleep
-
-    async def rest(delay_s: float) -> None:
-        if delay_s:
-            rests.append(len(await books.open_reservations()))
-            if len(rests) == 2:
-                raise Interrupted
-        await sleep(0)
-
-    monkeypatch.setattr(reap_reservations.asyncio, "sleep", rest)
-    with pytest.raises(Interrupted):
-        await reaper(books).run(interval_ns=5)
-    assert rests == [7, 0], "one rest after the failure, then none between full rounds"

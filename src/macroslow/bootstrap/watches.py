@@ -1,7 +1,7 @@
 """What goes on beside the requests while a gateway serves: it looks after money, keys, alerts and traces."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +15,9 @@ from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.telemetry import span_exporter
 from macroslow.errors import LogUnavailableError
 from macroslow.secretstore.secret import Secret
+from macroslow.services.interrupt_runs import InterruptRuns
 from macroslow.services.reap_reservations import ReapReservations
+from macroslow.services.reap_the_dead import ReapTheDead
 from macroslow.services.send_alerts import SendAlerts
 from macroslow.services.watch_budgets import WatchBudgets
 
@@ -27,7 +29,7 @@ class Watches:
     """The watchers of one gateway, not yet running."""
 
     core: Core
-    reap: ReapReservations
+    reap: ReapTheDead
     budgets: WatchBudgets
     alerts: SendAlerts
     spans: SpanExporter | None
@@ -54,8 +56,13 @@ class Watches:
                 await self.spans.flush()
 
 
-def watches(core: Core, secrets: Mapping[str, Secret], session: aiohttp.ClientSession) -> Watches:
-    """Wire the watchers as the configuration says. ConfigurationError for a secret that cannot sign."""
+def watches(
+    core: Core, secrets: Mapping[str, Secret], session: aiohttp.ClientSession, open_runs: Collection[str]
+) -> Watches:
+    """Wire the watchers as the configuration says. ConfigurationError for a secret that cannot sign.
+
+    `open_runs` are those that this process carries out.
+    """
     settings = core.settings.alerts
     receivers = [
         WebhookReceiver(one.url, signing_key(secrets[f"alerts.webhooks[{n}].secret"]), session, clock)
@@ -71,7 +78,11 @@ def watches(core: Core, secrets: Mapping[str, Secret], session: aiohttp.ClientSe
         at_percent=settings.at_percent,
         sudden_rise=settings.sudden_rise,
     )
-    reap = ReapReservations(core.books, clock, core.stores.alive)
+    alive = core.stores.alive
+    reap = ReapTheDead(
+        ReapReservations(core.books, clock, alive),
+        InterruptRuns(core.books, clock, alive, core.owner, open_runs),
+    )
     return Watches(core, reap, budgets, alerts, span_exporter(core.settings, secrets, session))
 
 

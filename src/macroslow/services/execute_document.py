@@ -1,7 +1,7 @@
 """Run a signed workflow document: admitted, paid for, sandboxed, sealed, logged, proved.
 
 `accepted` is durable before the first block runs, `finished` before the answer leaves. A run that
-dies between the two is found at the next start and reported as interrupted.
+dies between the two is found, by another process or at the next start, and reported as interrupted.
 """
 
 import asyncio
@@ -106,12 +106,14 @@ class ExecuteDocument:
         try:
             answer, entry = await self._to_its_end(run, stop)
         except BaseException as error:
-            # The gateway, not the document, failed. What cannot be recorded now, the next start closes.
+            # The gateway, not the document, failed. What cannot be recorded now is closed as interrupted.
             code = error.code if isinstance(error, MacroslowError) else "internal"
             conclusion = Conclusion(False, None, f"the run could not be carried out ({code})")
             with suppress(MacroslowError):
                 await self.record.finish(run, nothing, conclusion, RunEvent.FAILED, signed=False)
             raise
+        finally:
+            self.record.release(run)
         answer["receipt"] = await self.prove(entry)
         return answer
 

@@ -78,7 +78,7 @@ class ReadRuns:
             raise ConflictError(f"the run has ended: {run.state}")
         stop = self.under_way.get(run_id)
         if stop is None:
-            raise ConflictError("the run's work is done, its end is being recorded")
+            raise ConflictError("the run works in another process, or its end is being recorded")
         stop()
         return {"run_id": run_id, "cancelling": True}
 

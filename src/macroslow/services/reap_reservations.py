@@ -9,19 +9,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, NoReturn
+from typing import Final
 
-from macroslow.errors import ConflictError, LogUnavailableError
+from macroslow.errors import ConflictError
 from macroslow.metering.ledger import CallOutcome, OpenReservation, Settle, Usage
-from macroslow.ports import NS_PER_S, Clock
+from macroslow.ports import Clock
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
 
 ROUND: Final = 256
 """Most reservations that one round closes, so that the calls of the living are not kept waiting."""
-
-INTERVAL_NS: Final = 10 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +56,6 @@ class ReapReservations:
                 raise outcome
         closed = [call for call, outcome in zip(round_of, outcomes, strict=True) if outcome]
         return Reaped(len(closed), sum(call.usd_micros for call in closed))
-
-    async def run(self, interval_ns: int = INTERVAL_NS) -> NoReturn:
-        """Close what must be closed, for ever; a store that cannot be written is tried again."""
-        while True:
-            try:
-                reaped = await self()
-            except LogUnavailableError:
-                reaped = Reaped(0, 0)
-            if reaped.calls < ROUND:
-                await asyncio.sleep(interval_ns / NS_PER_S)
 
     async def _close(self, call: OpenReservation) -> bool:
         """Charge it in full; False if it was settled meanwhile."""

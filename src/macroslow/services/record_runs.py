@@ -9,13 +9,14 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 import orjson
 
 from macroslow.authn.principal import Principal
 from macroslow.crypto.quad import Quad
+from macroslow.errors import ConflictError, LogUnavailableError
 from macroslow.metering.ledger import CloseAccount, OpenAccount
 from macroslow.ports import NS_PER_MS, Clock, Entropy, Signer, Statement
 from macroslow.services.admit_document import Admitted
@@ -51,7 +52,11 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class RecordRuns:
-    """Writes both ends of a run. `budget_usd_micros` is the most that one run may hold."""
+    """Writes both ends of a run. `budget_usd_micros` is the most that one run may hold.
+
+    `owner` is this process in the journal, `open_runs` what it carries out, until `release`: a run of its
+    own that is not among them has lost its end, and whoever looks after runs closes it.
+    """
 
     books: Books
     signer: Signer
@@ -59,6 +64,8 @@ class RecordRuns:
     clock: Clock
     entropy: Entropy
     budget_usd_micros: int
+    owner: str = ""
+    open_runs: set[str] = field(default_factory=set)
 
     async def accept(
         self, principal: Principal, admitted: Admitted, request_id: str, sandbox: Mapping[str, str]
@@ -71,21 +78,36 @@ class RecordRuns:
         started_ns = self.clock.monotonic_ns()
         run = Accepted(run_id, principal, admitted, request_id, account_id, started_ns)
         opening: list[Change] = [account] if account else []
-        await self.books.commit(*opening, *await asyncio.to_thread(self._acceptance, run, sandbox))
+        changes = [*opening, *await asyncio.to_thread(self._acceptance, run, sandbox)]
+        self.open_runs.add(run_id)
+        try:
+            await self.books.commit(*changes)
+        except BaseException:
+            self.release(run)
+            raise
         return run
+
+    def release(self, run: Accepted) -> None:
+        """Nothing is done for this run any more; where its end was not recorded, it is interrupted."""
+        self.open_runs.discard(run.id)
 
     async def finish(
         self, run: Accepted, outcome: Outcome, conclusion: Conclusion, event: RunEvent, *, signed: bool
     ) -> tuple[dict[str, object], Entry]:
         """Settle, seal and log the run's end in one commit; the answer, and the entry that commits to it.
 
-        ConflictError if the run has ended already.
+        LogUnavailableError also if it was closed meanwhile: another process took this one for dead.
         """
         answer = await self._answer(run, outcome, conclusion)
         if signed:
             await self._sign(answer)
         closing: list[Change] = [CloseAccount(run.account)] if run.account else []
-        entries = await self.books.commit(*closing, *await asyncio.to_thread(self._end, run, answer, event))
+        try:
+            entries = await self.books.commit(
+                *closing, *await asyncio.to_thread(self._end, run, answer, event)
+            )
+        except ConflictError as error:  # not as a conflict: that would say that nothing was done
+            raise LogUnavailableError("the run was closed before its end was recorded") from error
         return answer, entries[0]
 
     async def _account(self, principal: Principal, run_id: str) -> OpenAccount:
@@ -95,7 +117,7 @@ class RecordRuns:
         if parent is not None and parent.limit_usd_micros is not None:
             left = parent.limit_usd_micros - parent.spent_usd_micros - parent.held_usd_micros
             limit = max(1, min(limit, left))  # with nothing left, the commit refuses and says the numbers
-        return OpenAccount(f"run/{run_id}", limit, parent=principal.account)
+        return OpenAccount(account_of_run(run_id), limit, parent=principal.account)
 
     def _acceptance(self, run: Accepted, sandbox: Mapping[str, str]) -> list[Change]:
         now_ns = self.clock.now_ns()
@@ -112,7 +134,7 @@ class RecordRuns:
         }
         name = run.principal.name
         return [
-            AcceptRun(run.id, name, now_ns, digest, len(raw), front.origin, run.signer),
+            AcceptRun(run.id, name, now_ns, digest, len(raw), front.origin, run.signer, self.owner),
             Append(Event(EventType.RUN_ACCEPTED, now_ns, name, fields)),
             self._object(run, "document", raw),
             self._object(run, "inputs", inputs),
@@ -162,6 +184,11 @@ class RecordRuns:
         subject = run.principal.name
         sealed = self.quad.seal(content, subject, purpose=object_purpose(run.id, kind))
         return PutObject(run.id, kind, subject, sealed)
+
+
+def account_of_run(run_id: str) -> str:
+    """The account of a run that may call models."""
+    return f"run/{run_id}"
 
 
 def object_purpose(run_id: str, kind: str) -> str:

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 
 from macroslow.metering.ledger import CloseAccount
 from macroslow.ports import Clock
+from macroslow.services.interrupt_runs import InterruptRuns
 from macroslow.services.reap_reservations import Reaped, ReapReservations
-from macroslow.tlog.event import Event, EventType
-from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
-from macroslow.workflow.journal import FinishRun, Run, RunEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +35,11 @@ class RecoverAfterCrash:
         reaped = await self._reap()
         for account in await self.books.open_child_accounts():
             await self.books.commit(CloseAccount(account.id))
-        runs = await self.books.running()
-        for run in runs:
-            await self._interrupt(run)
-        return Recovered(reaped.calls, len(runs), reaped.usd_micros)
+        interrupt = InterruptRuns(self.books, self.clock, alive=_nobody_is)
+        rounds = [await interrupt(at_start=True)]
+        while rounds[-1]:
+            rounds.append(await interrupt(at_start=True))
+        return Recovered(reaped.calls, sum(rounds), reaped.usd_micros)
 
     async def _reap(self) -> Reaped:
         reap = ReapReservations(self.books, self.clock, alive=_nobody_is)
@@ -48,19 +47,6 @@ class RecoverAfterCrash:
         while rounds[-1].calls:
             rounds.append(await reap(at_start=True))
         return Reaped(sum(each.calls for each in rounds), sum(each.usd_micros for each in rounds))
-
-    async def _interrupt(self, run: Run) -> None:
-        now_ns = self.clock.now_ns()
-        fields = {
-            "run_id": run.id,
-            "principal": run.principal,
-            "document_sha256": run.document_sha256,
-            "status": "interrupted",
-        }
-        await self.books.commit(
-            FinishRun(run.id, RunEvent.CUT_OFF, now_ns),
-            Append(Event(EventType.RUN_INTERRUPTED, now_ns, run.principal, fields)),
-        )
 
 
 async def _nobody_is(_owner: str) -> bool:

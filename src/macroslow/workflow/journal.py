@@ -48,11 +48,15 @@ class Run:
     signer: str | None
     accepted_index: int
     finished_index: int | None
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptRun:
-    """Record a run as running. Its log entry must be the next Append of the same commit."""
+    """Record a run as running. Its log entry must be the next Append of the same commit.
+
+    `owner` is the process that carries it out.
+    """
 
     id: str
     principal: str
@@ -61,6 +65,7 @@ class AcceptRun:
     document_bytes: int
     origin: str
     signer: str | None
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ class Journal:
         """Record a run; the next entry of the log is its own."""
         if self._state.runs.get(change.id) is not None:
             raise ConflictError(f"there is a run {change.id} already")
-        self._number(change.id, change.principal)
+        self._number(change.id, change.principal, change.owner)
         run = RunRow(RunState.RUNNING, accepted=(change, self._state.next_index))
         self._state.runs.put(change.id, run)
 

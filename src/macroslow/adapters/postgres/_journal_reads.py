@@ -10,8 +10,8 @@ from macroslow.workflow.replies import BindId, Reply, open_reply
 
 _RUNS: Final = """
 SELECT i.name, p.name, r.state, r.accepted_ns, r.finished_ns, r.document_sha256, r.document_bytes,
-    r.origin, r.signer, r.accepted_index, r.finished_index
-FROM runs r JOIN names i ON i.n = r.n JOIN names p ON p.n = r.principal
+    r.origin, r.signer, r.accepted_index, r.finished_index, o.name
+FROM runs r JOIN names i ON i.n = r.n JOIN names p ON p.n = r.principal JOIN names o ON o.n = r.owner
 """
 _NEWEST: Final = """
 WHERE $1::text IS NULL OR r.principal = (SELECT n FROM names WHERE name = $1)

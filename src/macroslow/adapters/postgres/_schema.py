@@ -126,7 +126,8 @@ CREATE TABLE runs (
     origin text NOT NULL,
     signer text,
     accepted_index bigint NOT NULL UNIQUE,
-    finished_index bigint
+    finished_index bigint,
+    owner integer NOT NULL
 );
 CREATE INDEX runs_of_principal ON runs (principal, accepted_index);
 CREATE INDEX runs_running ON runs (accepted_index) WHERE state = 'running';

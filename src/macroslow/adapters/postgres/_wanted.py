@@ -57,7 +57,7 @@ class Wanted:
         self.subjects[change.event.subject] = None
 
     def accept(self, change: AcceptRun) -> None:
-        self._name(change.id, change.principal)
+        self._name(change.id, change.principal, change.owner)
         self.runs[change.id] = None
 
     def finish(self, change: FinishRun) -> None:

@@ -73,7 +73,8 @@ _PARTS: Final[Mapping[str, str]] = {
     "runs": _insert(
         "runs",
         "n int, principal int, state text, accepted_ns bigint, finished_ns bigint, document_sha256 text,"
-        " document_bytes bigint, origin text, signer text, accepted_index bigint, finished_index bigint",
+        " document_bytes bigint, origin text, signer text, accepted_index bigint, finished_index bigint,"
+        " owner int",
     ),
     "finished": "UPDATE runs SET state = new.state, finished_ns = new.finished_ns, finished_index = new.at"
     " FROM unnest({}::int[], {}::text[], {}::bigint[], {}::bigint[]) AS new (n, state, finished_ns, at)"
@@ -188,9 +189,9 @@ def _journal(state: State) -> dict[str, Rows]:
             finished.append((number(run_id), run.state, finished_ns, at))
             continue
         change, index = run.accepted
-        facts = (change.document_sha256, change.document_bytes, change.origin, change.signer, index, at)
+        facts = (change.document_sha256, change.document_bytes, change.origin, change.signer)
         before = (number(run_id), number(change.principal), run.state, change.accepted_ns, finished_ns)
-        accepted.append((*before, *facts))
+        accepted.append((*before, *facts, index, at, number(change.owner)))
     return {
         "runs": accepted,
         "finished": finished,

@@ -34,6 +34,7 @@ class Journal:
             change.origin,
             change.signer,
             self._log.next_index,
+            self._names.number(change.owner),
         )
         self._stage.write(PUT_RUN, row)
         self._states.put(change.id, RunState.RUNNING)

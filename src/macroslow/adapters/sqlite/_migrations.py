@@ -23,6 +23,7 @@ MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {
         "ALTER TABLE calls ADD COLUMN team INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE calls ADD COLUMN budgets INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX calls_by_time ON calls (created_ns)",
+        "ALTER TABLE runs ADD COLUMN owner INTEGER NOT NULL DEFAULT 0",
         "DROP TABLE totals",
         """
         CREATE TABLE totals (

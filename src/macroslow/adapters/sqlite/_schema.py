@@ -125,7 +125,8 @@ CREATE TABLE runs (
     origin TEXT NOT NULL,
     signer TEXT,
     accepted_index INTEGER NOT NULL UNIQUE,
-    finished_index INTEGER
+    finished_index INTEGER,
+    owner INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX runs_of_principal ON runs (principal, accepted_index);
 CREATE INDEX runs_running ON runs (accepted_index) WHERE state = 'running';

@@ -43,8 +43,8 @@ PUT_CHECKPOINT: Final = "INSERT OR REPLACE INTO checkpoints (size, note) VALUES 
 DELETE_OLD_CHECKPOINTS: Final = "DELETE FROM checkpoints WHERE size < (SELECT max(size) FROM checkpoints)"
 PUT_RUN: Final = """
 INSERT INTO runs (
-    n, principal, state, accepted_ns, document_sha256, document_bytes, origin, signer, accepted_index
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    n, principal, state, accepted_ns, document_sha256, document_bytes, origin, signer, accepted_index, owner
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 FINISH_RUN: Final = "UPDATE runs SET state = ?, finished_ns = ?, finished_index = ? WHERE n = ?"
 PUT_OBJECT: Final = "INSERT OR REPLACE INTO objects (run, kind, subject, sealed) VALUES (?, ?, ?, ?)"
