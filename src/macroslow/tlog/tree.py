@@ -83,6 +83,11 @@ class Edge:
         edge._roots = [tiles.root(start, end) for start, end in _complete_subtrees(0, size)]
         return edge
 
+    @property
+    def size(self) -> int:
+        """The number of leaves; what `head` says too, without hashing."""
+        return self._size
+
     def copy(self) -> "Edge":
         """Return an independent edge of the same tree."""
         twin = Edge()

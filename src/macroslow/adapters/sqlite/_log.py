@@ -80,8 +80,8 @@ class Log:
 
     def committed(self) -> None:
         self.edge = self._edge_ahead
-        self._size = self.edge.head().size
+        self._size = self.edge.size
 
     def reload(self) -> None:
         self.edge = self._edge_ahead = rebuild(self._connection)
-        self._size = self.edge.head().size
+        self._size = self.edge.size

@@ -76,7 +76,7 @@ def consistency(connection: sqlite3.Connection, edge: Edge, first: int, second: 
 
 
 def _require_size(edge: Edge, size: int) -> None:
-    committed = edge.head().size
+    committed = edge.size
     if size > committed:
         raise ValueError(f"no tree of {size} entries: the log has {committed}")
 

@@ -15,7 +15,7 @@ def stored_tile(connection: sqlite3.Connection, level: int, index: int) -> bytes
 
 def tile_reader(connection: sqlite3.Connection, edge: Edge) -> ReadTile:
     """Return a reader of the tree's tiles; `edge` is not newer than what `connection` sees."""
-    size = edge.head().size
+    size = edge.size
 
     def read_tile(level: int, index: int, width: int) -> bytes:
         tile = stored_tile(connection, level, index)
