@@ -127,6 +127,23 @@ class BudgetContract:
         assert await money(books, "top") == (150, 0)
         assert await books.audit_ledger() == []
 
+    async def test_an_observer_opens_an_account_over_its_parents_limit(self, books: Books) -> None:
+        await books.commit(OpenAccount("top", 10), reserve("r1", "top", 10), settle("r1", 10))
+        for limit in (0, 1, 500):
+            with pytest.raises(BudgetExhaustedError):
+                await books.commit(OpenAccount("run", limit or 1, "top"))
+        await books.commit(OpenAccount("run", 500, "top", enforced=False))
+        assert await money(books, "top") == (10, 500)
+        await books.commit(reserve("r2", "run", 700, enforced=False))
+        await books.commit(settle("r2", 650), CloseAccount("run"))
+        assert await money(books, "top") == (660, 0)
+        with pytest.raises(ConflictError):
+            await books.commit(OpenAccount("run", 500, "top", enforced=False))
+        await books.commit(CloseAccount("top"))
+        with pytest.raises(ConflictError):
+            await books.commit(OpenAccount("other", 500, "top", enforced=False))
+        assert await books.audit_ledger() == []
+
     async def test_an_observer_is_still_refused_by_a_closed_or_unknown_account(self, books: Books) -> None:
         await books.commit(OpenAccount("top", 10), OpenAccount("a", None, "top"), CloseAccount("top"))
         for account, error in (("nobody", NotFoundError), ("top", ConflictError), ("a", ConflictError)):

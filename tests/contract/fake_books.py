@@ -205,13 +205,13 @@ class FakeBooks:
         if known is None:
             if change.parent is not None:
                 self._payer(change.parent)
-                self._require_open_and_not_over(change.parent)
+                self._require_open_and_not_over(change.parent, enforced=change.enforced)
             self._state.accounts[change.id] = _Account(change.parent, change.limit_usd_micros)
         elif known.counter or known.closed or known.parent != change.parent:
             raise ConflictError("closed, or a child of another")
         else:
             known.limit = change.limit_usd_micros
-        self._refuse_what_does_not_fit(change.parent, before)
+        self._refuse_what_does_not_fit(change.parent, before, enforced=change.enforced)
 
     def _reserve(self, change: Reserve) -> None:
         if change.id in self._state.reservations:
@@ -285,12 +285,12 @@ class FakeBooks:
                 _check_count(held + needed)
             account_id = account.parent
 
-    def _require_open_and_not_over(self, account_id: str) -> None:
+    def _require_open_and_not_over(self, account_id: str, *, enforced: bool = True) -> None:
         account = self._account(account_id)
         spent, held = self._state.spent(account_id), self._state.held(account_id)
         if account.closed:
             raise ConflictError("closed")
-        if account.limit is not None and spent + held > account.limit:
+        if enforced and account.limit is not None and spent + held > account.limit:
             raise _exhausted(account_id, account.limit, spent, held, 0)
 
     def _account(self, account_id: str) -> _Account:

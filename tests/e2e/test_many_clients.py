@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 from tests.e2e.conftest import Site, emulating, make_site, wait_until
+from tests.e2e.documents import document
 from tests.e2e.test_upstream_trouble import MESSAGES, RESPONSES, SETTINGS, Bill, Field, post
 from tests.e2e.troubled import troubled_provider
 
@@ -163,6 +164,17 @@ def test_an_absurd_tag_is_refused_by_name_before_anything_is_held(crowded, tag):
     assert not any(entry["type"].startswith("chat-") for entry in crowded.log()[before:])
 
 
+ONE_CALL = """
+import json, os, urllib.request
+asked = urllib.request.Request(
+    os.environ["OPENAI_BASE_URL"] + "/chat/completions",
+    json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]}).encode(),
+    {"authorization": "Bearer " + os.environ["OPENAI_API_KEY"], "content-type": "application/json"},
+)
+result = json.load(urllib.request.urlopen(asked, timeout=30))["id"]
+"""
+
+
 def test_who_only_observes_refuses_nothing_and_books_everything(tmp_path, clean_environment):
     with emulating(clean_environment) as url:
         more = BUDGETS.replace("usd = 1\n", "usd = 0.001\n") + '\n[gateway]\nmode = "observe"\n'
@@ -175,6 +187,12 @@ def test_who_only_observes_refuses_nothing_and_books_everything(tmp_path, clean_
         assert held(site) == 0
         lab = budgets_of(site, "team/lab/day")
         assert lab["spent_usd_micros"] == booked(site) > 1_000
+        calls = document(ONE_CALL, execute='"gateway://local", "api://openai"')
+        for key in (keys[0], site.client("poor", team="lab", budget_usd_micros=0)):
+            ran = site.execute(key, calls)
+            assert (ran.status, ran.json["status"]) == (200, "success"), ran.json
+            assert ran.json["usage"]["usd_micros"] > 0
+        assert held(site) == 0
         assert site.stop() == 0
 
 

@@ -12,7 +12,7 @@ import aiohttp
 from macroslow.adapters import sandbox
 from macroslow.adapters.http_api import HTTPOutsideAPI, parse_placement
 from macroslow.bootstrap.core import Core, open_core
-from macroslow.bootstrap.governor import Governor, open_governor
+from macroslow.bootstrap.governor import Governor, observes, open_governor
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.secrets_of import secrets_of
 from macroslow.bootstrap.watches import Watches, watches
@@ -68,7 +68,14 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         governor = await stack.enter_async_context(open_governor(core, secrets))
         call_api = CallAPI(_apis(settings, secrets, session), core.books, clock)
         record = RecordRuns(
-            core.books, core.signer, core.quad, clock, entropy, RUN_BUDGET_USD_MICROS, core.owner
+            core.books,
+            core.signer,
+            core.quad,
+            clock,
+            entropy,
+            RUN_BUDGET_USD_MICROS,
+            owner=core.owner,
+            enforced=not observes(settings),
         )
         watching = watches(core, secrets, session, record.open_runs)
         yield _gateway(core, box, governor, call_api, record, watching)

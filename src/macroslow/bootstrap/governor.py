@@ -83,7 +83,7 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
             entropy,
             owner=core.owner,
             rules=settings.budget_rules,
-            enforced=not _observes(settings),
+            enforced=not observes(settings),
         )
         stack.push_async_callback(call_model.close)
         once = AnswerOnce(core.books, clock)
@@ -98,7 +98,7 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
         )
 
 
-def _observes(settings: Settings) -> bool:
+def observes(settings: Settings) -> bool:
     """Whether nothing is refused: the operator only looks on."""
     return settings.gateway.mode == OBSERVE
 
@@ -112,7 +112,7 @@ def _admission(settings: Settings, catalogue: Catalogue, rates: RateStore | None
         store=rates,
         max_wait_s=settings.queue.max_wait_s,
         max_waiting=settings.queue.max_waiting,
-        observe=_observes(settings),
+        observe=observes(settings),
     )
 
 

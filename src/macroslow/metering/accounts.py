@@ -58,18 +58,19 @@ def ripple(before: Account, after: Account, parent_of: AccountOf, refuse: Check 
 
 def opened(before: Account | None, change: OpenAccount, parent_of: AccountOf) -> list[Account]:
     """Return the accounts that change when `change` creates an account or sets its limit."""
+    refuse = require_room if change.enforced else require_open
     if change.limit_usd_micros is not None:
         bounded(change.limit_usd_micros)
     if before is None:
         before = Account(change.id, change.parent, None, 0, 0)
         if change.parent is not None:
-            require_room(_no_counter(parent_of(change.parent)), 0)
+            refuse(_no_counter(parent_of(change.parent)), 0)
     if _no_counter(before).closed:
         raise ConflictError(f"account {change.id} is closed")
     if before.parent != change.parent:
         raise ConflictError(f"account {change.id} has another parent")
     after = replace(before, limit_usd_micros=change.limit_usd_micros)
-    return ripple(before, after, parent_of, require_room)
+    return ripple(before, after, parent_of, refuse)
 
 
 def closed(before: Account, parent_of: AccountOf) -> list[Account]:

@@ -72,14 +72,15 @@ class Usage:
 class OpenAccount:
     """Create an account if it does not exist, else set its limit. A child holds its limit in its parent.
 
-    Refused with BudgetExhaustedError if the parent has no room for the limit, with ConflictError
-    if the account is closed or has another parent. A limit may be set below what is spent and
-    held: then nothing more can be reserved.
+    Refused with BudgetExhaustedError if the parent has no room for the limit, unless `enforced` is False
+    (an operator who only observes); with ConflictError if the account or its parent is closed, or it has
+    another parent. A limit may be set below what is spent and held: then nothing more can be reserved.
     """
 
     id: str
     limit_usd_micros: int | None
     parent: str | None = None
+    enforced: bool = True
 
 
 @dataclass(frozen=True, slots=True)

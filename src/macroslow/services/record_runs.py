@@ -52,7 +52,8 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class RecordRuns:
-    """Writes both ends of a run. `budget_usd_micros` is the most that one run may hold.
+    """Writes both ends of a run. `budget_usd_micros` is the most that one run may hold; `enforced` False:
+    an operator who only observes, whose runs hold it over every limit.
 
     `owner` is this process in the journal, `open_runs` what it carries out, until `release`: a run of its
     own that is not among them has lost its end, and whoever looks after runs closes it.
@@ -65,6 +66,7 @@ class RecordRuns:
     entropy: Entropy
     budget_usd_micros: int
     owner: str = ""
+    enforced: bool = True
     open_runs: set[str] = field(default_factory=set)
 
     async def accept(
@@ -114,10 +116,10 @@ class RecordRuns:
         """One bounded sub-account: the rule's amount, or what the caller has left if that is less."""
         limit = self.budget_usd_micros
         parent = await self.books.account(principal.account)
-        if parent is not None and parent.limit_usd_micros is not None:
+        if self.enforced and parent is not None and parent.limit_usd_micros is not None:
             left = parent.limit_usd_micros - parent.spent_usd_micros - parent.held_usd_micros
             limit = max(1, min(limit, left))  # with nothing left, the commit refuses and says the numbers
-        return OpenAccount(account_of_run(run_id), limit, parent=principal.account)
+        return OpenAccount(account_of_run(run_id), limit, principal.account, self.enforced)
 
     def _acceptance(self, run: Accepted, sandbox: Mapping[str, str]) -> list[Change]:
         now_ns = self.clock.now_ns()
