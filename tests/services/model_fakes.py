@@ -14,6 +14,7 @@ from macroslow.adapters.system import SystemClock
 from macroslow.authn.principal import Principal
 from macroslow.authz.scopes import INFERENCE_CHAT
 from macroslow.inference import CHAT_COMPLETIONS
+from macroslow.inference.dialect import Dialect
 from macroslow.inference.operation import Operation
 from macroslow.inference.ports import NotReached, Provider, ProviderAnswer, ProviderStream
 from macroslow.limits.admission import AccountQuota, Quota
@@ -119,7 +120,7 @@ class ScriptedProvider:
     books: SlowBooks | None
     script: Callable[[dict[str, object]], object] = lambda _: answer()
     name: str = "openai"
-    dialect: str = "openai"
+    dialect: Dialect = Dialect.OPENAI
     emulator: bool = False
     turns: int = 0
     bodies: list[dict[str, object]] = field(default_factory=list)

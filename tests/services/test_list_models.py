@@ -5,6 +5,7 @@ import pytest
 from tests.metering.vocabulary import ENTRY, catalogue
 
 from macroslow.errors import NotFoundError
+from macroslow.inference.dialect import Dialect
 from macroslow.services.list_models import ListModels
 
 BOTH = ListModels({"openai": object(), "anthropic": object()}, catalogue())
@@ -26,8 +27,8 @@ def test_every_name_that_is_served_is_listed_in_openais_shape():
 
 def test_a_model_without_a_provider_is_not_listed():
     none = ListModels({}, catalogue())
-    assert none()["data"] == none.for_dialect("anthropic")["data"] == []
-    assert none.for_dialect("anthropic")["first_id"] is None
+    assert none()["data"] == none.for_dialect(Dialect.ANTHROPIC)["data"] == []
+    assert none.for_dialect(Dialect.ANTHROPIC)["first_id"] is None
 
 
 def test_the_day_on_which_a_provider_stops_serving_a_model_is_said():
@@ -44,7 +45,7 @@ def test_a_price_that_stands_in_one_place_alone_is_said_to_be_unverified():
 
 
 def test_clients_of_anthropics_api_see_what_answers_there_in_its_shape():
-    listed = BOTH.for_dialect("anthropic")
+    listed = BOTH.for_dialect(Dialect.ANTHROPIC)
     assert all(name.startswith("claude") for name in ids(listed))
     assert {"claude-sonnet-4-5", "claude-sonnet-4-5-20250929"} <= set(ids(listed))
     assert (listed["first_id"], listed["last_id"]) == (ids(listed)[0], ids(listed)[-1])
@@ -53,14 +54,14 @@ def test_clients_of_anthropics_api_see_what_answers_there_in_its_shape():
 
 
 def test_the_official_clients_type_takes_the_list():
-    for model in BOTH.for_dialect("openai")["data"]:
+    for model in BOTH.for_dialect(Dialect.OPENAI)["data"]:
         openai.types.Model.model_validate(model, strict=True)
 
 
 def test_one_model_is_told_as_the_list_tells_it_and_another_is_not_there() -> None:
-    for dialect in ("openai", "anthropic"):
+    for dialect in Dialect:
         for listed in BOTH.for_dialect(dialect)["data"]:
             assert BOTH.one(listed["id"], dialect) == listed
-    for name, dialect in (("gpt-9", "openai"), ("gpt-4o", "anthropic")):
+    for name, dialect in (("gpt-9", Dialect.OPENAI), ("gpt-4o", Dialect.ANTHROPIC)):
         with pytest.raises(NotFoundError):
             BOTH.one(name, dialect)

@@ -12,6 +12,7 @@ from tests.services.model_fakes import PRINCIPAL, World
 
 from macroslow.errors import InvalidModelRequestError
 from macroslow.inference import MESSAGES
+from macroslow.inference.dialect import Dialect
 from macroslow.metering.count import OFF_LOOP_BYTES
 from macroslow.services.count_tokens import CountTokens
 from macroslow.services.off_loop import THREADS, OffLoop
@@ -137,7 +138,7 @@ async def test_closing_waits_for_what_runs_and_gives_up_what_only_waits(work):
 def counting(max_request_bytes: int) -> CountTokens:
     """The use case, with one model that takes at most so many bytes."""
     world = World()
-    world.provider.dialect = "anthropic"
+    world.provider.dialect = Dialect.ANTHROPIC
     named = catalogue().find("claude-haiku-4-5")
     assert named is not None
     model = replace(named, max_request_bytes=max_request_bytes)

@@ -3,6 +3,7 @@
 import pytest
 
 from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
+from macroslow.inference.dialect import Dialect
 from macroslow.services.provider_reports import Query, Reported, Span, Tokens, report_of
 
 SPAN = Span("2024-11-01", "2024-11-02")
@@ -89,7 +90,7 @@ class Given:
 
 async def test_the_documented_report_of_openai_is_read() -> None:
     given = Given()
-    assert await report_of("openai", given, SPAN) == Reported(
+    assert await report_of(Dialect.OPENAI, given, SPAN) == Reported(
         {("2024-11-01", "gpt-4o-mini-2024-07-18"): Tokens(5000, 1000)}, {"2024-11-01": 60_000}
     )
     query = given.asked["/organization/usage/completions"]
@@ -100,7 +101,7 @@ async def test_the_documented_report_of_openai_is_read() -> None:
 
 async def test_the_documented_report_of_anthropic_is_read() -> None:
     given = Given()
-    assert await report_of("anthropic", given, SPAN) == Reported(
+    assert await report_of(Dialect.ANTHROPIC, given, SPAN) == Reported(
         {("2024-11-01", "claude-sonnet-4-20250514"): Tokens(3200, 500)}, {"2024-11-01": 1_237_891}
     )
     query = given.asked["/organizations/usage_report/messages"]
@@ -110,18 +111,20 @@ async def test_the_documented_report_of_anthropic_is_read() -> None:
 
 async def test_only_the_projects_that_were_named_are_asked_for() -> None:
     openai, anthropic = Given(), Given()
-    await report_of("openai", openai, SPAN, ["p1", "p2"])
+    await report_of(Dialect.OPENAI, openai, SPAN, ["p1", "p2"])
     for path in ("/organization/usage/completions", "/organization/costs"):
         assert openai.asked[path]["project_ids"] == ["p1", "p2"]
-    assert (await report_of("anthropic", anthropic, SPAN, ["wrkspc_1"])).usd_micros["2024-11-01"] == 1_237_891
+    assert (await report_of(Dialect.ANTHROPIC, anthropic, SPAN, ["wrkspc_1"])).usd_micros[
+        "2024-11-01"
+    ] == 1_237_891
     assert anthropic.asked["/organizations/usage_report/messages"]["workspace_ids[]"] == ["wrkspc_1"]
-    assert (await report_of("anthropic", anthropic, SPAN, ["other"])).usd_micros == {"2024-11-01": 0}
+    assert (await report_of(Dialect.ANTHROPIC, anthropic, SPAN, ["other"])).usd_micros == {"2024-11-01": 0}
 
 
 async def test_several_results_and_pages_of_a_day_are_added_up() -> None:
     twice = {**OPENAI_USAGE, "results": OPENAI_USAGE["results"] * 2}
     given = Given(**{"/organization/usage/completions": [twice, OPENAI_USAGE]})
-    assert (await report_of("openai", given, SPAN)).tokens == {
+    assert (await report_of(Dialect.OPENAI, given, SPAN)).tokens == {
         ("2024-11-01", "gpt-4o-mini-2024-07-18"): Tokens(15_000, 3000)
     }
 
@@ -136,10 +139,10 @@ async def test_a_provider_without_a_report_of_embeddings_has_none() -> None:
             return await super().get_pages(path, query, deadline_s=deadline_s)
 
     given = Bare()
-    assert (await report_of("openai", given, SPAN)).usd_micros == {"2024-11-01": 60_000}
+    assert (await report_of(Dialect.OPENAI, given, SPAN)).usd_micros == {"2024-11-01": 60_000}
     given.status = 403
     with pytest.raises(UpstreamRefusedError):
-        await report_of("openai", given, SPAN)
+        await report_of(Dialect.OPENAI, given, SPAN)
 
 
 def usage_with(**members: object) -> list[object]:
@@ -173,7 +176,7 @@ def costs_with(**members: object) -> list[object]:
 )
 async def test_what_is_not_the_documented_usage_is_no_report(usage: list[object]) -> None:
     with pytest.raises(UpstreamUnavailableError):
-        await report_of("openai", Given(**{"/organization/usage/completions": usage}), SPAN)
+        await report_of(Dialect.OPENAI, Given(**{"/organization/usage/completions": usage}), SPAN)
 
 
 @pytest.mark.parametrize(
@@ -185,11 +188,11 @@ async def test_what_is_not_the_documented_usage_is_no_report(usage: list[object]
 )  # fmt: skip
 async def test_what_is_no_amount_of_dollars_is_no_report(amount: object) -> None:
     with pytest.raises(UpstreamUnavailableError):
-        await report_of("openai", Given(**{"/organization/costs": costs_with(amount=amount)}), SPAN)
+        await report_of(Dialect.OPENAI, Given(**{"/organization/costs": costs_with(amount=amount)}), SPAN)
 
 
 @pytest.mark.parametrize("starting_at", [None, 5, "", "yesterday", "2024-13-01T00:00:00Z"])
 async def test_what_is_no_time_is_no_report(starting_at: object) -> None:
     given = Given(**{"/organizations/cost_report": [{**ANTHROPIC_COSTS, "starting_at": starting_at}]})
     with pytest.raises(UpstreamUnavailableError):
-        await report_of("anthropic", given, SPAN)
+        await report_of(Dialect.ANTHROPIC, given, SPAN)

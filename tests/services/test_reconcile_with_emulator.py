@@ -8,6 +8,7 @@ import pytest
 from macroslow.adapters.model_api import UsageAPI
 from macroslow.emulator import create_emulator, running
 from macroslow.errors import UpstreamError
+from macroslow.inference.dialect import Dialect
 from macroslow.metering.ledger import DailyUsage
 from macroslow.secretstore.secret import Secret
 from macroslow.services.provider_reports import Span, report_of
@@ -45,9 +46,9 @@ NAMES = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens
 
 
 async def compare(url: str, kind: str, booked: list[DailyUsage], key: Secret = ADMIN) -> Reconciliation:
-    api = UsageAPI("emulator", f"{url}/v1", key, dialect=kind)
+    api = UsageAPI("emulator", f"{url}/v1", key, dialect=Dialect(kind))
     try:
-        reported = await report_of(kind, api, Span(booked[0].day if booked else today(), today()))
+        reported = await report_of(Dialect(kind), api, Span(booked[0].day if booked else today(), today()))
     finally:
         await api.close()
     return reconcile(booked, reported, upstream_names={}, tolerance_per_mille=0)

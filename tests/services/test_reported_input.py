@@ -9,6 +9,7 @@ from tests.metering.vocabulary import catalogue, counters
 from tests.services.model_fakes import ScriptedProvider, World, call_on
 
 from macroslow.inference import MESSAGES
+from macroslow.inference.dialect import Dialect
 from macroslow.limits.admission import AccountQuota, Quota
 from macroslow.metering.bounds import Bounds
 from macroslow.metering.count import count_prompt
@@ -34,7 +35,9 @@ class Claude(World):
 
     def __init__(self) -> None:
         super().__init__()
-        self.provider = ScriptedProvider(self.books, name="anthropic", dialect="anthropic", label="anthropic")
+        self.provider = ScriptedProvider(
+            self.books, name="anthropic", dialect=Dialect.ANTHROPIC, label="anthropic"
+        )
         self.accounts = {"anthropic": self.provider}
         lines = {("anthropic", MODEL.name): [AccountQuota("anthropic", Quota())]}
         self.admission = Admission(lines, self.call.clock, self.call.entropy)

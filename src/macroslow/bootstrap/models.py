@@ -1,11 +1,13 @@
 """Which model is priced how, and served by whom: the catalogue with what the operator says of it."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from importlib import resources
 from typing import Final
 
+from macroslow.inference import ALL_OPERATIONS
+from macroslow.inference.dialect import Dialect
 from macroslow.metering.catalogue import Catalogue, parse_catalogue
 from macroslow.metering.encodings import Counters, vocabulary_file
 from macroslow.metering.models import Model
@@ -16,7 +18,11 @@ from macroslow.settings.upstream import Model as ModelSettings
 CONTEXT_TOKENS: Final = 128_000
 MAX_OUTPUT_TOKENS: Final = 16_384
 TOP_OUTPUT_TOKENS_PER_S: Final = 500
-OPERATIONS: Final = {"openai": ("chat.completions", "responses", "embeddings"), "anthropic": ("messages",)}
+OPERATIONS: Final[Mapping[Dialect, tuple[str, ...]]] = {
+    dialect: tuple(operation.name for operation in ALL_OPERATIONS if operation.dialect is dialect)
+    for dialect in Dialect
+}
+"""What a provider of each dialect serves."""
 
 
 def complete_catalogue(settings: Settings) -> Catalogue:
@@ -61,7 +67,7 @@ def _entry(settings: Settings, name: str, model: ModelSettings) -> dict[str, obj
         "reasoning": model.reasoning,
         "operations": None if model.operations is None else list(model.operations),
     }
-    kind = next((p.kind for p in settings.providers.values() if name in (p.models or ())), "openai")
+    kind = next((p.kind for p in settings.providers.values() if name in (p.models or ())), Dialect.OPENAI)
     return {
         "provider": kind,
         "upstream": name,

@@ -12,11 +12,7 @@ from macroslow.cli._columns import usd
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._output import emit, json_option
 from macroslow.errors import BadRequestError, NotFoundError
-from macroslow.inference.chat import ChatCompletions
-from macroslow.inference.embeddings import Embeddings
-from macroslow.inference.messages import Messages
-from macroslow.inference.operation import Operation
-from macroslow.inference.responses import Responses
+from macroslow.inference import ALL_OPERATIONS
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.count import Counted, count_prompt
 from macroslow.metering.models import Model
@@ -25,8 +21,7 @@ from macroslow.metering.prompts import Prompt
 
 TEXT: Final = "text"
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024  # more than any window takes; it is read as a whole
-_READ: Final[tuple[Operation, ...]] = (ChatCompletions(), Responses(), Messages(), Embeddings())
-OPERATIONS: Final = {operation.name: operation for operation in _READ}
+OPERATIONS: Final = {operation.name: operation for operation in ALL_OPERATIONS}
 
 
 @click.group()

@@ -14,4 +14,7 @@ EMBEDDINGS: Final[Operation] = Embeddings()
 MESSAGES: Final[Operation] = Messages()
 COUNT_TOKENS: Final = CountTokens()
 
-__all__ = ["CHAT_COMPLETIONS", "COUNT_TOKENS", "EMBEDDINGS", "MESSAGES", "RESPONSES"]
+ALL_OPERATIONS: Final = (CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS, MESSAGES)
+"""Those that are paid for."""
+
+__all__ = ["ALL_OPERATIONS", "CHAT_COMPLETIONS", "COUNT_TOKENS", "EMBEDDINGS", "MESSAGES", "RESPONSES"]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from macroslow.errors import InvalidModelRequestError
 from macroslow.inference import pictures
+from macroslow.inference.dialect import Dialect
 from macroslow.inference.events import (
     EventReader,
     Passing,
@@ -40,7 +41,7 @@ class ChatCompletions:
     """POST /chat/completions."""
 
     name: str = "chat.completions"
-    dialect: str = "openai"
+    dialect: Dialect = Dialect.OPENAI
     path: str = "/chat/completions"
 
     def parse(self, body: bytes) -> ParsedRequest:

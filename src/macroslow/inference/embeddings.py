@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from macroslow.inference.dialect import Dialect
 from macroslow.inference.events import EventReader, parsed_object
 from macroslow.inference.operation import AnswerUnreadableError, ModelRequest, Possible, WholeAnswer
 from macroslow.inference.request import ParsedRequest, members_of, require_few
@@ -52,7 +53,7 @@ class Embeddings:
     """POST /embeddings."""
 
     name: str = "embeddings"
-    dialect: str = "openai"
+    dialect: Dialect = Dialect.OPENAI
     path: str = "/embeddings"
 
     def parse(self, body: bytes) -> ParsedRequest:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from macroslow.inference import pictures
+from macroslow.inference.dialect import Dialect
 from macroslow.inference.events import (
     EventReader,
     Passing,
@@ -44,7 +45,7 @@ class Messages:
     """POST /messages."""
 
     name: str = "messages"
-    dialect: str = "anthropic"
+    dialect: Dialect = Dialect.ANTHROPIC
     path: str = "/messages"
 
     def parse(self, body: bytes) -> ParsedRequest:

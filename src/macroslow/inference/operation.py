@@ -7,6 +7,7 @@ APIs: bytes of an answer go to the client as they came.
 
 from typing import Protocol
 
+from macroslow.inference.dialect import Dialect
 from macroslow.metering.encodings import Counter
 from macroslow.metering.prices import TokenCounts
 from macroslow.metering.prompts import Prompt
@@ -130,8 +131,8 @@ class Operation(Protocol):
         ...
 
     @property
-    def dialect(self) -> str:
-        """The kind of provider that serves it: "openai" or "anthropic"."""
+    def dialect(self) -> Dialect:
+        """The API of the providers that serve it."""
         ...
 
     @property

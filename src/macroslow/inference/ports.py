@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from macroslow.inference.dialect import Dialect
 from macroslow.values import value
 
 
@@ -59,8 +60,8 @@ class Provider(Protocol):
         ...
 
     @property
-    def dialect(self) -> str:
-        """Whose API it speaks: "openai" or "anthropic"."""
+    def dialect(self) -> Dialect:
+        """Whose API it speaks."""
         ...
 
     @property

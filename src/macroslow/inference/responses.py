@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from macroslow.inference import pictures
+from macroslow.inference.dialect import Dialect
 from macroslow.inference.events import (
     EventReader,
     Passing,
@@ -42,7 +43,7 @@ class Responses:
     """POST /responses."""
 
     name: str = "responses"
-    dialect: str = "openai"
+    dialect: Dialect = Dialect.OPENAI
     path: str = "/responses"
 
     def parse(self, body: bytes) -> ParsedRequest:

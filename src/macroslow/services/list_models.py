@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from macroslow.errors import NotFoundError
+from macroslow.inference.dialect import Dialect
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.models import Model
 
@@ -28,15 +29,15 @@ class ListModels:
 
     def __call__(self) -> dict[str, object]:
         """`{"object": "list", "data": [{"id", "object", "created", "owned_by", …}, …]}`, sorted by id."""
-        return {"object": "list", "data": self._entries("openai")}
+        return {"object": "list", "data": self._entries(Dialect.OPENAI)}
 
-    def for_dialect(self, dialect: str) -> dict[str, object]:
-        """The list as a client of "openai" or "anthropic" expects it.
+    def for_dialect(self, dialect: Dialect) -> dict[str, object]:
+        """The list as a client of that API expects it.
 
         Clients of Anthropic's API offer what they list to be picked, so they see what answers there:
         `{"data": [{"type", "id", "display_name", "created_at"}, …], "has_more", "first_id", "last_id"}`.
         """
-        if dialect != "anthropic":
+        if dialect is not Dialect.ANTHROPIC:
             return self()
         listed = self._entries(dialect)
         return {
@@ -46,7 +47,7 @@ class ListModels:
             "last_id": listed[-1]["id"] if listed else None,
         }
 
-    def one(self, name: str, dialect: str) -> dict[str, object]:
+    def one(self, name: str, dialect: Dialect) -> dict[str, object]:
         """One entry of the list. NotFoundError if there is none of this name in it."""
         for listed in self._entries(dialect):
             if listed["id"] == name:
@@ -55,8 +56,8 @@ class ListModels:
             "there is no such model here", fix="GET /v1/models lists the models that are served"
         )
 
-    def _entries(self, dialect: str) -> list[dict[str, object]]:
-        if dialect != "anthropic":
+    def _entries(self, dialect: Dialect) -> list[dict[str, object]]:
+        if dialect is not Dialect.ANTHROPIC:
             return [_of_openai(name, model) for name, model in self._served()]
         return [_of_anthropic(name) for name, model in self._served() if MESSAGES in model.operations]
 

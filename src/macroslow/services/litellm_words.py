@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 from urllib.parse import urlsplit
 
+from macroslow.inference.dialect import Dialect
 from macroslow.maml.yaml_tree import Node, Scalar, Sequence, plain
 from macroslow.metering.prices import TOKENS_PER_PRICE
 
@@ -22,13 +23,13 @@ class Vendor:
 
     name: str
     base_url: str = ""
-    kind: str = "openai"
+    kind: Dialect = Dialect.OPENAI
     auth: str = ""
     after_base: str = ""
 
 
 _OPEN: Final = Vendor("openai", "https://api.openai.com/v1")
-_CLAUDE: Final = Vendor("anthropic", "https://api.anthropic.com/v1", kind="anthropic")
+_CLAUDE: Final = Vendor("anthropic", "https://api.anthropic.com/v1", kind=Dialect.ANTHROPIC)
 VENDORS: Final[dict[str, Vendor]] = {
     "openai": _OPEN,
     "anthropic": _CLAUDE,

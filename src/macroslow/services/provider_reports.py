@@ -17,6 +17,7 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
+from macroslow.inference.dialect import Dialect
 from macroslow.metering.ledger import MAX_COUNT
 from macroslow.metering.money import MICROS_PER_CENT, MICROS_PER_USD
 
@@ -76,13 +77,13 @@ class Span:
         )
 
 
-async def report_of(dialect: str, reports: Reports, span: Span, projects: Sequence[str] = ()) -> Reported:
-    """What a provider of this dialect ("openai" or "anthropic") counted in `span`.
+async def report_of(dialect: Dialect, reports: Reports, span: Span, projects: Sequence[str] = ()) -> Reported:
+    """What a provider of this dialect counted in `span`.
 
     With `projects` (Anthropic: workspaces) only theirs. Raises UpstreamRefusedError, and
     UpstreamUnavailableError also for what cannot be read.
     """
-    read = _anthropic if dialect == "anthropic" else _openai
+    read = _anthropic if dialect is Dialect.ANTHROPIC else _openai
     try:
         return await read(reports, span, projects)
     except (KeyError, TypeError, ValueError, InvalidOperation, OverflowError) as error:

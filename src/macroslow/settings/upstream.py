@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from macroslow.inference.dialect import Dialect
 from macroslow.secretstore.reference import Reference
 from macroslow.settings.fields import (
     USD,
@@ -84,7 +85,7 @@ class Provider(Section):
     reads it.
     """
 
-    kind: Literal["openai", "anthropic"] = "openai"
+    kind: Annotated[Dialect, Field(strict=False)] = Dialect.OPENAI
     base_url: BaseURL
     auth: Literal["bearer", "api-key", "x-api-key"] | None = None
     key: SecretReference | None = None

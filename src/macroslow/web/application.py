@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from macroslow.authn.principal import Principal
+from macroslow.inference.dialect import Dialect
 from macroslow.inference.operation import Operation
 from macroslow.inference.trace import TraceParent
 from macroslow.services.admit_document import Submission
@@ -92,8 +93,8 @@ class Application:
 
     call_model: CallModel
     answer_once: AnswerOnce
-    models: Callable[[str], JSONObject]
-    model: Callable[[str, str], JSONObject]
+    models: Callable[[Dialect], JSONObject]
+    model: Callable[[str, Dialect], JSONObject]
     count_tokens: Callable[[bytes, Principal], Awaitable[int]]
     own_usage: OwnUsage
     execute_document: ExecuteDocument

@@ -22,7 +22,7 @@ from macroslow.errors import (
     NotFoundError,
     RateLimitedError,
 )
-from macroslow.inference import CHAT_COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES
+from macroslow.inference import ALL_OPERATIONS
 from macroslow.inference.operation import Operation
 from macroslow.limits.admission import per_minute
 from macroslow.limits.byte_budget import ByteBudget
@@ -45,8 +45,7 @@ RATE: Final = per_minute("egress requests of a run", 600, burst=120)
 REFUSAL_S: Final = 1.0
 BODIES_BYTES: Final = 16 * 1024 * 1024  # of one run at once: no other run waits for them
 OPERATIONS: Final[Mapping[bytes, Operation]] = {
-    b"/v1" + operation.path.encode(): operation
-    for operation in (CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS, MESSAGES)
+    b"/v1" + operation.path.encode(): operation for operation in ALL_OPERATIONS
 }
 MODELS_PATH: Final = b"/v1/models"
 

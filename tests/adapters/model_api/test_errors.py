@@ -5,8 +5,9 @@ import pytest
 
 from macroslow.adapters.model_api.dialects import DIALECTS
 from macroslow.adapters.model_api.errors import MAX_ERROR_BYTES, clean_error
+from macroslow.inference.dialect import Dialect
 
-OPENAI = DIALECTS["openai"]
+OPENAI = DIALECTS[Dialect.OPENAI]
 KEY = "opaque-canary-4711"
 
 

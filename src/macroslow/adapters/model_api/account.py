@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from macroslow.adapters.model_api.client import Client
-from macroslow.adapters.model_api.dialects import CREDENTIALS, Dialect
+from macroslow.adapters.model_api.dialects import CREDENTIALS, Rules
 from macroslow.adapters.model_api.dialling import NotConnectedError
 from macroslow.adapters.model_api.exchange import BrokenOffError, Exchange, Patience
 from macroslow.adapters.model_api.request import checked_base, checked_key, header_lines, target
@@ -32,7 +32,7 @@ class Account:
         name: str,
         base_url: str,
         key: Secret | None,
-        dialect: Dialect,
+        dialect: Rules,
         *,
         auth: str,
         max_answer_bytes: int,

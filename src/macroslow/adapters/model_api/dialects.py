@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from macroslow.inference.dialect import Dialect
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -18,14 +20,13 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
-    """One API. `sent` are headers of every request, unless the caller has others of that name.
+class Rules:
+    """Of one API. `sent` are headers of every request, unless the caller has others of that name.
 
     Of an answer's headers those in `passed` are passed on, and those that begin with
     `passed_prefix`. An error of ours is `envelope` with a member `error`, which is `error` with a message.
     """
 
-    name: str
     auth: str
     sent: Mapping[str, str]
     passed: frozenset[bytes]
@@ -47,9 +48,8 @@ CREDENTIALS: Final[Mapping[str, Credential]] = {
 
 _PASSED: Final = frozenset({b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry"})
 
-DIALECTS: Final[Mapping[str, Dialect]] = {
-    "openai": Dialect(
-        name="openai",
+DIALECTS: Final[Mapping[Dialect, Rules]] = {
+    Dialect.OPENAI: Rules(
         auth="bearer",
         sent={},
         passed=_PASSED | {b"openai-processing-ms"},
@@ -57,8 +57,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
         envelope={},
         error={"type": "upstream_error", "param": None, "code": None},
     ),
-    "anthropic": Dialect(
-        name="anthropic",
+    Dialect.ANTHROPIC: Rules(
         auth="x-api-key",
         sent={"anthropic-version": "2023-06-01"},
         passed=_PASSED | {b"request-id"},

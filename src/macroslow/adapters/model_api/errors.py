@@ -10,7 +10,7 @@ from typing import Final
 
 import orjson
 
-from macroslow.adapters.model_api.dialects import Dialect
+from macroslow.adapters.model_api.dialects import Rules
 
 MAX_ERROR_BYTES: Final = 64 * 1024
 
@@ -18,7 +18,7 @@ _KEY_LIKE: Final = re.compile(rb"\b(?:sk|msk|pk|rk)[-_][A-Za-z0-9_\-*.]{4,}")
 _REMOVED: Final = b"[removed]"
 
 
-def clean_error(dialect: Dialect, status: int, body: bytes, key: str) -> bytes:
+def clean_error(dialect: Rules, status: int, body: bytes, key: str) -> bytes:
     """The error body to pass on: JSON, without `key` or anything that looks like a key."""
     try:
         parsed = orjson.loads(body) if len(body) <= MAX_ERROR_BYTES else None
@@ -30,6 +30,6 @@ def clean_error(dialect: Dialect, status: int, body: bytes, key: str) -> bytes:
     return _KEY_LIKE.sub(_REMOVED, written)
 
 
-def _own(dialect: Dialect, status: int) -> bytes:
+def _own(dialect: Rules, status: int) -> bytes:
     message = f"the provider answered with status {status} and no error that can be read"
     return orjson.dumps({**dialect.envelope, "error": {"message": message, **dialect.error}})

@@ -15,6 +15,7 @@ from macroslow.adapters.model_api.dialects import CREDENTIALS, DIALECTS
 from macroslow.adapters.model_api.errors import MAX_ERROR_BYTES, clean_error
 from macroslow.adapters.model_api.exchange import BrokenOffError, Exchange, Patience
 from macroslow.errors import ConfigurationError
+from macroslow.inference.dialect import Dialect
 from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
 from macroslow.secretstore.secret import Secret
 
@@ -34,7 +35,7 @@ class ModelAPI:
         base_url: str,
         key: Secret | None,
         *,
-        dialect: str = "openai",
+        dialect: Dialect = Dialect.OPENAI,
         account: str = "",
         auth: str | None = None,
         emulator: bool = False,
@@ -47,8 +48,6 @@ class ModelAPI:
         it is sent: "bearer", "api-key" (Azure) or "x-api-key"; by default as the dialect has it.
         Raises ConfigurationError.
         """
-        if dialect not in DIALECTS:
-            raise ConfigurationError(f"provider {name}: kind must be one of {', '.join(DIALECTS)}")
         self._dialect = DIALECTS[dialect]
         self._passed_name = functools.lru_cache(maxsize=256)(self._dialect.passed_name)
         auth = auth or self._dialect.auth

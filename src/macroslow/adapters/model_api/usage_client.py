@@ -17,7 +17,8 @@ import orjson
 from macroslow.adapters.model_api.account import Account
 from macroslow.adapters.model_api.dialects import DIALECTS
 from macroslow.adapters.model_api.exchange import Exchange, Patience
-from macroslow.errors import ConfigurationError, UpstreamRefusedError, UpstreamUnavailableError
+from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
+from macroslow.inference.dialect import Dialect
 from macroslow.inference.ports import NotReached
 from macroslow.secretstore.secret import Secret
 
@@ -30,10 +31,10 @@ Query = Mapping[str, str | int | Sequence[str]]
 class UsageAPI:
     """One provider's reports. Make it anywhere; use and close it on one event loop."""
 
-    def __init__(self, name: str, base_url: str, admin_key: Secret, *, dialect: str = "openai") -> None:
+    def __init__(
+        self, name: str, base_url: str, admin_key: Secret, *, dialect: Dialect = Dialect.OPENAI
+    ) -> None:
         """`base_url` as for models, e.g. https://api.openai.com/v1. Raises ConfigurationError."""
-        if dialect not in DIALECTS:
-            raise ConfigurationError(f"provider {name}: kind must be one of {', '.join(DIALECTS)}")
         self._account = Account(
             name,
             base_url,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from macroslow.errors import BadRequestError, InvalidModelRequestError
+from macroslow.inference.dialect import Dialect
 from macroslow.inference.operation import Operation
 from macroslow.inference.trace import TraceParent, read_traceparent
 from macroslow.services.settle_call import ModelAnswer, ModelStream
@@ -13,9 +14,9 @@ from macroslow.web.messages import Request, Response, json_response
 
 TAG_HEADER: Final = b"x-macroslow-tag"
 
-PASSED_HEADERS: Final[Mapping[str, tuple[bytes, ...]]] = {
-    "openai": (),
-    "anthropic": (b"anthropic-version", b"anthropic-beta"),
+PASSED_HEADERS: Final[Mapping[Dialect, tuple[bytes, ...]]] = {
+    Dialect.OPENAI: (),
+    Dialect.ANTHROPIC: (b"anthropic-version", b"anthropic-beta"),
 }
 """The request headers that a provider of each dialect gets; every other one is ours alone."""
 
@@ -103,9 +104,9 @@ def _parent(request: Request) -> TraceParent | None:
     return read_traceparent(said[0]) if len(said) == 1 else None
 
 
-def _dialect(request: Request) -> str:
+def _dialect(request: Request) -> Dialect:
     """The API that the client speaks."""
-    return "openai" if request.header(b"anthropic-version") is None else "anthropic"
+    return Dialect.OPENAI if request.header(b"anthropic-version") is None else Dialect.ANTHROPIC
 
 
 def _tag(request: Request) -> str:
