@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from macroslow.metering.budgets import (
     EACH,
     BudgetRule,
-    Counted,
+    CountedSpending,
     Period,
     Scope,
     Spender,
@@ -120,7 +120,7 @@ def test_two_calls_share_a_counter_only_if_they_share_name_scope_and_period(
 def test_the_name_of_a_counter_says_what_is_counted(one: BudgetRule, ann: Spender, now_ns: int) -> None:
     for budget in budgets_of([one], ann, now_ns):
         name = "" if one.scope is Scope.ALL else _name(one.scope, ann)
-        assert read_counter(budget.id) == Counted(one.scope, name, one.period)
+        assert read_counter(budget.id) == CountedSpending(one.scope, name, one.period)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from tests.services.test_report_usage import DAY_S, Spending
 
 from macroslow.authn.keyring import account_of
-from macroslow.metering.budgets import Counted, Period, Scope
+from macroslow.metering.budgets import CountedSpending, Period, Scope
 from macroslow.metering.ledger import OpenAccount
 from macroslow.services.budgets_in_force import read_in_force
 from macroslow.services.read_figures import BudgetFill, ReadFigures
@@ -26,15 +26,15 @@ async def test_every_keys_account_is_there_and_a_budget_is_what_has_a_limit(hous
     (budget,) = found.budgets
     assert budget.account == found.keys[ann.key_id]
     assert (budget.account.id, budget.limit_usd_micros) == (account_of(ann.key_id), 300)
-    assert budget.counted == Counted(Scope.KEY, ann.key_id, Period.TOTAL)
+    assert budget.counted == CountedSpending(Scope.KEY, ann.key_id, Period.TOTAL)
 
 
 async def test_a_counter_is_in_force_until_its_period_ends(house: Spending) -> None:
     ann = await house.principal("ann", team="a/b", month_usd_micros=900)
     await house.call(ann, 70, tag="ci")
-    month = Counted(Scope.KEY, ann.key_id, Period.MONTH)
-    lasting = [Counted(Scope.ALL, "", Period.TOTAL), month]
-    of_today = [Counted(Scope.TAG, "ci", Period.DAY), Counted(Scope.TEAM, "a/b", Period.DAY)]
+    month = CountedSpending(Scope.KEY, ann.key_id, Period.MONTH)
+    lasting = [CountedSpending(Scope.ALL, "", Period.TOTAL), month]
+    of_today = [CountedSpending(Scope.TAG, "ci", Period.DAY), CountedSpending(Scope.TEAM, "a/b", Period.DAY)]
     for now_ns, counted in (
         (DAY_S * NS_PER_S - 1, [*lasting, *of_today]),
         (DAY_S * NS_PER_S, lasting),

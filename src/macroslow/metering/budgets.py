@@ -62,7 +62,7 @@ class Spender:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CountedSpending:
     """Whose spending a budget counts, and over what time. `name` is empty for `all`."""
 
     scope: Scope
@@ -70,7 +70,7 @@ class Counted:
     period: Period
 
 
-def read_counter(budget_id: str) -> Counted:
+def read_counter(budget_id: str) -> CountedSpending:
     """Take the name of a counter apart. Raises ValueError for what `budgets_of` does not make.
 
     Read from its end, where the period stands: a name may hold slashes of its own.
@@ -81,7 +81,7 @@ def read_counter(budget_id: str) -> Counted:
     if start:
         counted, _, period = counted.rpartition("/")
     scope, _, name = counted.partition("/")
-    found = Counted(Scope(scope), name, Period(period))
+    found = CountedSpending(Scope(scope), name, Period(period))
     _check_start(found.period, start)
     if not budget_id or bool(name) is (found.scope is Scope.ALL):
         raise ValueError(f"{budget_id!r} is not the name of a counter")

@@ -6,7 +6,7 @@ Two questions to the store, which cost the same after a year of days as on the f
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from macroslow.metering.budgets import Counted, Period, Scope, read_counter
+from macroslow.metering.budgets import CountedSpending, Period, Scope, read_counter
 from macroslow.metering.ledger import Account
 from macroslow.ports import NS_PER_S
 from macroslow.workflow.books import Books
@@ -18,7 +18,7 @@ class BudgetInForce:
 
     account: Account
     limit_usd_micros: int
-    counted: Counted
+    counted: CountedSpending
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ async def read_in_force(books: Books, now_ns: int) -> InForce:
 def _of_keys(keys: Mapping[str, Account]) -> Iterator[BudgetInForce]:
     for key_id, account in keys.items():
         if account.limit_usd_micros is not None:
-            counted = Counted(Scope.KEY, key_id, Period.TOTAL)
+            counted = CountedSpending(Scope.KEY, key_id, Period.TOTAL)
             yield BudgetInForce(account, account.limit_usd_micros, counted)
 
 

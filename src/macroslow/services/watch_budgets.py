@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from macroslow.authn.keyring import KeyRing
 from macroslow.errors import ConflictError, LogUnavailableError
-from macroslow.metering.budgets import Counted, Scope
+from macroslow.metering.budgets import CountedSpending, Scope
 from macroslow.metering.ledger import Account
 from macroslow.ports import DAY_NS, HOUR_NS, NS_PER_S, Clock
 from macroslow.services.budgets_in_force import BudgetInForce, read_in_force
@@ -148,7 +148,7 @@ class WatchBudgets:
         claim = f"alert rise {rise.key} {day}"  # once a day: it may go on for hours
         return Alert(RISE, claim, subject, facts, (day + 2) * DAY_NS)
 
-    def _subject(self, counted: Counted) -> str:
+    def _subject(self, counted: CountedSpending) -> str:
         """Whose personal data it is to have spent this."""
         if counted.scope is Scope.KEY:
             held = self._keyring.get(counted.name)
