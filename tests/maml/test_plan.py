@@ -11,7 +11,7 @@ RUNTIME = plan.Runtime({"numpy": "2.1.0", "Open_AI": "3.0"})
 
 
 def make(runtime: plan.Runtime = RUNTIME, **changes: str) -> plan.Plan:
-    attested = stages.attest(stages.receive(document(**changes)), stages.Keyring(()), 0)
+    attested = stages.attest(stages.receive(document(**changes)), stages.TrustedSigners(()), 0)
     return plan.make(stages.read(attested, stages.SignatureRule.OPTIONAL), runtime)
 
 

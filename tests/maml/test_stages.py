@@ -13,7 +13,7 @@ from macroslow.crypto.hybrid import HybridPrivateKey
 from macroslow.errors import InvalidDocumentError, SignatureRefusedError, TooLargeError
 from macroslow.maml import stages
 from macroslow.maml.rights import OperatorRights, Rights
-from macroslow.maml.stages import Keyring, SignatureRule
+from macroslow.maml.stages import SignatureRule, TrustedSigners
 
 NOW_NS = 1_760_000_000_000_000_000
 
@@ -32,16 +32,16 @@ KEY = HybridPrivateKey.generate("document", CountingEntropy(1))
 STRANGER = HybridPrivateKey.generate("document", CountingEntropy(100))
 
 
-def keyring(origins: Sequence[str] = ("agent://tester",), revoked_ns: int | None = None) -> Keyring:
+def keyring(origins: Sequence[str] = ("agent://tester",), revoked_ns: int | None = None) -> TrustedSigners:
     jwks = KEY.public.to_jwks()
-    return Keyring([SignerRecord(KEY.key_id, "Tess", jwks, tuple(origins), 1, revoked_ns)])
+    return TrustedSigners([SignerRecord(KEY.key_id, "Tess", jwks, tuple(origins), 1, revoked_ns)])
 
 
 def signed(raw: bytes, key: HybridPrivateKey = KEY) -> bytes:
     return documents.sign(raw, key, issued_ns=NOW_NS - 1_000_000_000)
 
 
-def attest(raw: bytes, ring: Keyring | None = None) -> stages.Attested:
+def attest(raw: bytes, ring: TrustedSigners | None = None) -> stages.Attested:
     return stages.attest(stages.receive(raw), ring or keyring(), NOW_NS)
 
 

@@ -104,7 +104,7 @@ class Authorised(_Sealed):
     rights: Rights
 
 
-class Keyring:
+class TrustedSigners:
     """The trusted document keys, by key id. A revoked key is known, so that it can be named, and gone."""
 
     def __init__(self, records: Sequence[SignerRecord]) -> None:
@@ -138,7 +138,7 @@ def receive(raw: bytes, cap_bytes: int = MAX_DOCUMENT_BYTES, *, sidecar: bytes |
     return Received(_SEAL, raw, sidecar)
 
 
-def attest(received: Received, keyring: Keyring, now_ns: int) -> Attested:
+def attest(received: Received, keyring: TrustedSigners, now_ns: int) -> Attested:
     """Check the signature over the exact bytes, if there is one.
 
     SignatureRefusedError if it is there and not accepted: damaged, expired, by an unknown or revoked key.
@@ -155,7 +155,9 @@ def attest(received: Received, keyring: Keyring, now_ns: int) -> Attested:
     return Attested(_SEAL, signed, received.raw, signer)
 
 
-def _verified(signed: bytes, signature: bytes, keyring: Keyring, now_ns: int) -> documents.SignatureFacts:
+def _verified(
+    signed: bytes, signature: bytes, keyring: TrustedSigners, now_ns: int
+) -> documents.SignatureFacts:
     """As `documents.verify`; a key that was revoked is named instead of being unknown."""
     asked: list[str] = []
 

@@ -9,7 +9,7 @@ from macroslow.authn.ports import PutSigner, SignerRecord
 from macroslow.authz.uri import Pattern
 from macroslow.crypto.hybrid import HybridPublicKey
 from macroslow.errors import BadRequestError, ConflictError, NotFoundError
-from macroslow.maml.stages import Keyring
+from macroslow.maml.stages import TrustedSigners
 from macroslow.ports import Clock
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
@@ -26,15 +26,15 @@ class ManageSigners:
         self._books = books
         self._clock = clock
         self._records: dict[str, SignerRecord] = {}
-        self._keyring = Keyring(())
+        self._keyring = TrustedSigners(())
 
     async def load(self) -> None:
         """Read the signers that are stored."""
         self._records = {record.key_id: record for record in await self._books.signers()}
-        self._keyring = Keyring(tuple(self._records.values()))
+        self._keyring = TrustedSigners(tuple(self._records.values()))
 
     @property
-    def keyring(self) -> Keyring:
+    def keyring(self) -> TrustedSigners:
         """The keys in force now."""
         return self._keyring
 
@@ -86,4 +86,4 @@ class ManageSigners:
         event = Event(event_type, self._clock.now_ns(), OPERATOR, fields)
         await self._books.commit(PutSigner(record), Append(event))
         self._records[record.key_id] = record
-        self._keyring = Keyring(tuple(self._records.values()))
+        self._keyring = TrustedSigners(tuple(self._records.values()))
