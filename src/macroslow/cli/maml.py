@@ -36,7 +36,7 @@ _FILES = click.argument(
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class FileReport:
     """What one file is worth."""
 
     file: str
@@ -102,7 +102,7 @@ def validate(files: tuple[Path, ...], *, mending: bool, as_json: bool) -> int:
     return 0 if all(report.valid for report in reports) else CHECKED_IS_BAD
 
 
-def _validate(file: Path, *, mending: bool) -> Report:
+def _validate(file: Path, *, mending: bool) -> FileReport:
     raw, name = _read(file), str(file)
     repairs: tuple[str, ...] = ()
     try:
@@ -113,10 +113,10 @@ def _validate(file: Path, *, mending: bool) -> Report:
             bare, repairs = mended.raw, mended.repairs
         parsed = parse(bare)
     except InvalidDocumentError as error:
-        return Report(name, False, False, _in(name, error.problems), (), repairs)
+        return FileReport(name, False, False, _in(name, error.problems), (), repairs)
     except SignatureRefusedError as error:
-        return Report(name, False, True, (Problem(error.detail, error.fix, file=name),), (), repairs)
-    return Report(name, True, signature is not None, (), _in(name, parsed.warnings), repairs)
+        return FileReport(name, False, True, (Problem(error.detail, error.fix, file=name),), (), repairs)
+    return FileReport(name, True, signature is not None, (), _in(name, parsed.warnings), repairs)
 
 
 @group.command()
@@ -150,7 +150,7 @@ def _in(name: str, problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(replace(problem, file=name) for problem in problems)
 
 
-def _show(report: Report, *, to_stderr: bool) -> None:
+def _show(report: FileReport, *, to_stderr: bool) -> None:
     _lines((f"{report.file}: repaired: {repair}" for repair in report.repairs), to_stderr)
     _lines(problem_lines(report.problems), to_stderr)
     warned = (replace(problem, message=f"warning: {problem.message}") for problem in report.warnings)
