@@ -26,7 +26,7 @@ from macroslow.metering.catalogue import Catalogue
 from macroslow.ports import NS_PER_S
 
 Handler = Callable[[Exchange], Awaitable[None]]
-Report = Callable[[list[tuple[str, str]], int], bytes]
+Reporter = Callable[[list[tuple[str, str]], int], bytes]
 
 _ANTHROPIC: Final = "anthropic"
 _ANTHROPIC_PATHS: Final = ("/v1/messages", "/v1/organizations/")
@@ -148,7 +148,7 @@ async def _counted(messages: MessagesApi, exchange: Exchange) -> None:
     await exchange.answer(200, messages.count(await exchange.body()))
 
 
-def _reported(generation: Generation, report: Report) -> Route:
+def _reported(generation: Generation, report: Reporter) -> Route:
     async def handler(exchange: Exchange) -> None:
         await exchange.answer(200, report(exchange.query(), generation.clock.now_ns() // NS_PER_S))
 
