@@ -138,7 +138,7 @@ def receive(raw: bytes, cap_bytes: int = MAX_DOCUMENT_BYTES, *, sidecar: bytes |
     return Received(_SEAL, raw, sidecar)
 
 
-def attest(received: Received, keyring: TrustedSigners, now_ns: int) -> Attested:
+def attest(received: Received, signers: TrustedSigners, now_ns: int) -> Attested:
     """Check the signature over the exact bytes, if there is one.
 
     SignatureRefusedError if it is there and not accepted: damaged, expired, by an unknown or revoked key.
@@ -149,26 +149,26 @@ def attest(received: Received, keyring: TrustedSigners, now_ns: int) -> Attested
     signature = trailer if trailer is not None else received.sidecar
     if signature is None:
         return Attested(_SEAL, signed, received.raw, None)
-    facts = _verified(signed, signature, keyring, now_ns)
-    record = keyring.record(facts.key_id)
+    facts = _verified(signed, signature, signers, now_ns)
+    record = signers.record(facts.key_id)
     signer = Signer(record.key_id, record.name, record.origins, facts.issued_ns)
     return Attested(_SEAL, signed, received.raw, signer)
 
 
 def _verified(
-    signed: bytes, signature: bytes, keyring: TrustedSigners, now_ns: int
+    signed: bytes, signature: bytes, signers: TrustedSigners, now_ns: int
 ) -> documents.SignatureFacts:
     """As `documents.verify`; a key that was revoked is named instead of being unknown."""
     asked: list[str] = []
 
     def find_key(key_id: str) -> HybridPublicKey | None:
         asked.append(key_id)
-        return keyring.find_key(key_id)
+        return signers.find_key(key_id)
 
     try:
         return documents.verify(signed, signature, find_key, now_ns=now_ns)
     except SignatureRefusedError:
-        revoked = [record for record in map(keyring.known, asked) if record and record.revoked_ns is not None]
+        revoked = [record for record in map(signers.known, asked) if record and record.revoked_ns is not None]
         if revoked:
             fix = "have it signed by a key that the operator trusts (macroslow signers list)"
             raise _refused(f"the key of {revoked[0].name} was revoked by the operator", fix) from None

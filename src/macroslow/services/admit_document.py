@@ -68,7 +68,7 @@ class AdmitDocument:
         """
         rules = self.rules
         received = stages.receive(submission.raw)
-        attested = stages.attest(received, self.signers.keyring, self.clock.now_ns())
+        attested = stages.attest(received, self.signers.trusted, self.clock.now_ns())
         document = stages.read(attested, rules.signatures)
         authorised = stages.authorise(document, caller_grants=principal.grants, operator=rules.operator)
         planned = plan.make(document, rules.runtime)

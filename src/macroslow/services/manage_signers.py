@@ -20,23 +20,23 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
 
 
 class ManageSigners:
-    """Trusted signers: `keyring` is what documents are checked against from the next one on."""
+    """Trusted signers: `trusted` is what documents are checked against from the next one on."""
 
     def __init__(self, books: Books, clock: Clock) -> None:
         self._books = books
         self._clock = clock
         self._records: dict[str, SignerRecord] = {}
-        self._keyring = TrustedSigners(())
+        self._trusted = TrustedSigners(())
 
     async def load(self) -> None:
         """Read the signers that are stored."""
         self._records = {record.key_id: record for record in await self._books.signers()}
-        self._keyring = TrustedSigners(tuple(self._records.values()))
+        self._trusted = TrustedSigners(tuple(self._records.values()))
 
     @property
-    def keyring(self) -> TrustedSigners:
+    def trusted(self) -> TrustedSigners:
         """The keys in force now."""
-        return self._keyring
+        return self._trusted
 
     async def trust(self, name: str, public_jwks: str, origins: Sequence[str]) -> SignerRecord:
         """Let a public document key speak for `origins` (patterns such as `agent://reports-*`).
@@ -86,4 +86,4 @@ class ManageSigners:
         event = Event(event_type, self._clock.now_ns(), OPERATOR, fields)
         await self._books.commit(PutSigner(record), Append(event))
         self._records[record.key_id] = record
-        self._keyring = TrustedSigners(tuple(self._records.values()))
+        self._trusted = TrustedSigners(tuple(self._records.values()))
