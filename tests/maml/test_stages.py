@@ -32,7 +32,7 @@ KEY = HybridPrivateKey.generate("document", CountingEntropy(1))
 STRANGER = HybridPrivateKey.generate("document", CountingEntropy(100))
 
 
-def keyring(origins: Sequence[str] = ("agent://tester",), revoked_ns: int | None = None) -> TrustedSigners:
+def trusted(origins: Sequence[str] = ("agent://tester",), revoked_ns: int | None = None) -> TrustedSigners:
     jwks = KEY.public.to_jwks()
     return TrustedSigners([SignerRecord(KEY.key_id, "Tess", jwks, tuple(origins), 1, revoked_ns)])
 
@@ -42,7 +42,7 @@ def signed(raw: bytes, key: HybridPrivateKey = KEY) -> bytes:
 
 
 def attest(raw: bytes, ring: TrustedSigners | None = None) -> stages.Attested:
-    return stages.attest(stages.receive(raw), ring or keyring(), NOW_NS)
+    return stages.attest(stages.receive(raw), ring or trusted(), NOW_NS)
 
 
 def test_a_signed_document_knows_its_signer_and_its_exact_bytes() -> None:
@@ -92,7 +92,7 @@ def test_a_rule_that_demands_a_signature_refuses_before_anything_is_parsed() -> 
 def test_a_key_speaks_only_for_the_origins_that_the_operator_allowed(
     origins: tuple[str, ...], speaks: bool
 ) -> None:
-    attested = attest(signed(document()), keyring(origins))
+    attested = attest(signed(document()), trusted(origins))
     if speaks:
         assert stages.read(attested, SignatureRule.OPTIONAL).signer
         return
@@ -103,7 +103,7 @@ def test_a_key_speaks_only_for_the_origins_that_the_operator_allowed(
 
 
 def test_unknown_and_revoked_keys_are_refused_even_where_no_signature_is_demanded() -> None:
-    for raw, ring in ((signed(document(), STRANGER), keyring()), (signed(document()), keyring(revoked_ns=2))):
+    for raw, ring in ((signed(document(), STRANGER), trusted()), (signed(document()), trusted(revoked_ns=2))):
         with pytest.raises(SignatureRefusedError) as caught:
             attest(raw, ring)
         assert caught.value.step == "signature"
@@ -119,10 +119,10 @@ def test_a_changed_byte_is_never_read_as_signed(at: int) -> None:
 
 def test_a_sidecar_does_what_a_trailer_does_and_both_at_once_are_refused() -> None:
     sidecar = documents.sign_detached(document(), KEY, issued_ns=NOW_NS - 1_000_000_000)
-    attested = stages.attest(stages.receive(document(), sidecar=sidecar), keyring(), NOW_NS)
+    attested = stages.attest(stages.receive(document(), sidecar=sidecar), trusted(), NOW_NS)
     assert attested.signer is not None
     with pytest.raises(SignatureRefusedError, match="two signatures"):
-        stages.attest(stages.receive(signed(document()), sidecar=sidecar), keyring(), NOW_NS)
+        stages.attest(stages.receive(signed(document()), sidecar=sidecar), trusted(), NOW_NS)
 
 
 def test_too_many_bytes_are_refused_first() -> None:

@@ -27,8 +27,8 @@ def trust(house: House, key: HybridPrivateKey = ANN, name: str = "ann", *origins
 
 async def test_trust_is_in_force_kept_and_logged(house: House) -> None:
     record = await trust(house)
-    assert house.signers.keyring.find_key(ANN.key_id) is not None
-    assert house.signers.keyring.record(ANN.key_id) == record
+    assert house.signers.trusted.find_key(ANN.key_id) is not None
+    assert house.signers.trusted.record(ANN.key_id) == record
     again = ManageSigners(house.books, CLOCK)
     await again.load()
     assert again.list() == [record]
@@ -42,8 +42,8 @@ async def test_revocation_by_name_or_key_id_is_once(house: House, by: str) -> No
     await trust(house, BOB, "bob")
     wanted = "ann" if by == "name" else ANN.key_id
     assert (await house.signers.revoke(wanted)).key_id == ANN.key_id
-    assert house.signers.keyring.find_key(ANN.key_id) is None
-    assert house.signers.keyring.find_key(BOB.key_id) is not None
+    assert house.signers.trusted.find_key(ANN.key_id) is None
+    assert house.signers.trusted.find_key(BOB.key_id) is not None
     with pytest.raises(NotFoundError):
         await house.signers.revoke(wanted)
     assert len(await house.events(EventType.SIGNER_REVOKED)) == 1
@@ -109,4 +109,4 @@ async def test_what_cannot_be_kept_is_not_in_force(house: House) -> None:
     with pytest.raises(LogUnavailableError):
         await trust(house)
     assert house.signers.list() == []
-    assert house.signers.keyring.find_key(ANN.key_id) is None
+    assert house.signers.trusted.find_key(ANN.key_id) is None
