@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
-from macroslow.adapters.model_api.account import Account
 from macroslow.adapters.model_api.dialects import CREDENTIALS, DIALECTS
 from macroslow.adapters.model_api.errors import MAX_ERROR_BYTES, clean_error
 from macroslow.adapters.model_api.exchange import BrokenOffError, Exchange, Patience
+from macroslow.adapters.model_api.sender import Sender
 from macroslow.errors import ConfigurationError
 from macroslow.inference.dialect import Dialect
 from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
@@ -58,7 +58,7 @@ class ModelAPI:
         self.dialect = dialect
         self.emulator = emulator
         self._max_answer_bytes = max_answer_bytes
-        self._account = Account(
+        self._sender = Sender(
             name,
             base_url,
             key,
@@ -72,7 +72,7 @@ class ModelAPI:
         self, path: str, body: bytes, *, headers: Mapping[str, str] = {}, deadline_s: float
     ) -> ProviderAnswer | NotReached:
         """See `Provider.complete`."""
-        exchange = await self._account.post(path, body, headers, deadline_s)
+        exchange = await self._sender.post(path, body, headers, deadline_s)
         if isinstance(exchange, NotReached):
             return exchange
         try:
@@ -86,7 +86,7 @@ class ModelAPI:
         self, path: str, body: bytes, *, headers: Mapping[str, str] = {}, deadline_s: float
     ) -> AsyncIterator[ProviderAnswer | ProviderStream | NotReached]:
         """See `Provider.stream`."""
-        exchange = await self._account.post(path, body, headers, deadline_s)
+        exchange = await self._sender.post(path, body, headers, deadline_s)
         if isinstance(exchange, NotReached):
             yield exchange
             return
@@ -94,7 +94,7 @@ class ModelAPI:
             passed = self._passed(exchange)
             content_type = passed.get("content-type", "").partition(";")[0].strip().lower()
             if exchange.status == 200 and content_type == _EVENT_STREAM:
-                yield ProviderStream(passed, _Chunks(exchange, self._account, self._max_answer_bytes))
+                yield ProviderStream(passed, _Chunks(exchange, self._sender, self._max_answer_bytes))
             else:
                 yield await self._answer(exchange, passed)
         finally:
@@ -102,13 +102,13 @@ class ModelAPI:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._account.close()
+        await self._sender.close()
 
     async def _answer(self, exchange: Exchange, passed: Mapping[str, str]) -> ProviderAnswer:
         if exchange.status < 400:
-            return ProviderAnswer(exchange.status, passed, await self._account.read(exchange))
+            return ProviderAnswer(exchange.status, passed, await self._sender.read(exchange))
         cleaned = clean_error(
-            self._dialect, exchange.status, await _error_body(exchange), self._account.reveal()
+            self._dialect, exchange.status, await _error_body(exchange), self._sender.reveal()
         )
         return ProviderAnswer(exchange.status, {**passed, "content-type": _JSON}, cleaned)
 
@@ -120,7 +120,7 @@ class ModelAPI:
             for raw_name, raw_value in exchange.headers.items()
             if (name := passed_name(raw_name))
         }
-        key = self._account.reveal()
+        key = self._sender.reveal()
         if not _sound(" ".join(passed.values()), key):  # all at once, since they mostly are
             passed = {name: value for name, value in passed.items() if _sound(value, key)}
         return passed
@@ -129,9 +129,9 @@ class ModelAPI:
 class _Chunks:
     """A body as it comes, at most so many bytes of it. No generator: that would hold what it has given."""
 
-    def __init__(self, exchange: Exchange, account: Account, left_bytes: int) -> None:
+    def __init__(self, exchange: Exchange, sender: Sender, left_bytes: int) -> None:
         self._exchange = exchange
-        self._account = account
+        self._sender = sender
         self._left_bytes = left_bytes
 
     def __aiter__(self) -> Self:
@@ -141,12 +141,12 @@ class _Chunks:
         try:
             chunk = await self._exchange.read()
         except BrokenOffError as error:
-            raise self._account.broke_off(error) from None
+            raise self._sender.broke_off(error) from None
         if not chunk:
             raise StopAsyncIteration
         self._left_bytes -= len(chunk)
         if self._left_bytes < 0:
-            raise self._account.too_long()
+            raise self._sender.too_long()
         return chunk
 
 

@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 
 import orjson
 
-from macroslow.adapters.model_api.account import Account
 from macroslow.adapters.model_api.dialects import DIALECTS
 from macroslow.adapters.model_api.exchange import Exchange, Patience
+from macroslow.adapters.model_api.sender import Sender
 from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
 from macroslow.inference.dialect import Dialect
 from macroslow.inference.ports import NotReached
@@ -35,7 +35,7 @@ class UsageAPI:
         self, name: str, base_url: str, admin_key: Secret, *, dialect: Dialect = Dialect.OPENAI
     ) -> None:
         """`base_url` as for models, e.g. https://api.openai.com/v1. Raises ConfigurationError."""
-        self._account = Account(
+        self._sender = Sender(
             name,
             base_url,
             admin_key,
@@ -47,7 +47,7 @@ class UsageAPI:
 
     async def get_json(self, path: str, query: Query, *, deadline_s: float) -> object:
         """One page. Raises UpstreamRefusedError, for a redirect and a 4xx, and UpstreamUnavailableError."""
-        exchange = await self._account.get(path, urlencode(query, doseq=True), deadline_s)
+        exchange = await self._sender.get(path, urlencode(query, doseq=True), deadline_s)
         if isinstance(exchange, NotReached):
             raise self._unavailable("cannot be reached", exchange.reason)
         try:
@@ -81,10 +81,10 @@ class UsageAPI:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._account.close()
+        await self._sender.close()
 
     async def _page(self, exchange: Exchange) -> object:
-        status, name = exchange.status, self._account.name
+        status, name = exchange.status, self._sender.name
         if 400 <= status < 500:
             raise UpstreamRefusedError(
                 f"the provider {name} answered with status {status}", upstream=name, status=status
@@ -92,10 +92,10 @@ class UsageAPI:
         if status != 200:
             raise self._unavailable(f"answered with status {status}", f"status {status}")
         try:
-            return orjson.loads(await self._account.read(exchange))
+            return orjson.loads(await self._sender.read(exchange))
         except orjson.JSONDecodeError:
             raise self._unavailable("sent a report that cannot be read", "no JSON") from None
 
     def _unavailable(self, what: str, reason: str) -> UpstreamUnavailableError:
-        name = self._account.name
+        name = self._sender.name
         return UpstreamUnavailableError(f"the provider {name} {what}", upstream=name, reason=reason)

@@ -24,7 +24,7 @@ _OURS: Final = frozenset({
 })  # fmt: skip
 
 
-class Account:
+class Sender:
     """Sends requests and reads their answers. Make it anywhere; use and close it on one event loop."""
 
     def __init__(
