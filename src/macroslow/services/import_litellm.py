@@ -14,7 +14,7 @@ from typing import Final
 from macroslow.errors import Problem
 from macroslow.maml.yaml_tree import Mapping, Node, Scalar, Sequence, read_yaml
 from macroslow.metering.catalogue import Catalogue
-from macroslow.services.litellm_providers import Account, Destination, Note, Path, Providers
+from macroslow.services.litellm_providers import Destination, Login, Note, Path, Providers
 from macroslow.services.litellm_words import (
     KNOWN_PARAMS,
     PRICES,
@@ -124,7 +124,7 @@ class _Import:
             return
         destination.models.setdefault(upstream, node.line)
         key = self._key(params, destination, name)
-        account = destination.accounts.setdefault(key, Account(key, node.line))
+        account = destination.accounts.setdefault(key, Login(key, node.line))
         account.limits.add((self._count(params, "rpm"), self._count(params, "tpm")))
         if not self._price(node, params, name, upstream):
             return

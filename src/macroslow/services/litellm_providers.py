@@ -23,7 +23,7 @@ class Note:
 
 
 @dataclass(slots=True)
-class Account:
+class Login:
     """One destination with one key."""
 
     key: str | None
@@ -40,7 +40,7 @@ class Destination:
     base_url: str
     line: int
     models: dict[str, int] = field(default_factory=dict)
-    accounts: dict[str | None, Account] = field(default_factory=dict)
+    accounts: dict[str | None, Login] = field(default_factory=dict)
 
 
 class Providers:
@@ -102,7 +102,7 @@ class Providers:
             table |= each
         lines |= {("providers", one.name, "limits", member): one.line for member in ("rpm", "tpm")}
 
-    def _limits(self, one: Destination, account: Account) -> dict[str, object]:
+    def _limits(self, one: Destination, account: Login) -> dict[str, object]:
         """The account's limits, if all its models have the same: they hold for each model here."""
         if len(account.limits) > 1:
             why = "rpm and tpm differ between its models: not carried, they are learned from its answers"
