@@ -12,7 +12,7 @@ from macroslow.limits.breaker import (
     REST_NS,
     WINDOW_NS,
     Breaker,
-    State,
+    BreakerState,
 )
 
 NOW = 10**14
@@ -26,7 +26,7 @@ def fail(breaker: Breaker, now_ns: int, times: int = 1) -> None:
 def opened(now_ns: int = NOW) -> Breaker:
     breaker = Breaker()
     fail(breaker, now_ns, FAILURES_IN_A_ROW)
-    assert breaker.state(now_ns) is State.OPEN
+    assert breaker.state(now_ns) is BreakerState.OPEN
     return breaker
 
 
@@ -35,9 +35,9 @@ def test_failures_in_a_row_open_it_and_an_answer_between_them_does_not():
     for _ in range(3):
         fail(breaker, NOW, FAILURES_IN_A_ROW - 1)
         breaker.ended(breaker.admit(NOW), Verdict.ANSWERED, NOW)
-    assert breaker.state(NOW) is State.CLOSED
+    assert breaker.state(NOW) is BreakerState.CLOSED
     fail(breaker, NOW, FAILURES_IN_A_ROW)
-    assert breaker.state(NOW) is State.OPEN
+    assert breaker.state(NOW) is BreakerState.OPEN
     assert breaker.rests_ns(NOW) == REST_NS
 
 
@@ -45,9 +45,9 @@ def test_a_share_of_failures_opens_it_too():
     breaker = Breaker()
     for at in range(LEAST_CALLS):
         verdict = Verdict.ANSWERED if at % 5 in {1, 3} else Verdict.FAILED
-        assert breaker.state(NOW) is State.CLOSED
+        assert breaker.state(NOW) is BreakerState.CLOSED
         breaker.ended(breaker.admit(NOW), verdict, NOW)
-    assert breaker.state(NOW) is State.OPEN
+    assert breaker.state(NOW) is BreakerState.OPEN
 
 
 def test_failures_of_long_ago_do_not_count_for_the_share():
@@ -70,7 +70,7 @@ def test_after_its_rest_one_call_goes_and_its_answer_closes_it():
     breaker = opened()
     then_ns = NOW + REST_NS
     assert breaker.rests_ns(then_ns - 1) == 1
-    assert breaker.state(then_ns) is State.HALF_OPEN
+    assert breaker.state(then_ns) is BreakerState.HALF_OPEN
     assert breaker.rests_ns(then_ns) == 0
     probe = breaker.admit(then_ns)
     assert breaker.rests_ns(then_ns) > 0  # nobody else
@@ -93,7 +93,7 @@ def test_a_probe_whose_caller_left_lets_another_go_at_once():
     now_ns = NOW + REST_NS
     breaker.ended(breaker.admit(now_ns), Verdict.UNKNOWN, now_ns)
     assert breaker.rests_ns(now_ns) == 0
-    assert breaker.state(now_ns) is State.HALF_OPEN
+    assert breaker.state(now_ns) is BreakerState.HALF_OPEN
 
 
 def test_a_probe_that_never_ends_does_not_close_the_door_for_ever():
@@ -121,8 +121,8 @@ def test_the_three_states_are_told_apart_by_when_the_next_may_go(history):
         now_ns += gap_ns
         rests_ns = breaker.rests_ns(now_ns)
         state = breaker.state(now_ns)
-        assert (state is State.OPEN) <= (rests_ns > 0)
-        assert (state is State.CLOSED) <= (rests_ns == 0)
+        assert (state is BreakerState.OPEN) <= (rests_ns > 0)
+        assert (state is BreakerState.CLOSED) <= (rests_ns == 0)
         assert rests_ns <= max(MAX_REST_NS, PROBE_NS)
         if not rests_ns:
             breaker.ended(breaker.admit(now_ns), verdict, now_ns)

@@ -32,7 +32,7 @@ MAX_REST_NS: Final = 120 * NS_PER_S
 PROBE_NS: Final = 60 * NS_PER_S  # a probe that has not ended by then is given up
 
 
-class State(enum.StrEnum):
+class BreakerState(enum.StrEnum):
     """Of the breaker."""
 
     CLOSED = "closed"
@@ -77,11 +77,11 @@ class Breaker:
         """Whether calls go as if there were no breaker."""
         return self._opened_ns is None
 
-    def state(self, now_ns: int) -> State:
+    def state(self, now_ns: int) -> BreakerState:
         """Where it stands."""
         if self._opened_ns is None:
-            return State.CLOSED
-        return State.OPEN if now_ns < self._opened_ns + self._rest_ns else State.HALF_OPEN
+            return BreakerState.CLOSED
+        return BreakerState.OPEN if now_ns < self._opened_ns + self._rest_ns else BreakerState.HALF_OPEN
 
     def rests_ns(self, now_ns: int) -> int:
         """How much longer no call may go; 0: one may."""

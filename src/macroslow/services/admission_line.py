@@ -13,7 +13,7 @@ from itertools import count
 from macroslow.errors import MacroslowError
 from macroslow.limits.admission import AccountQuota, Demand, Ended, LineReport, Verdict
 from macroslow.limits.allowance import Allowance, Pass, Recent
-from macroslow.limits.breaker import Admittance, Breaker, State
+from macroslow.limits.breaker import Admittance, Breaker, BreakerState
 from macroslow.limits.line import Grant, Plan, Planner, Promise, Rests, refusal
 from macroslow.limits.queue import FairQueue, Ticket
 from macroslow.ports import NS_PER_S, Clock, Entropy
@@ -145,7 +145,9 @@ class Line(ABC):
     def _rests(self) -> Rests:
         now_ns = self._clock.monotonic_ns()
         rests_ns = tuple(each.rests_ns(now_ns) for each in self._breakers)
-        probes = (at for at, each in enumerate(self._breakers) if each.state(now_ns) is not State.CLOSED)
+        probes = (
+            at for at, each in enumerate(self._breakers) if each.state(now_ns) is not BreakerState.CLOSED
+        )
         return Rests(rests_ns, frozenset(probes))
 
     def _planner(self, allowances: Sequence[Allowance], now_ns: int) -> Planner:
