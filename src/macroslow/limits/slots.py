@@ -9,7 +9,7 @@ provider reports may be that old. A ring of integers: memory and cost do not gro
 
 from collections.abc import Iterator
 
-State = list[list[int]]
+SlotsState = list[list[int]]
 
 
 class Slots:
@@ -152,7 +152,7 @@ class Slots:
             return (self._most[slot % size] for slot in range(first, end))
         return (self._open[slot % size] + self._used[slot % size] for slot in range(first, end))
 
-    def state(self) -> State:
+    def state(self) -> SlotsState:
         """The slots that are not empty: number, most, open, used."""
         size = len(self._most)
         slots = ((slot, slot % size) for slot in range(self._forgotten, self._forgotten + size))
@@ -160,7 +160,7 @@ class Slots:
             [slot, self._most[at], self._open[at], self._used[at]] for slot, at in slots if self._most[at]
         ]
 
-    def restore(self, state: State, now_ns: int) -> None:
+    def restore(self, state: SlotsState, now_ns: int) -> None:
         """Take up what `state` returned, in an empty window, at a later time."""
         self.advance(now_ns)
         for slot, most, opened, used in state:
