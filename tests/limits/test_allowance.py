@@ -9,7 +9,7 @@ from macroslow.limits.admission import AccountQuota, Charge, Ended, Pace, Quota,
 from macroslow.limits.allowance import (
     DAY_NS,
     FIRST_CALLS,
-    LEASE_NS,
+    LONGEST_CALL_NS,
     MAX_HOLD_NS,
     Allowance,
     Recent,
@@ -78,8 +78,8 @@ def test_places_at_once_are_given_back_and_those_of_a_crash_end_by_themselves():
     assert one.in_flight(NOW + S) == 1
     assert one.admits(1, NOW + S)
     one.renew(["second", "unknown"], NOW + 2 * S)
-    assert one.in_flight(NOW + S + LEASE_NS) == 1
-    assert one.in_flight(NOW + 2 * S + LEASE_NS) == 0
+    assert one.in_flight(NOW + S + LONGEST_CALL_NS) == 1
+    assert one.in_flight(NOW + 2 * S + LONGEST_CALL_NS) == 0
 
 
 @pytest.mark.parametrize(

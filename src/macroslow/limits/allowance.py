@@ -35,7 +35,7 @@ FIRST_CALLS: Final = 4  # let in at once before anything is known, and as many m
 OBSERVE_NS: Final = NS_PER_S // 4  # reports in between say little that is new
 HOLD_NS: Final = NS_PER_S  # after a refusal that does not say for how long
 MAX_HOLD_NS: Final = 600 * NS_PER_S  # whatever it says
-LEASE_NS: Final = 1800 * NS_PER_S  # longer than any call lasts
+LONGEST_CALL_NS: Final = 1800 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Held:
 class Allowance:
     """The limits of one account for one model."""
 
-    def __init__(self, of: AccountQuota, *, lease_ns: int = LEASE_NS) -> None:
+    def __init__(self, of: AccountQuota, *, lease_ns: int = LONGEST_CALL_NS) -> None:
         quota = of.quota
         self.account = of.account
         self.requests = Meter("requests per minute", quota.rpm, quota.window, Charge.MOST)

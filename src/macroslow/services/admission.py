@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from macroslow.limits.admission import AccountQuota, Demand, Ended, LineReport, Quota
-from macroslow.limits.allowance import LEASE_NS, Recent
+from macroslow.limits.allowance import LONGEST_CALL_NS, Recent
 from macroslow.limits.ports import RateStore
 from macroslow.limits.queue import Ticket
 from macroslow.ports import NS_PER_S, Clock, Entropy
@@ -137,7 +137,7 @@ class Admission:
         if line is None:
             quotas = self._quotas.get(key) or (AccountQuota(provider, Quota()),)
             if self._store is None:
-                line = LocalLine(key, quotas, self._clock, self._entropy, LEASE_NS)
+                line = LocalLine(key, quotas, self._clock, self._entropy, LONGEST_CALL_NS)
             else:
                 line = SharedLine(key, quotas, self._clock, self._entropy, self._store)
             self._lines[key] = line
