@@ -7,7 +7,7 @@ from macroslow.adapters.postgres._journal import Journal
 from macroslow.adapters.postgres._ledger import Ledger
 from macroslow.adapters.postgres._log import Log
 from macroslow.adapters.postgres._replies import Replies
-from macroslow.adapters.postgres._state import State
+from macroslow.adapters.postgres._state import Tables
 from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.authn.ports import PutKey, PutSigner
 from macroslow.metering.ledger import CloseAccount, OpenAccount, Reserve, Settle
@@ -21,7 +21,7 @@ from macroslow.workflow.replies import BindId, ClaimReply, DropReply, PutReply
 class Deciding:
     """Decides on `state`. No I/O: everything that the changes name was looked up before."""
 
-    def __init__(self, state: State, subjects: SubjectKeys, entropy: Entropy) -> None:
+    def __init__(self, state: Tables, subjects: SubjectKeys, entropy: Entropy) -> None:
         self._undo = state.undo
         ledger, journal = Ledger(state), Journal(state)
         log, replies = Log(state, subjects, entropy), Replies(state, subjects, entropy)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from macroslow.adapters.postgres._state import RunRow, State
+from macroslow.adapters.postgres._state import RunRow, Tables
 from macroslow.errors import ConflictError, NotFoundError
 from macroslow.workflow.journal import NEXT, AcceptRun, FinishRun, PutObject, RunState
 
@@ -10,7 +10,7 @@ from macroslow.workflow.journal import NEXT, AcceptRun, FinishRun, PutObject, Ru
 class Journal:
     """The `runs` and `objects` of one batch."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: Tables) -> None:
         self._state = state
 
     def accept(self, change: AcceptRun) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from macroslow.adapters.postgres._state import Call, Settlement, State
+from macroslow.adapters.postgres._state import Call, Settlement, Tables
 from macroslow.errors import ConflictError, NotFoundError
 from macroslow.metering.accounts import bounded, closed, opened, reserved, settled
 from macroslow.metering.ledger import OUTCOMES, Account, CloseAccount, OpenAccount, Reserve, Settle
@@ -13,7 +13,7 @@ from macroslow.ports import DAY_NS
 class Ledger:
     """The `accounts`, `calls` and `totals` of one batch."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: Tables) -> None:
         self._state = state
 
     def open_account(self, change: OpenAccount) -> None:
@@ -72,7 +72,7 @@ class Ledger:
         return account
 
 
-def totals(state: State) -> list[tuple[int, ...]]:
+def totals(state: Tables) -> list[tuple[int, ...]]:
     """Add the calls up that the batch settled: day and labels, then what to add, once for each total."""
     sums: dict[tuple[int, ...], list[int]] = {}
     for _, call in state.calls.written():

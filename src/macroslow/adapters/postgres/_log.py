@@ -2,7 +2,7 @@
 
 from itertools import zip_longest
 
-from macroslow.adapters.postgres._state import CHECKPOINT, EntryRow, State
+from macroslow.adapters.postgres._state import CHECKPOINT, EntryRow, Tables
 from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.crypto.rows import NONCE_BYTES
 from macroslow.ports import Entropy
@@ -17,7 +17,7 @@ TileRow = tuple[int, int, bytes, bytes]
 class Log:
     """The `entries`, `tiles` and `checkpoints` of one batch."""
 
-    def __init__(self, state: State, subjects: SubjectKeys, entropy: Entropy) -> None:
+    def __init__(self, state: Tables, subjects: SubjectKeys, entropy: Entropy) -> None:
         self._state = state
         self._subjects = subjects
         self._entropy = entropy
@@ -42,7 +42,7 @@ class Log:
             self._state.checkpoint.put(CHECKPOINT, (change.size, change.note))
 
 
-def grown(state: State) -> tuple[Edge, list[TileRow]]:
+def grown(state: Tables) -> tuple[Edge, list[TileRow]]:
     """Return the edge of the log with the batch's entries, and the tiles that they complete."""
     edge = state.edge.copy()
     tiles: list[TileRow] = []

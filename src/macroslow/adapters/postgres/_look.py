@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from macroslow.adapters.postgres._link import Connection, Row
-from macroslow.adapters.postgres._state import Call, ReplyRow, RunRow, State, SubjectKey
+from macroslow.adapters.postgres._state import Call, ReplyRow, RunRow, SubjectKey, Tables
 from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.adapters.postgres._tree import CATCH_UP, KnownTree
 from macroslow.adapters.postgres._wanted import Wanted
@@ -68,7 +68,7 @@ FROM store s WHERE s.one
 
 async def look(
     connection: Connection, wanted: Wanted, tree: KnownTree, names: Mapping[str, int], subjects: SubjectKeys
-) -> State:
+) -> Tables:
     """Return what the store holds of what is wanted, the tree grown to the stored one."""
     unknown = [name for name in wanted.names if name not in names]
     found: Any = await connection.fetchrow(
@@ -87,7 +87,7 @@ async def look(
         CATCH_UP,
     )
     await tree.grow(connection, found["size"], found["root"], found["leaves"])
-    state = State(tree.edge, found["last_name"])
+    state = Tables(tree.edge, found["last_name"])
     for name in wanted.names:
         if name in names:
             state.names.learn(name, names[name])
@@ -95,7 +95,7 @@ async def look(
     return state
 
 
-def _learn(state: State, found: Any, subjects: SubjectKeys) -> None:
+def _learn(state: Tables, found: Any, subjects: SubjectKeys) -> None:
     for name, number in found["names"]:
         state.names.learn(name, number)
     by_number: dict[int, str] = {}

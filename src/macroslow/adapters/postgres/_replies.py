@@ -1,6 +1,6 @@
 """Replies and bound ids, as a batch changes them."""
 
-from macroslow.adapters.postgres._state import ReplyRow, State
+from macroslow.adapters.postgres._state import ReplyRow, Tables
 from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.crypto.rows import NONCE_BYTES
 from macroslow.errors import ConflictError, NotFoundError
@@ -11,7 +11,7 @@ from macroslow.workflow.replies import SALT_BYTES, BindId, ClaimReply, DropReply
 class Replies:
     """The `replies` and `bound_ids` of one batch."""
 
-    def __init__(self, state: State, subjects: SubjectKeys, entropy: Entropy) -> None:
+    def __init__(self, state: Tables, subjects: SubjectKeys, entropy: Entropy) -> None:
         self._state = state
         self._subjects = subjects
         self._entropy = entropy

@@ -67,7 +67,7 @@ ReplyKey = tuple[str, str]
 CHECKPOINT: Final = "newest"
 
 
-class State:
+class Tables:
     """The tables as one batch sees them, by key. `edge` is that of the stored log and is not changed."""
 
     def __init__(self, edge: Edge, last_name: int) -> None:

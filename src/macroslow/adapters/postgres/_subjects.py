@@ -3,7 +3,7 @@
 from typing import Final
 
 from macroslow.adapters.postgres._link import Connection
-from macroslow.adapters.postgres._state import State, SubjectKey
+from macroslow.adapters.postgres._state import SubjectKey, Tables
 from macroslow.crypto.rows import KEY_BYTES
 from macroslow.ports import Entropy
 from macroslow.secretstore.ports import Sealer
@@ -30,7 +30,7 @@ class SubjectKeys:
             self._remember(subject, wrapped, key)
         return key
 
-    def key(self, state: State, subject: str) -> bytes:
+    def key(self, state: Tables, subject: str) -> bytes:
         """Return the key that a batch seals with, making one if the subject has none."""
         found = state.subject_keys.get(subject)
         if found is None:

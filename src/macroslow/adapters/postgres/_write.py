@@ -12,7 +12,7 @@ from typing import Final
 from macroslow.adapters.postgres._ledger import totals
 from macroslow.adapters.postgres._link import Connection
 from macroslow.adapters.postgres._log import TileRow
-from macroslow.adapters.postgres._state import State
+from macroslow.adapters.postgres._state import Tables
 from macroslow.authn.ports import SignerRecord
 from macroslow.authn.stored_key import key_json
 from macroslow.tlog.ports import TreeHead
@@ -111,7 +111,7 @@ INSERT INTO owners (owner, batch) VALUES ({}, {}) ON CONFLICT (owner) DO UPDATE 
 
 
 async def write(
-    connection: Connection, state: State, head: TreeHead, tiles: Sequence[TileRow], owner: str, batch: bytes
+    connection: Connection, state: Tables, head: TreeHead, tiles: Sequence[TileRow], owner: str, batch: bytes
 ) -> None:
     """Write what `state` changed, the tree's new head and tiles, and that `owner` made this `batch`."""
     rows = {**_ledger(state), **_log(state, head, tiles), **_journal(state), **_others(state)}
@@ -133,7 +133,7 @@ def _numbered(part: str, before: int) -> str:
     return part.format(*places)
 
 
-def _ledger(state: State) -> dict[str, Rows]:
+def _ledger(state: Tables) -> dict[str, Rows]:
     number = state.number
     return {
         "names": [(n, name) for name, n in state.names.written()],
@@ -167,7 +167,7 @@ def _ledger(state: State) -> dict[str, Rows]:
     }
 
 
-def _log(state: State, head: TreeHead, tiles: Sequence[TileRow]) -> dict[str, Rows]:
+def _log(state: Tables, head: TreeHead, tiles: Sequence[TileRow]) -> dict[str, Rows]:
     entries = state.entries.written()
     identities = bool(state.keys.changed or state.signers.changed)
     return {
@@ -179,7 +179,7 @@ def _log(state: State, head: TreeHead, tiles: Sequence[TileRow]) -> dict[str, Ro
     }
 
 
-def _journal(state: State) -> dict[str, Rows]:
+def _journal(state: Tables) -> dict[str, Rows]:
     number = state.number
     accepted: list[Sequence[object]] = []
     finished: list[Sequence[object]] = []
@@ -202,7 +202,7 @@ def _journal(state: State) -> dict[str, Rows]:
     }
 
 
-def _others(state: State) -> dict[str, Rows]:
+def _others(state: Tables) -> dict[str, Rows]:
     number = state.number
     return {
         "keys": [(key.id, key.created_ns, key_json(key), key.secret_hmac) for _, key in state.keys.written()],
