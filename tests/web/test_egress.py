@@ -11,6 +11,7 @@ import pytest
 from tests.web.fakes import FakeClock, SystemEntropy, call
 
 from macroslow.errors import BudgetExhaustedError, MissingRightError, UpstreamUnavailableError
+from macroslow.inference.dialect import Dialect
 from macroslow.inference.operation import Operation
 from macroslow.limits.byte_budget import ByteBudget
 from macroslow.metering.ledger import Usage
@@ -67,8 +68,10 @@ def clock() -> FakeClock:
 
 
 def app_for(run: RunEgress, clock: FakeClock) -> EgressApp:
-    models = {"object": "list", "data": [{"id": "gpt-5"}]}
-    return EgressApp(run, lambda: dict(models), clock, SystemEntropy(), ByteBudget(1_000_000))
+    names = {Dialect.OPENAI: "gpt-5", Dialect.ANTHROPIC: "claude-opus-4-8"}
+    return EgressApp(
+        run, lambda dialect: {"data": [{"id": names[dialect]}]}, clock, SystemEntropy(), ByteBudget(1_000_000)
+    )
 
 
 @pytest.fixture
@@ -82,6 +85,19 @@ async def test_a_model_call_with_the_capability_reaches_the_use_case(app: Egress
     assert (answer.status, answer.json, behind.chats) == (200, {"choices": []}, [b"{}"])
     models = await call(app, "GET", "/v1/models", [BEARER])
     assert models.json["data"] == [{"id": "gpt-5"}]
+
+
+async def test_who_speaks_anthropics_api_gets_its_list_and_its_errors(app: EgressApp) -> None:
+    version, key = (b"anthropic-version", b"2023-06-01"), (b"x-api-key", CAPABILITY.encode())
+    assert (await call(app, "GET", "/v1/models", [version, key])).json["data"] == [{"id": "claude-opus-4-8"}]
+    for method, path, headers, status, kind in (
+        ("GET", "/v1/models", [version], 401, "authentication_error"),
+        ("POST", "/v1/models", [version, key], 405, "invalid_request_error"),
+        ("GET", "/v1/nope", [version, key], 404, "not_found_error"),
+    ):
+        refused = await call(app, method, path, headers)
+        assert (refused.status, refused.json["type"]) == (status, "error")
+        assert refused.json["error"]["type"] == kind
 
 
 @pytest.mark.parametrize(
@@ -210,7 +226,7 @@ async def test_a_refusal_for_the_rate_takes_its_time(app: EgressApp, monkeypatch
 
 
 async def test_bodies_that_one_run_holds_up_keep_no_other_from_its_calls(clock: FakeClock) -> None:
-    opener = egress_opener(dict, clock, SystemEntropy())
+    opener = egress_opener(lambda _: {}, clock, SystemEntropy())
     hostile, other = Behind(), Behind()
     first, second = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
     head = (
@@ -280,7 +296,7 @@ async def test_it_is_served_on_a_passed_socket_and_ends_at_once(behind: Behind, 
             closed.set()
 
     behind.answer = ModelStream({"content-type": "text/event-stream"}, chunks())  # type: ignore[arg-type]
-    serve_egress = egress_opener(dict, clock, SystemEntropy())(behind.run())
+    serve_egress = egress_opener(lambda _: {}, clock, SystemEntropy())(behind.run())
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     async with serve_egress(listener):

@@ -119,15 +119,22 @@ def test_an_unforeseen_error_says_nothing_about_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "style"),
+    ("path", "style", "to_anthropic"),
     [
-        (b"/v1/nope", Style.OPENAI),
-        (b"/v1/messages", Style.ANTHROPIC),
-        (b"/v1/messages/count_tokens", Style.ANTHROPIC),
-        (b"/mcp", Style.JSON_RPC),
-        (b"/execute", Style.PROBLEM),
-        (b"", Style.PROBLEM),
+        (b"/v1/nope", Style.OPENAI, Style.ANTHROPIC),
+        (b"/v1/models", Style.OPENAI, Style.ANTHROPIC),
+        (b"/v1/models/x", Style.OPENAI, Style.ANTHROPIC),
+        (b"/v1/usage", Style.OPENAI, Style.ANTHROPIC),
+        (b"/v1/messages", Style.ANTHROPIC, Style.ANTHROPIC),
+        (b"/v1/messages/count_tokens", Style.ANTHROPIC, Style.ANTHROPIC),
+        (b"/mcp", Style.JSON_RPC, Style.JSON_RPC),
+        (b"/execute", Style.PROBLEM, Style.PROBLEM),
+        (b"", Style.PROBLEM, Style.PROBLEM),
     ],
 )
-def test_the_path_decides_the_style_even_where_no_route_is(path: bytes, style: Style) -> None:
-    assert style_of(path) is style
+def test_path_and_header_decide_the_style_even_where_no_route_is(
+    path: bytes, style: Style, to_anthropic: Style
+) -> None:
+    assert style_of(path, [(b"accept", b"*/*")]) is style
+    for version in (b"2023-06-01", b"", b"\xff"):
+        assert style_of(path, [(b"accept", b"*/*"), (b"anthropic-version", version)]) is to_anthropic

@@ -114,7 +114,7 @@ def _gateway(
         sandbox=box,
         call_model=governor.call_model,
         call_api=call_api,
-        open_egress=egress_opener(governor.list_models, clock, entropy),
+        open_egress=egress_opener(governor.list_models.for_dialect, clock, entropy),
         prove=core.prove,
         entropy=entropy,
         limits=settings.sandbox.limits.bounds,

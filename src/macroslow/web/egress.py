@@ -23,6 +23,7 @@ from macroslow.errors import (
     RateLimitedError,
 )
 from macroslow.inference import ALL_OPERATIONS
+from macroslow.inference.dialect import Dialect
 from macroslow.inference.operation import Operation
 from macroslow.limits.admission import per_minute
 from macroslow.limits.byte_budget import ByteBudget
@@ -33,7 +34,7 @@ from macroslow.web.admission import Tallies
 from macroslow.web.attention import Attention
 from macroslow.web.bodies import Body, CallerLeft
 from macroslow.web.framing import read_framing
-from macroslow.web.handlers.inference import passed_headers, respond
+from macroslow.web.handlers.inference import dialect_of, passed_headers, respond
 from macroslow.web.messages import Receive, Response, Scope, Send, json_response
 from macroslow.web.routes import CHAT_BYTES
 from macroslow.web.serve import serve_socket
@@ -56,12 +57,12 @@ class EgressApp:
     def __init__(
         self,
         run: RunEgress,
-        models: Callable[[], dict[str, object]],
+        models: Callable[[Dialect], dict[str, object]],
         clock: Clock,
         entropy: Entropy,
         budget: ByteBudget,
     ) -> None:
-        """`models` is the body of GET /v1/models; `budget` bounds the bodies it holds."""
+        """`models` is the body of GET /v1/models for a dialect; `budget` bounds the bodies it holds."""
         self._run = run
         self._models = models
         self._clock = clock
@@ -110,7 +111,8 @@ class EgressApp:
         self._check_capability(visit.framing.headers)
         if path == MODELS_PATH:
             _require("GET", visit)
-            return json_response(self._models())
+            dialect = dialect_of(visit.framing.headers.get(problems.ANTHROPIC_HEADER))
+            return json_response(self._models(dialect))
         return await self._ask(visit, OPERATIONS[path], receive)
 
     async def _ask(self, visit: Visit, operation: Operation, receive: Receive) -> Response:
@@ -156,7 +158,9 @@ class EgressApp:
             raise CredentialError("send the run's own OPENAI_API_KEY as Bearer", step="authenticate")
 
 
-def egress_opener(models: Callable[[], dict[str, object]], clock: Clock, entropy: Entropy) -> OpenEgress:
+def egress_opener(
+    models: Callable[[Dialect], dict[str, object]], clock: Clock, entropy: Entropy
+) -> OpenEgress:
     """Make the function that serves a run's egress on the socket which its sandbox passes out."""
 
     def opener(run: RunEgress) -> EgressServer:
@@ -173,5 +177,5 @@ def _require(method: str, visit: Visit) -> None:
 
 def _style(scope: Scope) -> problems.Style:
     """Every error has the shape of a provider's: whatever calls this is an SDK of one."""
-    style = problems.style_of(scope["raw_path"])
+    style = problems.style_of(scope["raw_path"], scope["headers"])
     return style if style is problems.Style.ANTHROPIC else problems.Style.OPENAI

@@ -254,7 +254,7 @@ def _raw_path(scope: Scope) -> bytes:
 
 def _told(error: MacroslowError, visit: Visit, scope: Scope) -> Response:
     """The error in the words of those who call this path."""
-    return problems.render(error, visit.request_id, problems.style_of(_raw_path(scope)))
+    return problems.render(error, visit.request_id, problems.style_of(_raw_path(scope), scope["headers"]))
 
 
 def _replay(body: bytes) -> Receive:

@@ -5,7 +5,7 @@ lists as facts for its reader goes out: never a traceback, and never `reason`, w
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from macroslow.errors import MacroslowError
 from macroslow.web.messages import Response
 
 TYPE_PREFIX: Final = "urn:macroslow:problem:"
+ANTHROPIC_HEADER: Final = b"anthropic-version"
+"""Every request of Anthropic's API carries it (Anthropic API reference, "API versioning")."""
 DOCS_PREFIX: Final = "docs/problems.md#"
 INTERNAL: Final = "internal"
 
@@ -125,12 +127,16 @@ class Style(enum.Enum):
     JSON_RPC = "json-rpc"
 
 
-def style_of(raw_path: bytes) -> Style:
-    """SDKs of the providers call below /v1, MCP clients at /mcp, whether or not the route exists."""
-    if raw_path.startswith(b"/v1/messages"):
-        return Style.ANTHROPIC
+def style_of(raw_path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Style:
+    """SDKs of the providers call below /v1, MCP clients at /mcp, whether or not the route exists.
+
+    Which provider's: that of the path, and where both have it, Anthropic's say so by a header.
+    """
     if raw_path.startswith(b"/v1/"):
-        return Style.OPENAI
+        anthropic = raw_path.startswith(b"/v1/messages") or any(
+            name == ANTHROPIC_HEADER for name, _ in headers
+        )
+        return Style.ANTHROPIC if anthropic else Style.OPENAI
     return Style.JSON_RPC if raw_path == b"/mcp" else Style.PROBLEM
 
 

@@ -96,6 +96,24 @@ def test_the_models_that_answer_messages_are_listed(client):
     assert all(name.startswith("claude-") for name in listed)
 
 
+def test_one_model_is_told_as_in_the_list_and_an_unknown_one_as_anthropic_does(client, gateway):
+    page = client.models.list(limit=1)
+    assert (page.has_more, page.first_id, page.last_id) == (False, page.data[0].id, page.data[-1].id)
+    told = client.models.retrieve(MODEL)
+    assert told in page.data
+    assert (told.id, told.type, told.display_name, told.created_at.year) == (MODEL, "model", MODEL, 1970)
+    with pytest.raises(anthropic.NotFoundError) as unknown:
+        client.models.retrieve("gpt-4o")
+    assert unknown.value.body["type"] == "error"
+    assert unknown.value.body["error"]["type"] == "not_found_error"
+    with sdk(gateway, "msk_wrong") as stranger, pytest.raises(anthropic.AuthenticationError) as refused:
+        stranger.models.list()
+    assert refused.value.body["error"]["type"] == "authentication_error"
+    with pytest.raises(anthropic.APIStatusError) as other:
+        client.get("/v1/usage?from=never", cast_to=object)
+    assert (other.value.body["type"], other.value.status_code) == ("error", 400)
+
+
 def test_every_refusal_is_its_own_exception(gateway, key):
     cases: list[tuple[str, dict[str, Any], type[anthropic.APIStatusError], int, str]] = [
         ("msk_wrong", {}, anthropic.AuthenticationError, 401, "unauthorized"),

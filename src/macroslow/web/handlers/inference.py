@@ -11,12 +11,13 @@ from macroslow.inference.trace import TraceParent, read_traceparent
 from macroslow.services.settle_call import ModelAnswer, ModelStream
 from macroslow.web.application import Application, Handler
 from macroslow.web.messages import Request, Response, json_response
+from macroslow.web.problems import ANTHROPIC_HEADER
 
 TAG_HEADER: Final = b"x-macroslow-tag"
 
 PASSED_HEADERS: Final[Mapping[Dialect, tuple[bytes, ...]]] = {
     Dialect.OPENAI: (),
-    Dialect.ANTHROPIC: (b"anthropic-version", b"anthropic-beta"),
+    Dialect.ANTHROPIC: (ANTHROPIC_HEADER, b"anthropic-beta"),
 }
 """The request headers that a provider of each dialect gets; every other one is ours alone."""
 
@@ -104,9 +105,13 @@ def _parent(request: Request) -> TraceParent | None:
     return read_traceparent(said[0]) if len(said) == 1 else None
 
 
+def dialect_of(anthropic_version: bytes | None) -> Dialect:
+    """The API that a client speaks where both have the path; `anthropic_version` is that header's value."""
+    return Dialect.OPENAI if anthropic_version is None else Dialect.ANTHROPIC
+
+
 def _dialect(request: Request) -> Dialect:
-    """The API that the client speaks."""
-    return Dialect.OPENAI if request.header(b"anthropic-version") is None else Dialect.ANTHROPIC
+    return dialect_of(request.header(ANTHROPIC_HEADER))
 
 
 def _tag(request: Request) -> str:
