@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from macroslow.authz.uri import MAX_CHARS, URI, Pattern, any_covers, covers
+from macroslow.authz.uri import MAX_CHARS, URI, Pattern, any_covers, covers, includes
 from macroslow.errors import BadRequestError
 
 LETTERS = "ab.-"
@@ -52,6 +52,16 @@ def test_a_uri_is_covered_when_parts_of_it_become_stars(uri: str, data: st.DataO
     ]
     tail = parts[cut:] if data.draw(st.booleans()) or not cut else ["**"]
     assert covers(Pattern.parse("s://" + "/".join(starred + tail)), URI.parse(uri))
+
+
+@settings(max_examples=400, deadline=None)
+@given(patterns, patterns, uris)
+def test_what_a_pattern_includes_covers_nothing_that_it_does_not(outer: str, inner: str, uri: str) -> None:
+    outside, inside, one = Pattern.parse(outer), Pattern.parse(inner), URI.parse(uri)
+    if includes(outside, inside) and covers(inside, one):
+        assert covers(outside, one)
+    assert includes(inside, inside)
+    assert includes(outside, Pattern.parse(uri)) is covers(outside, one)
 
 
 @given(patterns)

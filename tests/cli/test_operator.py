@@ -101,6 +101,10 @@ def test_scopes_and_grants_are_those_that_were_asked_for(at_home) -> None:
         (["bob", "--rpm", "0"], 2, "--rpm"),
         (["bob", "--budget", "1e20"], 2, "budget"),
         (["bob", "--note", "\x1b[2J"], 2, "note"),
+        (["bob", "--expires", "soon"], 2, "30d"),
+        (["bob", "--expires", "2020-01-01"], 2, "expiry has passed"),
+        (["bob", "--address", "10.0.0.1/8"], 2, "host bits"),
+        (["bob", "--concurrent", "0"], 2, "--concurrent"),
     ],
 )
 def test_a_key_that_makes_no_sense_is_not_made(at_home, arguments, code, told) -> None:

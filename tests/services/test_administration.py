@@ -84,7 +84,7 @@ async def test_an_unknown_verb_is_refused(ask, verb: str) -> None:
         ("keys.create", {"principal": "a", "weight": "2"}, "weight"),
         ("keys.set", {"weight": 2}, "key_id"),
         ("keys.set", {"key_id": "a", "weight": None}, "weight"),
-        ("keys.set", {"key_id": "a", "scopes": []}, "scopes"),
+        ("keys.set", {"key_id": "a", "scopes": None}, "scopes"),
         ("keys.set", {"key_id": "a", "budget_usd_micros": "5"}, "budget_usd_micros"),
         ("keys.set", {"key_id": "a", "role": "admin"}, "role"),
         ("keys.adopt", {"keys": "x"}, "keys"),

@@ -267,3 +267,18 @@ async def test_a_key_of_our_own_is_still_one_beside_them() -> None:
     assert refused(
         house.authenticate, (b"x-api-key", AGENT), (b"authorization", b"Bearer " + own.text.encode())
     )
+
+
+# Addresses
+
+
+async def test_a_key_bound_to_networks_is_refused_from_elsewhere_like_any_bad_one() -> None:
+    house = KeyHouse()
+    created = await house.keys.create(NewKey("alice", addresses=("10.0.0.0/8", "2001:db8::/32")))
+    headers = [(b"x-api-key", created.text.encode())]
+    for address in ("10.1.2.3", "::ffff:10.1.2.3", "2001:db8::7"):
+        assert house.authenticate(headers, address=address).name == "alice"
+    for address in ("192.0.2.1", "", "local", "::1"):
+        with pytest.raises(CredentialError, match="the credential is not valid") as caught:
+            house.authenticate(headers, address=address)
+        assert caught.value.reason == Refusal.ADDRESS

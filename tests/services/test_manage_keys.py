@@ -16,7 +16,7 @@ from macroslow.errors import (
     LogUnavailableError,
     NotFoundError,
 )
-from macroslow.services.wished_keys import KeyChange, NewKey
+from macroslow.services.wished_keys import KeyTerms, NewKey
 from macroslow.tlog.event import EventType
 
 
@@ -74,6 +74,8 @@ async def test_every_fault_of_a_wished_key_is_named_and_nothing_is_made(house: K
         grants=("api://ok/**", "no uri"),
         budget_usd_micros=-1,
         requests_per_minute=0,
+        concurrent_requests=0,
+        addresses=("10.0.0.1/8",),
         note="a\x1b[2J",
         expires_ns=START_NS,
         team="a b",
@@ -85,6 +87,7 @@ async def test_every_fault_of_a_wished_key_is_named_and_nothing_is_made(house: K
         await house.keys.create(wished)
     assert {problem.field for problem in caught.value.problems} == {
         "principal", "scopes", "grants", "budget_usd_micros", "requests_per_minute", "note", "expires_ns",
+        "concurrent_requests", "addresses",
         "team", "weight", "day_usd_micros", "month_usd_micros",
     }  # fmt: skip
     assert await house.logged() == []
@@ -108,7 +111,7 @@ async def test_a_revocation_is_logged_once_and_the_first_stands(house: KeyHouse)
 
 
 async def test_an_unknown_key_is_not_found(house: KeyHouse) -> None:
-    for asked in (house.keys.revoke("nope"), house.keys.show("nope"), house.keys.change("nope", KeyChange())):
+    for asked in (house.keys.revoke("nope"), house.keys.show("nope"), house.keys.change("nope", KeyTerms())):
         with pytest.raises(NotFoundError):
             await asked
 
@@ -146,7 +149,7 @@ async def test_what_is_changed_is_in_force_from_the_next_request_on_and_logged_a
     house: KeyHouse,
 ) -> None:
     made = await house.keys.create(NewKey("alice", budget_usd_micros=5, note="x", requests_per_minute=9))
-    wanted = KeyChange(team="lab", weight=1, budget_usd_micros=50, requests_per_minute=None)
+    wanted = KeyTerms(team="lab", weight=1, budget_usd_micros=50, requests_per_minute=None)
     changed = await house.keys.change(made.record.id, wanted)
     assert (changed.team, changed.note, changed.requests_per_minute) == ("lab", "x", None)
     assert house.authenticate([(b"x-api-key", made.text.encode())]).team == "lab"
@@ -164,7 +167,7 @@ async def test_what_is_changed_is_in_force_from_the_next_request_on_and_logged_a
 
 async def test_a_change_that_changes_nothing_is_not_logged(house: KeyHouse) -> None:
     made = await house.keys.create(NewKey("alice", budget_usd_micros=5))
-    for wanted in (KeyChange(), KeyChange(budget_usd_micros=5, note="", team="")):
+    for wanted in (KeyTerms(), KeyTerms(budget_usd_micros=5, note="", team="")):
         assert await house.keys.change(made.record.id, wanted) == made.record
     assert len(await house.logged()) == 1
 
@@ -172,25 +175,51 @@ async def test_a_change_that_changes_nothing_is_not_logged(house: KeyHouse) -> N
 async def test_a_change_that_makes_no_sense_changes_nothing(house: KeyHouse) -> None:
     made = await house.keys.create(NewKey("alice"))
     with pytest.raises(BadRequestError) as caught:
-        await house.keys.change(made.record.id, KeyChange(weight=101, team=" ", budget_usd_micros=-1))
+        await house.keys.change(made.record.id, KeyTerms(weight=101, team=" ", budget_usd_micros=-1))
     assert {problem.field for problem in caught.value.problems} == {"weight", "team", "budget_usd_micros"}
     house.books.fail_next_commit = True
     with pytest.raises(LogUnavailableError):
-        await house.keys.change(made.record.id, KeyChange(team="lab"))
+        await house.keys.change(made.record.id, KeyTerms(team="lab"))
     assert house.keyring.records() == [made.record]
+
+
+async def test_rights_become_fewer_and_never_more(house: KeyHouse) -> None:
+    made = await house.keys.create(NewKey("alice", grants=("api://a/**",)))
+    key_id = made.record.id
+    fewer = KeyTerms(scopes=["runs:read"], grants=["api://a/b"], addresses=["10.0.0.0/8"])
+    changed = await house.keys.change(key_id, fewer)
+    assert (changed.scopes, changed.grants) == (frozenset({"runs:read"}), ("api://a/b",))
+    for more in (KeyTerms(scopes=["runs:read", "mcp:connect"]), KeyTerms(grants=["api://a/**"])):
+        with pytest.raises(BadRequestError) as caught:
+            await house.keys.change(key_id, more)
+        assert [problem.field for problem in caught.value.problems] == [*more]
+    assert house.keyring.records() == [changed]
+    _, _, fields = (await house.logged())[1]
+    assert fields["changed"]["addresses"] == {"from": [], "to": ["10.0.0.0/8"]}  # type: ignore[index]
+
+
+async def test_an_expiry_may_be_moved_or_taken_away_but_not_into_the_past(house: KeyHouse) -> None:
+    made = await house.keys.create(NewKey("alice", expires_ns=START_NS + 5))
+    key_id = made.record.id
+    with pytest.raises(BadRequestError):
+        await house.keys.change(key_id, KeyTerms(expires_ns=START_NS))
+    assert (await house.keys.change(key_id, KeyTerms(expires_ns=START_NS + 9))).expires_ns == START_NS + 9
+    house.clock.time_ns += 9
+    assert (await house.keys.change(key_id, KeyTerms(note="late"))).note == "late"
+    assert (await house.keys.change(key_id, KeyTerms(expires_ns=None))).expires_ns is None
 
 
 async def test_a_revoked_key_is_changed_no_more(house: KeyHouse) -> None:
     made = await house.keys.create(NewKey("alice"))
     await house.keys.revoke(made.record.id)
     with pytest.raises(ConflictError):
-        await house.keys.change(made.record.id, KeyChange(weight=2))
+        await house.keys.change(made.record.id, KeyTerms(weight=2))
 
 
 async def test_no_change_brings_a_key_back_that_is_revoked_beside_it(house: KeyHouse) -> None:
     made = await house.keys.create(NewKey("alice"))
     key_id = made.record.id
-    changes = [house.keys.change(key_id, KeyChange(weight=n)) for n in range(2, 9)]
+    changes = [house.keys.change(key_id, KeyTerms(weight=n)) for n in range(2, 9)]
     await asyncio.gather(*changes[:3], house.keys.revoke(key_id), *changes[3:], return_exceptions=True)
     other = await house.restarted()
     for asked in (house, other):
@@ -200,11 +229,11 @@ async def test_no_change_brings_a_key_back_that_is_revoked_beside_it(house: KeyH
 async def test_a_change_by_another_process_is_not_undone(house: KeyHouse) -> None:
     made = await house.keys.create(NewKey("alice"))
     other = await house.restarted()
-    await other.keys.change(made.record.id, KeyChange(team="lab"))
-    assert (await house.keys.change(made.record.id, KeyChange(weight=2))).team == "lab"
+    await other.keys.change(made.record.id, KeyTerms(team="lab"))
+    assert (await house.keys.change(made.record.id, KeyTerms(weight=2))).team == "lab"
     await other.keys.revoke(made.record.id)
     with pytest.raises(ConflictError):
-        await house.keys.change(made.record.id, KeyChange(weight=3))
+        await house.keys.change(made.record.id, KeyTerms(weight=3))
 
 
 # Taken over from another gateway
@@ -257,5 +286,5 @@ async def test_what_makes_no_sense_is_not_taken_over(house: KeyHouse) -> None:
 
 async def test_events_hold_only_what_a_log_can_hold(house: KeyHouse) -> None:
     made = await house.keys.create(NewKey("alice", budget_usd_micros=2**53 - 1))
-    await house.keys.change(made.record.id, KeyChange(day_usd_micros=2**53 - 1))
+    await house.keys.change(made.record.id, KeyTerms(day_usd_micros=2**53 - 1))
     assert PEPPER.hex() not in json.dumps(await house.logged())

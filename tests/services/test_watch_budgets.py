@@ -15,7 +15,7 @@ from macroslow.metering.ledger import Budget, CallOutcome, OpenAccount, Reserve,
 from macroslow.services import watch_budgets
 from macroslow.services.send_alerts import Message
 from macroslow.services.watch_budgets import BUDGET, RISE, WatchBudgets, reached
-from macroslow.services.wished_keys import KeyChange, NewKey
+from macroslow.services.wished_keys import KeyTerms, NewKey
 from macroslow.tlog.event import EventType
 
 HOUR_NS = 3600 * 10**9
@@ -131,7 +131,7 @@ async def test_a_raised_limit_is_told_of_anew(house: Watched) -> None:
     ann = await house.principal("ann", budget_usd_micros=1000)
     await house.call(ann, 900)
     assert await house.told() == [(account_of(ann.key_id), 80)]
-    await house.keys.change(ann.key_id, KeyChange(budget_usd_micros=5000))
+    await house.keys.change(ann.key_id, KeyTerms(budget_usd_micros=5000))
     assert await house.told() == []
     await house.call(ann, 3200)
     assert await house.told() == [(account_of(ann.key_id), 80)]

@@ -117,6 +117,27 @@ async def test_failures_of_an_address_are_limited_and_good_keys_of_it_are_not() 
     assert (await house.ask("GET", "/runs", key=None)).status == 401
 
 
+async def test_a_key_has_so_many_requests_under_way_at_once_and_no_more(house: House) -> None:
+    key = await house.new_key("alice", concurrent_requests=2)
+    house.runs.event_gate.clear()
+    streams = [asyncio.create_task(house.ask("GET", "/runs/r1/events", key=key)) for _ in range(2)]
+    await asyncio.sleep(0)
+    refused = await house.ask("GET", "/runs", key=key)
+    assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+    assert refused.json["limit"] == "concurrent requests"
+    assert (await house.ask("GET", "/runs")).status == 200
+    house.runs.event_gate.set()
+    assert [answer.status for answer in await asyncio.gather(*streams)] == [200, 200]
+    assert (await house.ask("GET", "/runs", key=key)).status == 200
+
+
+async def test_a_key_of_another_network_is_refused_like_any_bad_one(house: House) -> None:
+    key = await house.new_key("alice", addresses=("10.0.0.0/8",))
+    assert (await house.ask("GET", "/runs", key=key, client=("10.0.0.9", 1))).status == 200
+    for client in (("192.0.2.1", 1), None):
+        assert (await house.ask("GET", "/runs", key=key, client=client)).status == 401
+
+
 async def test_neighbours_in_one_ipv6_network_share_their_failures() -> None:
     house = await build(GateSettings(failures_per_minute=1))
     first = await house.ask("GET", "/runs", key=None, client=("2001:db8::1", 1))

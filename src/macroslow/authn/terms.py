@@ -13,16 +13,20 @@ from typing import Any, Final
 class Terms:
     """Rights and bounds. None: no bound of its own.
 
-    `grants` are URI patterns that bound every document it runs. `team` is whose budget and reports it
-    counts to besides its own; `weight` is its share beside others where calls must wait. The two budgets
-    are what it may spend in a day and in a month (UTC), in micro-dollars; `expires_ns` is since 1970 (UTC).
+    `grants` are URI patterns that bound every document it runs; `addresses` are the networks that it may be
+    used from, none named: from anywhere. `team` is whose budget and reports it counts to besides its own;
+    `weight` is its share beside others where calls must wait; `concurrent_requests` is how many may be under
+    way at once. The two budgets are what it may spend in a day and in a month (UTC), in micro-dollars;
+    `expires_ns` is since 1970 (UTC).
     """
 
     scopes: frozenset[str] = frozenset()
     grants: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     team: str = ""
     weight: int = 1
     requests_per_minute: int | None = None
+    concurrent_requests: int | None = None
     day_usd_micros: int | None = None
     month_usd_micros: int | None = None
     expires_ns: int | None = None

@@ -86,6 +86,19 @@ def covers(pattern: Pattern, uri: URI) -> bool:
     return all(map(_segment_covers, pattern.segments, uri.segments))
 
 
+def includes(outer: Pattern, inner: Pattern) -> bool:
+    """Whether `outer` certainly covers every URI that `inner` covers: the same text, or a literal within it.
+
+    Unsure is no: two segments with a `*` each are compared as text.
+    """
+    if outer.scheme != inner.scheme or (inner.open_ended and not outer.open_ended):
+        return False
+    fixed = len(outer.segments)
+    if len(inner.segments) != fixed and not (outer.open_ended and len(inner.segments) > fixed):
+        return False
+    return all(map(_segment_includes, outer.segments, inner.segments))
+
+
 def any_covers(patterns: Iterable[Pattern], uri: URI) -> bool:
     """Whether one of `patterns` covers `uri`; no pattern, no right."""
     return any(covers(pattern, uri) for pattern in patterns)
@@ -106,6 +119,10 @@ def _segment_covers(pattern: str, segment: str) -> bool:
             return False
         position = found + len(piece)
     return True
+
+
+def _segment_includes(outer: str, inner: str) -> bool:
+    return outer == inner or ("*" not in inner and _segment_covers(outer, inner))
 
 
 def _split(text: str) -> tuple[str, tuple[str, ...]]:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import Final, NoReturn
 from urllib.parse import parse_qsl
 
+from macroslow.authn.addresses import is_from
 from macroslow.authn.api_keys import (
     PREFIX,
     LegacyKey,
@@ -52,6 +53,7 @@ class Refusal(enum.StrEnum):
     WRONG_SECRET = "credential-wrong-secret"  # noqa: S105 - a word for the log
     EXPIRED = "credential-expired"
     REVOKED = "credential-revoked"
+    ADDRESS = "credential-address"
     AMBIGUOUS = "credential-ambiguous"
     OTHER_KIND = "credential-other-kind"
     IN_QUERY = "credential-in-query"
@@ -65,8 +67,12 @@ class Authenticate:
         self._hasher = SecretHasher(pepper)
         self._clock = clock
 
-    def __call__(self, headers: Iterable[tuple[bytes, bytes]], query: bytes = b"") -> Principal:
+    def __call__(
+        self, headers: Iterable[tuple[bytes, bytes]], query: bytes = b"", address: str = ""
+    ) -> Principal:
         """Return who sent the request. `headers` have lower-case names, as ASGI gives them.
+
+        `address` is the peer's; "" if it has none, and then it is in no network.
 
         Raises CredentialError, whose `reason` is a Refusal.
         """
@@ -81,7 +87,10 @@ class Authenticate:
                 _refuse(Refusal.OTHER_KIND)
         if query:
             _refuse_key_in(query)
-        return self._principal(_the_one(api_key, bearer))
+        principal = self._principal(_the_one(api_key, bearer))
+        if not is_from(principal.addresses, address):
+            raise _refused(Refusal.ADDRESS)
+        return principal
 
     def _principal(self, credential: bytes) -> Principal:
         parsed = self._parsed(credential)

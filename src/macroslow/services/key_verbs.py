@@ -12,7 +12,7 @@ from macroslow.authn.terms import told
 from macroslow.errors import BadRequestError, ConflictError, Problem
 from macroslow.services.manage_keys import ManageKeys
 from macroslow.services.verbs import Verbs, argument_problems, strictly, utc
-from macroslow.services.wished_keys import KeyChange, KeyWish, NewKey, new_key
+from macroslow.services.wished_keys import KeyTerms, NewKey, new_key
 
 MAX_ADOPTED: Final = 1000  # keys that one `keys.adopt` takes over
 GRANTS: Final = ("gateway://*", "api://*")
@@ -36,7 +36,7 @@ class KeyVerbs:
             "keys.adopt": self._adopt,
         }
 
-    async def _create(self, principal: str, **wish: Unpack[KeyWish]) -> object:
+    async def _create(self, principal: str, **wish: Unpack[KeyTerms]) -> object:
         wished = _wished(principal, wish)
         created = await self.keys.create(wished)
         told_key = self._told(created.record)
@@ -48,7 +48,7 @@ class KeyVerbs:
     async def _show(self, key_id: str) -> object:
         return await self._with_account((await self.keys.show(key_id)).record)
 
-    async def _set(self, key_id: str, **wanted: Unpack[KeyChange]) -> object:
+    async def _set(self, key_id: str, **wanted: Unpack[KeyTerms]) -> object:
         return await self._with_account(await self.keys.change(key_id, wanted))
 
     async def _revoke(self, key_id: str, reason: str = "") -> object:
@@ -103,7 +103,7 @@ class KeyVerbs:
         }
 
 
-def _wished(principal: str, wish: KeyWish) -> NewKey:
+def _wished(principal: str, wish: KeyTerms) -> NewKey:
     return new_key(principal, {"grants": GRANTS, **wish})
 
 
@@ -111,7 +111,7 @@ def _adopted(
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")],
     principal: str,
     revoked: bool = False,
-    **wish: Unpack[KeyWish],
+    **wish: Unpack[KeyTerms],
 ) -> tuple[LegacyKey, NewKey, bool]:
     """One key of `keys.adopt`: the SHA-256 of its text, and what it shall be."""
     return LegacyKey(digest), _wished(principal, wish), revoked

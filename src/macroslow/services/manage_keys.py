@@ -16,10 +16,9 @@ from macroslow.errors import BadRequestError, ConflictError, NotFoundError
 from macroslow.metering.ledger import Account, OpenAccount
 from macroslow.ports import NS_PER_S, Clock, Entropy
 from macroslow.services.wished_keys import (
-    KeyChange,
+    KeyTerms,
     NewKey,
-    bound_faults,
-    budget_faults,
+    change_faults,
     changed_record,
     faults_of,
 )
@@ -89,7 +88,7 @@ class ManageKeys:
             await self._open(record, new.budget_usd_micros)
         return record
 
-    async def change(self, key_id: str, wanted: KeyChange) -> KeyRecord:
+    async def change(self, key_id: str, wanted: KeyTerms) -> KeyRecord:
         """Bound a key anew, from its next request on.
 
         Raises BadRequestError with every fault, ConflictError if the key is revoked. A budget below what
@@ -100,7 +99,7 @@ class ManageKeys:
             if before.revoked_ns is not None:
                 raise ConflictError(f"key {key_id} is revoked", fix="make a new one: macroslow keys create")
             after = changed_record(before, wanted)
-            faults = bound_faults(after) + budget_faults(wanted.get("budget_usd_micros"))
+            faults = change_faults(before, after, wanted, self._clock.now_ns())
             if faults:
                 raise BadRequestError("the key cannot be changed", faults, step="keys")
             account = await self._books.account(account_of(key_id))
@@ -111,7 +110,7 @@ class ManageKeys:
         return after
 
     def _changes(
-        self, after: KeyRecord, wanted: KeyChange, changed: Mapping[str, object]
+        self, after: KeyRecord, wanted: KeyTerms, changed: Mapping[str, object]
     ) -> Iterator[PutKey | OpenAccount | Append]:
         yield PutKey(after)
         if "budget_usd_micros" in wanted:
@@ -197,7 +196,7 @@ def _revoked(record: KeyRecord, reason: str) -> Event:
 
 
 def _differences(
-    before: KeyRecord, after: KeyRecord, account: Account | None, wanted: KeyChange
+    before: KeyRecord, after: KeyRecord, account: Account | None, wanted: KeyTerms
 ) -> dict[str, object]:
     """What was and what is, of everything that differs."""
     was = {**_logged_terms(before), "note": before.note}

@@ -8,9 +8,11 @@ from typing import Final
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict  # of typing itself only from 3.12 on, as pydantic reads it
 
+from macroslow.authn.addresses import read_network
 from macroslow.authn.ports import KeyRecord
 from macroslow.authn.terms import Terms, untold
 from macroslow.authz import scopes as known_scopes
+from macroslow.authz.subset import WITHIN
 from macroslow.authz.uri import Pattern
 from macroslow.errors import BadRequestError, Problem
 from macroslow.metering.ledger import MAX_COUNT
@@ -19,7 +21,8 @@ from macroslow.services.verbs import Texts, TimeNs, Whole
 MAX_NOTE_CHARACTERS: Final = 200
 MAX_GRANTS: Final = 200
 RESERVED: Final = frozenset({"operator", "gateway"})  # who acts where no client does
-MAX_WEIGHT: Final = 100
+MAX_ADDRESSES: Final = 100
+_MOST: Final = {"weight": 100, "requests_per_minute": 10_000_000, "concurrent_requests": 100_000}
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)  # a verb's own is not handed down to these
 _NAME_FORM: Final = "1 to 128 of letters, digits and . _ @ + : / -, a letter or digit first"
 _PRINCIPAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,127}")
@@ -36,33 +39,32 @@ class NewKey(Terms):
 
 
 @with_config(_STRICT)
-class KeyChange(TypedDict, total=False):
-    """What shall be different about a key; what is missing stays. Money in micro-dollars, None: no bound."""
+class KeyTerms(TypedDict, total=False):
+    """What a key shall be, or shall be from now on. Money in micro-dollars, None: no bound.
 
+    What is missing is as `NewKey` has it, or stays as it is.
+    """
+
+    scopes: Texts
+    grants: Texts
+    addresses: Texts
     team: str
     weight: Whole
     note: str
     requests_per_minute: Whole | None
+    concurrent_requests: Whole | None
+    expires_ns: TimeNs | None
     budget_usd_micros: Whole | None
     day_usd_micros: Whole | None
     month_usd_micros: Whole | None
 
 
-@with_config(_STRICT)
-class KeyWish(KeyChange, total=False):
-    """What a new key shall be; what is missing is as `NewKey` has it."""
-
-    scopes: Texts
-    grants: Texts
-    expires_ns: TimeNs | None
-
-
-def new_key(principal: str, wish: KeyWish) -> NewKey:
+def new_key(principal: str, wish: KeyTerms) -> NewKey:
     """The key that is wished for, right or wrong."""
     return NewKey(principal, **untold(wish))
 
 
-def changed_record(before: KeyRecord, wanted: KeyChange) -> KeyRecord:
+def changed_record(before: KeyRecord, wanted: KeyTerms) -> KeyRecord:
     """The record after the change; the budget for the life of a key is its account's, not its record's."""
     given = untold(wanted)
     given.pop("budget_usd_micros", None)
@@ -70,11 +72,28 @@ def changed_record(before: KeyRecord, wanted: KeyChange) -> KeyRecord:
 
 
 def faults_of(new: NewKey, now_ns: int) -> list[Problem]:
-    faults = _scope_faults(new.scopes) + _grant_faults(new.grants) + _name_faults(new.principal)
-    faults += bound_faults(new) + budget_faults(new.budget_usd_micros)
-    if new.expires_ns is not None and new.expires_ns <= now_ns:
-        faults.append(Problem("the expiry has passed", field="expires_ns"))
+    faults = _name_faults(new.principal) + term_faults(new) + budget_faults(new.budget_usd_micros)
+    return faults + expiry_faults(new.expires_ns, now_ns)
+
+
+def change_faults(before: KeyRecord, after: KeyRecord, wanted: KeyTerms, now_ns: int) -> list[Problem]:
+    """What is wrong with a change. Rights only become fewer: a key is not known to be where it was given."""
+    faults = term_faults(after) + budget_faults(wanted.get("budget_usd_micros"))
+    if "expires_ns" in wanted:
+        faults += expiry_faults(after.expires_ns, now_ns)
+    if not faults:
+        faults += [
+            Problem("a key's rights only become fewer", fix="make a new key", field=name)
+            for name in ("scopes", "grants")
+            if not WITHIN[name](getattr(after, name), getattr(before, name))
+        ]
     return faults
+
+
+def expiry_faults(expires_ns: int | None, now_ns: int) -> list[Problem]:
+    if expires_ns is not None and expires_ns <= now_ns:
+        return [Problem("the expiry has passed", field="expires_ns")]
+    return []
 
 
 def _name_faults(principal: str) -> list[Problem]:
@@ -96,17 +115,17 @@ def _name_faults(principal: str) -> list[Problem]:
     return faults
 
 
-def bound_faults(key: NewKey | KeyRecord) -> list[Problem]:
-    """What is wrong with what may also be changed later."""
-    faults = []
+def term_faults(key: NewKey | KeyRecord) -> list[Problem]:
+    """What is wrong with the terms and the note, whenever they were set."""
+    faults = _scope_faults(key.scopes) + _grant_faults(key.grants) + _address_faults(key.addresses)
     if len(key.note) > MAX_NOTE_CHARACTERS or not (key.note.isprintable() or not key.note):
         faults.append(Problem(f"at most {MAX_NOTE_CHARACTERS} printable characters", field="note"))
-    if key.requests_per_minute is not None and not 1 <= key.requests_per_minute <= 10_000_000:
-        faults.append(Problem("1 to 10000000", field="requests_per_minute"))
     if key.team and not _PRINCIPAL.fullmatch(key.team):
         faults.append(Problem(_NAME_FORM, field="team"))
-    if not 1 <= key.weight <= MAX_WEIGHT:
-        faults.append(Problem(f"1 to {MAX_WEIGHT}", field="weight"))
+    for name, most in _MOST.items():
+        value = getattr(key, name)
+        if value is not None and not 1 <= value <= most:
+            faults.append(Problem(f"1 to {most}", field=name))
     faults += budget_faults(key.day_usd_micros, "day_usd_micros")
     return faults + budget_faults(key.month_usd_micros, "month_usd_micros")
 
@@ -138,4 +157,18 @@ def _grant_fault(grant: str) -> Problem | None:
         Pattern.parse(grant)
     except BadRequestError as error:
         return Problem(error.detail, fix=error.fix, field="grants")
+    return None
+
+
+def _address_faults(addresses: Sequence[str]) -> list[Problem]:
+    if len(addresses) > MAX_ADDRESSES:
+        return [Problem(f"more than {MAX_ADDRESSES} networks", field="addresses")]
+    return [fault for one in addresses if (fault := _address_fault(one)) is not None]
+
+
+def _address_fault(text: str) -> Problem | None:
+    try:
+        read_network(text)
+    except ValueError as error:
+        return Problem(str(error), fix="such as 192.0.2.0/24 or 2001:db8::/32", field="addresses")
     return None

@@ -8,13 +8,13 @@ from functools import lru_cache, partial
 from ipaddress import ip_address
 from typing import Final
 
-from macroslow.authn.keyring import KeyRing
 from macroslow.authn.principal import Principal
 from macroslow.errors import RateLimitedError
 from macroslow.limits.admission import per_minute
 from macroslow.limits.gcra import Deferred, Limit, admit
 from macroslow.ports import NS_PER_S, Clock
 from macroslow.web.messages import Scope
+from macroslow.web.visit import Visit
 
 MAX_ADDRESSES: Final = 4096
 MAX_CREDENTIALS: Final = 100_000
@@ -49,20 +49,46 @@ class Tallies:
 
 
 class CredentialLimits:
-    """Requests per minute of each client key, as its record says, or else `default_per_minute`."""
+    """Requests per minute of each credential, as its terms say, or else `default_per_minute`."""
 
-    def __init__(self, keyring: KeyRing, clock: Clock, default_per_minute: int | None = None) -> None:
-        self._keyring = keyring
+    def __init__(self, clock: Clock, default_per_minute: int | None = None) -> None:
         self._default = default_per_minute
         self._tallies = Tallies(clock, MAX_CREDENTIALS)
 
     def admit(self, principal: Principal) -> None:
-        """Count one request. RateLimitedError if the key has used up its minute."""
-        held = self._keyring.get(principal.key_id)
-        count = held.record.requests_per_minute if held else None
+        """Count one request. RateLimitedError if the credential has used up its minute."""
+        count = principal.requests_per_minute
         count = self._default if count is None else count
         if count is not None:
-            self._tallies.admit(principal.key_id or principal.name, _requests_per_minute(count))
+            self._tallies.admit(principal.account, _requests_per_minute(count))
+
+
+class Present:
+    """The requests under way, by the credential that they came with."""
+
+    def __init__(self) -> None:
+        self._visits: dict[str, dict[str, Visit]] = {}
+
+    def enter(self, visit: Visit, principal: Principal) -> None:
+        """Note that a request begins. RateLimitedError if as many are under way as its terms allow."""
+        mine = self._visits.setdefault(principal.account, {})
+        most = principal.concurrent_requests
+        if most is not None and len(mine) >= most:
+            raise RateLimitedError(
+                f"{most} requests of this credential are under way, which is all that it may have",
+                limit="concurrent requests",
+                count=most,
+                period_s=0,
+                retry_after_s=1.0,
+            )
+        mine[visit.request_id] = visit
+
+    def leave(self, visit: Visit, principal: Principal) -> None:
+        """Note that a request is over."""
+        mine = self._visits.get(principal.account, {})
+        mine.pop(visit.request_id, None)
+        if not mine:
+            self._visits.pop(principal.account, None)
 
 
 class AddressLimits:

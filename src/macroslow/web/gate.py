@@ -30,7 +30,7 @@ from macroslow.ports import NS_PER_S, Clock, Entropy
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.record_security import RecordSecurity
 from macroslow.web import problems
-from macroslow.web.admission import AddressLimits, CredentialLimits, address_of
+from macroslow.web.admission import AddressLimits, CredentialLimits, Present, address_of
 from macroslow.web.application import Application
 from macroslow.web.attention import Attention
 from macroslow.web.bodies import Body, CallerLeft
@@ -96,7 +96,8 @@ class Gate:
         self._hosts = HostRule(settings.hosts)
         share_bytes = max(settings.bytes_in_flight // BODY_SHARE, settings.max_body_bytes)
         self._budget = ByteBudget(settings.bytes_in_flight, share_bytes)
-        self._credentials = CredentialLimits(authenticate.keyring, clock, settings.requests_per_minute)
+        self._credentials = CredentialLimits(clock, settings.requests_per_minute)
+        self._present = Present()
         self._failures = AddressLimits("failed authentications", settings.failures_per_minute, clock)
         self._public = AddressLimits("public requests", settings.public_per_minute, clock)
         application.metrics.watch_body_bytes(lambda: self._budget.held_bytes)
@@ -137,6 +138,8 @@ class Gate:
 
     def _leave(self, visit: Visit) -> None:
         visit.leave()
+        if visit.principal is not None:
+            self._present.leave(visit, visit.principal)
         template = visit.route.path if visit.route else _UNROUTED
         elapsed_s = (self._clock.monotonic_ns() - visit.began_ns) / NS_PER_S
         self._application.metrics.request(template, visit.status, elapsed_s)
@@ -196,11 +199,12 @@ class Gate:
         if route.scope is None:
             return
         try:
-            principal = visit.principal = self._authenticate(scope["headers"], query)
+            principal = visit.principal = self._authenticate(scope["headers"], query, address_of(scope))
         except CredentialError:
             self._failures.admit(scope)
             raise
         self._credentials.admit(principal)
+        self._present.enter(visit, principal)
         if route.scope not in principal.scopes:
             raise MissingScopeError(
                 f"the credential lacks the scope {route.scope}",

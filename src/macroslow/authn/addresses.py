@@ -1,0 +1,41 @@
+"""The networks that a credential may be used from, in CIDR notation (RFC 4632, RFC 4291 section 2.3).
+
+A peer that came over an IPv4 socket of an IPv6 listener (`::ffff:192.0.2.1`) counts as the IPv4 address
+that it is. What is no address, such as a Unix socket's peer, is in no network.
+"""
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Network = IPv4Network | IPv6Network
+
+
+def read_network(text: str) -> Network:
+    """A network; one address is a network of its own. ValueError says what is wrong with it."""
+    network = ip_network(text)
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
+        raise ValueError(f"{text!r} holds IPv4 addresses: write it as an IPv4 network")
+    return network
+
+
+def is_from(networks: tuple[str, ...], address: str) -> bool:
+    """Whether `address` is in one of `networks`; where none is named, everywhere is."""
+    if not networks:
+        return True
+    found = read_address(address)
+    return found is not None and any(found in network for network in _networks(networks))
+
+
+def read_address(text: str) -> IPv4Address | IPv6Address | None:
+    """The peer's address without its zone; None if it is none."""
+    try:
+        found = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return mapped or found
+
+
+@lru_cache(maxsize=1024)
+def _networks(networks: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(read_network(network) for network in networks)

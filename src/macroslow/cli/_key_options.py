@@ -1,0 +1,145 @@
+"""Options that say what a client key may do and how much of it, and how their values are written."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, TypeVar
+
+import click
+
+from macroslow.authz.scopes import ALL
+from macroslow.bootstrap.machine import clock
+from macroslow.metering.money import MICROS_PER_USD
+from macroslow.ports import NS_PER_S
+
+F = TypeVar("F", bound=Callable[..., Any])
+NONE: Final = "none"
+SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class Dollars(click.ParamType[int | str]):
+    """An amount in US dollars, kept as micro-dollars; where it may be none, the word says so."""
+
+    name = "USD"
+
+    def __init__(self, *, or_none: bool = False) -> None:
+        self._or_none = or_none
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if isinstance(value, int):
+            return value
+        if self._or_none and value == NONE:
+            return NONE
+        try:
+            micros = Decimal(str(value).removeprefix("$")) * MICROS_PER_USD
+        except InvalidOperation:
+            self.fail(f"{value!r} is not an amount such as 2.50", param, ctx)
+        if not micros.is_finite() or micros < 0 or micros != micros.to_integral_value():
+            self.fail(f"{value!r} is not an amount of 0 or more in steps of $0.000001", param, ctx)
+        return int(micros)
+
+
+class Rate(click.ParamType[int | str]):
+    """A number of 1 or more; where it may be none, the word says so."""
+
+    name = "N"
+
+    def __init__(self, *, or_none: bool = False) -> None:
+        self._or_none = or_none
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if self._or_none and value == NONE:
+            return NONE
+        if not re.fullmatch("[1-9][0-9]{0,8}", str(value)):
+            self.fail(f"{value!r} is not a number of 1 or more", param, ctx)
+        return int(str(value))
+
+
+class Span(click.ParamType[int]):
+    """A span of time such as 90s, 15m, 24h or 30d, kept in seconds."""
+
+    name = "SPAN"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch("([0-9]{1,6})([smhd])", str(value))
+        if found is None:
+            self.fail(f"{value!r} is not a span of time such as 24h", param, ctx)
+        return int(found[1]) * SECONDS[found[2]]
+
+
+class Moment(click.ParamType[int | str]):
+    """An instant, in nanoseconds since 1970: a span from now, or a date and time of UTC."""
+
+    name = "WHEN"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if isinstance(value, int) or value == NONE:
+            return value
+        if re.fullmatch("[0-9]+[smhd]", str(value)):
+            return clock.now_ns() + Span().convert(value, param, ctx) * NS_PER_S
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is neither a span such as 30d nor a date such as 2030-01-31", param, ctx)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(0, int(moment.timestamp()) * NS_PER_S)
+
+
+def given(options: dict[str, Any]) -> dict[str, object]:
+    """Those options that were given, as arguments of a verb: what is `none` is no bound."""
+    found: dict[str, object] = {}
+    for name, value in options.items():
+        if isinstance(value, tuple):
+            if value:
+                found[name] = [] if value == (NONE,) else [*value]
+        elif value is not None:
+            found[name] = None if value == NONE else value
+    return found
+
+
+def bounds(command: F, *, or_none: bool) -> F:
+    """The options that bound a key, each passed on under its verb's own name."""
+    dollars = Dollars(or_none=or_none)
+    no_bound = f" ({NONE}: no bound)" if or_none else ""
+    options = [
+        click.option(
+            "--budget", "budget_usd_micros", type=dollars, help=f"Most it may spend in all{no_bound}."
+        ),
+        click.option("--budget-day", "day_usd_micros", type=dollars, help=f"Most in a day of UTC{no_bound}."),
+        click.option(
+            "--budget-month", "month_usd_micros", type=dollars, help=f"Most in a month of UTC{no_bound}."
+        ),
+        click.option(
+            "--rpm",
+            "requests_per_minute",
+            type=Rate(or_none=or_none),
+            help=f"Requests per minute{no_bound}.",
+        ),
+        click.option(
+            "--concurrent",
+            "concurrent_requests",
+            type=Rate(or_none=or_none),
+            help=f"Requests under way at once{no_bound}.",
+        ),
+        click.option("--expires", "expires_ns", type=Moment(), help="When it ends: 30d, 2030-01-31 or none."),
+        click.option(
+            "--address",
+            "addresses",
+            multiple=True,
+            metavar="CIDR",
+            help="Network it may be used from. Repeatable; none: anywhere.",
+        ),
+        click.option("--scope", "scopes", multiple=True, type=click.Choice(sorted(ALL)), help="Repeatable."),
+        click.option(
+            "--grant", "grants", multiple=True, metavar="URI", help="URI pattern it may use. Repeatable."
+        ),
+        click.option("--team", help="Whose budget and reports it counts to besides its own."),
+        click.option("--weight", type=click.IntRange(1), help="Its share where calls must wait (1 to 100)."),
+        click.option("--note", help="What it is for."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command

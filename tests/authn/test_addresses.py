@@ -1,0 +1,38 @@
+"""From where a credential may be used: hostile spellings of peers and networks."""
+
+import pytest
+
+from macroslow.authn.addresses import is_from, read_network
+
+
+@pytest.mark.parametrize(
+    ("networks", "address", "allowed"),
+    [
+        ((), "192.0.2.1", True),
+        ((), "", True),
+        (("10.0.0.0/8",), "10.255.0.1", True),
+        (("10.0.0.0/8",), "11.0.0.1", False),
+        (("10.0.0.0/8",), "::ffff:10.0.0.1", True),
+        (("10.0.0.0/8",), "::10.0.0.1", False),
+        (("::/0",), "10.0.0.1", False),
+        (("0.0.0.0/0",), "::1", False),
+        (("192.0.2.7",), "192.0.2.7", True),
+        (("fe80::/10",), "fe80::1%eth0", True),
+        (("0.0.0.0/0", "::/0"), "", False),
+        (("0.0.0.0/0", "::/0"), "local", False),
+        (("0.0.0.0/0",), "010.0.0.1", False),
+        (("0.0.0.0/0",), "10.0.0.1 ", False),
+        (("0.0.0.0/0",), "167772161", False),
+    ],
+)
+def test_a_peer_is_in_a_network_or_refused(networks: tuple[str, ...], address: str, allowed: bool) -> None:
+    assert is_from(networks, address) is allowed
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "10.0.0.1/8", "10.0.0.0/33", "::ffff:10.0.0.0/104", "example.org", "10/8", "1.2.3.4/-1", "none"],
+)
+def test_what_is_no_network_is_said_so(text: str) -> None:
+    with pytest.raises(ValueError):
+        read_network(text)
