@@ -17,7 +17,7 @@ from macroslow.inference.sse import EventSplitter, data_of
 from macroslow.metering.encodings import Counter, upper_bound_tokens
 from macroslow.metering.prices import TokenCounts
 
-_UNREAD_BYTES: Final = 64 * 1024
+_UNREAD_BYTES: Final = 32 * 1024  # of every stream, also of those whose readers stand still
 _COUNTED_CHARACTERS: Final = 64 * 1024  # at once: events of text are small, but one may be 4 MiB
 _MAX_ID_CHARACTERS: Final = 256
 
@@ -62,9 +62,11 @@ class EventReader(ABC):
                     break
                 if passing is Passing.HIDDEN:
                     continue
-            self._keep(event)
             passed.append(event)
-        return b"".join(passed)
+        together = b"".join(passed)
+        if together:
+            self._keep(together)
+        return together
 
     @property
     def complete(self) -> bool:
@@ -77,7 +79,9 @@ class EventReader(ABC):
         It runs between other calls, so of much text at once only the beginning is counted; the rest
         has at most as many tokens as bytes.
         """
-        data = filter(None, map(data_of, self._unread))
+        splitter = EventSplitter()  # they are kept as they went on, which holds them once
+        events = [*splitter.feed(b"".join(self._unread)), bytes(splitter.rest)]
+        data = filter(None, map(data_of, events))
         text = "".join([text for event in data for text in self._texts(parsed_object(event))])
         self._counted_tokens += self._counter.text(text[:_COUNTED_CHARACTERS])
         self._counted_tokens += upper_bound_tokens(text[_COUNTED_CHARACTERS:])
@@ -104,9 +108,9 @@ class EventReader(ABC):
     def _believe(self, usage: TokenCounts | None) -> None:
         self.usage = usage or self.usage
 
-    def _keep(self, event: bytes) -> None:
-        self._unread.append(event)
-        self._unread_bytes += len(event)
+    def _keep(self, events: bytes) -> None:
+        self._unread.append(events)
+        self._unread_bytes += len(events)
         if self._unread_bytes > _UNREAD_BYTES:
             self.output_tokens()
 
