@@ -56,6 +56,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or say that there are too many."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(0)  # one piece waits here for a slow reader, and no second one
         if len(self.connections) > self._bounds.connections:
             self._end(503, "overloaded", "too many connections")
         else:

@@ -24,6 +24,7 @@ from macroslow.web.lifecycle import Lifecycle
 from macroslow.web.messages import ASGIApp
 
 BACKLOG: Final = 1024
+UNSENT_BYTES: Final = 64 * 1024  # of an answer, that a kernel which can be told so holds for its reader
 EGRESS_BOUNDS: Final = Bounds(connections=32, head_s=10.0, keep_alive_s=60.0)
 CANCELLED_S: Final = 15.0  # what cancelled work gets to settle what it spent
 COLLECT_AFTER: Final = (10_000, 10, 10)  # containers, and collections of the younger generation before
@@ -59,6 +60,8 @@ def _listen(family: socket.AddressFamily, address: tuple[object, ...]) -> socket
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         one.bind(address)
+        if option := getattr(socket, "TCP_NOTSENT_LOWAT", None):  # accepted connections inherit it
+            one.setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)
         one.listen(BACKLOG)
         one.setblocking(False)
     except OSError:
