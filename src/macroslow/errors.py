@@ -300,16 +300,27 @@ class UpstreamRefusedError(UpstreamError):
 
 
 class UpstreamUnavailableError(UpstreamError):
-    """The upstream could not be reached, or broke off: the work may or may not have been done."""
+    """The upstream could not be reached, or broke off: the work may or may not have been done.
+
+    `retry_after_s`: when it is worth another try, None where nobody knows.
+    """
 
     code = "upstream-unavailable"
     title = "Upstream unavailable"
 
     def __init__(
-        self, detail: str, *, upstream: str, fix: str = "", reason: str = "", nothing_done: bool = False
+        self,
+        detail: str,
+        *,
+        upstream: str,
+        fix: str = "",
+        reason: str = "",
+        nothing_done: bool = False,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(detail, upstream=upstream, fix=fix, reason=reason)
         self.nothing_done = nothing_done
+        self.retry_after_s = retry_after_s
 
 
 class SandboxUnavailableError(MacroslowError):

@@ -148,6 +148,18 @@ def test_accounts_that_rest_are_passed_over_and_when_all_do_it_says_until_when()
     [(_, error)] = plan.refusals
     assert isinstance(error, UpstreamUnavailableError)
     assert "3.0 s" in error.fix
+    assert error.retry_after_s == 3.0
+    assert error.nothing_done, "it was not sent: its idempotency key is given back"
+
+
+def test_while_the_trial_of_the_only_account_is_under_way_others_come_back_in_no_less_than_a_second():
+    plan = planner(allowance("a"), rests=Rests((0,), frozenset({0}))).plan(
+        queue_of(ticket("p", 1), ticket("p", 1))
+    )
+    assert len(plan.grants) == 1
+    [(_, error)] = plan.refusals
+    assert isinstance(error, UpstreamUnavailableError)
+    assert error.retry_after_s == 1.0
 
 
 def test_an_account_on_trial_gets_one_call():

@@ -275,7 +275,8 @@ async def test_an_account_that_fails_rests_others_serve_and_one_call_tries_it_ag
         await enter(gates)
     assert caught.value.upstream == "p"
     assert "5.0 s" in caught.value.fix
-    await asyncio.sleep(REST_NS / S)
+    assert caught.value.retry_after_s == REST_NS / S
+    await asyncio.sleep(caught.value.retry_after_s)
     probe = await enter(gates)
     gates.leave(probe, Ended(1, Verdict.ANSWERED))
     await enter(gates)

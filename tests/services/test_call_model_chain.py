@@ -21,6 +21,7 @@ from macroslow.inference import RESPONSES
 from macroslow.inference.ports import NotReached, ProviderAnswer
 from macroslow.limits import backoff
 from macroslow.limits.admission import Quota
+from macroslow.limits.breaker import FAILURES_IN_A_ROW
 from macroslow.metering.budgets import BudgetRule, Period, Scope
 
 STREAM = [delta("hello"), usage_event(), DONE]
@@ -201,6 +202,23 @@ async def test_when_nobody_answers_the_error_says_what_was_tried():
         await world.ask()
     assert "gpt-4o at openai" in caught.value.detail
     assert caught.value.nothing_done
+    await world.assert_idle()
+
+
+async def test_when_everybody_rests_the_error_says_when_to_come_back_and_what_was_tried():
+    world = World(models=chain(gpt_4o=("gpt-4o-mini",)))
+    world.provider.script = lambda _: NotReached("refused")
+    for _ in range(FAILURES_IN_A_ROW):
+        with pytest.raises(UpstreamUnavailableError) as caught:
+            await world.ask()
+    asked = len(world.provider.bodies)
+    with pytest.raises(UpstreamUnavailableError) as caught:
+        await world.ask()
+    assert len(world.provider.bodies) == asked
+    assert "gpt-4o at openai" in caught.value.detail
+    assert caught.value.nothing_done
+    assert caught.value.retry_after_s is not None
+    assert 0 < caught.value.retry_after_s <= 5
     await world.assert_idle()
 
 

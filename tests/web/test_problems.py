@@ -97,6 +97,14 @@ def test_a_rate_limit_tells_when_to_come_back_rounded_up() -> None:
     assert (b"retry-after", b"1") in render(sample(errors.OverloadedError), "id", Style.PROBLEM).headers
 
 
+@pytest.mark.parametrize("style", [*Style])
+def test_an_upstream_that_rests_tells_for_how_long_and_one_that_broke_off_does_not(style: Style) -> None:
+    resting = errors.UpstreamUnavailableError("d", upstream="u", retry_after_s=3.2)
+    assert (b"retry-after", b"4") in render(resting, "id", style).headers
+    broken = errors.UpstreamUnavailableError("d", upstream="u")
+    assert b"retry-after" not in dict(render(broken, "id", style).headers)
+
+
 def test_a_refused_operator_key_upstream_is_a_bad_gateway_and_patience_is_passed_on() -> None:
     assert [
         status_of(errors.UpstreamRefusedError("d", upstream="u", status=status))

@@ -167,12 +167,14 @@ class Planner:
         return Grant(ticket, at, granted)
 
     def _unavailable(self) -> UpstreamUnavailableError:
-        rests_s = min(self._rests_ns) / NS_PER_S
+        rests_s = max(MIN_RETRY_NS, min(self._rests_ns)) / NS_PER_S
         return UpstreamUnavailableError(
             f"every account of {self._upstream} has failed several times and is left alone for "
             f"{rests_s:.1f} s more",
             upstream=self._upstream,
             fix=f"try again in {rests_s:.1f} s",
+            nothing_done=True,
+            retry_after_s=rests_s,
         )
 
 

@@ -165,6 +165,7 @@ class CallModel:
                 fix=error.fix,
                 reason=error.reason,
                 nothing_done=error.nothing_done,
+                retry_after_s=error.retry_after_s,
             ) from error
 
     async def _send(self, under_way: UnderWay, asked: Asked) -> ModelAnswer | ModelStream:

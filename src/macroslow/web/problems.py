@@ -208,9 +208,8 @@ def _facts(error: MacroslowError) -> dict[str, Any]:
 
 def _headers(error: MacroslowError) -> list[tuple[bytes, bytes]]:
     match error:
-        case errors.RateLimitedError() | errors.OverloadedError():
-            whole_s = max(1, -int(-error.retry_after_s // 1))
-            return [(b"retry-after", b"%d" % whole_s)]
+        case errors.RateLimitedError() | errors.OverloadedError() | errors.UpstreamUnavailableError():
+            return [] if error.retry_after_s is None else [_retry_after(error.retry_after_s)]
         case errors.MethodNotAllowedError():
             return [(b"allow", ", ".join(error.allowed).encode("ascii"))]
         case errors.CredentialError():
@@ -221,6 +220,11 @@ def _headers(error: MacroslowError) -> list[tuple[bytes, bytes]]:
             return [(b"x-should-retry", b"false")]
         case _:
             return []
+
+
+def _retry_after(seconds: float) -> tuple[bytes, bytes]:
+    """RFC 9110 section 10.2.3: whole seconds, rounded up so that nobody comes too early."""
+    return b"retry-after", b"%d" % max(1, -int(-seconds // 1))
 
 
 def _shape(error: MacroslowError) -> Shape:
