@@ -131,6 +131,20 @@ def test_keys_are_listed_shown_and_revoked(at_home) -> None:
         assert (ran.returncode, "macroslow keys list" in ran.stderr) == (1, True)
 
 
+def test_a_rotated_key_is_printed_alone_and_its_id_stays(at_home) -> None:
+    key_id = at_home.key["id"]
+    ran = at_home("keys", "rotate", key_id, "--overlap", "90m")
+    assert ran.stdout.startswith(f"msk_{key_id}_")
+    assert ran.stdout.count("\n") == 1
+    assert "works until" in ran.stderr
+    assert at_home("keys", "rotate", key_id).returncode == 1
+    lines = at_home("keys", "rotate", key_id, "--overlap", "0s", "--export").stdout.splitlines()
+    assert lines[1].startswith(f"export OPENAI_API_KEY=msk_{key_id}_")
+    made = data(at_home("keys", "rotate", key_id, "--json"))
+    assert (made["id"], made["generation"], made["overlap_until"] is None) == (key_id, 4, False)
+    assert at_home("keys", "rotate", key_id, "--overlap", "soon").returncode == 2
+
+
 # usage
 
 

@@ -27,7 +27,7 @@ from macroslow.tlog.checkpoint import LogPrivateKey, verify_checkpoint
 AUTHOR = HybridPrivateKey.generate(KeyUse.DOCUMENT, ENTROPY)
 VERBS = [
     "audit.checkpoint", "audit.key", "audit.prove", "audit.show", "audit.tail", "audit.verify",
-    "keys.adopt", "keys.create", "keys.list", "keys.revoke", "keys.set", "keys.show", "run",
+    "keys.adopt", "keys.create", "keys.list", "keys.revoke", "keys.rotate", "keys.set", "keys.show", "run",
     "signers.list", "signers.revoke", "signers.trust", "usage", "usage.budgets", "usage.days",
 ]  # fmt: skip
 

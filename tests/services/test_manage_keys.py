@@ -236,6 +236,65 @@ async def test_a_change_by_another_process_is_not_undone(house: KeyHouse) -> Non
         await house.keys.change(made.record.id, KeyTerms(weight=3))
 
 
+# Another secret
+
+
+def admitted(house: KeyHouse, text: str) -> bool:
+    try:
+        return house.authenticate([(b"x-api-key", text.encode())]).name == "alice"
+    except CredentialError:
+        return False
+
+
+async def test_a_rotated_key_works_with_both_secrets_until_the_overlap_ends(house: KeyHouse) -> None:
+    first = await house.keys.create(NewKey("alice", budget_usd_micros=5, team="lab"))
+    second = await house.keys.rotate(first.record.id, 100)
+    assert (second.record.id, second.record.team, second.text != first.text) == (first.record.id, "lab", True)
+    for asked in (house, await house.restarted()):
+        old = asked.authenticate([(b"x-api-key", first.text.encode())])
+        new = asked.authenticate([(b"x-api-key", second.text.encode())])
+        assert (old.account, old.key_id, old.generation) == (new.account, new.key_id, 1)
+        assert asked.keyring.admits(old, house.clock.time_ns)
+    house.clock.time_ns += 100
+    assert [admitted(house, one.text) for one in (first, second)] == [False, True]
+    assert not house.keyring.admits(old, house.clock.time_ns)
+    assert house.keyring.admits(new, house.clock.time_ns)
+    kind, subject, fields = (await house.logged())[1]
+    assert (kind, subject, fields["generation"]) == (EventType.KEY_ROTATED, "alice", 2)
+    assert repr(second.text)[1:-1] not in repr(await house.logged())
+
+
+async def test_one_overlap_at_a_time_and_a_rotation_without_one_ends_it(house: KeyHouse) -> None:
+    first = await house.keys.create(NewKey("alice"))
+    key_id = first.record.id
+    second = await house.keys.rotate(key_id, 100)
+    with pytest.raises(ConflictError, match="still works"):
+        await house.keys.rotate(key_id, 100)
+    third = await house.keys.rotate(key_id)
+    assert [admitted(house, one.text) for one in (first, second, third)] == [False, False, True]
+    fourth = await house.keys.rotate(key_id, 100)
+    texts = [one.text for one in (first, second, third, fourth)]
+    assert [admitted(house, text) for text in texts] == [False, False, True, True]
+    await house.keys.revoke(key_id)
+    assert not any(admitted(house, text) for text in texts)
+
+
+async def test_what_cannot_be_rotated_is_left_as_it_is(house: KeyHouse) -> None:
+    made = await house.keys.create(NewKey("alice"))
+    for overlap_ns in (-1, 31 * 24 * 3600 * 10**9):
+        with pytest.raises(BadRequestError):
+            await house.keys.rotate(made.record.id, overlap_ns)
+    house.books.fail_next_commit = True
+    with pytest.raises(LogUnavailableError):
+        await house.keys.rotate(made.record.id)
+    assert admitted(house, made.text)
+    await house.keys.revoke(made.record.id)
+    imported = await house.keys.adopt(legacy("sk-agent-7"), NewKey("agent-7"))
+    for key_id in (made.record.id, imported.id):
+        with pytest.raises(ConflictError):
+            await house.keys.rotate(key_id)
+
+
 # Taken over from another gateway
 
 

@@ -83,9 +83,10 @@ class MintedKey:
     secret: str = field(repr=False)
 
 
-def mint(entropy: Entropy) -> MintedKey:
-    """Make a fresh key. Whoever gets `text` must be told that it is shown once."""
-    key_id = _base62(int.from_bytes(entropy.random(ID_BYTES), "big"), ID_LENGTH)
+def mint(entropy: Entropy, key_id: str | None = None) -> MintedKey:
+    """Make a fresh key, or a fresh secret for one. Whoever gets `text` must be told that it is shown once."""
+    if key_id is None:
+        key_id = _base62(int.from_bytes(entropy.random(ID_BYTES), "big"), ID_LENGTH)
     secret = _base62(int.from_bytes(entropy.random(SECRET_BYTES), "big"), SECRET_LENGTH)
     body = f"{PREFIX}{key_id}_{secret}"
     return MintedKey(body + checksum(body), key_id, secret)
@@ -137,6 +138,11 @@ class SecretHasher:
 def is_in_force(record: KeyRecord, now_ns: int) -> bool:
     """Whether a key is neither revoked nor past its expiry."""
     return record.revoked_ns is None and (record.expires_ns is None or now_ns < record.expires_ns)
+
+
+def has_overlap(record: KeyRecord, now_ns: int) -> bool:
+    """Whether the secret before the newest one still works."""
+    return record.old_until_ns is not None and now_ns < record.old_until_ns
 
 
 def _base62(number: int, length: int) -> str:

@@ -5,8 +5,9 @@ so that a revoked key is refused from the next request on.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from macroslow.authn.api_keys import has_overlap, is_in_force
 from macroslow.authn.ports import KeyRecord
 from macroslow.authn.principal import Principal
 from macroslow.authn.terms import terms_of
@@ -14,10 +15,21 @@ from macroslow.authn.terms import terms_of
 
 @dataclass(frozen=True, slots=True)
 class HeldKey:
-    """A key's record, and the principal that it makes (built once, not per request)."""
+    """A key's record, and the principals that its secrets make (built once, not per request).
+
+    `old` is who shows the secret before, which works for a while after a rotation.
+    """
 
     record: KeyRecord
     principal: Principal
+    old: Principal | None
+
+    @classmethod
+    def of(cls, record: KeyRecord) -> "HeldKey":
+        """Hold a record."""
+        principal = principal_of(record)
+        old = replace(principal, generation=record.generation - 1) if record.old_secret_hmac else None
+        return cls(record, principal, old)
 
 
 class KeyRing:
@@ -29,12 +41,12 @@ class KeyRing:
 
     def replace_all(self, records: Iterable[KeyRecord]) -> None:
         """Forget all keys and hold these."""
-        self._held = {record.id: HeldKey(record, principal_of(record)) for record in records}
+        self._held = {record.id: HeldKey.of(record) for record in records}
         self._has_legacy = any(held.record.legacy for held in self._held.values())
 
     def put(self, record: KeyRecord) -> None:
         """Hold a new key, or the new state of a known one."""
-        self._held[record.id] = HeldKey(record, principal_of(record))
+        self._held[record.id] = HeldKey.of(record)
         self._has_legacy = self._has_legacy or record.legacy
 
     @property
@@ -45,6 +57,16 @@ class KeyRing:
     def get(self, key_id: str) -> HeldKey | None:
         """The key with this id, in force or not."""
         return self._held.get(key_id)
+
+    def admits(self, principal: Principal, now_ns: int) -> bool:
+        """Whether a caller of one of these keys would still be let in: key and secret are in force."""
+        held = self._held.get(principal.key_id)
+        if held is None or not is_in_force(held.record, now_ns):
+            return False
+        record = held.record
+        return principal.generation == record.generation or (
+            principal.generation == record.generation - 1 and has_overlap(record, now_ns)
+        )
 
     def records(self) -> list[KeyRecord]:
         """All keys, revoked ones too, oldest first."""
@@ -58,4 +80,6 @@ def account_of(key_id: str) -> str:
 
 def principal_of(record: KeyRecord) -> Principal:
     """Who acts when this key is used."""
-    return Principal(record.principal, account_of(record.id), record.id, **terms_of(record))
+    return Principal(
+        record.principal, account_of(record.id), record.id, record.generation, **terms_of(record)
+    )

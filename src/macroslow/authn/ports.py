@@ -13,6 +13,8 @@ class KeyRecord(Terms):
     `legacy` marks a key that another gateway made: its text is `sk-…`, its id begins with `legacy`, and
     `secret_hmac` is the keyed hash of the text's SHA-256 (of its 64 hexadecimal digits), which is all
     that the other gateway kept.
+
+    `generation` counts its secrets, from 1. The one before works until `old_until_ns`, if it still does.
     """
 
     id: str
@@ -22,6 +24,9 @@ class KeyRecord(Terms):
     note: str = ""
     revoked_ns: int | None = None
     legacy: bool = False
+    generation: int = 1
+    old_secret_hmac: bytes = b""
+    old_until_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ class Principal(Terms):
     """One caller, by one credential.
 
     `name` identifies the caller in the log and is the subject of its personal data; `account`
-    is the ledger account that pays.
+    is the ledger account that pays. `generation` is which of its key's secrets was shown.
     """
 
     name: str
     account: str
     key_id: str = ""
+    generation: int = 0

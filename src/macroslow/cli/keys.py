@@ -10,7 +10,7 @@ import click
 from macroslow.bootstrap.commands import key_defaults
 from macroslow.cli._columns import columns, usd
 from macroslow.cli._configured import config_option, settings_of
-from macroslow.cli._key_options import bounds, given
+from macroslow.cli._key_options import Span, bounds, given
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
 
@@ -35,15 +35,10 @@ def create(
     if as_json:
         emit(made)
         return
-    if export:
-        click.echo(f"export OPENAI_BASE_URL={settings.server.url}/v1")
-        click.echo(f"export OPENAI_API_KEY={made['key']}")
-        return
-    click.echo(made["key"])
-    click.echo(
-        f"Key {made['id']} for {principal}, budget {usd(made['budget_usd_micros'])}. It is not shown again.",
-        err=True,
-    )
+    _print_new(made, config_file, export=export)
+    if not export:
+        told = f"Key {made['id']} for {principal}, budget {usd(made['budget_usd_micros'])}."
+        click.echo(f"{told} It is not shown again.", err=True)
 
 
 @keys.command(name="set")
@@ -107,6 +102,33 @@ def show(key_id: str, config_file: Path | None, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("key_id")
+@click.option(
+    "--overlap",
+    "overlap_s",
+    type=Span(),
+    default="24h",
+    show_default=True,
+    help="How long the secret that it has still works; 0s: no more.",
+)
+@click.option("--export", is_flag=True, help="Print the two shell lines that make SDKs use it.")
+@config_option
+@json_option
+def rotate(key_id: str, *, overlap_s: int, export: bool, config_file: Path | None, as_json: bool) -> None:
+    """Give a key a new secret and print it, once.
+
+    Account, budgets and rights stay.
+    """
+    made = ask(config_file, "keys.rotate", key_id=key_id, overlap_s=overlap_s)
+    if as_json:
+        emit(made)
+        return
+    _print_new(made, config_file, export=export)
+    until = f"works until {made['overlap_until']}" if made["overlap_until"] else "works no more"
+    click.echo(f"Key {key_id} has a new secret; the one before {until}. It is not shown again.", err=True)
+
+
+@keys.command()
+@click.argument("key_id")
 @click.option("--reason", default="", help="Kept in the log.")
 @config_option
 @json_option
@@ -117,6 +139,14 @@ def revoke(key_id: str, reason: str, config_file: Path | None, as_json: bool) ->
         emit(revoked)
     else:
         click.echo(f"Key {revoked['id']} of {revoked['principal']} is revoked since {revoked['revoked_at']}.")
+
+
+def _print_new(made: Mapping[str, Any], config_file: Path | None, *, export: bool) -> None:
+    if export:
+        click.echo(f"export OPENAI_BASE_URL={settings_of(config_file).server.url}/v1")
+        click.echo(f"export OPENAI_API_KEY={made['key']}")
+    else:
+        click.echo(made["key"])
 
 
 def _print_key(shown: Mapping[str, Any]) -> None:

@@ -23,11 +23,12 @@ from macroslow.authn.api_keys import (
     LegacyKey,
     ParsedKey,
     SecretHasher,
+    has_overlap,
     is_in_force,
     parse,
     parse_legacy,
 )
-from macroslow.authn.keyring import KeyRing
+from macroslow.authn.keyring import HeldKey, KeyRing
 from macroslow.authn.principal import Principal
 from macroslow.errors import CredentialError
 from macroslow.ports import Clock
@@ -53,6 +54,7 @@ class Refusal(enum.StrEnum):
     WRONG_SECRET = "credential-wrong-secret"  # noqa: S105 - a word for the log
     EXPIRED = "credential-expired"
     REVOKED = "credential-revoked"
+    ROTATED = "credential-rotated"
     ADDRESS = "credential-address"
     AMBIGUOUS = "credential-ambiguous"
     OTHER_KIND = "credential-other-kind"
@@ -99,21 +101,34 @@ class Authenticate:
                 Refusal.MALFORMED if credential.startswith(PREFIX.encode()) else Refusal.OTHER_KIND
             )
         held = self.keyring.get(parsed.id)
-        expected = held.record.secret_hmac if held else _NOBODY
-        # Not `==`: the time of the comparison would tell how much of the hash fits.
-        fits = hmac.compare_digest(self._hasher(parsed), expected)
+        principal = _shown(held, self._hasher(parsed))
         if held is None:
             raise _refused(Refusal.UNKNOWN)
-        if not fits:
+        if principal is None:
             raise _refused(Refusal.WRONG_SECRET)
-        if not is_in_force(held.record, self._clock.now_ns()):
+        now_ns = self._clock.now_ns()
+        if not is_in_force(held.record, now_ns):
             raise _refused(Refusal.EXPIRED if held.record.revoked_ns is None else Refusal.REVOKED)
-        return held.principal
+        if principal is held.old and not has_overlap(held.record, now_ns):
+            raise _refused(Refusal.ROTATED)
+        return principal
 
     def _parsed(self, credential: bytes) -> ParsedKey | LegacyKey | None:
         if self.keyring.has_legacy and (legacy := parse_legacy(credential)):
             return legacy
         return parse(credential.decode("latin-1"))
+
+
+def _shown(held: HeldKey | None, keyed_hash: bytes) -> Principal | None:
+    """Who shows the secret with this hash; None if it is neither of the key's.
+
+    Not `==`: the time of the comparison would tell how much of the hash fits.
+    """
+    if hmac.compare_digest(keyed_hash, held.record.secret_hmac if held else _NOBODY):
+        return held.principal if held else None
+    if held and held.old and hmac.compare_digest(keyed_hash, held.record.old_secret_hmac):
+        return held.old
+    return None
 
 
 def _bearer(value: bytes) -> bytes:

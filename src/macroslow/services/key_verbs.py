@@ -10,8 +10,9 @@ from macroslow.authn.api_keys import LegacyKey
 from macroslow.authn.ports import KeyRecord
 from macroslow.authn.terms import told
 from macroslow.errors import BadRequestError, ConflictError, Problem
+from macroslow.ports import NS_PER_S
 from macroslow.services.manage_keys import ManageKeys
-from macroslow.services.verbs import Verbs, argument_problems, strictly, utc
+from macroslow.services.verbs import Verbs, Whole, argument_problems, strictly, utc
 from macroslow.services.wished_keys import KeyTerms, NewKey, new_key
 
 MAX_ADOPTED: Final = 1000  # keys that one `keys.adopt` takes over
@@ -32,6 +33,7 @@ class KeyVerbs:
             "keys.list": self._list,
             "keys.show": self._show,
             "keys.set": self._set,
+            "keys.rotate": self._rotate,
             "keys.revoke": self._revoke,
             "keys.adopt": self._adopt,
         }
@@ -50,6 +52,10 @@ class KeyVerbs:
 
     async def _set(self, key_id: str, **wanted: Unpack[KeyTerms]) -> object:
         return await self._with_account(await self.keys.change(key_id, wanted))
+
+    async def _rotate(self, key_id: str, overlap_s: Whole = 0) -> object:
+        rotated = await self.keys.rotate(key_id, overlap_s * NS_PER_S)
+        return {"key": rotated.text, **self._told(rotated.record)}
 
     async def _revoke(self, key_id: str, reason: str = "") -> object:
         return self._told(await self.keys.revoke(key_id, reason))
@@ -98,6 +104,8 @@ class KeyVerbs:
             **terms,
             "legacy": record.legacy,
             "created_at": utc(record.created_ns),
+            "generation": record.generation,
+            "overlap_until": utc(record.old_until_ns),
             "expires_at": utc(record.expires_ns),
             "revoked_at": utc(record.revoked_ns),
         }

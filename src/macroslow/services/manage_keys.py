@@ -7,14 +7,16 @@ returned by `create` and is nowhere afterwards.
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
-from macroslow.authn.api_keys import LegacyKey, SecretHasher, is_in_force, mint
+from macroslow.authn.api_keys import LegacyKey, SecretHasher, has_overlap, is_in_force, mint
 from macroslow.authn.keyring import KeyRing, account_of
 from macroslow.authn.ports import KeyRecord, PutKey
-from macroslow.authn.terms import terms_of, told
-from macroslow.errors import BadRequestError, ConflictError, NotFoundError
+from macroslow.authn.terms import terms_of
+from macroslow.errors import BadRequestError, ConflictError, NotFoundError, Problem
 from macroslow.metering.ledger import Account, OpenAccount
-from macroslow.ports import NS_PER_S, Clock, Entropy
+from macroslow.ports import DAY_NS, Clock, Entropy
+from macroslow.services import key_events
 from macroslow.services.wished_keys import (
     KeyTerms,
     NewKey,
@@ -25,6 +27,8 @@ from macroslow.services.wished_keys import (
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
+
+MAX_OVERLAP_NS: Final = 30 * DAY_NS  # two secrets for one key are for as long as it takes to deploy one
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ class ManageKeys:
             if faults:
                 raise BadRequestError("the key cannot be changed", faults, step="keys")
             account = await self._books.account(account_of(key_id))
-            changed = _differences(before, after, account, wanted)
+            changed = key_events.differences(before, after, account, wanted)
             if changed:
                 await self._books.commit(*self._changes(after, wanted, changed))
                 self._keyring.put(after)
@@ -123,7 +127,7 @@ class ManageKeys:
         await self._books.commit(
             PutKey(record),
             OpenAccount(account_of(record.id), budget_usd_micros),
-            Append(_created(record, budget_usd_micros)),
+            Append(key_events.created(record, budget_usd_micros)),
         )
         self._keyring.put(record)
 
@@ -141,9 +145,30 @@ class ManageKeys:
             if record.revoked_ns is not None:
                 return record
             revoked = replace(record, revoked_ns=self._clock.now_ns())
-            await self._books.commit(PutKey(revoked), Append(_revoked(revoked, reason)))
+            await self._books.commit(PutKey(revoked), Append(key_events.revoked(revoked, reason)))
             self._keyring.put(revoked)
         return revoked
+
+    async def rotate(self, key_id: str, overlap_ns: int = 0) -> CreatedKey:
+        """Give a key another secret; the one it had works for `overlap_ns` more, and any before it no more.
+
+        Everything else of the key stays. ConflictError if it is revoked or of another gateway, or if an
+        overlap lasts already and another is asked for: a rotation without one ends it.
+        """
+        async with self._changing:
+            before, now_ns = await self._stored(key_id), self._clock.now_ns()
+            _may_rotate(before, now_ns, overlap_ns)
+            minted = mint(self._entropy, key_id)
+            after = replace(
+                before,
+                secret_hmac=self._hasher(minted),
+                generation=before.generation + 1,
+                old_secret_hmac=before.secret_hmac if overlap_ns else b"",
+                old_until_ns=now_ns + overlap_ns if overlap_ns else None,
+            )
+            await self._books.commit(PutKey(after), Append(key_events.rotated(after, now_ns)))
+            self._keyring.put(after)
+        return CreatedKey(minted.text, after)
 
     def list(self) -> list[KeyRecord]:
         """All keys, revoked ones too, oldest first."""
@@ -167,41 +192,21 @@ class ManageKeys:
         return held.record
 
 
+def _may_rotate(record: KeyRecord, now_ns: int, overlap_ns: int) -> None:
+    new_key = "make a new one: macroslow keys create"
+    if record.revoked_ns is not None:
+        raise ConflictError(f"key {record.id} is revoked", fix=new_key)
+    if record.legacy:
+        raise ConflictError(f"the text of key {record.id} is another gateway's", fix=new_key)
+    if not 0 <= overlap_ns <= MAX_OVERLAP_NS:
+        problem = Problem("0 to 30 days", field="overlap_s")
+        raise BadRequestError("the key cannot be rotated", [problem], step="keys")
+    if overlap_ns and has_overlap(record, now_ns):
+        raise ConflictError(
+            f"the secret that key {record.id} had before still works",
+            fix="wait for its end, or end it now: --overlap 0s",
+        )
+
+
 def _record(new: NewKey, key_id: str, secret_hmac: bytes, now_ns: int) -> KeyRecord:
     return KeyRecord(key_id, new.principal, secret_hmac, now_ns, note=new.note, **terms_of(new))
-
-
-def _created(record: KeyRecord, budget_usd_micros: int | None) -> Event:
-    fields = {
-        "key_id": record.id,
-        "principal": record.principal,
-        **_logged_terms(record),
-        "budget_usd_micros": budget_usd_micros,
-        "note": record.note,
-        "legacy": record.legacy,
-    }
-    return Event(EventType.KEY_CREATED, record.created_ns, record.principal, fields)
-
-
-def _logged_terms(record: KeyRecord) -> dict[str, object]:
-    """The terms as the log holds them: its numbers are too small for nanoseconds since 1970."""
-    terms = told(record)
-    expires_ns = terms.pop("expires_ns")
-    return {**terms, "expires_s": None if expires_ns is None else expires_ns // NS_PER_S}
-
-
-def _revoked(record: KeyRecord, reason: str) -> Event:
-    fields = {"key_id": record.id, "principal": record.principal, "reason": reason}
-    return Event(EventType.KEY_REVOKED, record.revoked_ns or 0, record.principal, fields)
-
-
-def _differences(
-    before: KeyRecord, after: KeyRecord, account: Account | None, wanted: KeyTerms
-) -> dict[str, object]:
-    """What was and what is, of everything that differs."""
-    was = {**_logged_terms(before), "note": before.note}
-    is_ = {**_logged_terms(after), "note": after.note}
-    if "budget_usd_micros" in wanted:
-        was["budget_usd_micros"] = account.limit_usd_micros if account else None
-        is_["budget_usd_micros"] = wanted["budget_usd_micros"]
-    return {name: {"from": was[name], "to": is_[name]} for name in was if was[name] != is_[name]}
