@@ -167,7 +167,8 @@ def test_calls_of_before_a_restart_still_count():
     for window in Window:
         one = allowance(tpm=1000, rpm=100, rpd=50, window=window, charge=Charge.USED)
         calls = [Recent(at * 10 * S, 200, 100) for at in range(12)] + [Recent(DAY_NS - 600 * S, 1, 1)]
-        one.seed(reversed(calls), NOW)
+        for call in sorted(calls, key=lambda call: -call.age_ns):
+            one.seed(call, NOW)
         rpm, tpm, rpd = (each.remaining for each in one.limits(NOW))
         if window is Window.SLIDING:
             assert (rpm, tpm, rpd) == (93, 300, 37)

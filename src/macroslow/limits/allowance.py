@@ -254,16 +254,15 @@ class Allowance:
             if self._leases.pop(lease, None) is not None:
                 self._leases[lease] = now_ns + self._lease_ns
 
-    def seed(self, calls: Iterable[Recent], now_ns: int) -> None:
-        """Count calls of before our start, so that a crash forgets nothing that the provider counts."""
-        for call in sorted(calls, key=lambda call: -call.age_ns):
-            at_ns = now_ns - call.age_ns
-            if self._day is not None and call.age_ns < DAY_NS:
-                self._day.advance(at_ns)
-                self._day.note(at_ns, 1)
-            if call.age_ns < 2 * MINUTE_NS:
-                self.requests.seed(at_ns, 1, 1)
-                self.tokens.seed(at_ns, call.most_tokens, call.used_tokens)
+    def seed(self, call: Recent, now_ns: int) -> None:
+        """Count a call of before our start; the oldest first."""
+        at_ns = now_ns - call.age_ns
+        if self._day is not None and call.age_ns < DAY_NS:
+            self._day.advance(at_ns)
+            self._day.note(at_ns, 1)
+        if call.age_ns < 2 * MINUTE_NS:
+            self.requests.seed(at_ns, 1, 1)
+            self.tokens.seed(at_ns, call.most_tokens, call.used_tokens)
 
     def limits(self, now_ns: int) -> tuple[LimitReport, ...]:
         """Every limit that is known, as it stands."""

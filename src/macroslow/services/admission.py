@@ -114,14 +114,12 @@ class Admission:
         """The call never went out: nothing of it is counted. Instead of `leave`."""
         place.line.withdraw(place)
 
-    def seed(self, provider: str, model: str, calls: Sequence[Recent], *, account: str | None = None) -> None:
+    def seed(self, provider: str, model: str, calls: Sequence[Recent]) -> None:
         """Count calls of before our start, that a crash forgets nothing that the provider still counts.
 
-        Without `account` they were the first one's.
+        Each at the account that it can have gone to: see `limits.seeding`.
         """
-        line = self._line(provider, model)
-        labels = [each.account for each in line.allowances]
-        line.seed(labels.index(account) if account in labels else 0, calls)
+        self._line(provider, model).seed(calls)
 
     async def close(self) -> None:
         """Bring to the store what is on its way there."""

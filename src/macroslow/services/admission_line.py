@@ -16,6 +16,7 @@ from macroslow.limits.allowance import Allowance, Pass, Recent
 from macroslow.limits.breaker import Admittance, Breaker, BreakerState
 from macroslow.limits.line import Grant, Plan, Planner, Promise, Rests, refusal
 from macroslow.limits.queue import FairQueue, Ticket
+from macroslow.limits.seeding import seed
 from macroslow.ports import NS_PER_S, Clock, Entropy
 
 Op = Callable[[Sequence[Allowance], int], None]
@@ -255,9 +256,9 @@ class LocalLine(Line):
             outcome = Grant(ticket, 0, granted)
         return self._place(outcome, 0)
 
-    def seed(self, number: int, calls: Sequence[Recent]) -> None:
+    def seed(self, calls: Sequence[Recent]) -> None:
         """Count calls of before our start."""
-        self._apply(lambda all_, now_ns: all_[number].seed(calls, now_ns))
+        self._apply(lambda all_, now_ns: seed(all_, calls, now_ns))
 
     def heard(self, place: Place, headers: Mapping[str, str]) -> None:
         """Learn, and let in who may go by what was learned."""

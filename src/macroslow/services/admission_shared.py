@@ -19,6 +19,7 @@ from macroslow.limits.allowance import Allowance, Recent
 from macroslow.limits.line import Grant, Plan
 from macroslow.limits.ports import RateStore
 from macroslow.limits.queue import Ticket
+from macroslow.limits.seeding import seed
 from macroslow.ports import NS_PER_S, Clock, Entropy
 from macroslow.services.admission_line import Line, Op, Place
 
@@ -51,9 +52,9 @@ class SharedLine(Line):
         self._renewed_ns = 0
         self._observed_ns = 0
 
-    def seed(self, number: int, calls: Sequence[Recent]) -> None:
+    def seed(self, calls: Sequence[Recent]) -> None:
         """Count calls of before our start, unless the store knows of them."""
-        self._seeds.append(lambda all_, now_ns: all_[number].seed(calls, now_ns))
+        self._seeds.append(lambda all_, now_ns: seed(all_, calls, now_ns))
 
     def at_once(self, ticket: Ticket, wait_s: float) -> Place | None:
         """Never: the store is asked for all that wait together."""
