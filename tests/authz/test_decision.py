@@ -16,7 +16,7 @@ OTHER = (Pattern.parse("api://anthropic"),)
 def test_all_three_must_cover_and_the_first_that_does_not_is_named(
     document: tuple[Pattern, ...], caller: tuple[Pattern, ...], operator: tuple[Pattern, ...]
 ) -> None:
-    decision = decide(URI_ASKED, document=document, caller=caller, operator=operator)
+    decision = decide(URI_ASKED, document=document, callers=[caller], operator=operator)
     lacking = [
         party
         for party, patterns in zip(Party, (document, caller, operator), strict=True)
@@ -31,5 +31,17 @@ def test_patterns_are_not_intersected_with_each_other() -> None:
     # `a*` and `*z` have common members; only those are allowed, and no pattern is computed from both.
     document, caller = (Pattern.parse("api://a*"),), (Pattern.parse("api://*z"),)
     operator = (Pattern.parse("api://*"),)
-    assert decide(URI.parse("api://abz"), document=document, caller=caller, operator=operator).allowed
-    assert not decide(URI.parse("api://ab"), document=document, caller=caller, operator=operator).allowed
+    assert decide(URI.parse("api://abz"), document=document, callers=[caller], operator=operator).allowed
+    assert not decide(URI.parse("api://ab"), document=document, callers=[caller], operator=operator).allowed
+
+
+def test_each_credential_of_the_caller_must_cover_the_uri() -> None:
+    """Two credentials are two lists, asked one after the other: `a*` and `*z` make no third list."""
+    document = operator = (Pattern.parse("api://*"),)
+    callers = [(Pattern.parse("api://a*"),), (Pattern.parse("api://*z"),)]
+    assert decide(URI.parse("api://abz"), document=document, callers=callers, operator=operator).allowed
+    for name in ("ab", "bz", "b"):
+        decision = decide(URI.parse(f"api://{name}"), document=document, callers=callers, operator=operator)
+        assert decision.missing is Party.CALLER
+    without = decide(URI.parse("api://az"), document=document, callers=[callers[0], ()], operator=operator)
+    assert without.missing is Party.CALLER

@@ -20,7 +20,7 @@ ALL = ["gateway://*", "api://*", "quantum://*", "patient_records://*"]
 def rights(permissions: str, *, requires: str = "", body: str = "", grants: list[str] = ALL) -> Rights:
     front = without("permissions") + f"permissions:\n{permissions}" + requires
     return decide_rights(
-        parse(document(instead_of_front=front, body=body)), caller_grants=grants, operator=OPERATOR
+        parse(document(instead_of_front=front, body=body)), caller_grants=[grants], operator=OPERATOR
     )
 
 
@@ -137,4 +137,4 @@ def test_every_right_is_a_concrete_uri_for_the_log() -> None:
 
 def test_a_grant_that_is_no_pattern_is_the_operator_s_mistake() -> None:
     with pytest.raises(ConfigurationError):
-        decide_rights(read(), caller_grants=["everything"], operator=OPERATOR)
+        decide_rights(read(), caller_grants=[["everything"]], operator=OPERATOR)

@@ -150,6 +150,6 @@ def test_no_stage_can_be_made_or_changed_from_outside() -> None:
 
 def test_authorising_decides_against_the_caller() -> None:
     read = stages.read(attest(document()), SignatureRule.OPTIONAL)
-    authorised = stages.authorise(read, caller_grants=["gateway://*"], operator=OperatorRights())
+    authorised = stages.authorise(read, caller_grants=[["gateway://*"]], operator=OperatorRights())
     assert authorised.document is read
     assert authorised.rights.uris == ("gateway://local",)

@@ -1,19 +1,49 @@
 """Who acts: the outcome of authentication, and what everything above keys its state by."""
 
 from dataclasses import dataclass
+from typing import Optional
 
 from macroslow.authn.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
 class Principal(Terms):
-    """One caller, by one credential.
+    """One caller, by one credential or by a key and a token together.
 
     `name` identifies the caller in the log and is the subject of its personal data; `account`
-    is the ledger account that pays. `generation` is which of its key's secrets was shown.
+    is the ledger account that pays; `generation` is which secret of the key was shown. Where a key came
+    with a token, `key` is the caller that the key alone would make and `token` the token's.
     """
 
     name: str
     account: str
     key_id: str = ""
     generation: int = 0
+    key: Optional["Principal"] = None
+    token: Optional["Principal"] = None
+
+    @property
+    def credentials(self) -> tuple["Principal", ...]:
+        """Each credential that came: the bounds of all of them hold, and each must cover a URI."""
+        return (self,) if self.key is None or self.token is None else (self.key, self.token)
+
+
+def together(key: Principal, token: Principal) -> Principal:
+    """Who acts where a key and a token came together: the token's subject, and the key's account pays.
+
+    What both may is left. Grants are not joined here: two lists of patterns have no exact intersection, so
+    that whoever decides on a URI asks each of `credentials`.
+    """
+    ends = [each.expires_ns for each in (key, token) if each.expires_ns is not None]
+    return Principal(
+        token.name,
+        key.account,
+        key.key_id,
+        key.generation,
+        key,
+        token,
+        scopes=key.scopes & token.scopes,
+        team=key.team or token.team,  # of whoever pays: a token must not move its spending elsewhere
+        weight=min(key.weight, token.weight),
+        expires_ns=min(ends, default=None),
+    )

@@ -45,12 +45,19 @@ class Decision:
 
 
 def decide(
-    uri: URI, *, document: Iterable[Pattern], caller: Iterable[Pattern], operator: Iterable[Pattern]
+    uri: URI,
+    *,
+    document: Iterable[Pattern],
+    callers: Iterable[Iterable[Pattern]],
+    operator: Iterable[Pattern],
 ) -> Decision:
-    """Decide `uri`. Document, caller and operator are asked in this order; the first to lack it is named."""
+    """Decide `uri`. Document, caller and operator are asked in this order; the first to lack it is named.
+
+    `callers` has one list for each credential that the caller came with, and every one must cover `uri`.
+    """
     for party, patterns in (
         (Party.DOCUMENT, document),
-        (Party.CALLER, caller),
+        *((Party.CALLER, each) for each in callers),
         (Party.OPERATOR, operator),
     ):
         if not any_covers(patterns, uri):

@@ -68,13 +68,16 @@ def source_uri(name: str) -> URI:
     return URI(name, ("all",))
 
 
-def decide_rights(parsed: Parsed, *, caller_grants: Sequence[str], operator: OperatorRights) -> Rights:
+def decide_rights(
+    parsed: Parsed, *, caller_grants: Sequence[Sequence[str]], operator: OperatorRights
+) -> Rights:
     """Decide everything that the document asks for.
 
     Raises MissingRightError for the first thing that it names and does not get; its `fix` is the line
-    to write into the front matter, or says whose decision is missing. `caller_grants` are patterns.
+    to write into the front matter, or says whose decision is missing. `caller_grants` are the patterns
+    of each credential that the caller came with.
     """
-    decider = _Decider(parsed, _patterns(caller_grants))
+    decider = _Decider(parsed, tuple(map(_patterns, caller_grants)))
     gateway = decider.gateway(operator)
     return Rights(
         gateway=gateway,
@@ -103,7 +106,7 @@ class _Decider:
     """One document and one caller, asked about one thing after another."""
 
     parsed: Parsed
-    caller: tuple[Pattern, ...]
+    callers: tuple[tuple[Pattern, ...], ...]
 
     def gateway(self, operator: OperatorRights) -> str:
         """The name under which the document may run here."""
@@ -159,7 +162,7 @@ class _Decider:
         for name in sorted(offered):
             uri = source_uri(name)
             decision = decide(
-                uri, document=patterns, caller=self.caller, operator=(Pattern(name, (), open_ended=True),)
+                uri, document=patterns, callers=self.callers, operator=(Pattern(name, (), open_ended=True),)
             )
             if decision.allowed:
                 granted.append(name)
@@ -185,7 +188,7 @@ class _Decider:
         """Decide one URI of `execute`; `also` is what the document asks for elsewhere than in its list."""
         operator = (Pattern(uri.scheme, uri.segments, open_ended=False),) if offered else ()
         document = (*self.parsed.front.permissions.execute, *also)
-        return decide(uri, document=document, caller=self.caller, operator=operator)
+        return decide(uri, document=document, callers=self.callers, operator=operator)
 
     def _names(self, decision: Decision) -> bool:
         """Whether the document names the URI itself, rather than by a wildcard."""

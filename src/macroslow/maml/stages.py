@@ -194,7 +194,9 @@ def read(attested: Attested, rule: SignatureRule) -> Document:
     return Document(_SEAL, parsed, attested)
 
 
-def authorise(document: Document, *, caller_grants: Sequence[str], operator: OperatorRights) -> Authorised:
+def authorise(
+    document: Document, *, caller_grants: Sequence[Sequence[str]], operator: OperatorRights
+) -> Authorised:
     """Decide all that the document asks for; MissingRightError has the line to add, or who must allow it."""
     rights = decide_rights(document.parsed, caller_grants=caller_grants, operator=operator)
     return Authorised(_SEAL, document, rights)

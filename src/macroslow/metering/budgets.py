@@ -89,11 +89,16 @@ def read_counter(budget_id: str) -> CountedSpending:
 
 
 def own_rules(principal: Principal) -> tuple[BudgetRule, ...]:
-    """What bounds the spending of one key, besides its account: what it may spend in a day and in a month."""
-    bounds = ((Period.DAY, principal.day_usd_micros), (Period.MONTH, principal.month_usd_micros))
+    """What bounds the spending of each credential, besides the account: in a day and in a month.
+
+    A key's is counted by key, a token's by the principal, which is its subject.
+    """
     return tuple(
-        BudgetRule(Scope.KEY, principal.key_id, period, limit)
-        for period, limit in bounds
+        BudgetRule(Scope.KEY, each.key_id, period, limit)
+        if each.key_id
+        else BudgetRule(Scope.PRINCIPAL, each.name, period, limit)
+        for each in principal.credentials
+        for period, limit in ((Period.DAY, each.day_usd_micros), (Period.MONTH, each.month_usd_micros))
         if limit is not None
     )
 

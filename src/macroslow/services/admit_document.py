@@ -70,7 +70,8 @@ class AdmitDocument:
         received = stages.receive(submission.raw)
         attested = stages.attest(received, self.signers.trusted, self.clock.now_ns())
         document = stages.read(attested, rules.signatures)
-        authorised = stages.authorise(document, caller_grants=principal.grants, operator=rules.operator)
+        grants = [each.grants for each in principal.credentials]
+        authorised = stages.authorise(document, caller_grants=grants, operator=rules.operator)
         planned = plan.make(document, rules.runtime)
         signed = attested.signer is not None
         checked = maml_inputs.check_inputs(document.parsed, submission.inputs or {}, signed=signed)
