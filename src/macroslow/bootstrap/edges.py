@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from macroslow import __version__, control
+from macroslow.authn.addresses import read_network
 from macroslow.authz.security import SecurityEvent, Verdict
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.gateway import Gateway, open_gateway
@@ -26,9 +27,12 @@ from macroslow.services.gen_ai import Peer
 from macroslow.services.read_figures import ReadFigures
 from macroslow.services.trace_calls import TraceCalls
 from macroslow.settings import Settings, load
+from macroslow.settings.sections import is_exposed
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.web.application import Application
+from macroslow.web.connection import Bounds
+from macroslow.web.forwarded import TrustedProxies
 from macroslow.web.gate import Gate, GateSettings
 from macroslow.web.lifecycle import Lifecycle
 from macroslow.web.mcp_endpoint import MCPEndpoint
@@ -37,6 +41,7 @@ from macroslow.web.metrics import Metrics
 from macroslow.web.routes import ROUTES
 from macroslow.web.serve import bind
 from macroslow.web.serve import serve as serve_gate
+from macroslow.web.tls import Files, ServerTLS
 from macroslow.workflow.sandbox import Level
 
 GATEWAY_SUBJECT: Final = "gateway"
@@ -198,15 +203,27 @@ async def serve(settings: Settings, announce: Callable[[Started], None]) -> None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    tls = _tls(settings)
     sockets = bind(settings.server.host, settings.server.port)
     grace_s = settings.server.shutdown_grace_s
     async with (
         open_gateway(settings) as gateway,
         open_edges(gateway) as edges,
-        serve_gate(edges.gate, sockets, edges.lifecycle, grace_s=grace_s),
+        serve_gate(edges.gate, sockets, edges.lifecycle, bounds=_bounds(settings), tls=tls, grace_s=grace_s),
     ):
         announce(_started(gateway, sockets[0]))
         await stop.wait()
+
+
+def _bounds(settings: Settings) -> Bounds:
+    networks = [read_network(network) for network in settings.server.trusted_proxies]
+    return Bounds(connections=settings.server.connections, proxies=TrustedProxies(networks))
+
+
+def _tls(settings: Settings) -> ServerTLS | None:
+    """What encrypts the listener; ConfigurationError if its files do not serve."""
+    files, folder = settings.server.tls, settings.source.folder
+    return None if files is None else ServerTLS(Files(folder / files.certificate, folder / files.key))
 
 
 def _started(gateway: Gateway, listener: socket.socket) -> Started:
@@ -218,6 +235,10 @@ def _started(gateway: Gateway, listener: socket.socket) -> Started:
         notes.append("no sandbox works here: code blocks are refused (macroslow doctor says why)")
     else:
         notes.append(f"sandbox {box.backend} ({box.level})")
+    if is_exposed(settings.server):
+        notes.append(
+            "plain HTTP, and not for this machine alone: keys can be read on the way (see [server.tls])"
+        )
     if not settings.providers:
         notes.append("no provider is configured: model calls are refused (macroslow init writes one)")
     if recovered.calls or recovered.runs:
@@ -225,7 +246,8 @@ def _started(gateway: Gateway, listener: socket.socket) -> Started:
             f"after a crash: {recovered.calls} calls charged in full (${usd(recovered.usd_micros)}),"
             f" {recovered.runs} runs reported as interrupted"
         )
-    return Started(f"http://{shown}:{port}", box.level.value, tuple(notes))
+    scheme = "http" if settings.server.tls is None else "https"
+    return Started(f"{scheme}://{shown}:{port}", box.level.value, tuple(notes))
 
 
 def create_app(config: Settings | Path | None = None) -> ASGIApp:

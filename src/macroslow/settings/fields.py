@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from macroslow.authn.addresses import read_network
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.reference import Reference, parse_reference
 
@@ -142,6 +143,13 @@ def _usd(value: object) -> Decimal:
     raise refuse("not an amount in US dollars", "write for example 2.50")
 
 
+def _network(value: str) -> str:
+    try:
+        return str(read_network(value))
+    except ValueError:
+        raise refuse("not a network", 'write for example "10.0.0.0/8" or "2001:db8::/32"') from None
+
+
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -165,6 +173,9 @@ USD = Annotated[
     WithJsonSchema({"type": ["number", "string"], "minimum": 0}),
 ]
 LowerCase = BeforeValidator(_lower)
+Networks = Annotated[
+    tuple[Annotated[str, AfterValidator(_network)], ...], Field(strict=False, max_length=1000)
+]
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
 Count = Annotated[int, Field(ge=1)]
 Table = Annotated[Mapping[Name, T], AfterValidator(MappingProxyType), PlainSerializer(dict)]

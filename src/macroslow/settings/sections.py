@@ -18,11 +18,13 @@ from macroslow.settings.fields import (
     Listen,
     LowerCase,
     Name,
+    Networks,
     PathPrefix,
     Placement,
     SecretReference,
     Texts,
     check_plain_http,
+    is_loopback,
     refuse,
     split_listen,
 )
@@ -49,10 +51,23 @@ class Gateway(Section):
     environment: str = "development"
 
 
+class TLS(Section):
+    """A PEM chain and its unencrypted key, relative to the configuration file; renewed ones are taken."""
+
+    certificate: Annotated[Path, Field(strict=False)]
+    key: Annotated[Path, Field(strict=False)]
+
+
 class Server(Section):
-    """The listener, and what it takes in."""
+    """The listener, and what it takes in.
+
+    `trusted_proxies` are the networks whose `x-forwarded-for` and `x-forwarded-proto` are believed.
+    """
 
     listen: Listen = "127.0.0.1:8000"
+    tls: TLS | None = None
+    trusted_proxies: Networks = ()
+    connections: Annotated[int, Field(ge=1, le=100_000)] = 1000
     allowed_hosts: Texts = ()
     max_body_bytes: Annotated[int, Field(ge=1024, le=512 * MIB)] = 8 * MIB
     in_flight_bytes: Annotated[int, Field(ge=1024)] = 256 * MIB
@@ -75,7 +90,8 @@ class Server(Section):
     def url(self) -> str:
         """Where a client on this machine finds the listener."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (compared, not bound)
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -87,6 +103,11 @@ class Server(Section):
         if self.in_flight_bytes < self.max_body_bytes:
             raise refuse("in_flight_bytes is below max_body_bytes", "raise in_flight_bytes")
         return self
+
+
+def is_exposed(server: Server) -> bool:
+    """Whether credentials may cross a network in clear: no TLS here, and no proxy named that brings it."""
+    return server.tls is None and not server.trusted_proxies and not is_loopback(server.host)
 
 
 class State(Section):

@@ -8,7 +8,7 @@ by the application, which knows their route. Everything that arrives here may co
 
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import orjson
@@ -17,6 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from macroslow.web.forwarded import TrustedProxies
 from macroslow.web.problems import TYPE_PREFIX
 from macroslow.web.visit import REQUEST_ID_BYTES, SECURITY_HEADERS
 
@@ -29,11 +30,15 @@ _VERSIONS: Final = frozenset({"1.0", "1.1"})
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Of one listener: connections at once, seconds for a head, and seconds between two requests."""
+    """Of one listener: connections at once, seconds for a head, and seconds between two requests.
+
+    `proxies` are those whose word about a caller's address is taken.
+    """
 
     connections: int = 1000
     head_s: float = 10.0
     keep_alive_s: float = 30.0
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
 
 
 class _Refused(Exception):  # noqa: N818 - ends the parser, which turns it into an answer
@@ -48,6 +53,7 @@ class Connection(HttpToolsProtocol):
         self._bounds = bounds
         self._head_timer: asyncio.TimerHandle | None = None
         self._in_head = False
+        self._through_proxy = False
         self._head_bytes = 0
         self._unproductive_bytes = 0
         self._unsent_bytes = 0
@@ -56,7 +62,9 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or say that there are too many."""
         super().connection_made(transport)
-        transport.set_write_buffer_limits(0)  # one piece waits here for a slow reader, and no second one
+        # One piece waits here for a slow reader, and no second one. Not 0: over TLS that never lets go.
+        transport.set_write_buffer_limits(1)
+        self._through_proxy = self.client is not None and self._bounds.proxies.trusts(self.client[0])
         if len(self.connections) > self._bounds.connections:
             self._end(503, "overloaded", "too many connections")
         else:
@@ -111,6 +119,10 @@ class Connection(HttpToolsProtocol):
             self._refuse(505, "bad-request", "HTTP/1.1 is spoken here")
         if parser.should_upgrade():
             self._refuse(400, "bad-request", "the connection is not upgraded to anything")
+        if self._through_proxy and self.client is not None:
+            origin = self._bounds.proxies.origin(self.client[0], self.headers)
+            self.scope["client"] = (origin.address, 0)
+            self.scope["scheme"] = "https" if origin.https else "http"
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

@@ -114,6 +114,7 @@ class Gate:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit = Visit(self._ids.next(), scope["method"], self._clock.monotonic_ns())
+        visit.encrypted = scope.get("scheme") == "https"
         try:
             answer = await self._answer(visit, scope, receive)
             if isinstance(answer, Response):

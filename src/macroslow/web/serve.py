@@ -10,10 +10,11 @@ import asyncio
 import gc
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from email.utils import formatdate
-from typing import Final
+from typing import Final, TypedDict
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -22,6 +23,7 @@ from macroslow.errors import ConfigurationError
 from macroslow.web.connection import Bounds, Connection
 from macroslow.web.lifecycle import Lifecycle
 from macroslow.web.messages import ASGIApp
+from macroslow.web.tls import GOODBYE_S, HANDSHAKE_S, ServerTLS
 
 BACKLOG: Final = 1024
 UNSENT_BYTES: Final = 64 * 1024  # of an answer, that a kernel which can be told so holds for its reader
@@ -77,6 +79,7 @@ async def serve(
     lifecycle: Lifecycle,
     *,
     bounds: Bounds | None = None,
+    tls: ServerTLS | None = None,
     grace_s: float = 20.0,
 ) -> AsyncIterator[None]:
     """Serve the gate until the context is left, then end in order.
@@ -85,14 +88,17 @@ async def serve(
     `grace_s` to end, are cancelled after that, and have CANCELLED_S to settle. The sockets are closed.
     """
     listener = Listener(app, bounds or Bounds())
-    await listener.open(sockets)
+    await listener.open(sockets, tls)
     listener.tell_time()
+    watching = asyncio.create_task(tls.watch()) if tls is not None else None
     lifecycle.serve()
     try:
         with _few_collections():
             yield
     finally:
         lifecycle.stop()
+        if watching is not None:
+            watching.cancel()
         await listener.close(grace_s)
 
 
@@ -126,6 +132,14 @@ async def serve_socket(
         await listener.close(0.0)
 
 
+class _Encryption(TypedDict, total=False):
+    """What a listener with TLS gives to the loop."""
+
+    ssl: ssl.SSLContext
+    ssl_handshake_timeout: float
+    ssl_shutdown_timeout: float
+
+
 class Listener:
     """Some listening sockets with one application, and the connections made to them."""
 
@@ -152,11 +166,20 @@ class Listener:
         """How many callers are connected."""
         return len(self._state.connections)
 
-    async def open(self, sockets: Sequence[socket.socket]) -> None:
-        """Take connections."""
+    async def open(self, sockets: Sequence[socket.socket], tls: ServerTLS | None = None) -> None:
+        """Take connections, over TLS if it is given."""
         loop = asyncio.get_running_loop()
+        options: _Encryption = {}
+        if tls is not None:
+            options = {
+                "ssl": tls.context,
+                "ssl_handshake_timeout": HANDSHAKE_S,
+                "ssl_shutdown_timeout": GOODBYE_S,
+            }
         for sock in sockets:
-            self._servers.append(await loop.create_server(self._connection, sock=sock, backlog=BACKLOG))
+            self._servers.append(
+                await loop.create_server(self._connection, sock=sock, backlog=BACKLOG, **options)
+            )
 
     def tell_time(self) -> None:
         """Put a Date on every answer (RFC 9110 section 6.6.1), made once a second."""

@@ -30,6 +30,11 @@ SECURITY_HEADERS: Final[Headers] = (
     (b"x-frame-options", b"DENY"),
     (b"x-xss-protection", b"0"),
 )
+ENCRYPTED_HEADERS: Final[Headers] = (
+    *SECURITY_HEADERS,
+    (b"strict-transport-security", b"max-age=31536000"),
+)
+"""Where the caller came over TLS (RFC 6797); over plain HTTP the header must not be sent."""
 CLOSE: Final = (b"connection", b"close")
 NO_CONTENT: Final = 204
 HUNG_UP: Final = 499  # what a caller that left would have got; only counted
@@ -65,6 +70,7 @@ class Visit:
     body: Body = NO_BODY
     attention: Attention | None = None
     status: int = HUNG_UP
+    encrypted: bool = False
 
     def leave(self) -> None:
         """Give back what the request held."""
@@ -115,7 +121,8 @@ async def _send_stream(visit: Visit, chunks: AsyncIterator[bytes], send: Send) -
 
 def complete_headers(headers: Headers, visit: Visit) -> list[tuple[bytes, bytes]]:
     """A response's headers with those that every answer has."""
-    own = [*headers, *SECURITY_HEADERS, (b"x-request-id", visit.request_id.encode("ascii"))]
+    protecting = ENCRYPTED_HEADERS if visit.encrypted else SECURITY_HEADERS
+    own = [*headers, *protecting, (b"x-request-id", visit.request_id.encode("ascii"))]
     if not visit.body.complete:
         own.append(CLOSE)
     return own

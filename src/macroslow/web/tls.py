@@ -1,0 +1,97 @@
+"""TLS from files, taken anew when they change: certificates are renewed while the server runs.
+
+TLS 1.2 and 1.3 with the library's own choice of suites (RFC 9325); no client certificates. A new pair is
+tried in a context of its own first, so that a half-written or mismatched one changes nothing: the old
+pair serves on and the log says why. Connections made before a change keep theirs.
+"""
+
+import asyncio
+import logging
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from macroslow.errors import ConfigurationError
+
+LOOK_EVERY_S: Final = 10.0
+HANDSHAKE_S: Final = 10.0
+GOODBYE_S: Final = 5.0
+_ALPN: Final = ["http/1.1"]
+_Stamp = tuple[tuple[int, int, int], ...]
+log: Final = logging.getLogger("macroslow.web")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A chain, the server's certificate first, and its key, unencrypted; both PEM (RFC 7468)."""
+
+    certificate: Path
+    key: Path
+
+    def stamp(self) -> _Stamp:
+        """What changes when they do. OSError if one is missing."""
+        states = (file.stat() for file in (self.certificate, self.key))
+        return tuple((state.st_mtime_ns, state.st_size, state.st_ino) for state in states)
+
+    def load(self, context: ssl.SSLContext) -> None:
+        """Give them to `context`. OSError or ssl.SSLError if they do not serve."""
+        # A password would be asked for on the terminal: an encrypted key is refused instead.
+        context.load_cert_chain(self.certificate, self.key, password=_no_password)
+
+
+class ServerTLS:
+    """A context for a listener, and the watch over its files."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._stamp: _Stamp = ()
+        self.context = _context()
+        try:
+            self._stamp = files.stamp()
+            files.load(self.context)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"TLS cannot be served with {files.certificate} and {files.key}: {_told(error)}",
+                fix="name a PEM chain and its unencrypted PEM key in [server.tls]",
+            ) from error
+
+    def renew(self) -> bool:
+        """Take the files if they changed; whether they were taken."""
+        try:
+            stamp = self._files.stamp()
+            if stamp == self._stamp:
+                return False
+            self._files.load(_context())
+            self._files.load(self.context)
+        except (OSError, ValueError) as error:
+            log.warning("the new TLS files are not taken, the old ones serve on: %s", _told(error))
+            return False
+        self._stamp = stamp
+        log.info("TLS: a new certificate is served from now on")
+        return True
+
+    async def watch(self) -> None:
+        """Look at the files every LOOK_EVERY_S, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            self.renew()
+
+
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_alpn_protocols(_ALPN)
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted")
+
+
+def _told(error: Exception) -> str:
+    """The cause without a path or a byte of the key."""
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "no PEM certificate and key that belong together"
+    return error.strerror or "cannot be read" if isinstance(error, OSError) else str(error)
