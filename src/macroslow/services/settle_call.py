@@ -145,7 +145,9 @@ class SettleCall:
             try:
                 yield b""
                 async for chunk in chunks:
-                    if passed := reader.feed(chunk):
+                    passed = reader.feed(chunk)
+                    del chunk  # or a client that does not read would hold it twice
+                    if passed:
                         if first_ns is None:
                             first_ns = self.clock.monotonic_ns()
                         sent.update(passed)
