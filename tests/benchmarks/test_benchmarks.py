@@ -68,6 +68,17 @@ def test_the_execute_benchmark_runs_and_its_receipt_verifies():
     assert figures["requests"] == 50
 
 
+@pytest.mark.sweep
+def test_the_log_benchmark_runs_and_a_killed_writer_loses_nothing_that_it_promised():
+    figures, _ = run("log.py", "--quick")
+    assert_figures(
+        figures,
+        "entries_per_s", "p99_ms", "cpu_us_per_entry", "bytes_per_entry", "offered_1000_p99_ms", "restart_s",
+    )  # fmt: skip
+    assert figures["acknowledged"] >= 2_000
+    assert figures["lost"] == 0
+
+
 def test_without_wrk_and_nginx_every_figure_is_null_and_the_installation_is_told(tmp_path):
     figures, people = run("overhead.py", "--quick", path=str(tmp_path))
     assert all(figures[name] is None for name in figures if "cpu" in name or "mib" in name)
