@@ -55,7 +55,9 @@ class _Parsed(click.ParamType[Any]):
 def _address(text: str) -> tuple[str, int]:
     match = _ADDRESS.fullmatch(text)
     if match is None or int(match["port"]) > 65_535:
-        raise ConfigurationError("an address is HOST:PORT or [IPV6]:PORT")
+        raise ConfigurationError(
+            "an address is HOST:PORT or [IPV6]:PORT", fix="write 127.0.0.1:8001 or [::1]:8001"
+        )
     return match["v6"] or match["host"], int(match["port"])
 
 

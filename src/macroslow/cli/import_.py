@@ -113,7 +113,9 @@ def _write(path: Path, toml: str) -> None:
             f"{path} is there already and is not changed: print the settings instead."
         ) from None
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}", fix="name a place that you may write to"
+        ) from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(toml)
     load(path, {})  # what was written is what a server reads

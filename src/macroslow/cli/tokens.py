@@ -84,7 +84,7 @@ def _read(file: Path) -> bytes:
         with file.open("rb") as opened:
             content = opened.read(MAX_FILE_BYTES + 1)
     if len(content) > MAX_FILE_BYTES:
-        raise BadRequestError(f"{file} has more than {MAX_FILE_BYTES} bytes")
+        raise BadRequestError(f"{file} has more than {MAX_FILE_BYTES} bytes", fix="count it in parts")
     return content
 
 
@@ -96,7 +96,9 @@ def _prompt(content: bytes, operation: str) -> tuple[Prompt, str, str]:
     try:
         return Prompt((content.decode(),), 0), "", TEXT
     except UnicodeDecodeError as error:
-        raise BadRequestError(f"the text is not UTF-8 at byte {error.start}") from error
+        raise BadRequestError(
+            f"the text is not UTF-8 at byte {error.start}", fix="save it as UTF-8"
+        ) from error
 
 
 def _model(catalogue: Catalogue, name: str) -> Model:

@@ -129,7 +129,10 @@ class Administration:
             pinned = self.log_key if key is None else LogPublicKey.parse(key)
             kept = None if since is None else base64.b64decode(since, validate=True)
         except ValueError as error:
-            raise BadRequestError(f"the checkpoint is not base64: {error}") from None
+            raise BadRequestError(
+                f"the checkpoint or the log's key cannot be read: {error}",
+                fix="give both as they were written, the checkpoint in base64",
+            ) from None
         found = await VerifyLog(self.books, pinned)(since=kept)
         return {**asdict(found), "key_fingerprint": pinned.fingerprint}
 
@@ -148,7 +151,9 @@ class Administration:
         try:
             submission = Submission(base64.b64decode(document, validate=True), inputs)
         except ValueError as error:
-            raise BadRequestError(f"the document is not base64: {error}") from None
+            raise BadRequestError(
+                f"the document is not base64: {error}", fix="send its bytes in base64 (RFC 4648, section 4)"
+            ) from None
         for uri in allow:
             Pattern.parse(uri)  # or it would be reported as a grant of a key
         caller = replace(OPERATOR, grants=("gateway://*", *allow))

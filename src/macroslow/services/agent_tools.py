@@ -75,7 +75,10 @@ def _submission(arguments: Arguments) -> Submission:
     try:
         return Submission(arguments["document"].encode(), arguments.get("inputs"))
     except UnicodeEncodeError:
-        raise BadRequestError("the document has half of a surrogate pair: it is no text") from None
+        raise BadRequestError(
+            "the document has half of a surrogate pair: it is no text",
+            fix="send the whole character, or leave it out",
+        ) from None
 
 
 def _refusal(answer: ModelAnswer) -> str:

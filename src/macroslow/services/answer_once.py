@@ -114,7 +114,11 @@ class AnswerOnce:
         ConflictError if the answer is not there (yet), RateLimitedError if it is new and one too many.
         """
         if not _KEY.fullmatch(key):
-            raise BadRequestError("Idempotency-Key: 1 to 255 printable ASCII characters", step="parse")
+            raise BadRequestError(
+                "Idempotency-Key: 1 to 255 printable ASCII characters",
+                fix="send a new UUID with each request",
+                step="parse",
+            )
         name, now_ns = principal.name, self.clock.now_ns()
         sha256 = hashlib.sha256(request).hexdigest()
         if not self._keys.take(1, name, now_ns):

@@ -84,7 +84,11 @@ class CallModel:
         BudgetExhaustedError, UpstreamRefusedError, UpstreamUnavailableError and LogUnavailableError.
         """
         if INFERENCE_CHAT not in principal.scopes:
-            raise MissingScopeError(f"this credential lacks {INFERENCE_CHAT}", scope=INFERENCE_CHAT)
+            raise MissingScopeError(
+                f"this credential lacks {INFERENCE_CHAT}",
+                scope=INFERENCE_CHAT,
+                fix=f"use a key that has {INFERENCE_CHAT}",
+            )
         if tag and not _TAG.fullmatch(tag):
             raise InvalidModelRequestError(
                 "a tag has 1 to 64 of letters, digits and . _ : / -, a letter or digit first",

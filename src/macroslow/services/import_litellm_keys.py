@@ -56,7 +56,7 @@ def read_keys(text: str, *, without_restrictions: bool = False) -> list[KeyRow]:
     """Read a JSON list, an object with one, or CSV with a header line. BadRequestError for another text."""
     rows = _json_rows(text) if text.lstrip()[:1] in {"[", "{"} else _csv_rows(text)
     if len(rows) > MAX_KEYS:
-        raise BadRequestError(f"more than {MAX_KEYS} keys")
+        raise BadRequestError(f"more than {MAX_KEYS} keys", fix="import them in several files")
     return [_row(number, row, without_restrictions) for number, row in enumerate(rows, start=1)]
 
 
@@ -64,7 +64,9 @@ def _json_rows(text: str) -> list[Mapping[str, object]]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        raise BadRequestError("the table of keys is not JSON") from None
+        raise BadRequestError(
+            "the table of keys is not JSON", fix="export it again, as JSON or as CSV with a header line"
+        ) from None
     if isinstance(found, dict):
         found = next((value for value in found.values() if isinstance(value, list)), None)
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):

@@ -26,5 +26,8 @@ class ProveEntry:
         """Return the receipt of entry `index`; NotFoundError if there is none."""
         entry = await self.books.entry(index)
         if entry is None:
-            raise NotFoundError(f"the log has no entry {index}")
+            raise NotFoundError(
+                f"the log has no entry {index}",
+                fix="entries are counted from 0: macroslow audit tail shows the newest",
+            )
         return await self(entry)

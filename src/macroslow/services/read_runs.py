@@ -46,7 +46,10 @@ class ReadRuns:
         """Return the bytes that were submitted, signature and all."""
         document = await self._content(await self._run(principal, run_id), "document")
         if document is None:
-            raise NotFoundError("this run's document is not kept any more")
+            raise NotFoundError(
+                "this run's document is not kept any more",
+                fix=f"GET /runs/{run_id}/history still says what it was",
+            )
         return document
 
     async def history(self, principal: Principal, run_id: str) -> str:
@@ -58,7 +61,10 @@ class ReadRuns:
         """Return the receipt of the run's end; ConflictError while it is under way."""
         run = await self._run(principal, run_id)
         if run.finished_index is None:
-            raise ConflictError("the run is under way: its receipt exists when it has ended")
+            raise ConflictError(
+                "the run is under way: its receipt exists when it has ended",
+                fix=f"ask again when GET /runs/{run_id}/events has told of its end",
+            )
         return await self.prove.by_index(run.finished_index)
 
     async def events(self, principal: Principal, run_id: str) -> AsyncIterator[dict[str, object]]:
@@ -75,17 +81,23 @@ class ReadRuns:
         """Stop a run under way; what it has spent stays spent. ConflictError if its work has ended."""
         run = await self._run(principal, run_id)
         if run.state is not RunState.RUNNING:
-            raise ConflictError(f"the run has ended: {run.state}")
+            raise ConflictError(
+                f"the run has ended: {run.state}",
+                fix=f"nothing is left to stop: GET /runs/{run_id} has its result",
+            )
         stop = self.under_way.get(run_id)
         if stop is None:
-            raise ConflictError("the run works in another process, or its end is being recorded")
+            raise ConflictError(
+                "the run works in another process, or its end is being recorded",
+                fix="try again, until the process that runs it is asked or it has ended",
+            )
         stop()
         return {"run_id": run_id, "cancelling": True}
 
     async def _run(self, principal: Principal, run_id: str) -> Run:
         run = await self.books.run(run_id)
         if run is None or run.principal != principal.name:
-            raise NotFoundError("no such run")
+            raise NotFoundError("no such run", fix="GET /runs lists those of this credential")
         return run
 
     async def _content(self, run: Run, kind: str) -> bytes | None:

@@ -78,7 +78,9 @@ def _read(file: Path) -> tuple[dict[str, object], dict[KeyPath, int]]:
             f"{file} cannot be read: {error.strerror}", fix="macroslow init writes a configuration"
         ) from None
     if len(raw) > MAX_BYTES:
-        raise ConfigurationError(f"{file} is larger than {MAX_BYTES} bytes")
+        raise ConfigurationError(
+            f"{file} is larger than {MAX_BYTES} bytes", fix="check that --config names a configuration"
+        )
     try:
         text = raw.decode("utf-8").replace("\r\n", "\n")
         return tomllib.loads(text, parse_float=Decimal), key_lines(text)
