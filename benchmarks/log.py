@@ -119,13 +119,16 @@ async def steady(books: SqliteBooks, seconds: float) -> list[float]:
     """OFFERED_PER_S, each when it is due, whether or not those before are durable: latencies in ms."""
     began_s = time.perf_counter()
 
-    async def due(at: int) -> float:
-        due_s = began_s + at / OFFERED_PER_S
-        await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
+    async def due(at: int, due_s: float) -> float:
         await append(books, at)
         return (time.perf_counter() - due_s) * 1e3
 
-    return await asyncio.gather(*map(due, range(round(seconds * OFFERED_PER_S))))
+    asked = []
+    for at in range(round(seconds * OFFERED_PER_S)):
+        due_s = began_s + at / OFFERED_PER_S
+        await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
+        asked.append(asyncio.create_task(due(at, due_s)))
+    return await asyncio.gather(*asked)
 
 
 async def measure(folder: Path, sizes: Sizes) -> dict[str, Any]:
