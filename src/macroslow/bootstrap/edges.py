@@ -80,7 +80,7 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
     )
     await _note(core, EventType.SERVER_STARTED, {"version": __version__, "sandbox": gateway.sandbox.backend})
     await core.checkpoints.newest()  # so that what a crash left unsigned is signed from here on
-    recording = asyncio.create_task(gateway.security.run())
+    beside = {asyncio.create_task(gateway.security.run()), asyncio.create_task(gate.watch())}
     try:
         async with (
             gateway.watches.running(),
@@ -88,8 +88,9 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
         ):
             yield Edges(gate, lifecycle)
     finally:
-        recording.cancel()
-        await asyncio.wait({recording})
+        for task in beside:
+            task.cancel()
+        await asyncio.wait(beside)
         await mcp.close()
         await gateway.security.flush(closing=True)
         await _note(core, EventType.SERVER_STOPPED, {"version": __version__})

@@ -21,7 +21,7 @@ from macroslow.services.reap_the_dead import ReapTheDead
 from macroslow.services.send_alerts import SendAlerts
 from macroslow.services.watch_budgets import WatchBudgets
 
-IDENTITIES_EVERY_S: Final = 0.5  # a key that another process revoked works so much longer here
+IDENTITIES_EVERY_S: Final = 0.3  # a key that another process revoked works so much longer here
 
 
 @dataclass(frozen=True, slots=True)

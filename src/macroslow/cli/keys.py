@@ -133,7 +133,7 @@ def rotate(key_id: str, *, overlap_s: int, export: bool, config_file: Path | Non
 @config_option
 @json_option
 def revoke(key_id: str, reason: str, config_file: Path | None, as_json: bool) -> None:
-    """Refuse a key from the next request on."""
+    """Refuse a key from the next request on, and end what it has under way."""
     revoked = ask(config_file, "keys.revoke", key_id=key_id, reason=reason)
     if as_json:
         emit(revoked)

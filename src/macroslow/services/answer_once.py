@@ -13,7 +13,7 @@ Source: IETF draft-ietf-httpapi-idempotency-key-header, section 2.
 import asyncio
 import hashlib
 import re
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -76,7 +76,7 @@ class AnswerOnce:
     _keys: Ration = field(
         default_factory=lambda: Ration(KEYS, KEYS_SHARE, KEPT_HOURS), init=False, repr=False
     )
-    _going: set["asyncio.Task[Any]"] = field(default_factory=set, init=False, repr=False)
+    _going: dict["asyncio.Task[Any]", Principal] = field(default_factory=dict, init=False, repr=False)
 
     @contextmanager
     def room(self, principal: Principal, size_bytes: int) -> Iterator[None]:
@@ -88,17 +88,23 @@ class AnswerOnce:
         finally:
             self._under_way.give_back(held_bytes, principal.name)
 
-    def going(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
+    def going(self, principal: Principal, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
         """Do `work` whether or not its caller stays."""
         task = asyncio.get_running_loop().create_task(work)
-        self._going.add(task)
+        self._going[task] = principal
         task.add_done_callback(self._over)
         return task
 
     def _over(self, task: "asyncio.Task[Any]") -> None:
-        self._going.discard(task)
+        del self._going[task]
         if not task.cancelled():
             task.exception()  # its caller has it, or has left: then nobody asks for it
+
+    def withdraw(self, admits: Callable[[Principal], bool]) -> None:
+        """Give up what goes on for callers who would be let in no more."""
+        for task, principal in self._going.items():
+            if not admits(principal):
+                task.cancel()
 
     async def close(self) -> None:
         """Give up what still goes on: each call under it settles itself."""

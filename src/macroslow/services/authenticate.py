@@ -57,6 +57,7 @@ class Refusal(enum.StrEnum):
     ROTATED = "credential-rotated"
     ADDRESS = "credential-address"
     AMBIGUOUS = "credential-ambiguous"
+    WITHDRAWN = "credential-withdrawn"  # it ended while a request of its was under way
     OTHER_KIND = "credential-other-kind"
     IN_QUERY = "credential-in-query"
 
@@ -93,6 +94,13 @@ class Authenticate:
         if not is_from(principal.addresses, address):
             raise _refused(Refusal.ADDRESS)
         return principal
+
+    def admits(self, principal: Principal) -> bool:
+        """Whether a caller who was let in would be let in now: nothing that he showed has ended since."""
+        now_ns = self._clock.now_ns()
+        if principal.key_id:
+            return self.keyring.admits(principal, now_ns)
+        return principal.expires_ns is None or now_ns < principal.expires_ns
 
     def _principal(self, credential: bytes) -> Principal:
         parsed = self._parsed(credential)

@@ -138,7 +138,7 @@ class ManageKeys:
     async def revoke(self, key_id: str, reason: str = "") -> KeyRecord:
         """Refuse a key from the next request on. Idempotent: the first revocation stands.
 
-        What the key has under way is finished and charged.
+        What the key has under way is ended by whoever watches over it, and charged as when a caller hangs up.
         """
         async with self._changing:
             record = await self._stored(key_id)

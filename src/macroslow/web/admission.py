@@ -4,6 +4,8 @@ A good credential is never refused because a neighbour at the same address sends
 failures are counted after they have failed, and only other failures are refused for them.
 """
 
+import asyncio
+from collections.abc import Callable
 from functools import lru_cache, partial
 from ipaddress import ip_address
 from typing import Final
@@ -81,7 +83,14 @@ class Present:
                 period_s=0,
                 retry_after_s=1.0,
             )
+        visit.task = asyncio.current_task()
         mine[visit.request_id] = visit
+
+    def withdraw(self, admits: Callable[[Principal], bool]) -> None:
+        """End every request whose caller would be let in no more."""
+        for visit in [visit for mine in self._visits.values() for visit in mine.values()]:
+            if visit.principal is not None and not admits(visit.principal):
+                visit.withdraw()
 
     def leave(self, visit: Visit, principal: Principal) -> None:
         """Note that a request is over."""

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +28,7 @@ from macroslow.errors import (
 )
 from macroslow.limits.byte_budget import ByteBudget
 from macroslow.ports import NS_PER_S, Clock, Entropy
-from macroslow.services.authenticate import Authenticate
+from macroslow.services.authenticate import BAD_DETAIL, Authenticate, Refusal
 from macroslow.services.record_security import RecordSecurity
 from macroslow.web import problems
 from macroslow.web.admission import AddressLimits, CredentialLimits, Present, address_of
@@ -42,6 +43,7 @@ from macroslow.web.visit import HUNG_UP, RequestIds, Visit, complete_headers, lo
 
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 BODY_SHARE: Final = 4  # of the bytes in flight, what one principal may hold: this part
+WATCH_S: Final = 0.1  # a credential that has ended is in use for so much longer
 _UNROUTED: Final = "none"
 
 
@@ -124,12 +126,37 @@ class Gate:
         except CallerLeft:
             pass
         except asyncio.CancelledError:
-            if visit.attention is None or not visit.attention.caller_left:
+            if visit.attention is not None and visit.attention.caller_left:
+                visit.attention.forgive()
+            elif visit.withdrawn and visit.task is not None:
+                visit.task.uncancel()
+                await self._end_withdrawn(visit, scope, receive, send)
+            else:
                 await self._say_that_it_ends(visit, scope, receive, send)
                 raise
-            visit.attention.forgive()
         finally:
             self._leave(visit)
+
+    async def watch(self) -> None:
+        """Until cancelled, end what goes on under credentials that are in force no more."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            self._present.withdraw(self._authenticate.admits)
+            self._application.answer_once.withdraw(self._authenticate.admits)
+
+    async def _end_withdrawn(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell the caller why: as the answer, or as a stream's last event, after which it is cut off."""
+        error = CredentialError(BAD_DETAIL, step="authenticate", reason=Refusal.WITHDRAWN)
+        answer = self._refuse(visit, scope, error)
+        if visit.status == HUNG_UP:
+            await send_answer(visit, answer, receive, send)
+        elif visit.sending_events:
+            raw_path = _raw_path(scope)
+            style = problems.style_of(raw_path, scope["headers"])
+            event = problems.event(error, visit.request_id, style, raw_path)
+            with suppress(TimeoutError):  # who does not read hears nothing
+                async with asyncio.timeout(WATCH_S):
+                    await send({"type": "http.response.body", "body": event, "more_body": True})
 
     async def _say_that_it_ends(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that was cancelled from outside, unless its answer is on the way already."""

@@ -34,7 +34,7 @@ def once(handler: Handler) -> Handler:
             if isinstance(claimed, Reply):
                 return _replayed(claimed)
             answering = _answer(application, request, handler, claimed, room.pop_all())
-        return await asyncio.shield(application.answer_once.going(answering))
+        return await asyncio.shield(application.answer_once.going(request.caller, answering))
 
     return keyed
 
@@ -50,7 +50,8 @@ async def _answer(
         relay = _Relay(response.body)
         chunks = relay.chunks()
         await anext(chunks)  # started: one that nobody reads is closed by the loop, and waited for by nobody
-        application.answer_once.going(_finish(application, claim, response, relay, room.pop_all()))
+        finishing = _finish(application, claim, response, relay, room.pop_all())
+        application.answer_once.going(request.caller, finishing)
         return Response(response.status, response.headers, chunks)
 
 

@@ -142,8 +142,13 @@ def style_of(raw_path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Style:
 
 def render(error: MacroslowError, request_id: str, style: Style) -> Response:
     """The answer to a request that ended in `error`."""
+    content_type = b"application/problem+json" if style is Style.PROBLEM else b"application/json"
+    headers = [(b"content-type", content_type), *_headers(error)]
+    return Response(status_of(error), headers, _body(error, request_id, style))
+
+
+def _body(error: MacroslowError, request_id: str, style: Style) -> bytes:
     status = status_of(error)
-    content_type = b"application/json"
     body: dict[str, Any]
     if style is Style.OPENAI:
         body = {"error": _provider_body(error)}
@@ -154,9 +159,20 @@ def render(error: MacroslowError, request_id: str, style: Style) -> Response:
         body = _json_rpc(error, status, request_id)
     else:
         body = _problem(error, status, request_id)
-        content_type = b"application/problem+json"
-    headers = [(b"content-type", content_type), *_headers(error)]
-    return Response(status, headers, orjson.dumps(body, default=list))
+    return orjson.dumps(body, default=list)
+
+
+def event(error: MacroslowError, request_id: str, style: Style, raw_path: bytes) -> bytes:
+    """The same as the last event of a stream that has begun, in the words of each API.
+
+    OpenAI's chat streams have events without a name; those of its responses hold the error's members.
+    """
+    body = _body(error, request_id, style)
+    if style is Style.OPENAI and raw_path == b"/v1/responses":
+        body = orjson.dumps({**_provider_body(error), "type": "error"}, default=list)
+    elif style is Style.OPENAI:
+        return b"data: %b\n\n" % body
+    return b"event: error\ndata: %b\n\n" % body
 
 
 def _problem(error: MacroslowError, status: int, request_id: str) -> dict[str, Any]:

@@ -4,11 +4,12 @@ Every answer of every edge leaves through `send_answer`, so the headers that pro
 the request's id are on all of them, and a caller that is still sending is dealt with in one way.
 """
 
+import asyncio
 import logging
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from macroslow.authn.principal import Principal
 from macroslow.ports import Entropy
@@ -70,7 +71,16 @@ class Visit:
     body: Body = NO_BODY
     attention: Attention | None = None
     status: int = HUNG_UP
+    task: asyncio.Task[Any] | None = None
+    sending_events: bool = False
+    withdrawn: bool = False
     encrypted: bool = False
+
+    def withdraw(self) -> None:
+        """End it as if its caller had hung up: its credential is in force no more."""
+        if self.task is not None and not self.withdrawn:
+            self.withdrawn = True
+            self.task.cancel()
 
     def leave(self) -> None:
         """Give back what the request held."""
@@ -105,6 +115,7 @@ async def _send_stream(visit: Visit, chunks: AsyncIterator[bytes], send: Send) -
         raise RuntimeError("a stream is sent by a handler, and handlers are watched")
     try:
         if visit.method != "HEAD":
+            visit.sending_events = True
             async for chunk in chunks:
                 attention.sending()
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -116,6 +127,7 @@ async def _send_stream(visit: Visit, chunks: AsyncIterator[bytes], send: Send) -
         if isinstance(chunks, AsyncGenerator):
             await chunks.aclose()
     attention.end()
+    visit.sending_events = False
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
