@@ -204,6 +204,23 @@ class BudgetContract:
         assert await counters(books, *ALL) == [(1, 0)] * 3
         assert [account.id for account in await books.budget_accounts(MAX_COUNT)] == [TOTAL.id]
 
+    async def test_of_more_tags_than_anybody_named_the_fullest_budgets_are_listed(self, books: Books) -> None:
+        """Whoever sends a new tag with each call makes nobody's list longer, and hides no other budget."""
+        await books.commit(OpenAccount("a", None), reserve("r", "a", 90, budgets=ALL))
+        tags = [Budget(f"tag/t{n:02}/total", 10_000) for n in range(20)]
+        await books.commit(
+            *(reserve(f"r{n}", "a", 1 + n, budgets=(one,), tag=f"t{n}") for n, one in enumerate(tags))
+        )
+        await books.commit(settle("r7", 0), settle("r19", 0))
+        for most, fullest in (
+            (0, []),
+            (1, [DAY]),  # 90 of 100
+            (4, [DAY, *tags[16:19]]),
+            (99, [DAY, *tags]),
+        ):
+            listed = [account.id for account in await books.budget_accounts(0, most)]
+            assert listed == sorted([TOTAL.id, MONTH.id, *(one.id for one in fullest)])
+
     async def test_a_storm_on_budgets_that_overlap_ends_with_nothing_held(self, books: Books) -> None:
         await books.commit(OpenAccount("key", 5_000), OpenAccount("run", 2_000, "key"))
         sets = [(DAY,), (MONTH,), (TOTAL,), (DAY, MONTH), (MONTH, TOTAL), ALL, ()]

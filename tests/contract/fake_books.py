@@ -20,6 +20,7 @@ from macroslow.errors import (
 )
 from macroslow.metering.ledger import (
     MAX_COUNT,
+    MAX_TAG_BUDGETS,
     OUTCOMES,
     Account,
     Budget,
@@ -455,10 +456,16 @@ class FakeBooks:
         found.sort(key=lambda call: call.created_ns)
         return [call for call in found if call.created_ns >= since_ns]
 
-    async def budget_accounts(self, now_s: int) -> list[Account]:
-        found = [await self.account(name) for name in sorted(self._state.accounts)]
-        counters = [account for account in found if account and account.counter]
-        return [one for one in counters if one.resets_s is None or now_s < one.resets_s]
+    async def budget_accounts(self, now_s: int, tags: int = MAX_TAG_BUDGETS) -> list[Account]:
+        accounts = [await self.account(name) for name in sorted(self._state.accounts)]
+        counters = [account for account in accounts if account and account.counter]
+        found = [one for one in counters if one.resets_s is None or now_s < one.resets_s]
+        tagged = [one for one in found if one.id.startswith("tag/")]
+        tagged.sort(
+            key=lambda one: -(one.spent_usd_micros + one.held_usd_micros) / (one.limit_usd_micros or 1)
+        )
+        left_out = {one.id for one in tagged[tags:]}
+        return [one for one in found if one.id not in left_out]
 
     async def accounts_of_keys(self) -> dict[str, Account]:
         found = {key: await self.account(f"key/{key}") for key in sorted(self._state.keys)}

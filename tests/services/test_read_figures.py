@@ -3,6 +3,7 @@
 from tests.services.test_report_usage import DAY_S, Spending
 
 from macroslow.services.read_figures import BudgetFill, ReadFigures
+from macroslow.web.book_metrics import BookMetrics
 
 
 async def test_every_budget_is_told_with_what_is_spent_and_held() -> None:
@@ -32,6 +33,20 @@ async def test_a_tag_that_the_operator_did_not_name_is_not_told() -> None:
     await house.call(ann, 70, tag="ci")
     figures = await ReadFigures(house.books, house.clock)()
     assert [one.name for one in figures.budgets if one.scope == "tag"] == [""]
+
+
+async def test_a_new_tag_with_every_call_makes_no_new_metric() -> None:
+    house = Spending()
+    ann = await house.principal("ann", team="lab")
+    lines = set()
+    for n in range(12):
+        await house.call(ann, 1, tag=f"made-up-{n}")
+        figures = await ReadFigures(house.books, house.clock, {"ci"})()
+        families = BookMetrics(figures).collect()
+        samples = [sample for family in families for sample in family.samples]
+        lines.add(len(samples))
+        assert not any("made-up" in value for sample in samples for value in sample.labels.values())
+    assert len(lines) == 1
 
 
 async def test_yesterdays_counters_are_told_no_more() -> None:

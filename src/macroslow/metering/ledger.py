@@ -22,6 +22,9 @@ from macroslow.values import value
 MAX_COUNT: Final = 2**53 - 1
 """Largest amount, token count or counter: what every JSON reader holds exactly. Nine billion dollars."""
 
+MAX_TAG_BUDGETS: Final = 1_000
+"""Tags are their clients' own words: so many of their budgets are looked at, however many there are."""
+
 USAGE_GROUPS: Final = ("key", "principal", "team", "model", "provider", "tag", "day")
 """What spending can be grouped by."""
 
@@ -248,10 +251,11 @@ class LedgerReader(Protocol):
         """Calls made since then, settled or open, oldest first: what providers may still count."""
         ...
 
-    async def budget_accounts(self, now_s: int) -> list[Account]:
+    async def budget_accounts(self, now_s: int, tags: int = MAX_TAG_BUDGETS) -> list[Account]:
         """The counters whose period has not ended at `now_s` (since 1970), in order of their names.
 
-        Those of periods that are past are not read, however many there are.
+        Those of periods that are past are not read, however many there are; of tags' there are the
+        `tags` fullest.
         """
         ...
 

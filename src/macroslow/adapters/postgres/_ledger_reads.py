@@ -23,6 +23,16 @@ SELECT i.name, p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros
     a.resets_s
 FROM accounts a JOIN names i ON i.n = a.n LEFT JOIN names p ON p.n = a.parent
 """
+_IN_FORCE: Final = f"""
+WITH counters (name, parent, most, spent, held, closed, counter, resets_s) AS (
+    {_ACCOUNTS} WHERE a.counter AND (a.resets_s IS NULL OR a.resets_s > $1)
+)
+SELECT * FROM counters WHERE NOT starts_with(name, 'tag/')
+UNION ALL (
+    SELECT * FROM counters WHERE starts_with(name, 'tag/')
+    ORDER BY (spent + held)::float8 / greatest(most, 1) DESC, name LIMIT $2
+) ORDER BY 1
+"""  # noqa: S608  constants alone
 _OPEN_CALLS: Final = """
 SELECT c.id, a.name, c.reserved_usd_micros, p.name, k.name, v.name, m.name, t.name, r.name,
     c.created_ns, o.name, c.expires_ns
@@ -105,10 +115,9 @@ async def open_child_accounts(connection: Connection) -> list[Account]:
     return await _accounts(connection, "WHERE a.parent IS NOT NULL AND NOT a.closed ORDER BY a.n")
 
 
-async def budget_accounts(connection: Connection, now_s: int) -> list[Account]:
+async def budget_accounts(connection: Connection, now_s: int, tags: int) -> list[Account]:
     """Return the counters whose period has not ended, by name; an index leaves the others out."""
-    current = "WHERE a.counter AND (a.resets_s IS NULL OR a.resets_s > $1) ORDER BY i.name"
-    return await _accounts(connection, current, now_s)
+    return [Account(*row) for row in await connection.fetch(_IN_FORCE, now_s, tags)]
 
 
 async def accounts_of_keys(connection: Connection) -> dict[str, Account]:

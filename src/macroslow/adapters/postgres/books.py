@@ -32,6 +32,7 @@ from macroslow.errors import (
     VerificationError,
 )
 from macroslow.metering.ledger import (
+    MAX_TAG_BUDGETS,
     USAGE_GROUPS,
     Account,
     DailyUsage,
@@ -131,8 +132,8 @@ class PostgresBooks:
     async def open_child_accounts(self) -> list[Account]:
         return await self._read(ledger_reads.open_child_accounts)
 
-    async def budget_accounts(self, now_s: int) -> list[Account]:
-        return await self._read(ledger_reads.budget_accounts, now_s)
+    async def budget_accounts(self, now_s: int, tags: int = MAX_TAG_BUDGETS) -> list[Account]:
+        return await self._read(ledger_reads.budget_accounts, now_s, tags)
 
     async def accounts_of_keys(self) -> dict[str, Account]:
         return await self._read(ledger_reads.accounts_of_keys)

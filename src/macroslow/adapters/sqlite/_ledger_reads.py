@@ -23,10 +23,18 @@ SELECT i.name, p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros
     a.resets_s
 FROM accounts a JOIN names i ON i.n = a.n LEFT JOIN names p ON p.n = a.parent
 """
-_IN_FORCE: Final = f"""
+_COUNTERS: Final = f"""
 {_ACCOUNTS} WHERE a.counter = 1 AND a.resets_s IS NULL
-UNION ALL {_ACCOUNTS} WHERE a.counter = 1 AND a.resets_s > ? ORDER BY 1
+UNION ALL {_ACCOUNTS} WHERE a.counter = 1 AND a.resets_s > ?1
 """
+_IN_FORCE: Final = f"""
+WITH counters (name, parent, most, spent, held, closed, counter, resets_s) AS ({_COUNTERS})
+SELECT * FROM counters WHERE name NOT GLOB 'tag/*'
+UNION ALL SELECT * FROM (
+    SELECT * FROM counters WHERE name GLOB 'tag/*'
+    ORDER BY 1.0 * (spent + held) / max(most, 1) DESC, name LIMIT ?2
+) ORDER BY 1
+"""  # noqa: S608  constants alone
 _OF_KEYS: Final = f"{_ACCOUNTS} JOIN keys k ON i.name = ? || k.id ORDER BY k.id"
 _OPEN_RESERVATIONS: Final = """
 SELECT r.id, a.name, r.usd_micros, p.name, k.name, v.name, m.name, t.name, u.name, r.created_ns,
@@ -102,9 +110,9 @@ def open_child_accounts(connection: sqlite3.Connection) -> list[Account]:
     return list(_accounts(connection, query))
 
 
-def budget_accounts(connection: sqlite3.Connection, now_s: int) -> list[Account]:
+def budget_accounts(connection: sqlite3.Connection, now_s: int, tags: int) -> list[Account]:
     """Return the counters whose period has not ended, by name; an index leaves the others out."""
-    return list(_accounts(connection, _IN_FORCE, now_s))
+    return list(_accounts(connection, _IN_FORCE, now_s, tags))
 
 
 def accounts_of_keys(connection: sqlite3.Connection) -> dict[str, Account]:

@@ -24,6 +24,7 @@ from macroslow.adapters.sqlite._writing import Writing
 from macroslow.authn.ports import KeyRecord, SignerRecord
 from macroslow.errors import ConfigurationError, VerificationError
 from macroslow.metering.ledger import (
+    MAX_TAG_BUDGETS,
     Account,
     DailyUsage,
     LedgerDifference,
@@ -96,8 +97,8 @@ class SqliteBooks:
     async def recent_calls(self, since_ns: int) -> list[RecentCall]:
         return await self._reader(ledger_reads.recent_calls, since_ns)
 
-    async def budget_accounts(self, now_s: int) -> list[Account]:
-        return await self._reader(ledger_reads.budget_accounts, now_s)
+    async def budget_accounts(self, now_s: int, tags: int = MAX_TAG_BUDGETS) -> list[Account]:
+        return await self._reader(ledger_reads.budget_accounts, now_s, tags)
 
     async def accounts_of_keys(self) -> dict[str, Account]:
         return await self._reader(ledger_reads.accounts_of_keys)
