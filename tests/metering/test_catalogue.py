@@ -103,30 +103,44 @@ def test_an_operator_names_models_as_he_likes_even_as_another():
 @pytest.mark.parametrize(
     ("renamed", "at"),
     [
-        ({"a": "nothing"}, ["aliases.a"]),
-        ({"a": "a"}, ["aliases.a"]),
-        ({"a": "b", "b": "c", "c": "a"}, ["aliases.a", "aliases.b", "aliases.c"]),
-        ({"a": "b", "b": "nothing", "c": "gpt-4o"}, ["aliases.a", "aliases.b"]),
-        ({"gpt-4o": "gpt-4o-mini", "gpt-4o-mini": "gpt-4o"}, ["aliases.gpt-4o", "aliases.gpt-4o-mini"]),
+        ({"a": "nothing"}, ["a"]),
+        ({"a": "a"}, ["a"]),
+        ({"a": "b", "b": "c", "c": "a"}, ["a", "b", "c"]),
+        ({"a": "b", "b": "nothing", "c": "gpt-4o"}, ["a", "b"]),
+        ({"gpt-4o": "gpt-4o-mini", "gpt-4o-mini": "gpt-4o"}, ["gpt-4o", "gpt-4o-mini"]),
     ],
 )
 def test_a_name_that_leads_nowhere_is_refused(renamed, at):
-    assert mistakes(lambda: catalogue().with_names(renamed, {})) == at
+    fields = [f"models.{name}.alias_of" for name in at]
+    assert mistakes(lambda: catalogue().with_names(renamed, {})) == fields
+
+
+def test_a_name_that_was_nearly_right_is_suggested():
+    with pytest.raises(ConfigurationError) as caught:
+        catalogue().with_names({"a": "gpt-4o-mimi"}, {})
+    assert 'did you mean "gpt-4o-mini"?' in caught.value.problems[0].fix
 
 
 def test_models_may_stand_in_for_each_other():
     ours = catalogue().with_names(
         {"fast": "gpt-4o-mini"}, {"gpt-4o": ("claude-sonnet-4-5", "fast"), "claude-sonnet-4-5": ("gpt-4o",)}
     )
-    assert ours.find("gpt-4o-2025-10-15").fallbacks == ("claude-sonnet-4-5", "fast")
-    assert ours.find("claude-sonnet-4-5-20250929").fallbacks == ("gpt-4o",)
+    sonnet = "claude-sonnet-4-5-20250929"
+    assert names_of(ours.chain("gpt-4o-2025-10-15")) == ["gpt-4o", sonnet, "gpt-4o-mini"]
+    assert names_of(ours.chain("claude-sonnet-4-5")) == [sonnet, "gpt-4o"]
+    assert names_of(ours.chain(sonnet)) == [sonnet]  # the entry is of the other name
+    assert ours.chain("nothing") == ()
+
+
+def names_of(models) -> list[str]:
+    return [model.name for model in models]
 
 
 @pytest.mark.parametrize(
     ("fallbacks", "at"),
     [
         ({"gpt-4o": ("nothing",)}, ["models.gpt-4o.fallbacks"]),
-        ({"nothing": ("gpt-4o",)}, ["fallbacks.nothing"]),
+        ({"nothing": ("gpt-4o",)}, ["models.nothing.fallbacks"]),
         ({"gpt-4o": ("gpt-4o",)}, ["models.gpt-4o.fallbacks"]),
         ({"gpt-4o": ("gpt-4o-2025-10-15",)}, ["models.gpt-4o.fallbacks"]),
         ({"gpt-4o": ("gpt-4o-mini", "fast")}, ["models.gpt-4o.fallbacks"]),

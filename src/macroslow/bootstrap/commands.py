@@ -8,7 +8,7 @@ from typing import Final
 from macroslow import control
 from macroslow.adapters import statefolder
 from macroslow.bootstrap.machine import clock
-from macroslow.bootstrap.models import micros
+from macroslow.bootstrap.priced import micros
 from macroslow.errors import MacroslowError
 from macroslow.ports import DAY_NS
 from macroslow.settings import Settings

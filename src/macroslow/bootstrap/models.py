@@ -1,39 +1,36 @@
 """Which model is priced how, and served by whom: the catalogue with what the operator says of it."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
-from decimal import ROUND_CEILING, Decimal
 from importlib import resources
-from typing import Final
 
-from macroslow.inference import ALL_OPERATIONS
-from macroslow.inference.dialect import Dialect
+from macroslow.bootstrap.priced import OPERATIONS, rule_problems, with_priced
+from macroslow.errors import ConfigurationError, Problem
 from macroslow.metering.catalogue import Catalogue, parse_catalogue
 from macroslow.metering.encodings import Counters, vocabulary_file
 from macroslow.metering.models import Model
-from macroslow.metering.money import MICROS_PER_USD
-from macroslow.settings import Settings
-from macroslow.settings.upstream import Model as ModelSettings
-
-CONTEXT_TOKENS: Final = 128_000
-MAX_OUTPUT_TOKENS: Final = 16_384
-TOP_OUTPUT_TOKENS_PER_S: Final = 500
-OPERATIONS: Final[Mapping[Dialect, tuple[str, ...]]] = {
-    dialect: tuple(operation.name for operation in ALL_OPERATIONS if operation.dialect is dialect)
-    for dialect in Dialect
-}
-"""What a provider of each dialect serves."""
+from macroslow.settings import Settings, dotted
+from macroslow.settings.origin import nearest
 
 
 def complete_catalogue(settings: Settings) -> Catalogue:
     """The packaged catalogue with the operator's models, names and fall-backs.
 
-    Each model is given to the provider that serves it. Raises ConfigurationError.
+    Each model is given to the provider that serves it. Raises ConfigurationError with every mistake in
+    [models] and in the names of [providers.NAME.limits], each with its place.
     """
+    try:
+        return _complete(settings)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.detail, _placed(error.problems, settings), fix=error.fix) from None
+
+
+def _complete(settings: Settings) -> Catalogue:
     packaged = parse_catalogue(_packaged("catalogue.toml"))
-    priced = {name: _entry(settings, name, one) for name, one in settings.models.items() if one.is_priced}
+    if wrong := [*rule_problems(settings, packaged.image_rules), *_tier_problems(settings, packaged)]:
+        raise ConfigurationError("names of the catalogue are wrong", wrong)
     vendors = frozenset(model.provider for model in packaged.models.values())
-    whole = packaged.with_models(priced)
+    whole = with_priced(packaged, settings)
     served = {
         name: replace(model, provider=_provider_of(settings, model, vendors))
         for name, model in whole.models.items()
@@ -42,6 +39,57 @@ def complete_catalogue(settings: Settings) -> Catalogue:
         {name: one.alias_of for name, one in settings.models.items() if one.alias_of is not None},
         {name: one.fallbacks for name, one in settings.models.items() if one.fallbacks},
     )
+
+
+def names_that_serve_nothing(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
+    """One line for each name or pattern in a provider's `models` that no model answers to."""
+    for name, provider in settings.providers.items():
+        served = [model for model in catalogue.models.values() if model.provider == name]
+        for number, pattern in enumerate(provider.models or ()):
+            if any(_rank(pattern, model) for model in served):
+                continue
+            path = ("providers", name, "models", f"[{number}]")
+            why = _why_nothing(pattern, name, catalogue)
+            yield f"{nearest(path, settings.source.origins)}: {dotted(path)}: {why}"
+
+
+def _why_nothing(pattern: str, provider: str, catalogue: Catalogue) -> str:
+    model = catalogue.find(pattern)
+    if model is None:
+        return f'"{pattern}" serves nothing: no model of that name has a price (see [models])'
+    if model.provider not in {"", provider}:
+        return f'"{pattern}" serves nothing: {model.name} is served by {model.provider}'
+    if pattern in catalogue.renamed:
+        return f'"{pattern}" serves nothing: it is another name here for {model.name}, so list that'
+    return f'"{pattern}" serves nothing: {model.name} is asked for in another API than this provider has'
+
+
+def _tier_problems(settings: Settings, catalogue: Catalogue) -> list[Problem]:
+    found = []
+    for name, provider in settings.providers.items():
+        keys = {f"keys.[{number}].limits": one.limits for number, one in enumerate(provider.keys)}
+        for where, limits in {"limits": provider.limits, **keys}.items():
+            if limits is not None and limits.tier not in {None, *catalogue.limits}:
+                known = ", ".join(sorted(catalogue.limits))
+                why = f"there is no set of limits {limits.tier!r}"
+                found.append(Problem(why, f"choose one of: {known}", field=f"providers.{name}.{where}.tier"))
+    return found
+
+
+def _placed(problems: Sequence[Problem], settings: Settings) -> list[Problem]:
+    """The same with file and line, their fields as TOML writes them."""
+    origins = settings.source.origins
+    paths = {".".join(path): path for path in origins}
+    placed = []
+    for problem in problems:
+        field = problem.field
+        while field and field not in paths:
+            field = field.rpartition(".")[0]
+        path = paths.get(field, ())
+        origin = nearest(path, origins)
+        named = dotted(path) + problem.field[len(field) :]
+        placed.append(replace(problem, field=named, line=origin.line, file=origin.place))
+    return sorted(placed, key=lambda one: (one.file, one.line or 0))
 
 
 def counters() -> Counters:
@@ -53,38 +101,8 @@ def _packaged(*path: str) -> bytes:
     return resources.files("macroslow.metering").joinpath(*path).read_bytes()
 
 
-def _entry(settings: Settings, name: str, model: ModelSettings) -> dict[str, object]:
-    """An operator's model as an entry of the catalogue."""
-    given: dict[str, object] = {
-        "cached_input_usd_micros": model.cached_input_usd,
-        "cache_write_5m_usd_micros": model.cache_write_5m_usd,
-        "cache_write_1h_usd_micros": model.cache_write_1h_usd,
-    }
-    prices = {member: micros(usd) for member, usd in given.items() if isinstance(usd, Decimal)}
-    optional = {
-        "counting": model.counting,
-        "images": model.image_rule,
-        "reasoning": model.reasoning,
-        "operations": None if model.operations is None else list(model.operations),
-    }
-    kind = next((p.kind for p in settings.providers.values() if name in (p.models or ())), Dialect.OPENAI)
-    return {
-        "provider": kind,
-        "upstream": name,
-        "encoding": model.encoding or "o200k_base",
-        "context_tokens": model.context_tokens or CONTEXT_TOKENS,
-        "max_output_tokens": model.max_output_tokens or MAX_OUTPUT_TOKENS,
-        "input_usd_micros": micros(model.input_usd or Decimal(0)),
-        "output_usd_micros": micros(model.output_usd or Decimal(0)),
-        "top_output_tokens_per_s": TOP_OUTPUT_TOKENS_PER_S,
-        "operations": list(OPERATIONS[kind]),
-        **prices,
-        **{member: value for member, value in optional.items() if value is not None},
-    }
-
-
 def _provider_of(settings: Settings, model: Model, vendors: Set[str]) -> str:
-    """The provider that names the model, by its longest pattern; else the first that names none.
+    """The provider that names the model best; else the first that names none.
 
     Only a provider whose API has the model's operations can serve it; and one that is called as a
     vendor of models ("openai", "google") has that vendor's alone, unless it names others.
@@ -95,10 +113,10 @@ def _provider_of(settings: Settings, model: Model, vendors: Set[str]) -> str:
         if set(model.operations) & set(OPERATIONS[provider.kind])
     }
     named = [
-        (len(pattern), name)
+        (rank, name)
         for name, provider in able.items()
         for pattern in provider.models or ()
-        if pattern == model.upstream or (pattern.endswith("*") and model.upstream.startswith(pattern[:-1]))
+        if (rank := _rank(pattern, model))
     ]
     if named:
         return max(named)[1]
@@ -107,6 +125,13 @@ def _provider_of(settings: Settings, model: Model, vendors: Set[str]) -> str:
     return next((name for name in open_to_all if name not in strangers), "")
 
 
-def micros(usd: Decimal) -> int:
-    """Micro-dollars, rounded up."""
-    return int((usd * MICROS_PER_USD).to_integral_value(ROUND_CEILING))
+def _rank(pattern: str, model: Model) -> tuple[int, int] | None:
+    """How well a name or pattern names the model: its own name, another of its names, the longest prefix."""
+    if pattern in {model.name, model.upstream}:
+        return (3, 0)
+    if pattern in model.aliases:
+        return (2, 0)
+    if not pattern.endswith("*"):
+        return None
+    names = (model.name, model.upstream, *model.aliases)
+    return (1, len(pattern)) if any(name.startswith(pattern[:-1]) for name in names) else None

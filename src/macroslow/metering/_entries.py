@@ -12,7 +12,7 @@ from macroslow.metering.models import LongPrompts, Model
 from macroslow.metering.prices import Prices
 
 _RULES: Final[Mapping[str, Callable[..., ImageRule]]] = {"tiles": Tiles, "patches": Patches, "pixels": Pixels}
-_LISTS: Final = ("operations", "aliases", "fallbacks")
+_LISTS: Final = ("operations", "aliases")
 _LIMITS: Final = {field.name: _members.COUNT for field in fields(LimitSet)}
 
 

@@ -95,7 +95,6 @@ MODEL_OPTIONS: Final[Table] = {
     ),
     "aliases": NAMES,
     "snapshots": NAMES,
-    "fallbacks": NAMES,
     "priceable": NAMES,
     "reasoning": FLAG,
     "verified": FLAG,

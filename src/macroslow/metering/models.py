@@ -52,7 +52,6 @@ class Model:
     images: ImageRule | None = None
     operations: tuple[str, ...] = ("chat.completions",)
     aliases: tuple[str, ...] = ()
-    fallbacks: tuple[str, ...] = ()
     priceable: frozenset[str] = frozenset()
     reasoning: bool = False
     verified: bool = True

@@ -142,11 +142,9 @@ class QuoteCall:
 
     def chain(self, operation: Operation, request: ModelRequest) -> tuple[Model, ...]:
         """The model and its fall-backs, as far as they serve this operation; NotFoundError if it does not."""
-        named = self.catalogue.find(request.model)
-        names = () if named is None else (named.name, *named.fallbacks)
-        found = (self.catalogue.find(name) for name in names)
-        models = tuple(model for model in found if model is not None and self._serves(model, operation))
-        if named is None or not models or models[0].name != named.name:
+        found = self.catalogue.chain(request.model)
+        models = tuple(model for model in found if self._serves(model, operation))
+        if not models or models[0] is not found[0]:
             raise NotFoundError(
                 f"there is no such model here, or none that has a price and a provider for {operation.name}",
                 step="price",

@@ -28,7 +28,7 @@ class Layers:
         if isinstance(value, dict):
             self._table_at(path, laid_by)
             for key, inner in value.items():
-                self.lay((*path, key), inner, origin, lines)
+                self.lay((*path, key), inner, laid_by, lines)
         else:
             self._table_at(path[:-1], laid_by)[path[-1]] = value
             self._attribute(path, value, laid_by, lines)

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from macroslow.inference.dialect import Dialect
+from macroslow.metering.models import Counting
 from macroslow.secretstore.reference import Reference
 from macroslow.settings.fields import (
     USD,
@@ -133,8 +134,8 @@ class Model(Section):
     """A model that the catalogue does not have, another name for one, or what follows one that fails.
 
     Prices in US dollars for a million tokens: with both `input_usd` and `output_usd` the entry adds a
-    model; with `alias_of` it is another name and nothing else but `fallbacks`; with neither, it gives
-    `fallbacks` to a model that the catalogue has.
+    model, or gives one of the catalogue other prices; with `alias_of` it is another name and nothing else
+    but `fallbacks`; with neither, it gives `fallbacks` to a model that the catalogue has.
     """
 
     input_usd: USD | None = None
@@ -147,14 +148,14 @@ class Model(Section):
     encoding: Encoding | None = None
     reasoning: bool | None = None
     operations: Annotated[tuple[OperationName, ...], Field(strict=False, min_length=1)] | None = None
-    counting: Text | None = None
+    counting: Counting | None = None
     image_rule: Text | None = None
     alias_of: Text | None = None
     fallbacks: Texts = ()
 
     @property
     def is_priced(self) -> bool:
-        """Whether the entry adds a model of its own."""
+        """Whether the entry adds a model of its own, or prices one."""
         return self.input_usd is not None
 
     @model_validator(mode="after")
