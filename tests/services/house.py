@@ -30,6 +30,7 @@ from macroslow.services.call_api import CallAPI
 from macroslow.services.call_model import CallModel
 from macroslow.services.checkpoint_log import CheckpointLog
 from macroslow.services.execute_document import ExecuteDocument, Stop
+from macroslow.services.explain_rights import ExplainRights
 from macroslow.services.manage_keys import ManageKeys
 from macroslow.services.manage_signers import ManageSigners
 from macroslow.services.prove_entry import ProveEntry
@@ -56,6 +57,7 @@ from macroslow.workflow.sandbox import (
 ORIGIN = "tests.example/log"
 ENTROPY = SystemEntropy()
 CLOCK = SystemClock()
+OPERATOR_RIGHTS = OperatorRights(("local",), frozenset({"openai"}), frozenset({"weather"}), circuits=False)
 GRANTS = ("gateway://*", "api://*")
 ANN = Principal("ann", "key/ann", "ann0", scopes=scopes.ALL, grants=GRANTS)
 BOB = Principal("bob", "key/bob", "bob0", scopes=scopes.ALL, grants=GRANTS)
@@ -234,7 +236,7 @@ class House:
     def administration(self) -> Administration:
         return Administration(
             self.books, self.keys, self.signers, self.checkpoints, self.prove, self.log_key,
-            self.usage, self.execute,
+            self.usage, ExplainRights(self.keys, OPERATOR_RIGHTS, CLOCK), self.execute,
         )  # fmt: skip
 
     @property
@@ -330,7 +332,7 @@ async def _house(
     await signers.load()
     rules = DocumentRules(
         SignatureRule(signatures),
-        OperatorRights(("local",), frozenset({"openai"}), frozenset({"weather"}), circuits=False),
+        OPERATOR_RIGHTS,
         Runtime({}, noise_models=frozenset()),
     )
     admit = AdmitDocument(signers, rules, CLOCK)

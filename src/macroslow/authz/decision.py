@@ -1,14 +1,25 @@
-"""The decision on one concrete URI: document, caller and operator must each cover it.
+"""The decisions: whether a credential has a scope, and whether document, caller and operator cover a URI.
 
 Patterns of different parties are never intersected; each is asked about the same concrete URI.
 No list means no right.
 """
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from macroslow.authz.uri import URI, Pattern, any_covers
+from macroslow.errors import MissingScopeError
+
+
+def require_scope(scopes: Container[str], scope: str) -> None:
+    """Raise MissingScopeError unless a credential with `scopes` has `scope`."""
+    if scope not in scopes:
+        raise MissingScopeError(
+            f"the credential lacks the scope {scope}",
+            scope=scope,
+            fix=f"ask the operator for a key that has it: macroslow keys create NAME --scope {scope}",
+        )
 
 
 class Party(enum.StrEnum):

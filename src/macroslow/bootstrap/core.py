@@ -12,11 +12,13 @@ from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.secrets_of import secrets_of
 from macroslow.bootstrap.stores import Stores, open_stores
 from macroslow.crypto.quad import Quad
+from macroslow.maml.rights import OperatorRights
 from macroslow.metering.ledger import OpenAccount
 from macroslow.ports import Signer
 from macroslow.services.administration import OPERATOR, Administration
 from macroslow.services.checkpoint_log import CheckpointLog
 from macroslow.services.execute_document import ExecuteDocument
+from macroslow.services.explain_rights import ExplainRights
 from macroslow.services.manage_keys import ManageKeys
 from macroslow.services.manage_signers import ManageSigners
 from macroslow.services.prove_entry import ProveEntry
@@ -68,8 +70,19 @@ class Core:
             prove=self.prove,
             log_key=self.keys.log.public,
             usage=self.usage,
+            explain=ExplainRights(self.manage_keys, operator_rights(self.settings), clock),
             execute=execute,
         )
+
+
+def operator_rights(settings: Settings) -> OperatorRights:
+    """What this gateway has to offer."""
+    return OperatorRights(
+        gateway_names=tuple(dict.fromkeys((settings.gateway.name, *settings.gateway.aliases))),
+        model_providers=frozenset(settings.providers),
+        apis=frozenset(settings.apis),
+        circuits=False,
+    )
 
 
 @asynccontextmanager

@@ -11,13 +11,12 @@ import aiohttp
 
 from macroslow.adapters import sandbox
 from macroslow.adapters.http_api import HTTPOutsideAPI, parse_placement
-from macroslow.bootstrap.core import Core, open_core
+from macroslow.bootstrap.core import Core, open_core, operator_rights
 from macroslow.bootstrap.governor import Governor, observes, open_governor
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.secrets_of import secrets_of
 from macroslow.bootstrap.watches import Watches, watches
 from macroslow.maml.plan import Runtime
-from macroslow.maml.rights import OperatorRights
 from macroslow.maml.stages import SignatureRule
 from macroslow.metering.money import MICROS_PER_USD
 from macroslow.secretstore.secret import Secret
@@ -139,11 +138,6 @@ def _document_rules(settings: Settings) -> DocumentRules:
     installed = {dist.name: dist.version for dist in metadata.distributions()}
     return DocumentRules(
         signatures=SignatureRule(settings.signature_rule),
-        operator=OperatorRights(
-            gateway_names=tuple(dict.fromkeys((settings.gateway.name, *settings.gateway.aliases))),
-            model_providers=frozenset(settings.providers),
-            apis=frozenset(settings.apis),
-            circuits=False,
-        ),
+        operator=operator_rights(settings),
         runtime=Runtime(installed, noise_models=frozenset()),
     )

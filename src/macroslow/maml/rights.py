@@ -37,6 +37,20 @@ class OperatorRights:
     sources_write: frozenset[str] = frozenset()
     circuits: bool = True
 
+    def offers(self, uri: URI) -> bool:
+        """Whether this gateway has what `uri` names, for somebody."""
+        match uri.scheme, uri.segments:
+            case "gateway", (name,):
+                return name in self.gateway_names
+            case "api", (name,):
+                return name in self.model_providers or name in self.apis
+            case "quantum", _:
+                return self.circuits and uri == CIRCUITS
+            case scheme, ("all",):
+                return scheme in self.sources_read or scheme in self.sources_write
+            case _:
+                return False
+
 
 @dataclass(frozen=True, slots=True)
 class Rights:

@@ -22,6 +22,7 @@ from macroslow.errors import BadRequestError, MissingRightError, NotFoundError
 from macroslow.services.admit_document import Submission
 from macroslow.services.checkpoint_log import CheckpointLog
 from macroslow.services.execute_document import ExecuteDocument
+from macroslow.services.explain_rights import ExplainRights
 from macroslow.services.key_verbs import KeyVerbs
 from macroslow.services.manage_keys import ManageKeys
 from macroslow.services.manage_signers import ManageSigners
@@ -38,6 +39,7 @@ OPERATOR: Final = Principal("operator", "operator", scopes=known_scopes.ALL)
 MAX_TAIL: Final = 1000  # entries that one `audit tail` returns
 QUESTIONS: Final = frozenset(
     {
+        "authz.can",
         "keys.list",
         "keys.show",
         "signers.list",
@@ -68,6 +70,7 @@ class Administration:
     prove: ProveEntry
     log_key: LogPublicKey
     usage: ReportUsage
+    explain: ExplainRights
     execute: ExecuteDocument | None = None
 
     async def perform(self, verb: str, arguments: Mapping[str, object]) -> object:
@@ -85,6 +88,7 @@ class Administration:
         return {
             **KeyVerbs(self.keys).table(),
             **UsageVerbs(self.usage).table(),
+            "authz.can": self._can,
             "signers.trust": self._trust_signer,
             "signers.list": self._list_signers,
             "signers.revoke": self._revoke_signer,
@@ -96,6 +100,19 @@ class Administration:
             "audit.key": self._log_key,
             "run": self._run,
         }
+
+    async def _can(self, principal: str, action: str, uri: str = "") -> object:
+        found = self.explain(principal, action, uri)
+        keys = [
+            {
+                "key_id": record.id,
+                "principal": record.principal,
+                "allowed": all(step.allowed for step in steps),
+                "steps": [asdict(step) for step in steps],
+            }
+            for record, steps in found
+        ]
+        return {"allowed": any(key["allowed"] for key in keys), "keys": keys}
 
     async def _trust_signer(self, name: str, public_jwks: str, origins: Texts) -> object:
         return _signer(await self.signers.trust(name, public_jwks, origins))

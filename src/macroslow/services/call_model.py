@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from macroslow.authn.principal import Principal
+from macroslow.authz.decision import require_scope
 from macroslow.authz.scopes import INFERENCE_CHAT
 from macroslow.errors import (
     BudgetExhaustedError,
     InvalidModelRequestError,
     MissingRightError,
-    MissingScopeError,
     RateLimitedError,
     UpstreamRefusedError,
     UpstreamUnavailableError,
@@ -83,12 +83,7 @@ class CallModel:
         MissingRightError, InvalidModelRequestError, NotFoundError (no such model), RateLimitedError,
         BudgetExhaustedError, UpstreamRefusedError, UpstreamUnavailableError and LogUnavailableError.
         """
-        if INFERENCE_CHAT not in principal.scopes:
-            raise MissingScopeError(
-                f"this credential lacks {INFERENCE_CHAT}",
-                scope=INFERENCE_CHAT,
-                fix=f"use a key that has {INFERENCE_CHAT}",
-            )
+        require_scope(principal.scopes, INFERENCE_CHAT)
         if tag and not _TAG.fullmatch(tag):
             raise InvalidModelRequestError(
                 "a tag has 1 to 64 of letters, digits and . _ : / -, a letter or digit first",

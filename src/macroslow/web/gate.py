@@ -16,12 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from macroslow.authz.decision import require_scope
 from macroslow.authz.security import SecurityEvent, Verdict
 from macroslow.errors import (
     CredentialError,
     LogUnavailableError,
     MacroslowError,
-    MissingScopeError,
     OverloadedError,
     UnsupportedMediaTypeError,
     UpstreamError,
@@ -167,7 +167,8 @@ class Gate:
     def _leave(self, visit: Visit) -> None:
         visit.leave()
         if visit.principal is not None:
-            self._present.leave(visit, visit.principal)
+            for credential in visit.principal.credentials:
+                self._present.leave(visit, credential)
         template = visit.route.path if visit.route else _UNROUTED
         elapsed_s = (self._clock.monotonic_ns() - visit.began_ns) / NS_PER_S
         self._application.metrics.request(template, visit.status, elapsed_s)
@@ -202,7 +203,7 @@ class Gate:
         """Who, how often, may it; then the body."""
         route = visit.route = found.route(visit.method)
         query: bytes = scope.get("query_string", b"")
-        self._identify(visit, route, scope, query)
+        await self._identify(visit, route, scope, query)
         media_type = _media_type(route, visit.framing)
         cap_bytes = min(route.cap_bytes, self._settings.max_body_bytes)
         holder = visit.principal.name if visit.principal else ""
@@ -220,25 +221,21 @@ class Gate:
             visit.request_id,
         )
 
-    def _identify(self, visit: Visit, route: Route, scope: Scope, query: bytes) -> None:
+    async def _identify(self, visit: Visit, route: Route, scope: Scope, query: bytes) -> None:
         """Find out who it is, how often they came and whether they have the route's scope."""
         if route.limit is LimitedBy.ADDRESS:
             self._public.admit(scope)
         if route.scope is None:
             return
         try:
-            principal = visit.principal = self._authenticate(scope["headers"], query, address_of(scope))
+            principal = visit.principal = await self._authenticate(scope["headers"], query, address_of(scope))
         except CredentialError:
             self._failures.admit(scope)
             raise
-        self._credentials.admit(principal)
-        self._present.enter(visit, principal)
-        if route.scope not in principal.scopes:
-            raise MissingScopeError(
-                f"the credential lacks the scope {route.scope}",
-                scope=route.scope,
-                fix=f"make a key with --scope {route.scope}",
-            )
+        for credential in principal.credentials:
+            self._credentials.admit(credential)
+            self._present.enter(visit, credential)
+        require_scope(principal.scopes, route.scope)
 
     def _refuse(self, visit: Visit, scope: Scope, error: MacroslowError) -> Response:
         reason = error.reason if isinstance(error, CredentialError) else error.code

@@ -1,0 +1,66 @@
+"""`can`: the decisions of a request, told one by one; what it says is what a request meets."""
+
+import pytest
+from tests.services.key_house import START_NS, KeyHouse
+
+from macroslow.authz import scopes
+from macroslow.errors import BadRequestError, NotFoundError
+from macroslow.maml.rights import OperatorRights
+from macroslow.services.explain_rights import ExplainRights
+from macroslow.services.wished_keys import NewKey
+
+OFFERS = OperatorRights(("local",), frozenset({"openai"}), frozenset({"weather"}), circuits=False)
+
+
+@pytest.fixture
+async def house() -> KeyHouse:
+    house = KeyHouse()
+    await house.keys.create(NewKey("ann", grants=("gateway://*", "api://openai")))
+    return house
+
+
+@pytest.fixture
+def explain(house: KeyHouse) -> ExplainRights:
+    return ExplainRights(house.keys, OFFERS, house.clock)
+
+
+@pytest.mark.parametrize(
+    ("action", "uri", "refused_at"),
+    [
+        (scopes.DOCUMENTS_EXECUTE, "", None),
+        (scopes.DOCUMENTS_EXECUTE, "gateway://local", None),
+        (scopes.DOCUMENTS_EXECUTE, "api://openai", None),
+        (scopes.AUDIT_READ, "", "scope"),
+        (scopes.DOCUMENTS_EXECUTE, "api://weather", "uri"),  # not granted
+        (scopes.DOCUMENTS_EXECUTE, "gateway://other", "uri"),  # not offered
+        (scopes.DOCUMENTS_EXECUTE, "quantum://simulator", "uri"),
+        (scopes.DOCUMENTS_EXECUTE, "api://openai/v1", "uri"),
+    ],
+)
+def test_the_step_that_refuses_is_named(explain: ExplainRights, action, uri, refused_at):
+    ((_, steps),) = explain("ann", action, uri)
+    assert next((step.step for step in steps if not step.allowed), None) == refused_at
+    assert all(step.reason for step in steps)
+
+
+async def test_each_key_of_a_name_is_told_and_a_dead_one_may_nothing(house: KeyHouse, explain: ExplainRights):
+    second = (await house.keys.create(NewKey("ann", expires_ns=START_NS + 1))).record
+    house.clock.time_ns += 10
+    verdicts = {
+        record.id: all(step.allowed for step in steps)
+        for record, steps in explain("ann", scopes.INFERENCE_CHAT)
+    }
+    assert sorted(verdicts.values()) == [False, True]
+    assert not verdicts[second.id]
+    ((record, _),) = explain(second.id, scopes.INFERENCE_CHAT)
+    assert record.id == second.id
+
+
+def test_what_is_not_known_is_said(explain: ExplainRights):
+    with pytest.raises(NotFoundError):
+        explain("nobody", scopes.INFERENCE_CHAT)
+    with pytest.raises(BadRequestError, match="no scope"):
+        explain("ann", "everything")
+    for uri in ("openai", "api://*", "api://a/../b"):
+        with pytest.raises(BadRequestError):
+            explain("ann", scopes.INFERENCE_CHAT, uri)
