@@ -11,6 +11,7 @@ from macroslow.bootstrap.machine import clock, entropy
 from macroslow.crypto.quad import Quad
 from macroslow.limits.ports import RateStore
 from macroslow.secretstore.secret import Secret
+from macroslow.services.rate_rounds import RateRounds
 from macroslow.settings import Settings
 from macroslow.workflow.books import Books
 
@@ -66,21 +67,18 @@ async def open_rates(secrets: Mapping[str, Secret]) -> AsyncIterator[RateStore |
     if redis is not None:
         from macroslow.adapters.redis import RedisRates  # here: its client is an extra of the package
 
-        counts = await RedisRates.open(redis.reveal())
-        try:
-            yield counts
-        finally:
-            await counts.close()
+        rates = RateRounds(await RedisRates.open(redis.reveal()))
     elif database is not None:
         from macroslow.adapters.postgres.rates import PostgresRates  # here: for the same reason
 
-        rates = await PostgresRates.open(database.reveal())
-        try:
-            yield rates
-        finally:
-            await rates.close()
+        rates = RateRounds(await PostgresRates.open(database.reveal()))
     else:
         yield None
+        return
+    try:
+        yield rates
+    finally:
+        await rates.close()
 
 
 def _only(owner: str) -> Callable[[str], Awaitable[bool]]:

@@ -1,9 +1,31 @@
 """What admission needs from outside when several processes share the provider's limits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from macroslow.limits.rounds import Stored, Write
+
 T = TypeVar("T")
+
+
+class OutOfReachError(Exception):
+    """The table did not answer. The text says why, and may say where it is: it is for the log."""
+
+
+class RateTable(Protocol):
+    """States by key, each with the stamp of its change; for `services.rate_rounds`, one call at a time."""
+
+    async def read(self, keys: Sequence[str]) -> tuple[Mapping[str, Stored], int]:
+        """What is stored of `keys`, and the store's own clock in ns since 1970. Raises OutOfReachError."""
+        ...
+
+    async def write(self, writes: Sequence[Write]) -> Sequence[str]:
+        """Make those writes whose stamp is still the stored one; their keys. Raises OutOfReachError."""
+        ...
+
+    async def close(self) -> None:
+        """Release the connections. Idempotent."""
+        ...
 
 
 class RateStore(Protocol):

@@ -10,11 +10,12 @@ from tests.postgres import PostgresServer
 
 from macroslow.adapters.postgres.rates import PostgresRates
 from macroslow.limits.ports import RateStore
+from macroslow.services.rate_rounds import RateRounds
 
 
 @pytest.fixture
 async def stores(url: str) -> AsyncIterator[tuple[RateStore, RateStore]]:
-    one, other = await PostgresRates.open(url), await PostgresRates.open(url)
+    one, other = RateRounds(await PostgresRates.open(url)), RateRounds(await PostgresRates.open(url))
     yield one, other
     await one.close()
     await other.close()
@@ -27,7 +28,7 @@ class TestPostgresRates(RateStoreContract):
 class TestPostgresOutOfReach(UnreachableContract):
     @pytest.fixture
     async def unreachable(self, server: PostgresServer) -> AsyncIterator[RateStore]:
-        store = await PostgresRates.open(server.url)
+        store = RateRounds(await PostgresRates.open(server.url))
         server.stop()
         yield store
         await store.close()
@@ -38,7 +39,7 @@ class TestPostgresOutOfReach(UnreachableContract):
 async def test_a_shutdown_keeps_the_states_and_a_crash_may_lose_them_all_at_once(
     server: PostgresServer, number: signal.Signals, left: int
 ) -> None:
-    store = await PostgresRates.open(server.url)
+    store = RateRounds(await PostgresRates.open(server.url))
     assert await asyncio.gather(*(store.change("k", add_one) for _ in range(3))) == [1, 2, 3]
     server.restart(number)
     assert await store.change("k", add_one) == left
@@ -54,11 +55,11 @@ async def test_a_clock_that_was_set_back_does_not_run_backwards_for_a_key(
 
 
 async def test_states_that_nobody_changed_for_a_day_are_forgotten(server: PostgresServer) -> None:
-    one = await PostgresRates.open(server.url)
+    one = RateRounds(await PostgresRates.open(server.url))
     await one.change("old", add_one)
     await one.close()
     server.sql("UPDATE macroslow.rates SET stamp_ns = stamp_ns - 86400000000000")
-    other = await PostgresRates.open(server.url)
+    other = RateRounds(await PostgresRates.open(server.url))
     await other.change("new", add_one)
     assert server.sql("SELECT key FROM macroslow.rates") == "new"
     await other.close()

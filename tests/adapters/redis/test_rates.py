@@ -13,13 +13,14 @@ from tests.redis import RedisServer, redis_server
 from macroslow.adapters.redis import RedisRates
 from macroslow.errors import ConfigurationError, OverloadedError
 from macroslow.limits.ports import RateStore
+from macroslow.services.rate_rounds import RateRounds
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
 async def stores(server: RedisServer) -> AsyncIterator[tuple[RateStore, RateStore]]:
-    one, other = await RedisRates.open(server.url), await RedisRates.open(server.url)
+    one, other = RateRounds(await RedisRates.open(server.url)), RateRounds(await RedisRates.open(server.url))
     yield one, other
     await one.close()
     await other.close()
@@ -33,13 +34,13 @@ class TestRedisOutOfReach(UnreachableContract):
     @pytest.fixture
     async def unreachable(self) -> AsyncIterator[RateStore]:
         with redis_server() as server:
-            store = await RedisRates.open(server.url)
+            store = RateRounds(await RedisRates.open(server.url))
         yield store
         await store.close()
 
 
 async def test_a_restart_loses_states_and_scripts_and_nothing_else(server: RedisServer) -> None:
-    store = await RedisRates.open(server.url)
+    store = RateRounds(await RedisRates.open(server.url))
     assert await asyncio.gather(*(store.change("k", add_one) for _ in range(3))) == [1, 2, 3]
     server.restart()
     assert await store.change("k", add_one) == 1
@@ -51,7 +52,7 @@ async def test_a_restart_loses_states_and_scripts_and_nothing_else(server: Redis
 async def test_while_the_server_is_away_every_caller_is_refused_and_afterwards_all_goes_on(
     server: RedisServer,
 ) -> None:
-    store = await RedisRates.open(server.url)
+    store = RateRounds(await RedisRates.open(server.url))
     server.stop()
     try:
         outcomes = await asyncio.gather(
@@ -99,10 +100,11 @@ async def test_a_url_that_cannot_be_read_is_not_quoted(password: str) -> None:
 _PROCESS = """
 import asyncio, sys
 from macroslow.adapters.redis import RedisRates
+from macroslow.services.rate_rounds import RateRounds
 from tests.contract.rate_store_contract import add_one
 
 async def main() -> None:
-    store = await RedisRates.open(sys.argv[1])
+    store = RateRounds(await RedisRates.open(sys.argv[1]))
     counts = await asyncio.gather(*(store.change("k", add_one) for _ in range(500)))
     print(*counts)
     await store.close()
@@ -118,7 +120,7 @@ async def test_two_processes_lose_no_change(server: RedisServer) -> None:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={"PYTHONPATH": "."},
+            env={"PYTHONPATH": ".:src"},
         )
         for _ in range(2)
     ]

@@ -1,18 +1,16 @@
-"""The shared rate states in Redis: `limits.ports.RateStore`, one key each, gone a day after its last change.
+"""The shared rate states in Redis: `limits.ports.RateTable`, one key each, gone a day after its last change.
 
-Two journeys a round, whatever the number of callers (see `limits.rounds`): the states and the server's
-time, then one script that writes what nobody else has changed. A restart of Redis forgets every state
+A read is the states and the server's time in one journey; a write is one script that writes what nobody
+else has changed. A restart of Redis forgets every state
 and every limit starts afresh, which is worth a minute of a provider's limit at most; so nothing about
-money is here. Where Redis cannot be reached, nothing is let in: OverloadedError, which names no address;
-the log does.
+money is here.
 
 It must be one server (no cluster), and one that does not evict keys (`maxmemory-policy noeviction`).
 """
 
-import asyncio
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Self, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Self
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -20,11 +18,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from macroslow.errors import ConfigurationError
-from macroslow.limits.rounds import LIFETIME_NS, Rounds, Stored, Write
-
-T = TypeVar("T")
-
-log: Final = logging.getLogger("macroslow.limits")
+from macroslow.limits.ports import OutOfReachError
+from macroslow.limits.rounds import LIFETIME_NS, Stored, Write
+from macroslow.ports import NS_PER_MS, NS_PER_S
 
 ANSWER_S: Final = 5.0
 PREFIX: Final = "macroslow:rate:"
@@ -33,7 +29,7 @@ _FIX: Final = "check that Redis runs, and its URL: redis://HOST:PORT/0, rediss:/
 _STAMP_BYTES: Final = 8
 _STATE: Final = b"\1"
 _NO_STATE: Final = b"\0"
-_LIFETIME_MS: Final = LIFETIME_NS // 1_000_000
+_LIFETIME_MS: Final = LIFETIME_NS // NS_PER_MS
 
 _WRITE: Final = """
 local written = {}
@@ -56,10 +52,6 @@ class RedisRates:
     def __init__(self, client: Redis) -> None:
         self._client = client
         self._script = client.register_script(_WRITE)  # loaded anew where the server has forgotten it
-        self._rounds = Rounds()
-        self._wake = asyncio.Event()
-        self._away = False
-        self._task = asyncio.create_task(self._run())
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -79,44 +71,15 @@ class RedisRates:
             raise ConfigurationError(f"Redis cannot be used: {error}", fix=_FIX) from error
         return cls(client)
 
-    async def change(self, key: str, decide: Callable[[bytes | None, int], tuple[bytes | None, T]]) -> T:
-        """See `limits.ports.RateStore`."""
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._rounds.ask(key, decide, done)
-        self._wake.set()
-        return await done
-
     async def close(self) -> None:
-        """End the rounds and release the connection. Idempotent."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        """Release the connection. Idempotent."""
         await self._client.aclose()
 
-    async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._rounds.waiting:
-                await self._round(self._rounds.begin())
-
-    async def _round(self, keys: Sequence[str]) -> None:
-        try:
-            found, now_ns = await self._read(keys)
-            self._rounds.end(await self._write(self._rounds.decide(found, now_ns)))
-            self._away = False
-        except (RedisError, OSError) as error:
-            self._rounds.out_of_reach()
-            if not self._away:  # once for each outage, not for each call that it refuses
-                log.warning("the shared limits cannot be reached: %s: %s", type(error).__name__, error)
-            self._away = True
-        except Exception as error:  # noqa: BLE001  this task's outermost handler: who waits is told
-            self._rounds.fail(error)
-
-    async def _read(self, keys: Sequence[str]) -> tuple[Mapping[str, Stored], int]:
+    async def read(self, keys: Sequence[str]) -> tuple[Mapping[str, Stored], int]:
         """Return what is stored, and the server's time in ns. A second try is no harm, so there is one."""
-        try:
+        with suppress(RedisError, OSError):  # most likely the server was restarted since the last one
             return await self._read_once(keys)
-        except (RedisError, OSError):  # most likely the server was restarted since the last round
+        with _reaching():
             return await self._read_once(keys)
 
     async def _read_once(self, keys: Sequence[str]) -> tuple[Mapping[str, Stored], int]:
@@ -126,17 +89,24 @@ class RedisRates:
         (seconds, micros), values = await pipeline.execute()
         pairs = zip(keys, values, strict=True)
         found = {key: _parsed(value) for key, value in pairs if value is not None}
-        return found, (seconds * 1_000_000 + micros) * 1_000
+        return found, seconds * NS_PER_S + micros * 1_000
 
-    async def _write(self, writes: Sequence[Write]) -> Sequence[str]:
+    async def write(self, writes: Sequence[Write]) -> Sequence[str]:
         """Return the keys that were written."""
-        if not writes:
-            return []
         arguments: list[Any] = [_LIFETIME_MS]
         for write in writes:
             arguments += [_stamp(write.before_ns), _encoded(write.new)]
-        written = await self._script([PREFIX + write.key for write in writes], arguments)
+        with _reaching():
+            written = await self._script([PREFIX + write.key for write in writes], arguments)
         return [write.key for write, done in zip(writes, written, strict=True) if done]
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise OutOfReachError(f"{type(error).__name__}: {error}") from error
 
 
 def _stamp(stamp_ns: int) -> bytes:
