@@ -18,8 +18,6 @@ from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
 from macroslow.adapters.model_api import ModelAPI
 from macroslow.adapters.model_api.connection import Connection as UpstreamConnection
 from macroslow.adapters.sqlite import _group, _ledger, _log, _stage, _writing
@@ -35,14 +33,14 @@ from macroslow.services.reach_provider import ReachProvider
 from macroslow.web.admission import CredentialLimits
 from macroslow.web.bodies import Body
 from macroslow.web.connection import Connection
+from macroslow.web.exchange import Exchange
 from macroslow.web.gate import Gate
 from macroslow.web.metrics import Metrics
 
 STAGES: Final = (
     (Connection, "data_received", "transport in: parse, start a task"),
-    (RequestResponseCycle, "run_asgi", "transport in: uvicorn's cycle"),
-    (RequestResponseCycle, "receive", "transport in: uvicorn's cycle"),
-    (RequestResponseCycle, "send", "transport out"),
+    (Exchange, "receive", "transport in: the body"),
+    (Exchange, "send", "transport out"),
     (Gate, "_http", "gate: framing, route, headers of the answer"),
     (Authenticate, "__call__", "authenticate"),
     (CredentialLimits, "admit", "key's limits"),

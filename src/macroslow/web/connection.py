@@ -1,23 +1,27 @@
-"""One HTTP/1.1 connection: uvicorn's, with the bounds that it leaves to others.
+"""One HTTP/1.1 connection: llhttp's parser (httptools) within bounds, and requests served in their order.
 
-uvicorn bounds neither the size nor the number of headers, nor how slowly they come, and takes
-targets of every form. Here a head has a deadline and a size, a target is a path (RFC 9112 section
-3.2.1), trailers are dropped, and a caller that does not read its answer is cut off. Bodies are bounded
-by the application, which knows their route. Everything that arrives here may come from an adversary.
+A head has a deadline and a size, a target is a path (RFC 9112 section 3.2.1), trailers are dropped, and
+a caller that does not read its answer is cut off. Bodies are bounded by the application, which knows
+their route. A request that comes before the answer to the one before it waits for its turn, and the
+caller is not read meanwhile. Everything that arrives here may come from an adversary.
+
+One timer serves all of a connection's deadlines. It looks again when one has moved meanwhile, so that
+hardly any request has to set it.
 """
 
 import asyncio
 import os
+from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final
+from urllib.parse import unquote
 
 import orjson
-from httptools import HttpRequestParser
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from macroslow.web.exchange import STATUS_LINES, Exchange, Flow, header_lines
 from macroslow.web.forwarded import TrustedProxies
+from macroslow.web.messages import ASGIApp, Scope
 from macroslow.web.problems import TYPE_PREFIX
 from macroslow.web.visit import REQUEST_ID_BYTES, SECURITY_HEADERS
 
@@ -26,6 +30,7 @@ MAX_HEADERS: Final = 100
 MAX_HEAD_BYTES: Final = 64 * 1024  # target and headers, or anything else between two pieces of body
 STUCK_S: Final = 30.0  # a caller that takes nothing of a finished answer for so long is cut off
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
+_NEVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,61 +46,131 @@ class Bounds:
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What all connections of one listener share. `common` are headers of every answer; they may change."""
+
+    app: ASGIApp
+    bounds: Bounds
+    common: list[tuple[bytes, bytes]] = field(default_factory=list)
+    connections: set["Connection"] = field(default_factory=set)
+    tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+
+
 class _Refused(Exception):  # noqa: N818 - ends the parser, which turns it into an answer
     """What came is not a request that is taken here."""
 
 
-class Connection(HttpToolsProtocol):
+class Connection(asyncio.Protocol):
     """One client's connection. Requests on it are served one after the other."""
 
-    def __init__(self, config: Config, state: ServerState, bounds: Bounds) -> None:
-        super().__init__(config, state, {})
-        self._bounds = bounds
-        self._head_timer: asyncio.TimerHandle | None = None
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._bounds = served.bounds
+        self._loop = asyncio.get_running_loop()
+        self._parser: Any = HttpRequestParser(self)
+        # What follows a request with `connection: close` is not read, and no reason to refuse that one.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._waiting: deque[Exchange] = deque()
+        self._current: Exchange | None = None  # is being answered
+        self._newest: Exchange | None = None  # the last whose head came
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._expects_continue = False
         self._in_head = False
-        self._through_proxy = False
         self._head_bytes = 0
         self._unproductive_bytes = 0
         self._unsent_bytes = 0
         self._verdict = (400, "bad-request", "this is not HTTP/1.1")
+        self._due_s = _NEVER
+        self._proxy = ""  # whose word about the caller is taken
+        self._idle = False  # `due_s` is for the next request to begin, not for a head to end
+        self._timer: asyncio.TimerHandle | None = None
+        self.transport: asyncio.Transport
+        self._flow: Flow
+        self._scope: Scope
+
+    # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or say that there are too many."""
-        super().connection_made(transport)
+        self.transport = transport
         # One piece waits here for a slow reader, and no second one. Not 0: over TLS that never lets go.
         transport.set_write_buffer_limits(1)
-        self._through_proxy = self.client is not None and self._bounds.proxies.trusts(self.client[0])
-        if len(self.connections) > self._bounds.connections:
+        self._flow = Flow(transport)
+        client = _address(transport.get_extra_info("peername"))
+        if client is not None and self._bounds.proxies.trusts(client[0]):
+            self._proxy = client[0]
+        self._scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "server": _address(transport.get_extra_info("sockname")),
+            "client": client,
+            "scheme": "http" if transport.get_extra_info("sslcontext") is None else "https",
+            "root_path": "",
+        }
+        self._served.connections.add(self)
+        if len(self._served.connections) > self._bounds.connections:
             self._end(503, "overloaded", "too many connections")
         else:
-            self._arm()
+            self._expect(self._bounds.head_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        self._disarm()
-        super().connection_lost(exc)
+        """Forget the connection; whoever works for it learns that nobody waits for him."""
+        self._due_s = _NEVER
+        if self._timer is not None:
+            self._timer.cancel()
+        self._served.connections.discard(self)
+        for exchange in (self._current, *self._waiting):
+            if exchange is not None:
+                exchange.leave()
+        self._flow.resume_writing()
+        self._parser = None  # it holds on to us
+
+    def pause_writing(self) -> None:
+        """The transport holds more than it likes."""
+        self._flow.pause_writing()
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self._flow.resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; end the connection if it is long and still says nothing."""
         if self.transport.is_closing():
             return
         self._unproductive_bytes += len(data)
-        super().data_received(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self._end(*self._verdict)
+            return
         if self._unproductive_bytes > MAX_HEAD_BYTES:
             self._end(431, "too-large", "the request's head is too large")
-        elif self._head_timer is None and not self._answering():
-            self._arm()
+        elif self._idle:
+            self._expect(self._bounds.head_s)
+
+    def shutdown(self) -> None:
+        """Take no further request, and close after the answers to those that are here."""
+        if self._current is None:
+            self.transport.close()
+        else:
+            (self._waiting[-1] if self._waiting else self._current).keep_alive = False
+
+    # The parser
 
     def on_message_begin(self) -> None:
         """A head begins."""
         self._in_head = True
         self._head_bytes = 0
-        super().on_message_begin()
+        self._url = b""
+        self._headers = []
+        self._expects_continue = False
 
     def on_url(self, url: bytes) -> None:
         """Gather the target."""
-        super().on_url(url)
-        if len(self.url) > MAX_TARGET_BYTES:
+        self._url += url
+        if len(self._url) > MAX_TARGET_BYTES:
             self._refuse(414, "too-large", "the request's target is too long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -103,82 +178,129 @@ class Connection(HttpToolsProtocol):
         if not self._in_head:
             return
         self._head_bytes += len(name) + len(value)
-        if len(self.headers) >= MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
+        if len(self._headers) >= MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(431, "too-large", "too many or too large headers")
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects_continue = True
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is complete: start the request if it is one."""
-        self._in_head = False
+        self._in_head = self._idle = False
         self._unproductive_bytes = 0
-        self._disarm()
-        if not self.url.startswith(b"/"):
+        self._due_s = _NEVER
+        if not self._url.startswith(b"/") or not self._url.isascii():
             self._refuse(400, "bad-request", "the request's target is not a path")
-        parser: HttpRequestParser = cast("Any", self.parser)
-        if parser.get_http_version() not in _VERSIONS:
+        parser = self._parser
+        version: str = parser.get_http_version()
+        if version not in _VERSIONS:
             self._refuse(505, "bad-request", "HTTP/1.1 is spoken here")
         if parser.should_upgrade():
             self._refuse(400, "bad-request", "the connection is not upgraded to anything")
-        if self._through_proxy and self.client is not None:
-            origin = self._bounds.proxies.origin(self.client[0], self.headers)
-            self.scope["client"] = (origin.address, 0)
-            self.scope["scheme"] = "https" if origin.https else "http"
-        super().on_headers_complete()
+        exchange = self._newest = Exchange(
+            self._scope_of(parser.get_method().decode("ascii"), version),
+            self.transport,
+            self._flow,
+            self._served.common,
+            self._answered,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            expects_continue=self._expects_continue,
+        )
+        if self._current is None:
+            self._start(exchange)
+        else:
+            self._flow.pause_reading()
+            self._waiting.append(exchange)
 
     def on_body(self, body: bytes) -> None:
         """A piece of body."""
         self._unproductive_bytes = 0
-        super().on_body(body)
+        if self._newest is not None and not self._newest.complete:
+            self._newest.take(body)
 
     def on_message_complete(self) -> None:
         """The body is complete."""
         self._unproductive_bytes = 0
-        super().on_message_complete()
+        if self._newest is not None and not self._newest.complete:
+            self._newest.end_body()
 
-    def on_response_complete(self) -> None:
+    # One request after the other
+
+    def _scope_of(self, method: str, version: str) -> Scope:
+        raw_path, _, query = self._url.partition(b"?")
+        path = raw_path.decode("ascii")
+        scope = {
+            **self._scope,
+            "http_version": version,
+            "method": method,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self._headers,
+            "state": {},
+        }
+        if self._proxy:
+            origin = self._bounds.proxies.origin(self._proxy, self._headers)
+            scope["client"] = (origin.address, 0)
+            scope["scheme"] = "https" if origin.https else "http"
+        return scope
+
+    def _start(self, exchange: Exchange) -> None:
+        self._current = exchange
+        task = self._loop.create_task(exchange.run(self._served.app))
+        self._served.tasks.add(task)
+        task.add_done_callback(self._served.tasks.discard)
+
+    def _answered(self) -> None:
         """The answer is written, though perhaps not taken."""
-        super().on_response_complete()
+        self._current = None
         if self.transport.is_closing():
-            self.loop.call_later(STUCK_S, self._cut_off_if_stuck)
-        elif self._in_head and self._head_timer is None:
-            self._arm()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Nothing came for a while: close, once the caller has its answer."""
-        if self.transport.get_write_buffer_size():
-            self.timeout_keep_alive_task = self.loop.call_later(STUCK_S, self._cut_off_if_stuck)
+            self._expect(STUCK_S, idle=True)
+            return
+        self._flow.resume_reading()
+        if self._waiting:
+            self._start(self._waiting.popleft())
+        elif self._in_head:
+            self._expect(self._bounds.head_s)
         else:
-            super().timeout_keep_alive_handler()
+            self._expect(self._bounds.keep_alive_s, idle=True)
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer what the parser refused; `msg` is the parser's, the verdict is ours."""
-        self._end(*self._verdict)
+    # Time
 
-    def _cut_off_if_stuck(self) -> None:
+    def _expect(self, limit_s: float, *, idle: bool = False) -> None:
+        """What is waited for has `limit_s`."""
+        self._idle = idle
+        self._due_s = self._loop.time() + limit_s
+        if self._timer is not None and self._timer.when() > self._due_s:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._due_s, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._due_s == _NEVER:
+            return
+        if self._loop.time() < self._due_s:
+            self._timer = self._loop.call_at(self._due_s, self._look)
+        elif self._idle:
+            self._close_or_cut_off()
+        else:
+            self._end(408, "request-timeout", f"no request came within {self._bounds.head_s:g} s")
+
+    def _close_or_cut_off(self) -> None:
+        """Close, once the caller has his answer, or takes no more of it."""
         unsent_bytes = self.transport.get_write_buffer_size()
         if unsent_bytes and unsent_bytes == self._unsent_bytes:
             self.transport.abort()
         elif unsent_bytes:
             self._unsent_bytes = unsent_bytes
-            self.loop.call_later(STUCK_S, self._cut_off_if_stuck)
+            self._expect(STUCK_S, idle=True)
         else:
             self.transport.close()
 
-    def _answering(self) -> bool:
-        """Whether a request is under way."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # uvicorn has none before the first
-        return cycle is not None and not cycle.response_complete
-
-    def _arm(self) -> None:
-        self._head_timer = self.loop.call_later(self._bounds.head_s, self._head_is_late)
-
-    def _disarm(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _head_is_late(self) -> None:
-        self._end(408, "request-timeout", f"no request came within {self._bounds.head_s:g} s")
+    # Refusals
 
     def _refuse(self, status: int, code: str, detail: str) -> None:
         self._verdict = (status, code, detail)
@@ -186,14 +308,19 @@ class Connection(HttpToolsProtocol):
 
     def _end(self, status: int, code: str, detail: str) -> None:
         """Answer once and close. Into an answer under way nothing is written: it is cut off."""
-        self._disarm()
+        self._due_s = _NEVER
         if self.transport.is_closing():
             return
-        if self._answering() and self.cycle.response_started:
+        if self._current is not None and self._current.started:
             self.transport.abort()
             return
         self.transport.write(_answer(status, code, detail))
         self.transport.close()
+
+
+def _address(info: object) -> tuple[str, int] | None:
+    """Host and port; None for a Unix socket."""
+    return (str(info[0]), int(info[1])) if isinstance(info, tuple) else None
 
 
 def _answer(status: int, code: str, detail: str) -> bytes:
@@ -214,5 +341,4 @@ def _answer(status: int, code: str, detail: str) -> bytes:
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),
     )
-    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-    return STATUS_LINE[status] + lines + b"\r\n" + body
+    return STATUS_LINES[status] + header_lines(headers) + b"\r\n" + body

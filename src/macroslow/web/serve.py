@@ -1,14 +1,11 @@
 """Listening: the gate on its sockets, and a run's egress on the one that its sandbox made.
 
 Everything runs on the loop that is running (uvloop where the caller started it); no signal handler
-is installed and nothing is printed. Measured on the gateway's own hot path, uvicorn's httptools
-connection costs the same as a compiled server within the noise, takes any socket, and lets a
-request end when the server does.
+is installed and nothing is printed.
 """
 
 import asyncio
 import gc
-import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -16,11 +13,8 @@ from contextlib import asynccontextmanager, contextmanager
 from email.utils import formatdate
 from typing import Final, TypedDict
 
-from uvicorn.config import Config
-from uvicorn.server import ServerState
-
 from macroslow.errors import ConfigurationError
-from macroslow.web.connection import Bounds, Connection
+from macroslow.web.connection import Bounds, Connection, Served
 from macroslow.web.lifecycle import Lifecycle
 from macroslow.web.messages import ASGIApp
 from macroslow.web.tls import GOODBYE_S, HANDSHAKE_S, ServerTLS
@@ -30,10 +24,6 @@ UNSENT_BYTES: Final = 64 * 1024  # of an answer, that a kernel which can be told
 EGRESS_BOUNDS: Final = Bounds(connections=32, head_s=10.0, keep_alive_s=60.0)
 CANCELLED_S: Final = 15.0  # what cancelled work gets to settle what it spent
 COLLECT_AFTER: Final = (10_000, 10, 10)  # containers, and collections of the younger generation before
-# What uvicorn has to say about a request that was cut off is said by the gate already, and a line for
-# every request that is none would let anybody fill the disk.
-logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
-logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -144,27 +134,14 @@ class Listener:
     """Some listening sockets with one application, and the connections made to them."""
 
     def __init__(self, app: ASGIApp, bounds: Bounds) -> None:
-        self._config = Config(
-            app,
-            http=Connection,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=int(bounds.keep_alive_s),
-        )
-        self._config.load()
-        self._bounds = bounds
-        self._state = ServerState()
+        self._served = Served(app, bounds)
         self._servers: list[asyncio.Server] = []
         self._clock_hand: asyncio.TimerHandle | None = None
 
     @property
     def connections(self) -> int:
         """How many callers are connected."""
-        return len(self._state.connections)
+        return len(self._served.connections)
 
     async def open(self, sockets: Sequence[socket.socket], tls: ServerTLS | None = None) -> None:
         """Take connections, over TLS if it is given."""
@@ -183,20 +160,20 @@ class Listener:
 
     def tell_time(self) -> None:
         """Put a Date on every answer (RFC 9110 section 6.6.1), made once a second."""
-        self._state.default_headers[:] = [(b"date", formatdate(usegmt=True).encode("ascii"))]
+        self._served.common[:] = [(b"date", formatdate(usegmt=True).encode("ascii"))]
         self._clock_hand = asyncio.get_running_loop().call_later(1.0, self.tell_time)
 
     async def close(self, grace_s: float) -> None:
         """Take no connection any more, let requests end for `grace_s`, then cancel them."""
         for server in self._servers:
             server.close()
-        for connection in list(self._state.connections):
+        for connection in list(self._served.connections):
             connection.shutdown()
         await self._wait(grace_s)
-        for task in self._state.tasks:
+        for task in self._served.tasks:
             task.cancel()
         await self._wait(CANCELLED_S)
-        for connection in list(self._state.connections):
+        for connection in list(self._served.connections):
             connection.transport.abort()
         if self._clock_hand is not None:
             self._clock_hand.cancel()
@@ -206,8 +183,8 @@ class Listener:
         """Wait until no request is under way, at most `limit_s`."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + limit_s
-        while self._state.tasks and (left_s := until_s - loop.time()) > 0:
-            await asyncio.wait(set(self._state.tasks), timeout=left_s)
+        while self._served.tasks and (left_s := until_s - loop.time()) > 0:
+            await asyncio.wait(set(self._served.tasks), timeout=left_s)
 
     def _connection(self) -> Connection:
-        return Connection(self._config, self._state, self._bounds)
+        return Connection(self._served)
