@@ -23,12 +23,12 @@ SELECT i.name, p.name, a.limit_usd_micros, a.spent_usd_micros, a.held_usd_micros
     a.resets_s
 FROM accounts a JOIN names i ON i.n = a.n LEFT JOIN names p ON p.n = a.parent
 """
-_COUNTERS: Final = f"""
+_NOT_PAST: Final = f"""
 {_ACCOUNTS} WHERE a.counter = 1 AND a.resets_s IS NULL
 UNION ALL {_ACCOUNTS} WHERE a.counter = 1 AND a.resets_s > ?1
 """
 _IN_FORCE: Final = f"""
-WITH counters (name, parent, most, spent, held, closed, counter, resets_s) AS ({_COUNTERS})
+WITH counters (name, parent, most, spent, held, closed, counter, resets_s) AS ({_NOT_PAST})
 SELECT * FROM counters WHERE name NOT GLOB 'tag/*'
 UNION ALL SELECT * FROM (
     SELECT * FROM counters WHERE name GLOB 'tag/*'
