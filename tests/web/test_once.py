@@ -447,8 +447,8 @@ def test_in_no_span_of_a_day_is_more_used_up_than_the_ration():
             if ration.take(units, who, now_ns):
                 taken.append((now_ns, units, who))
             if step % 7 == 0 and taken:
-                at_ns, *what = taken.pop()
-                ration.give_back(*what, at_ns)
+                at_ns, back, holder = taken.pop()
+                ration.give_back(back, holder, at_ns)
         inside = [(units, who) for at_ns, units, who in taken if at_ns > now_ns - 24 * hour_ns]
         assert sum(units for units, who in inside if who == "ann") <= 10
         assert sum(units for units, _ in inside) <= 25
