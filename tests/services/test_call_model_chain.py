@@ -187,6 +187,34 @@ async def test_a_model_that_cannot_answer_gives_way_to_its_fall_back(first):
     await world.assert_idle()
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+async def test_each_alias_has_fall_backs_of_its_own_and_the_answer_says_who_gave_it(stream):
+    names = {"y1": "gpt-4o", "y2": "gpt-4o", "мой": "gpt-4o-mini"}
+    world = World(models=catalogue().with_names(names, {"y1": ("gpt-4.1",), "y2": ("gpt-4o-mini",)}))
+
+    def script(body):
+        ok = list(STREAM) if stream else answer()
+        return NotReached("refused") if body["model"] == "gpt-4o" else ok
+
+    world.provider.script = script
+    got = {}
+    for asked in ("y1", "y2", "gpt-4o-mini", "мой"):
+        reply = await world.ask(request(model=asked, stream=stream))
+        got[asked] = reply.headers.get("x-macroslow-model")
+        if stream:
+            await reply.chunks.aclose()
+    assert got == {"y1": "gpt-4.1", "y2": "gpt-4o-mini", "gpt-4o-mini": None, "мой": "gpt-4o-mini"}
+    with pytest.raises(UpstreamUnavailableError):
+        await world.ask(request(model="gpt-4o", stream=stream))
+    await world.assert_idle()
+
+
+async def test_a_models_name_that_no_header_can_carry_is_escaped():
+    odd = replace(catalogue().find("gpt-4o"), name="мой 4", aliases=())
+    world = World(models=replace(catalogue(), models={"мой 4": odd}, renamed={"x": "мой 4"}))
+    assert (await world.ask(request(model="x"))).headers["x-macroslow-model"].isascii()
+
+
 async def test_a_fall_back_is_not_asked_where_work_may_have_been_done():
     world = World(models=chain(gpt_4o=("gpt-4o-mini",)))
     world.provider.script = lambda _: UpstreamUnavailableError("cut", upstream="openai")

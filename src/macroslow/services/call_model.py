@@ -96,6 +96,7 @@ class CallModel:
         order = Order(
             principal=principal,
             operation=operation,
+            asked_model=asked.request.model,
             stream=asked.request.stream,
             request_id=request_id,
             request_sha256=hashlib.sha256(body).hexdigest(),

@@ -48,12 +48,14 @@ class Order:
     """What one request asks for, whichever model will answer it, and who pays.
 
     `request_sha256` is over the body as the client sent it; `headers` go to the provider with it.
-    `owner` is this process, which settles the call before `expires_ns`; `enforced` False: an operator
+    `asked_model` is the name in the request, which is seldom that of the model. `owner` is this process,
+    which settles the call before `expires_ns`; `enforced` False: an operator
     who only observes. `parent` is where the client says that it stands in a trace.
     """
 
     principal: Principal
     operation: Operation
+    asked_model: str
     stream: bool
     request_id: str
     request_sha256: str

@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 from macroslow.errors import ConflictError, MacroslowError, UpstreamUnavailableError
 from macroslow.inference.operation import AnswerUnreadableError, StreamReader, WholeAnswer
@@ -242,8 +243,13 @@ class SettleCall:
 
 
 def marked(under_way: UnderWay, headers: Mapping[str, str]) -> Mapping[str, str]:
-    """The headers of an answer; those of an emulator say so."""
-    return {**headers, "x-macroslow-emulator": "true"} if under_way.call.emulator else headers
+    """The headers of an answer: which model it is of, where that was not the name; and of an emulator."""
+    call, ours = under_way.call, {}
+    if call.model != call.order.asked_model:
+        ours["x-macroslow-model"] = quote(call.model, safe="/:@+ ")  # an operator's name may be any text
+    if call.emulator:
+        ours["x-macroslow-emulator"] = "true"
+    return {**headers, **ours} if ours else headers
 
 
 def broke_off(provider: str, reason: str) -> UpstreamUnavailableError:
