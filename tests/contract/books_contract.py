@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from tests.contract.budgets_contract import BudgetContract, OwnershipContract, ReportContract
-from tests.contract.changes import DAY_NS, accept, append, money, refusals, reserve, settle
+from tests.contract.changes import accept, append, money, refusals, reserve, settle
 from tests.contract.replies_contract import BoundIdContract, ReplyContract
 
 from macroslow.authn.ports import KeyRecord, PutKey, PutSigner, SignerRecord
@@ -25,6 +25,7 @@ from macroslow.metering.ledger import (
     OpenAccount,
     UsageRow,
 )
+from macroslow.ports import DAY_NS
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.leaf import check_opening, leaf_hash, parse_leaf
 from macroslow.tlog.ports import Append, StoreCheckpoint, TreeHead

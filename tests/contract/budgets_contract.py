@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.contract.changes import DAY_NS, append, money, refusals, reserve, settle
+from tests.contract.changes import append, money, refusals, reserve, settle
 
 from macroslow.errors import BudgetExhaustedError, ConflictError, NotFoundError
 from macroslow.metering.ledger import (
@@ -19,6 +19,7 @@ from macroslow.metering.ledger import (
     RecentCall,
     UsageRow,
 )
+from macroslow.ports import DAY_NS
 from macroslow.tlog.ports import TreeHead
 from macroslow.tlog.tree import root_of
 from macroslow.workflow.books import Books, Change

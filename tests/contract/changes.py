@@ -10,8 +10,6 @@ from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
 from macroslow.workflow.journal import AcceptRun
 
-DAY_NS = 86_400 * 10**9
-
 
 def reserve(name: str, account: str, usd_micros: int, **facts: Any) -> Reserve:
     """A reservation of alice's; `facts` are fields of it."""

@@ -13,9 +13,9 @@ from macroslow.crypto import documents, jws
 from macroslow.crypto.documents import MARKER
 from macroslow.crypto.hybrid import HybridPrivateKey, HybridPublicKey, KeyUse
 from macroslow.errors import SignatureRefusedError
+from macroslow.ports import DAY_NS
 
 NOW_NS = 1_800_000_000 * 10**9
-DAY_NS = 86_400 * 10**9
 RAW = b"---\nmaml_version: 2.0.0\n---\n## Intent\nAdd two numbers.\n"
 
 Change = Callable[[bytes], bytes]

@@ -12,13 +12,13 @@ from macroslow.authn.keyring import account_of, principal_of
 from macroslow.authn.principal import Principal
 from macroslow.errors import LogUnavailableError
 from macroslow.metering.ledger import Budget, CallOutcome, OpenAccount, Reserve, Settle, Usage
+from macroslow.ports import HOUR_NS
 from macroslow.services import watch_budgets
 from macroslow.services.send_alerts import Message
 from macroslow.services.watch_budgets import BUDGET, RISE, WatchBudgets, reached
 from macroslow.services.wished_keys import KeyTerms, NewKey
 from macroslow.tlog.event import EventType
 
-HOUR_NS = 3600 * 10**9
 DOLLAR = 1_000_000
 
 

@@ -123,9 +123,7 @@ class Administration:
     async def _revoke_signer(self, name: str) -> object:
         return _signer(await self.signers.revoke(name))
 
-    async def _tail(
-        self, count: Annotated[int, Field(ge=0, le=MAX_TAIL)] = 20, start: Whole | None = None
-    ) -> object:
+    async def _tail(self, count: Tail = 20, start: Whole | None = None) -> object:
         head = await self.books.head()
         first = max(0, head.size - count) if start is None else start
         opened = await self.books.entries(first, count)

@@ -10,10 +10,9 @@ from tests.contract.changes import append
 
 from macroslow.adapters.sqlite._group import GroupCommit
 from macroslow.errors import ConflictError, LogUnavailableError
+from macroslow.ports import HOUR_NS
 from macroslow.tlog.ports import Append, Entry
 from macroslow.workflow.books import Change
-
-HOUR_NS = 3_600 * 10**9
 
 
 class Recorder:
