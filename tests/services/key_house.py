@@ -1,7 +1,9 @@
 """What the tests of keys share: books in memory, a clock that is set by hand, a pepper."""
 
 import json
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tests.contract.fake_books import FakeBooks
 
@@ -10,8 +12,18 @@ from macroslow.authn.keyring import KeyRing
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.manage_keys import ManageKeys
 
+T = TypeVar("T")
 PEPPER = bytes(range(32))
 START_NS = 1_700_000_000 * 10**9
+
+
+def at_once(answer: Coroutine[object, None, T]) -> T:
+    """What a coroutine returns that waits for nothing: with a key, authentication does not."""
+    try:
+        answer.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    raise AssertionError("it waited")
 
 
 @dataclass

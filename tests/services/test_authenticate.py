@@ -2,7 +2,7 @@
 
 import pytest
 from tests.contract.fake_books import FakeBooks
-from tests.services.key_house import PEPPER, START_NS, KeyHouse, SetClock
+from tests.services.key_house import PEPPER, START_NS, KeyHouse, SetClock, at_once
 
 from macroslow.adapters.system import SystemEntropy
 from macroslow.authn.api_keys import LegacyKey, checksum, parse_legacy
@@ -35,7 +35,7 @@ def authenticate(keyring: KeyRing, clock: SetClock) -> Authenticate:
 
 def refused(authenticate: Authenticate, *headers: tuple[bytes, bytes], query: bytes = b"") -> CredentialError:
     with pytest.raises(CredentialError) as caught:
-        authenticate(headers, query)
+        at_once(authenticate(headers, query))
     return caught.value
 
 
@@ -58,7 +58,7 @@ async def test_a_key_is_taken_from_either_header_and_from_both(
         [bearer(created.text, "bearer")],
         [other, bearer(created.text), api_key(created.text)],
     ):
-        principal = authenticate(headers)
+        principal = await authenticate(headers)
         assert principal.name == "alice"
         assert principal.account == f"key/{created.record.id}"
         assert principal.grants == ("api://x/**",)
@@ -113,7 +113,7 @@ async def test_a_key_in_the_query_is_refused_even_beside_a_good_one(
 
 async def test_an_ordinary_query_is_no_credential(keys: ManageKeys, authenticate: Authenticate) -> None:
     good = (await keys.create(NewKey("alice"))).text
-    assert authenticate([api_key(good)], b"limit=5&after=x").name == "alice"
+    assert (await authenticate([api_key(good)], b"limit=5&after=x")).name == "alice"
 
 
 async def test_bad_credentials_look_alike_outside_and_differ_in_the_log(
@@ -178,7 +178,7 @@ async def test_metacharacters_and_noise_in_a_credential_are_only_a_bad_credentia
 
 async def test_a_revoked_key_is_refused_at_once(keys: ManageKeys, authenticate: Authenticate) -> None:
     created = await keys.create(NewKey("alice"))
-    assert authenticate([api_key(created.text)]).name == "alice"
+    assert (await authenticate([api_key(created.text)])).name == "alice"
     await keys.revoke(created.record.id)
     assert refused(authenticate, api_key(created.text)).reason == Refusal.REVOKED
 
@@ -199,8 +199,8 @@ async def test_a_key_of_another_gateway_is_taken_from_either_header() -> None:
     house = KeyHouse()
     await house.keys.adopt(digest_of(AGENT), NewKey("agent-7"))
     for headers in ([(b"x-api-key", AGENT)], [(b"authorization", b"Bearer " + AGENT)]):
-        assert house.authenticate(headers).name == "agent-7"
-    assert house.authenticate([(b"x-api-key", AGENT), (b"authorization", b"bearer " + AGENT)])
+        assert (await house.authenticate(headers)).name == "agent-7"
+    assert await house.authenticate([(b"x-api-key", AGENT), (b"authorization", b"bearer " + AGENT)])
 
 
 async def test_where_none_was_imported_such_a_key_is_of_another_kind() -> None:
@@ -254,7 +254,7 @@ async def test_the_hash_of_an_unknown_key_is_computed_all_the_same(monkeypatch: 
     hashed: list[object] = []
     hasher = house.authenticate._hasher
     monkeypatch.setattr(house.authenticate, "_hasher", lambda key: hashed.append(key) or hasher(key))
-    house.authenticate([(b"x-api-key", AGENT)])
+    await house.authenticate([(b"x-api-key", AGENT)])
     refused(house.authenticate, (b"x-api-key", b"sk-nobody"))
     assert len(hashed) == 2
 
@@ -263,7 +263,7 @@ async def test_a_key_of_our_own_is_still_one_beside_them() -> None:
     house = KeyHouse()
     await house.keys.adopt(digest_of(AGENT), NewKey("agent-7"))
     own = await house.keys.create(NewKey("alice"))
-    assert house.authenticate([(b"x-api-key", own.text.encode())]).name == "alice"
+    assert (await house.authenticate([(b"x-api-key", own.text.encode())])).name == "alice"
     assert refused(
         house.authenticate, (b"x-api-key", AGENT), (b"authorization", b"Bearer " + own.text.encode())
     )
@@ -277,8 +277,8 @@ async def test_a_key_bound_to_networks_is_refused_from_elsewhere_like_any_bad_on
     created = await house.keys.create(NewKey("alice", addresses=("10.0.0.0/8", "2001:db8::/32")))
     headers = [(b"x-api-key", created.text.encode())]
     for address in ("10.1.2.3", "::ffff:10.1.2.3", "2001:db8::7"):
-        assert house.authenticate(headers, address=address).name == "alice"
+        assert (await house.authenticate(headers, address=address)).name == "alice"
     for address in ("192.0.2.1", "", "local", "::1"):
         with pytest.raises(CredentialError, match="the credential is not valid") as caught:
-            house.authenticate(headers, address=address)
+            await house.authenticate(headers, address=address)
         assert caught.value.reason == Refusal.ADDRESS

@@ -164,6 +164,6 @@ async def test_an_agent_goes_on_with_its_key() -> None:
     answer = await table["keys.adopt"](keys=[adopt, adopt, {"digest": "x", "principal": "y"}, {"n": 1}])
     outcomes = [told["outcome"] for told in answer["keys"]]  # type: ignore[index]
     assert outcomes == ["adopted", "known", "refused", "refused"]
-    assert house.authenticate([(b"authorization", b"Bearer sk-agent-7")]).name == "ann"
+    assert (await house.authenticate([(b"authorization", b"Bearer sk-agent-7")])).name == "ann"
     (listed,) = (await table["keys.list"]())["keys"]  # type: ignore[index]
     assert (listed["legacy"], listed["state"], listed["limit_usd_micros"]) == (True, "in force", 5_000_000)

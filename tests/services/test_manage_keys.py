@@ -5,7 +5,7 @@ import hashlib
 import json
 
 import pytest
-from tests.services.key_house import PEPPER, START_NS, KeyHouse
+from tests.services.key_house import PEPPER, START_NS, KeyHouse, at_once
 
 from macroslow.authn.api_keys import LegacyKey
 from macroslow.authz import scopes
@@ -121,11 +121,11 @@ async def test_keys_survive_a_restart(house: KeyHouse) -> None:
     bad = await house.keys.create(NewKey("bob"))
     await house.keys.revoke(bad.record.id)
     restarted = await house.restarted()
-    principal = restarted.authenticate([(b"x-api-key", good.text.encode())])
+    principal = await restarted.authenticate([(b"x-api-key", good.text.encode())])
     assert (principal.name, principal.team, principal.month_usd_micros) == ("alice", "lab", 7)
     assert {record.id for record in restarted.keys.list()} == {good.record.id, bad.record.id}
     with pytest.raises(CredentialError):
-        restarted.authenticate([(b"x-api-key", bad.text.encode())])
+        await restarted.authenticate([(b"x-api-key", bad.text.encode())])
 
 
 async def test_a_key_gets_the_clients_scopes_unless_told_otherwise(house: KeyHouse) -> None:
@@ -152,7 +152,7 @@ async def test_what_is_changed_is_in_force_from_the_next_request_on_and_logged_a
     wanted = KeyTerms(team="lab", weight=1, budget_usd_micros=50, requests_per_minute=None)
     changed = await house.keys.change(made.record.id, wanted)
     assert (changed.team, changed.note, changed.requests_per_minute) == ("lab", "x", None)
-    assert house.authenticate([(b"x-api-key", made.text.encode())]).team == "lab"
+    assert (await house.authenticate([(b"x-api-key", made.text.encode())])).team == "lab"
     account = (await house.keys.show(made.record.id)).account
     assert account is not None
     assert account.limit_usd_micros == 50
@@ -241,7 +241,7 @@ async def test_a_change_by_another_process_is_not_undone(house: KeyHouse) -> Non
 
 def admitted(house: KeyHouse, text: str) -> bool:
     try:
-        return house.authenticate([(b"x-api-key", text.encode())]).name == "alice"
+        return at_once(house.authenticate([(b"x-api-key", text.encode())])).name == "alice"
     except CredentialError:
         return False
 
@@ -251,8 +251,8 @@ async def test_a_rotated_key_works_with_both_secrets_until_the_overlap_ends(hous
     second = await house.keys.rotate(first.record.id, 100)
     assert (second.record.id, second.record.team, second.text != first.text) == (first.record.id, "lab", True)
     for asked in (house, await house.restarted()):
-        old = asked.authenticate([(b"x-api-key", first.text.encode())])
-        new = asked.authenticate([(b"x-api-key", second.text.encode())])
+        old = await asked.authenticate([(b"x-api-key", first.text.encode())])
+        new = await asked.authenticate([(b"x-api-key", second.text.encode())])
         assert (old.account, old.key_id, old.generation) == (new.account, new.key_id, 1)
         assert asked.keyring.admits(old, house.clock.time_ns)
     house.clock.time_ns += 100
@@ -295,6 +295,26 @@ async def test_what_cannot_be_rotated_is_left_as_it_is(house: KeyHouse) -> None:
             await house.keys.rotate(key_id)
 
 
+# All at once
+
+
+async def test_all_keys_are_revoked_in_one_commit_and_each_is_in_the_log(house: KeyHouse) -> None:
+    made = [await house.keys.create(NewKey("alice")) for _ in range(3)]
+    await house.keys.revoke(made[0].record.id, "lost")
+    elsewhere = await (await house.restarted()).keys.create(NewKey("bob"))
+    house.books.fail_next_commit = True
+    with pytest.raises(LogUnavailableError):
+        await house.keys.revoke_all("leak")
+    assert [admitted(house, one.text) for one in made] == [False, True, True]
+    revoked = await house.keys.revoke_all("leak")
+    assert {one.id for one in revoked} == {made[1].record.id, made[2].record.id, elsewhere.record.id}
+    assert not any(admitted(house, one.text) for one in (*made, elsewhere))
+    assert [fields["reason"] for kind, _, fields in await house.logged() if kind == EventType.KEY_REVOKED] == [
+        "lost", "leak", "leak", "leak"
+    ]  # fmt: skip
+    assert await house.keys.revoke_all("again") == []
+
+
 # Taken over from another gateway
 
 
@@ -303,7 +323,7 @@ async def test_a_key_of_another_gateway_works_under_its_own_text(house: KeyHouse
     assert record.legacy
     assert record.id.startswith("legacy")
     for asked in (house, await house.restarted()):
-        principal = asked.authenticate([(b"authorization", b"Bearer sk-agent-7")])
+        principal = await asked.authenticate([(b"authorization", b"Bearer sk-agent-7")])
         assert (principal.name, principal.key_id, principal.team) == ("agent-7", record.id, "lab")
     account = (await house.keys.show(record.id)).account
     assert account is not None
@@ -334,7 +354,7 @@ async def test_a_key_that_was_blocked_or_expired_there_is_refused_here(house: Ke
     await house.keys.adopt(legacy("sk-expired"), NewKey("b", expires_ns=START_NS - 1))
     for text in (b"sk-blocked", b"sk-expired"):
         with pytest.raises(CredentialError):
-            house.authenticate([(b"x-api-key", text)])
+            await house.authenticate([(b"x-api-key", text)])
 
 
 async def test_what_makes_no_sense_is_not_taken_over(house: KeyHouse) -> None:

@@ -28,6 +28,20 @@ class Principal(Terms):
         return (self,) if self.key is None or self.token is None else (self.key, self.token)
 
 
+@dataclass(frozen=True, slots=True)
+class TokenPrincipal(Principal):
+    """A caller by a JSON Web Token, with what a revocation would name it by.
+
+    `issuer` is the operator's word for the issuer; `jti` and `issued_s` (seconds since 1970) are the
+    token's, where it has them.
+    """
+
+    issuer: str = ""
+    subject: str = ""
+    jti: str = ""
+    issued_s: int | None = None
+
+
 def together(key: Principal, token: Principal) -> Principal:
     """Who acts where a key and a token came together: the token's subject, and the key's account pays.
 

@@ -3,9 +3,10 @@
 Keys of another gateway (`sk-…`) are looked at only where some were imported.
 
 A client key comes as `x-api-key` or as `Authorization: Bearer` (SDKs send it so). Where both are
-present both must be the same valid key. A credential of another kind is refused, never ignored,
-or a caller could believe in a check that nobody makes. All bad credentials look alike from
-outside; `reason` tells them apart in the log.
+present both must be the same valid key. Where issuers are configured a JSON Web Token comes as Bearer;
+a key in `x-api-key` beside it must be valid too, and what both may is left. A credential of another
+kind is refused, never ignored, or a caller could believe in a check that nobody makes. All bad
+credentials look alike from outside; `reason` tells them apart in the log.
 
 Cost: a few microseconds. The keyed hash is computed for unknown ids too, so that time does not
 tell which ids exist.
@@ -28,13 +29,15 @@ from macroslow.authn.api_keys import (
     parse,
     parse_legacy,
 )
+from macroslow.authn.jwt.token import looks_like_one
 from macroslow.authn.keyring import HeldKey, KeyRing
-from macroslow.authn.principal import Principal
+from macroslow.authn.principal import Principal, TokenPrincipal, together
 from macroslow.errors import CredentialError
 from macroslow.ports import Clock
+from macroslow.services.verify_tokens import BAD_DETAIL as BAD_DETAIL
+from macroslow.services.verify_tokens import VerifyTokens
 
 MISSING_DETAIL: Final = "no credential given: send a client key as `x-api-key` or as `Authorization: Bearer`"
-BAD_DETAIL: Final = "the credential is not valid"
 BEARER: Final = b"bearer "
 OTHER_KINDS: Final = frozenset(
     {b"api-key", b"proxy-authorization", b"x-amz-security-token", b"x-auth-token", b"x-goog-api-key"}
@@ -63,14 +66,17 @@ class Refusal(enum.StrEnum):
 
 
 class Authenticate:
-    """Reads the key ring; asks no store and waits for nothing."""
+    """Reads the key ring, and waits for nothing; what a token has to wait for, `VerifyTokens` says."""
 
-    def __init__(self, keyring: KeyRing, pepper: bytes, clock: Clock) -> None:
+    def __init__(
+        self, keyring: KeyRing, pepper: bytes, clock: Clock, tokens: VerifyTokens | None = None
+    ) -> None:
         self.keyring = keyring
+        self.tokens = tokens
         self._hasher = SecretHasher(pepper)
         self._clock = clock
 
-    def __call__(
+    async def __call__(
         self, headers: Iterable[tuple[bytes, bytes]], query: bytes = b"", address: str = ""
     ) -> Principal:
         """Return who sent the request. `headers` have lower-case names, as ASGI gives them.
@@ -90,17 +96,31 @@ class Authenticate:
                 _refuse(Refusal.OTHER_KIND)
         if query:
             _refuse_key_in(query)
-        principal = self._principal(_the_one(api_key, bearer))
+        if self.tokens is None or bearer is None or not looks_like_one(bearer):
+            return self._by_key(_the_one(api_key, bearer), address)
+        token = await self.tokens(bearer)
+        return token if api_key is None else together(self._by_key(api_key, address), token)
+
+    def _by_key(self, credential: bytes, address: str) -> Principal:
+        principal = self._principal(credential)
         if not is_from(principal.addresses, address):
             raise _refused(Refusal.ADDRESS)
         return principal
 
     def admits(self, principal: Principal) -> bool:
-        """Whether a caller who was let in would be let in now: nothing that he showed has ended since."""
+        """Whether a caller who was let in would be let in now: nothing that he showed has ended since.
+
+        What began under a token that is over in the meantime goes on: tokens last for minutes.
+        """
+        return all(self._still_admits(each) for each in principal.credentials)
+
+    def _still_admits(self, credential: Principal) -> bool:
+        if isinstance(credential, TokenPrincipal):
+            return self.tokens is not None and self.tokens.admits(credential)
         now_ns = self._clock.now_ns()
-        if principal.key_id:
-            return self.keyring.admits(principal, now_ns)
-        return principal.expires_ns is None or now_ns < principal.expires_ns
+        if credential.key_id:
+            return self.keyring.admits(credential, now_ns)
+        return credential.expires_ns is None or now_ns < credential.expires_ns
 
     def _principal(self, credential: bytes) -> Principal:
         parsed = self._parsed(credential)

@@ -5,19 +5,19 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, PlainSerializer, PrivateAttr
+from pydantic import AfterValidator, Field, PlainSerializer, PrivateAttr, model_validator
 
 from macroslow.metering.budgets import BudgetRule
 from macroslow.secretstore.reference import Reference
 from macroslow.secretstore.resolve import Wanted
-from macroslow.settings.fields import Table, is_loopback
+from macroslow.settings.fields import Table, is_loopback, refuse
+from macroslow.settings.identity import Auth
 from macroslow.settings.origin import KeyPath, Origin, nearest
 from macroslow.settings.section import Section
 from macroslow.settings.sections import (
     API,
-    Auth,
     Documents,
     Gateway,
     Log,
@@ -60,10 +60,21 @@ class Settings(Section):
     sandbox: Sandbox = Sandbox()
     log: Log = Log()
     keys: Keys = Keys()
-    auth: Auth = Auth()
+    auth: Auth = Field(default_factory=Auth)
     telemetry: Telemetry = Field(default_factory=Telemetry)
 
     _source: Source = PrivateAttr(default_factory=Source)
+
+    @model_validator(mode="after")
+    def _development_stays_here(self) -> Self:
+        server = self.server
+        reached = not is_loopback(server.host) or server.allowed_hosts or server.trusted_proxies
+        if reached and any(issuer.is_development for issuer in self.auth.issuers.values()):
+            raise refuse(
+                "a development issuer counts on this machine alone, and others can reach this listener",
+                'remove the issuer with preset = "development", or listen on 127.0.0.1',
+            )
+        return self
 
     @property
     def source(self) -> Source:
@@ -99,6 +110,7 @@ class Settings(Section):
         accounts = [one for name, provider in self.providers.items() for one in provider.accounts(name)]
         named = {one.setting: one.key for one in accounts}
         named |= {f"apis.{name}.secret": one.secret for name, one in self.apis.items()}
+        named |= {f"auth.issuers.{name}.secret": one.secret for name, one in self.auth.issuers.items()}
         named |= {"state.database": self.state.database, "state.rates": self.state.rates}
         named |= {f"alerts.webhooks[{n}].secret": one.secret for n, one in enumerate(self.alerts.webhooks)}
         named |= {f"telemetry.headers.{name}": one for name, one in self.telemetry.headers.items()}

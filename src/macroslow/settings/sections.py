@@ -184,15 +184,3 @@ class Log(Section):
 
     origin: Annotated[str, Field(pattern=r"^[!-*,-~]{1,200}$")] | None = None  # C2SP: no space, no plus
     public: Annotated[bool, AfterValidator(_not_public)] = False
-
-
-def _no_byok(value: bool) -> bool:
-    if value:
-        raise refuse("callers' own provider keys are not available in this version", "remove byok")
-    return value
-
-
-class Auth(Section):
-    """Kinds of credential besides client keys: none in this version."""
-
-    byok: Annotated[bool, AfterValidator(_no_byok)] = False

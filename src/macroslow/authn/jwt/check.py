@@ -71,6 +71,7 @@ class Identity:
     team: str
     expires_s: int
     issued_s: int | None
+    jti: str
 
     @property
     def name(self) -> str:
@@ -80,9 +81,13 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """All that was found. `identity` is there if, and only if, everything is good."""
+    """All that was found. `identity` is there if, and only if, everything is good.
+
+    `issuer` is the name of the one that the token says, "" if that is none of ours.
+    """
 
     findings: tuple[Finding, ...]
+    issuer: str = ""
     identity: Identity | None = None
 
     @property
@@ -145,7 +150,7 @@ class _Examiner:
         identity = self._rights(subject, expires_s, issued_s)
         self._revoked(subject, issued_s)
         good = all(finding.ok for finding in self._findings)
-        return Examination(tuple(self._findings), identity if good else None)
+        return Examination(tuple(self._findings), self._rules.name, identity if good else None)
 
     def _say(self, step: Step, ok: bool, seen: str, wanted: str = "") -> None:
         self._findings.append(Finding(step, ok, seen, "" if ok else wanted))
@@ -271,9 +276,10 @@ class _Examiner:
         except ValueError as error:
             self._say(Step.RIGHTS, False, str(error), "text, or a list of texts")
             return None
+        jti = self._token.text("jti")
         scopes, grants = mapping.scopes_of(said), mapping.grants_of(said)
         self._say(Step.RIGHTS, True, f"{_listed(said)} → scopes {_listed(scopes)}; grants {_listed(grants)}")
-        return Identity(self._rules.name, subject, scopes, grants, team, expires_s, issued_s)
+        return Identity(self._rules.name, subject, scopes, grants, team, expires_s, issued_s, jti)
 
     def _revoked(self, subject: str, issued_s: int | None) -> None:
         """A `jti` that is no text names no token, so that one could not be revoked."""

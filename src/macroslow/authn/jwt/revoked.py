@@ -33,14 +33,21 @@ class Revocation:
 
 
 class Revocations:
-    """All of them, as authentication asks: three dictionary lookups a token."""
+    """All of them, as authentication asks: three dictionary lookups a token. `version` counts the changes."""
 
     def __init__(self, revoked: Iterable[Revocation] = ()) -> None:
-        self._by_id: dict[str, Revocation] = {each.id: each for each in revoked}
+        self.version = 0
+        self.replace_all(revoked)
+
+    def replace_all(self, revoked: Iterable[Revocation]) -> None:
+        """Forget all and have these."""
+        self._by_id = {each.id: each for each in revoked}
+        self.version += 1
 
     def put(self, revoked: Revocation) -> None:
         """Have one more, or the new state of one."""
         self._by_id[revoked.id] = revoked
+        self.version += 1
 
     def all(self) -> list[Revocation]:
         """All of them, in the order of their ids."""

@@ -1,0 +1,168 @@
+"""A JSON Web Token becomes a principal: checked once, then known until something about it changes.
+
+What is known of a token is kept under the SHA-256 of all of it, so that tokens with a common beginning
+are strangers to each other (CVE-2026-35030). It is forgotten when the token's time is over, when the
+issuer's keys are others and when anything is revoked.
+
+A subject pays from an account of its own, `jwt/ISSUER/SUBJECT`, which its first token opens.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from macroslow.authn.jwt.check import Examination, Identity, Step, examine
+from macroslow.authn.jwt.issuer import IssuerRules
+from macroslow.authn.jwt.keys import KeySet
+from macroslow.authn.jwt.ports import KeySource
+from macroslow.authn.jwt.revoked import Revocations
+from macroslow.authn.principal import TokenPrincipal
+from macroslow.authn.terms import terms_of
+from macroslow.errors import CredentialError
+from macroslow.metering.ledger import OpenAccount
+from macroslow.ports import NS_PER_S, Clock
+from macroslow.workflow.books import Books
+
+MAX_KNOWN: Final = 10_000  # tokens: some 20 MB with what hangs on them
+MAX_SUBJECTS: Final = 100_000  # that one process opens accounts for
+BAD_DETAIL: Final = "the credential is not valid"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedIssuer:
+    """One issuer of the configuration: its rules, its keys, and the budget that each of its subjects gets."""
+
+    rules: IssuerRules
+    source: KeySource
+    budget_usd_micros: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A token that was good, until `ends_s` and while its issuer's keys are these."""
+
+    principal: TokenPrincipal
+    issuer: TrustedIssuer
+    keys: KeySet
+    ends_s: int
+    revocations: int
+
+
+class VerifyTokens:
+    """The tokens of all issuers. One instance a process."""
+
+    def __init__(
+        self, issuers: Sequence[TrustedIssuer], revocations: Revocations, books: Books, clock: Clock
+    ) -> None:
+        self._issuers: Mapping[str, TrustedIssuer] = {each.rules.name: each for each in issuers}
+        self._rules = {each.rules.issuer: each.rules for each in issuers}
+        self._revocations = revocations
+        self._books = books
+        self._clock = clock
+        self._known: dict[bytes, _Known] = {}
+        self._opened: set[str] = set()
+
+    @property
+    def rules(self) -> Sequence[IssuerRules]:
+        """What the operator says of each issuer."""
+        return list(self._rules.values())
+
+    async def __call__(self, token: bytes) -> TokenPrincipal:
+        """Who acts by this token. CredentialError, whose `reason` is "jwt-" and the step that was not good.
+
+        Waits only for an issuer's newer keys and for a new subject's account. LogUnavailableError if that
+        cannot be opened.
+        """
+        digest = hashlib.sha256(token).digest()
+        known = self._known.pop(digest, None)
+        if known is not None and self._still_good(known):
+            self._known[digest] = known  # so that the order of the dictionary is that of use
+            return known.principal
+        examination = await self.examine(token)
+        identity = examination.identity
+        if identity is None:
+            raise _refused(examination.refused_at or Step.FORM)
+        issuer = self._issuers[identity.issuer]
+        await self._open_account(identity.name, issuer.budget_usd_micros)
+        known = _Known(
+            _principal(identity, issuer.rules),
+            issuer,
+            issuer.source.keys,
+            _ends_s(identity, issuer.rules),
+            self._revocations.version,
+        )
+        self._known[digest] = known
+        if len(self._known) > MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        return known.principal
+
+    async def examine(self, token: bytes) -> Examination:
+        """Every step of the check, from the beginning; with newer keys if the token names an unknown one."""
+        examination = self._examined(token)
+        if examination.refused_at is Step.KEY:
+            source = self._issuers[examination.issuer].source
+            before = source.keys
+            await source.renew()
+            if source.keys is not before:
+                examination = self._examined(token)
+        return examination
+
+    def admits(self, principal: TokenPrincipal) -> bool:
+        """Whether nothing that was revoked since concerns this caller. One whose time is over finishes."""
+        return not self._revocations.cover(
+            principal.issuer, principal.jti, principal.subject, principal.issued_s
+        )
+
+    def _examined(self, token: bytes) -> Examination:
+        now_s = self._clock.now_ns() // NS_PER_S
+        return examine(token, self._rules, self._keys_of, self._revocations, now_s)
+
+    def _keys_of(self, issuer: str) -> KeySet:
+        return self._issuers[issuer].source.keys
+
+    def _still_good(self, known: _Known) -> bool:
+        return (
+            self._clock.now_ns() // NS_PER_S < known.ends_s
+            and known.issuer.source.keys is known.keys
+            and known.revocations == self._revocations.version
+        )
+
+    async def _open_account(self, name: str, budget_usd_micros: int | None) -> None:
+        """Have the subject's account in the books, with the budget that its issuer's subjects have now."""
+        if name in self._opened:
+            return
+        if len(self._opened) >= MAX_SUBJECTS:
+            raise CredentialError(BAD_DETAIL, step="authenticate", reason="jwt-too-many-subjects")
+        await self._books.commit(OpenAccount(name, budget_usd_micros))
+        self._opened.add(name)
+
+
+def _principal(identity: Identity, rules: IssuerRules) -> TokenPrincipal:
+    terms = terms_of(rules.mapping.terms) | {
+        "scopes": identity.scopes,
+        "grants": identity.grants,
+        "team": identity.team,
+        "expires_ns": identity.expires_s * NS_PER_S,
+    }
+    return TokenPrincipal(
+        identity.name,
+        identity.name,
+        issuer=identity.issuer,
+        subject=identity.subject,
+        jti=identity.jti,
+        issued_s=identity.issued_s,
+        **terms,
+    )
+
+
+def _ends_s(identity: Identity, rules: IssuerRules) -> int:
+    """The first second in which the token is not good any more."""
+    ends_s = identity.expires_s
+    if rules.max_age_s is not None and identity.issued_s is not None:
+        ends_s = min(ends_s, identity.issued_s + rules.max_age_s + 1)
+    return ends_s + rules.leeway_s
+
+
+def _refused(step: Step) -> CredentialError:
+    return CredentialError(BAD_DETAIL, step="authenticate", reason=f"jwt-{step}")
