@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from macroslow.emulator.clock import ProviderClock
-from macroslow.emulator.work import Dialect, Headers, refuse
+from macroslow.emulator.work import Headers, ServedAPI, refuse
 from macroslow.ports import NS_PER_MS, NS_PER_S
 
 Scope = MutableMapping[str, Any]
@@ -40,7 +40,7 @@ class Exchange:
     receive: Receive
     send: Send
     clock: ProviderClock
-    dialect: Dialect
+    dialect: ServedAPI
     request_id: str
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     key: str = ""

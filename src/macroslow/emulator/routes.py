@@ -21,7 +21,7 @@ from macroslow.emulator.openai.dialect import OpenAI
 from macroslow.emulator.openai.embeddings import EmbeddingsApi
 from macroslow.emulator.openai.responses import ResponsesApi
 from macroslow.emulator.openai.usage import Usage as OpenAIUsage
-from macroslow.emulator.work import Dialect, Served, refuse
+from macroslow.emulator.work import Served, ServedAPI, refuse
 from macroslow.metering.catalogue import Catalogue
 from macroslow.ports import NS_PER_S
 
@@ -81,7 +81,7 @@ class Routes:
         }
         return cls(table, openai, anthropic)
 
-    def dialect(self, path: str, headers: Iterable[bytes]) -> Dialect:
+    def dialect(self, path: str, headers: Iterable[bytes]) -> ServedAPI:
         """Whose service a request means: by its path, and where both have it, by its version header."""
         theirs = path.startswith(_ANTHROPIC_PATHS)
         models = path == _MODELS or path.startswith(f"{_MODELS}/")

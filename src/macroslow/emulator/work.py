@@ -1,7 +1,7 @@
 """A request on its way through the emulator: understood and answered by an API, then admitted, then sent.
 
 Each API (chat completions, responses, embeddings, messages) turns bytes into a `Work`; what follows is
-the same for all of them. What differs between providers is the `Dialect`: keys, headers, errors.
+the same for all of them. What differs between providers is the `ServedAPI`: keys, headers, errors.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ def refuse(refusal: Refusal) -> NoReturn:
     raise RefusedError(refusal)
 
 
-class Dialect(Protocol):
+class ServedAPI(Protocol):
     """How a provider speaks around its answers."""
 
     def signature(self, request_id: str) -> Headers:
@@ -163,7 +163,7 @@ class Api(Protocol):
     """One route that a model answers."""
 
     @property
-    def dialect(self) -> Dialect: ...
+    def dialect(self) -> ServedAPI: ...
 
     def prepare(self, raw: bytes, header: Header) -> Work:
         """Understand a body from anyone, and answer it. Raises RefusedError."""
