@@ -30,7 +30,7 @@ LAG: Final = "today is compared too: providers count within minutes to hours, so
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Comparison:
     """One provider: what was found, or why nothing could be."""
 
     provider: str
@@ -129,7 +129,7 @@ def _asked(settings: Settings, only: str | None) -> dict[str, Secret]:
 
 def _compare(
     settings: Settings, name: str, secret: Secret, span: Span, projects: Sequence[str], per_mille: int
-) -> Outcome:
+) -> Comparison:
     asked = {"provider": name, "first_day": span.first_day, "last_day": span.last_day}
     booked = administer(settings, "usage.days", asked)
     if not isinstance(booked, Mapping):
@@ -137,14 +137,14 @@ def _compare(
     try:
         reported = asyncio.run(_reported(settings, name, secret, span, projects))
     except (UpstreamError, ConfigurationError) as error:
-        return Outcome(name, None, error.detail)
+        return Comparison(name, None, error.detail)
     found = reconcile_usage.reconcile(
         [DailyUsage(**row) for row in booked["rows"]],
         reported,
         upstream_names=_upstream_names(settings),
         tolerance_per_mille=per_mille,
     )
-    return Outcome(name, found)
+    return Comparison(name, found)
 
 
 async def _reported(
@@ -163,7 +163,7 @@ def _upstream_names(settings: Settings) -> dict[str, str]:
     return {name: model.upstream for name, model in models.items()}
 
 
-def _print(outcome: Outcome, span: Span) -> None:
+def _print(outcome: Comparison, span: Span) -> None:
     found = outcome.found
     if found is None:
         click.echo(f"CANNOT DECIDE  {outcome.provider}: {outcome.error}")
@@ -195,7 +195,7 @@ def _print(outcome: Outcome, span: Span) -> None:
         click.echo("Somebody spends around this gateway: replace the provider's key if nobody should.")
 
 
-def _object(outcomes: Sequence[Outcome], span: Span, notes: Sequence[str]) -> dict[str, Any]:
+def _object(outcomes: Sequence[Comparison], span: Span, notes: Sequence[str]) -> dict[str, Any]:
     told = [
         {
             "provider": one.provider,
