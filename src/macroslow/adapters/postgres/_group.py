@@ -15,7 +15,7 @@ from macroslow.ports import NS_PER_S, Clock
 from macroslow.tlog.ports import Entry
 from macroslow.workflow.books import Change
 
-Outcome = list[Entry] | Exception
+CommitOutcome = list[Entry] | Exception
 
 
 class Transaction(Protocol):
@@ -25,7 +25,7 @@ class Transaction(Protocol):
     some row of it.
     """
 
-    async def __call__(self, lists: Sequence[Sequence[Change]]) -> Sequence[Outcome]: ...
+    async def __call__(self, lists: Sequence[Sequence[Change]]) -> Sequence[CommitOutcome]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +81,7 @@ class GroupCommit:
 
     async def _commit(self, batch: Sequence[_Request]) -> None:
         self._last_began_ns = self._clock.monotonic_ns()
-        outcomes: Sequence[Outcome]
+        outcomes: Sequence[CommitOutcome]
         try:
             outcomes = await self._transaction([request.changes for request in batch])
         except LogUnavailableError as error:
@@ -103,7 +103,7 @@ def _copy(error: LogUnavailableError) -> LogUnavailableError:
     return twin
 
 
-def _tell(request: _Request, outcome: Outcome) -> None:
+def _tell(request: _Request, outcome: CommitOutcome) -> None:
     with contextlib.suppress(asyncio.InvalidStateError):  # its caller stopped waiting
         if isinstance(outcome, Exception):
             request.done.set_exception(outcome)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from macroslow.adapters.postgres._deciding import Deciding
-from macroslow.adapters.postgres._group import Outcome
+from macroslow.adapters.postgres._group import CommitOutcome
 from macroslow.adapters.postgres._link import Connection, Link
 from macroslow.adapters.postgres._log import grown
 from macroslow.adapters.postgres._look import look
@@ -36,7 +36,7 @@ _LAST_BATCH: Final = "SELECT batch FROM owners WHERE owner = $1"
 class _Made:
     """A batch that is decided and written, but for its COMMIT."""
 
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[CommitOutcome]
     edge: Edge
     names: Mapping[str, int]
 
@@ -54,7 +54,7 @@ class Writer:
         self._owner = owner
         self._names: dict[str, int] = {}
 
-    async def __call__(self, lists: Sequence[Sequence[Change]]) -> Sequence[Outcome]:
+    async def __call__(self, lists: Sequence[Sequence[Change]]) -> Sequence[CommitOutcome]:
         """Commit the lists; each is decided by itself. See `_group.Transaction` for what is raised."""
         wanted = Wanted()
         for changes in lists:
@@ -107,7 +107,7 @@ class Writer:
         self._names.update(names)
 
 
-def _outcome(decide: Deciding, changes: Sequence[Change]) -> Outcome:
+def _outcome(decide: Deciding, changes: Sequence[Change]) -> CommitOutcome:
     try:
         return decide(changes)
     except Exception as error:  # noqa: BLE001  the outermost handler of a batch: each caller gets his own
