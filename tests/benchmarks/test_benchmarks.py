@@ -38,6 +38,14 @@ def assert_figures(figures: dict[str, object], *names: str) -> None:
 
 
 @pytest.mark.sweep
+def test_the_benchmark_of_authentication_revokes_keys_under_load():
+    figures, _ = run("auth.py", "--quick")
+    assert_figures(figures, "cpu_us_none", "cpu_us_key", "revoke_ms", "revoke_max_ms", "revoke_refused_ms")
+    assert figures["revoke_max_ms"] >= figures["revoke_ms"] > 0
+    assert (figures["keys"], figures["held_usd_micros"]) == (2, 0)
+
+
+@pytest.mark.sweep
 @pytest.mark.skipif(not (shutil.which("wrk") and shutil.which("nginx")), reason="needs wrk and nginx")
 def test_the_overhead_benchmark_runs_and_finds_every_answer_in_the_ledger():
     figures, _ = run("overhead.py", "--quick", "--peers")

@@ -145,6 +145,18 @@ def test_a_rotated_key_is_printed_alone_and_its_id_stays(at_home) -> None:
     assert at_home("keys", "rotate", key_id, "--overlap", "soon").returncode == 2
 
 
+def test_in_an_emergency_every_key_is_revoked(at_home) -> None:
+    at_home("keys", "create", "bob")
+    asked = at_home("emergency", "revoke-all", "--reason", "leak")
+    assert (asked.returncode, "--yes" in asked.stderr) == (2, True)
+    assert at_home("emergency", "revoke-all", "--yes").returncode == 2
+    assert (
+        len(data(at_home("emergency", "revoke-all", "--reason", "leak", "--yes", "--json"))["revoked"]) == 2
+    )
+    assert {key["state"] for key in data(at_home("keys", "list", "--json"))["keys"]} == {"revoked"}
+    assert "0 keys" in at_home("emergency", "revoke-all", "--reason", "leak", "--yes").stdout
+
+
 # usage
 
 

@@ -35,6 +35,7 @@ class KeyVerbs:
             "keys.set": self._set,
             "keys.rotate": self._rotate,
             "keys.revoke": self._revoke,
+            "keys.revoke_all": self._revoke_all,
             "keys.adopt": self._adopt,
         }
 
@@ -59,6 +60,9 @@ class KeyVerbs:
 
     async def _revoke(self, key_id: str, reason: str = "") -> object:
         return self._told(await self.keys.revoke(key_id, reason))
+
+    async def _revoke_all(self, reason: Annotated[str, Field(min_length=1)]) -> object:
+        return {"revoked": [record.id for record in await self.keys.revoke_all(reason)]}
 
     async def _adopt(
         self, keys: Annotated[Sequence[Mapping[str, object]], Field(max_length=MAX_ADOPTED)]

@@ -5,7 +5,7 @@ returned by `create` and is nowhere afterwards.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -147,6 +147,19 @@ class ManageKeys:
             revoked = replace(record, revoked_ns=self._clock.now_ns())
             await self._books.commit(PutKey(revoked), Append(key_events.revoked(revoked, reason)))
             self._keyring.put(revoked)
+        return revoked
+
+    async def revoke_all(self, reason: str) -> Sequence[KeyRecord]:
+        """Refuse every key from the next request on, in one commit; those that were not refused before."""
+        async with self._changing:
+            stored = await self._books.keys()
+            now_ns = self._clock.now_ns()
+            revoked = [replace(one, revoked_ns=now_ns) for one in stored if one.revoked_ns is None]
+            if revoked:
+                entries = [Append(key_events.revoked(record, reason)) for record in revoked]
+                await self._books.commit(*map(PutKey, revoked), *entries)
+            for record in revoked:
+                self._keyring.put(record)
         return revoked
 
     async def rotate(self, key_id: str, overlap_ns: int = 0) -> CreatedKey:
