@@ -175,7 +175,7 @@ class CallModel:
                 return await self.settle.whole(under_way, reached)
             counter = under_way.call.target.counter
             reader = asked.operation.reader(asked.request, counter, under_way.possible)
-            return await self.settle.stream(under_way, reached, reader, stack.pop_all())
+            return await self.settle.stream(under_way.sent(), reached, reader, stack.pop_all())
 
     async def _reserve(self, order: Order, asked: Asked, model: Model, wait_s: float | None) -> UnderWay:
         """A place and a durable reservation; of a request without a maximum, for what the budget allows."""

@@ -7,6 +7,7 @@ ledger's row and the log's leaf are durable together, or neither is.
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from macroslow.authn.principal import Principal
@@ -149,6 +150,11 @@ class UnderWay:
         """The usage that a provider can report and be believed."""
         bounds = self.call.target.bounds
         return Possible(bounds.most_input_tokens, bounds.output_tokens)
+
+    def sent(self) -> "UnderWay":
+        """The same without its request's bytes, which an open stream would hold to its end."""
+        target = replace(self.call.target, forwarded=b"")
+        return replace(self, call=replace(self.call, target=target))
 
     def unknown(self, status: int = 0, sha256: str | None = None) -> Settlement:
         """Nobody knows what was done: charged in full."""

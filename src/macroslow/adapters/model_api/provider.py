@@ -87,6 +87,7 @@ class ModelAPI:
     ) -> AsyncIterator[ProviderAnswer | ProviderStream | NotReached]:
         """See `Provider.stream`."""
         exchange = await self._sender.post(path, body, headers, deadline_s)
+        del body  # it is sent; an open stream would hold it to its end
         if isinstance(exchange, NotReached):
             yield exchange
             return
