@@ -191,6 +191,8 @@ def test_with_the_rates_away_calls_are_told_to_come_back_and_are_served_when_the
     assert away.status == 503
     assert int(away.headers["retry-after"]) >= 1
     assert away.json["error"]["type"] == "overloaded_error"
+    assert away.json["error"]["message"] == "the shared limits cannot be reached"
+    assert b"macroslow-redis" not in away.body, "where the store is, is its operator's to know"
     assert account(shared.one, "abe")["held_usd_micros"] == 0
     shared.redis.start()
     wait_until(lambda: shared.one.chat(key, max_tokens=5).status == 200)
