@@ -6,11 +6,11 @@ catalogue states. No byte-pair vocabulary makes more tokens of a text than it ha
 a bound for them too. A provider's figure is believed up to the bound, and money is held for it.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
 
 from macroslow.errors import InvalidModelRequestError
-from macroslow.metering.encodings import Counters, upper_bound_tokens
+from macroslow.metering.encodings import upper_bound_tokens
 from macroslow.metering.images import Image
 from macroslow.metering.models import Model
 from macroslow.metering.prompts import Prompt
@@ -36,7 +36,19 @@ class Counted:
         return Counted(self.tokens + tokens, self.most_tokens + tokens)
 
 
-def count_prompt(prompt: Prompt, model: Model, counters: Counters, param: str = "messages") -> Counted:
+class TextCounter(Protocol):
+    """Counts tokens of one vocabulary."""
+
+    def texts(self, texts: Iterable[str]) -> int: ...
+
+
+class TextCounters(Protocol):
+    """Counters by the names of their vocabularies."""
+
+    def __getitem__(self, encoding: str) -> TextCounter: ...
+
+
+def count_prompt(prompt: Prompt, model: Model, counters: TextCounters, param: str = "messages") -> Counted:
     """Count `prompt` as `model` would. The bound is within what the model takes, unless the count is not.
 
     Raises InvalidModelRequestError, naming `param`, for images that have no price with this model.

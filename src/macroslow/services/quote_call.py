@@ -20,6 +20,7 @@ from macroslow.metering.count import OFF_LOOP_BYTES, Counted, count_prompt
 from macroslow.metering.encodings import Counter, Counters
 from macroslow.metering.limit_sets import LimitSet, LimitSets
 from macroslow.metering.models import Model
+from macroslow.metering.remembered import Remembered, RememberedCounters
 from macroslow.services.admission import Admission
 from macroslow.services.off_loop import OffLoop
 from macroslow.values import value
@@ -76,6 +77,7 @@ class QuoteCall:
     admission: Admission
     off_loop: OffLoop
     tiers: Mapping[str, LimitSets] = field(default_factory=dict)
+    remembered: Remembered = field(default_factory=Remembered)
 
     async def read(self, operation: Operation, body: bytes, principal: str) -> Asked:
         """Understand `body`. Raises InvalidModelRequestError or NotFoundError; nothing is changed."""
@@ -135,7 +137,8 @@ class QuoteCall:
 
     async def count(self, request: ModelRequest, model: Model, size_bytes: int, principal: str) -> Counted:
         """The input of `request`, which came in `size_bytes`, without what it goes on from."""
-        asked = (request.prompt, model, self.counters, request.prompt_member)
+        counters = RememberedCounters(self.counters, self.remembered, principal)
+        asked = (request.prompt, model, counters, request.prompt_member)
         if size_bytes <= OFF_LOOP_BYTES:
             return count_prompt(*asked)
         return await self.off_loop(principal, count_prompt, *asked)
