@@ -13,10 +13,10 @@ import click
 import pytest
 
 from macroslow import __version__, errors
-from macroslow.cli._errors import exit_code, problem_lines
+from macroslow.cli._errors import exit_code, problem_lines, report
 from macroslow.cli._main import run
 from macroslow.cli._table import COMMANDS
-from macroslow.errors import MacroslowError, Problem
+from macroslow.errors import LogUnavailableError, MacroslowError, Problem
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -169,3 +169,12 @@ def test_a_fresh_folder_checks_as_good_with_defaults(macroslow):
     ran = macroslow("config", "check", "--json")
     assert ran.returncode == 0
     assert json.loads(ran.stdout)["ok"] is True
+
+
+def test_the_operator_is_told_where_his_books_are_that_a_client_is_not(capsys) -> None:
+    report(LogUnavailableError("the books cannot be used", reason="/srv/books.sqlite: disk I/O error"))
+    assert capsys.readouterr().err == (
+        "macroslow: the books cannot be used\n  /srv/books.sqlite: disk I/O error\n"
+    )
+    report(LogUnavailableError("the log is empty"))
+    assert capsys.readouterr().err == "macroslow: the log is empty\n"
