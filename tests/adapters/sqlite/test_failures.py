@@ -124,6 +124,8 @@ async def test_two_processes_may_take_turns(tmp_path: Path) -> None:
     with pytest.raises(BudgetExhaustedError):
         await first.commit(reserve("r3", "a", 4), append(2))
     await first.commit(settle("r2", 1), settle("r1", 1), append(2, "bob"))
+    with pytest.raises(ConflictError, match="before"):
+        await second.commit(reserve("r2", "a", 1))
     await second.commit(reserve("r3", "a", 8), append(3))
     assert await second.head() != await first.head()
     await first.commit(append(4))

@@ -13,7 +13,7 @@ import pytest
 from tests.adapters.sqlite.support import open_books
 from tests.contract.changes import accept, append, money, reserve, settle
 
-from macroslow.errors import ConfigurationError
+from macroslow.errors import ConfigurationError, ConflictError
 from macroslow.metering.ledger import OpenAccount
 from macroslow.tlog.ports import StoreCheckpoint
 
@@ -110,6 +110,8 @@ async def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None
     assert [held.id for held in await books.open_reservations()] == ["open"]
     assert [run.id for run in await books.running()] == ["run"]
     assert await books.checkpoint() == (600, b"note")
+    with pytest.raises(ConflictError, match="before"):
+        await books.commit(reserve("done", "a", 1))
     head = await books.head()
     await books.commit(settle("open", 7), append(600))
     assert await money(books, "a") == (12, 0)
@@ -135,7 +137,7 @@ _READ_ONLY = """
 import asyncio, os, sys
 from pathlib import Path
 from tests.adapters.sqlite.support import open_books
-from macroslow.errors import ConfigurationError
+from macroslow.errors import ConfigurationError, ConflictError
 path = Path(sys.argv[1])
 if os.geteuid() == 0:
     os.setgid(65534)
