@@ -13,6 +13,7 @@ base_url = "https://api.openai.com/v1"
 key = "env:OPENAI_API_KEY"
 """
 KEY = "sk-canary-4f9a77c1b2d3"
+HOOK = "whsec_Zk1LQ0tQ0mJt5mWb9k2l1s3o8Jq7XyVv"
 
 
 @pytest.fixture
@@ -159,9 +160,70 @@ def test_check_looks_for_the_keys_of_reports_and_webhooks_too(macroslow, good):
     (good / "macroslow.toml").write_text(GOVERNED)
     problems = json.loads(macroslow("config", "check", "--json").stdout)["problems"]
     assert [(one["field"], one["line"]) for one in problems] == [
-        ("alerts.webhooks[0].secret", 22),
         ("providers.openai.usage_key", 13),
+        ("alerts.webhooks[0].secret", 22),
     ]
-    found = macroslow("config", "check", environ={"ADMIN": KEY, "HOOK": KEY})
+    found = macroslow("config", "check", environ={"ADMIN": KEY, "HOOK": HOOK})
     assert "3 secrets found" in found.stdout
     assert "1 budget, refuses nothing: mode observe" in found.stdout
+
+
+@pytest.mark.parametrize("text", ["abc", "changeme", KEY, "whsec_abcd"])
+def test_a_webhooks_secret_is_told_what_it_has_to_be(macroslow, good, text):
+    (good / "macroslow.toml").write_text(GOVERNED)
+    environ = {"ADMIN": KEY, "HOOK": text}
+    (problem,) = json.loads(macroslow("config", "check", "--json", environ=environ).stdout)["problems"]
+    assert (problem["field"], problem["line"]) == ("alerts.webhooks[0].secret", 22)
+    assert problem["message"] == "env:HOOK is no webhook's secret: whsec_ and 24 to 64 bytes in base64"
+    assert "openssl rand -base64 32" in problem["fix"]
+    told = macroslow("secrets", "check", environ=environ)
+    assert (told.returncode, "env:HOOK is no webhook's secret" in told.stdout) == (1, True)
+
+
+MISTAKEN = """[providers.a]
+base_url = "https://api.openai.com/v1"
+models = ["gpt-9", "gpt-4o"]
+
+[models.x]
+alias_of = "y"
+
+[models.y]
+alias_of = "x"
+
+[models."gpt-4.1"]
+fallbacks = ["gpt-99"]
+
+[server.tls]
+certificate = "none.pem"
+key = "none.key"
+"""
+
+
+def test_check_finds_all_that_stops_a_start_and_serve_says_it_with_the_same_places(
+    macroslow, process, tmp_path
+):
+    (tmp_path / "macroslow.toml").write_text(MISTAKEN)
+    checked = macroslow("config", "check")
+    assert checked.returncode == 78
+    places = [
+        "macroslow.toml:6: models.x.alias_of: goes round in a circle",
+        "macroslow.toml:9: models.y.alias_of: goes round in a circle",
+        "macroslow.toml:12: models.\"gpt-4.1\".fallbacks: names 'gpt-99', which is no model",
+        "macroslow.toml:14: server.tls: TLS cannot be served",
+    ]
+    assert all(place in checked.stdout for place in places), checked.stdout
+    assert "4 problems" in checked.stderr
+    (tmp_path / "macroslow.toml").write_text(MISTAKEN.partition("[server.tls]")[0])
+    served = process("serve", "--listen", "127.0.0.1:0")
+    assert served.returncode == 78
+    assert all(place in served.stderr for place in places[:3]), served.stderr
+
+
+def test_check_warns_of_a_listed_model_that_serves_nothing_and_says_what_it_did_not_try(macroslow, tmp_path):
+    (tmp_path / "macroslow.toml").write_text(
+        MISTAKEN.partition("[models.x]")[0] + '[state]\nrates = "env:RATES"\n'
+    )
+    ran = macroslow("config", "check", environ={"RATES": "redis://127.0.0.1:1/0"})
+    assert ran.returncode == 0, ran.stdout
+    assert 'warning: macroslow.toml:3: providers.a.models[0]: "gpt-9" serves nothing' in ran.stderr
+    assert "rates not tried" in ran.stdout

@@ -14,9 +14,11 @@ from typing import Final
 from macroslow import __version__, control
 from macroslow.authn.addresses import read_network
 from macroslow.authz.security import SecurityEvent, Verdict
+from macroslow.bootstrap.checks import tls_of
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.gateway import Gateway, open_gateway
 from macroslow.bootstrap.machine import clock, entropy
+from macroslow.bootstrap.models import names_that_serve_nothing
 from macroslow.bootstrap.telemetry import peers
 from macroslow.errors import ConfigurationError
 from macroslow.metering.budgets import Scope as BudgetScope
@@ -41,7 +43,6 @@ from macroslow.web.metrics import Metrics
 from macroslow.web.routes import ROUTES
 from macroslow.web.serve import bind
 from macroslow.web.serve import serve as serve_gate
-from macroslow.web.tls import Files, ServerTLS
 from macroslow.workflow.sandbox import Level
 
 GATEWAY_SUBJECT: Final = "gateway"
@@ -204,7 +205,7 @@ async def serve(settings: Settings, announce: Callable[[Started], None]) -> None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    tls = _tls(settings)
+    tls = tls_of(settings)
     sockets = bind(settings.server.host, settings.server.port)
     grace_s = settings.server.shutdown_grace_s
     async with (
@@ -219,12 +220,6 @@ async def serve(settings: Settings, announce: Callable[[Started], None]) -> None
 def _bounds(settings: Settings) -> Bounds:
     networks = [read_network(network) for network in settings.server.trusted_proxies]
     return Bounds(connections=settings.server.connections, proxies=TrustedProxies(networks))
-
-
-def _tls(settings: Settings) -> ServerTLS | None:
-    """What encrypts the listener; ConfigurationError if its files do not serve."""
-    files, folder = settings.server.tls, settings.source.folder
-    return None if files is None else ServerTLS(Files(folder / files.certificate, folder / files.key))
 
 
 def _started(gateway: Gateway, listener: socket.socket) -> Started:
@@ -242,6 +237,7 @@ def _started(gateway: Gateway, listener: socket.socket) -> Started:
         )
     if not settings.providers:
         notes.append("no provider is configured: model calls are refused (macroslow init writes one)")
+    notes += names_that_serve_nothing(settings, gateway.governor.call_model.quote.catalogue)
     if recovered.calls or recovered.runs:
         notes.append(
             f"after a crash: {recovered.calls} calls charged in full (${usd(recovered.usd_micros)}),"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from macroslow.adapters.dotenv import EnvironmentSource, FileSource
 from macroslow.adapters.keystore import Keystore
 from macroslow.adapters.statefolder import StateFolder
+from macroslow.bootstrap.checks import shapes
 from macroslow.crypto.quad import Quad
 from macroslow.secretstore.reference import Scheme
 from macroslow.secretstore.resolve import Wanted, resolve
@@ -25,4 +26,5 @@ async def secrets_of(
             Scheme.FILE: FileSource(source.folder),
             Scheme.KEYSTORE: Keystore(folder.keystore, quad),
         },
+        shapes(settings),
     )

@@ -25,7 +25,7 @@ def span_exporter(
     telemetry = settings.telemetry
     if telemetry.endpoint is None:
         return None
-    headers = {name: _header(name, secrets[f"telemetry.headers.{name}"]) for name in telemetry.headers}
+    headers = {name: header_value(secrets[f"telemetry.headers.{name}"]) for name in telemetry.headers}
     resource = {
         "service.name": telemetry.service_name,
         "service.version": __version__,
@@ -35,12 +35,9 @@ def span_exporter(
     return SpanExporter(Collector(telemetry.endpoint, headers, session), resource, entropy)
 
 
-def _header(name: str, secret: Secret) -> str:
-    """The value of a header. Printable, or it could begin a header of its own."""
+def header_value(secret: Secret) -> str:
+    """The value of a header. Printable, or it could begin a header of its own. ConfigurationError."""
     text = secret.reveal()
     if not (text.isascii() and text.isprintable()):
-        raise ConfigurationError(
-            f"the secret of telemetry.headers.{name} cannot be the value of a header",
-            fix="write one line of printable ASCII",
-        )
+        raise ConfigurationError("cannot be the value of a header", fix="write one line of printable ASCII")
     return text

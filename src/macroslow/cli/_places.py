@@ -1,15 +1,19 @@
 """The places of secrets as commands reach them, and who else can reach those."""
 
+import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from macroslow.adapters.dotenv import EnvironmentSource, FileSource, exposure, read_dotenv
 from macroslow.adapters.keystore import absent
 from macroslow.adapters.statefolder import KEYSTORE
+from macroslow.bootstrap.checks import shapes, start_problems
+from macroslow.errors import ConfigurationError, Problem
 from macroslow.secretstore.ports import SecretSource
 from macroslow.secretstore.reference import Reference, Scheme
+from macroslow.secretstore.resolve import Wanted, resolve
 from macroslow.secretstore.secret import Secret
 from macroslow.settings import Settings
 
@@ -42,6 +46,16 @@ def secret_sources(settings: Settings) -> Mapping[Scheme, SecretSource]:
         Scheme.FILE: FileSource(settings.source.folder),
         Scheme.KEYSTORE: _KeystoreSource(settings),
     }
+
+
+def problems_of(settings: Settings, wanted: Iterable[Wanted]) -> list[Problem]:
+    """All that a start would refuse in checked settings, with `wanted` of their secrets."""
+    problems = start_problems(settings)
+    try:
+        asyncio.run(resolve(wanted, secret_sources(settings), shapes(settings)))
+    except ConfigurationError as error:
+        problems += error.problems or [Problem(error.detail, error.fix)]
+    return sorted(problems, key=lambda one: (one.file, one.line or 0))
 
 
 def warnings_about(settings: Settings) -> list[str]:

@@ -1,18 +1,19 @@
 """`macroslow config`: what is set, where that comes from, and whether a start would succeed."""
 
-import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from macroslow.bootstrap.models import complete_catalogue, names_that_serve_nothing
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import BAD_CONFIGURATION, problem_lines
 from macroslow.cli._output import emit, json_option
-from macroslow.cli._places import secret_sources, warnings_about
+from macroslow.cli._places import problems_of, warnings_about
 from macroslow.cli._toml import annotated
 from macroslow.errors import ConfigurationError, Problem
-from macroslow.secretstore.resolve import Wanted, resolve
+from macroslow.secretstore.resolve import Wanted
 from macroslow.settings import Settings, dotted, schema
 
 
@@ -48,15 +49,16 @@ def show(config_file: Path | None, as_json: bool) -> None:
 def check(config_file: Path | None, as_json: bool) -> int:
     """Check the configuration and its secrets as a start does.
 
-    Reports all problems at once. Exit code 78 if there is one.
+    Reports all problems at once. Exit code 78 if there is one. Nothing is asked over a network: a
+    database, a rate store and the providers are not tried.
     """
     try:
         settings = settings_of(config_file)
-        asyncio.run(resolve(_all_secrets(settings), secret_sources(settings)))
     except ConfigurationError as error:
-        problems = error.problems or (Problem(error.detail, error.fix),)
+        return _bad(error.problems or [Problem(error.detail, error.fix)], as_json=as_json)
+    if problems := problems_of(settings, _all_secrets(settings)):
         return _bad(problems, as_json=as_json)
-    warnings = warnings_about(settings)
+    warnings = [*warnings_about(settings), *names_that_serve_nothing(settings, complete_catalogue(settings))]
     if as_json:
         emit({"ok": True, "file": settings.source.file, "problems": [], "warnings": warnings})
         return 0
@@ -72,7 +74,7 @@ def schema_() -> None:
     click.echo(json.dumps(schema(), indent=2))
 
 
-def _bad(problems: tuple[Problem, ...], *, as_json: bool) -> int:
+def _bad(problems: Sequence[Problem], *, as_json: bool) -> int:
     if as_json:
         listed = [
             {"file": one.file, "line": one.line, "field": one.field, "message": one.message, "fix": one.fix}
@@ -95,6 +97,7 @@ def _summary(settings: Settings) -> str:
         *(["refuses nothing: mode observe"] if settings.gateway.mode == "observe" else []),
         f"documents' signatures {settings.signature_rule}",
         f"listens on {settings.server.listen}",
+        *[f"{name} not tried" for name in ("database", "rates") if getattr(settings.state, name)],
     ]
     return f"{settings.source.file or 'no file, defaults'}: good ({', '.join(parts)})"
 

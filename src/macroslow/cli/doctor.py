@@ -11,9 +11,8 @@ from macroslow import __version__
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import BAD_CONFIGURATION, problem_lines
 from macroslow.cli._output import emit
-from macroslow.cli._places import secret_sources
+from macroslow.cli._places import problems_of
 from macroslow.errors import ConfigurationError
-from macroslow.secretstore.resolve import resolve
 
 
 @click.command()
@@ -62,7 +61,6 @@ def doctor(form: str, config_file: Path | None) -> int:
 def _configuration_problems(config_file: Path | None) -> list[str]:
     try:
         settings = settings_of(config_file)
-        asyncio.run(resolve(settings.secrets(), secret_sources(settings)))
     except ConfigurationError as error:
         return [*problem_lines(error.problems)] or [error.detail]
-    return []
+    return [*problem_lines(problems_of(settings, settings.secrets()))]

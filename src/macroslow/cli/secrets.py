@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from macroslow.bootstrap.checks import shapes
 from macroslow.cli._ask import STDIN, at_terminal, from_stdin, without_echo
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import CHECKED_IS_BAD
@@ -103,11 +104,11 @@ def check(config_file: Path | None, as_json: bool) -> int:
 
 async def _faults(settings: Settings) -> list[tuple[Wanted, tuple[str, str]]]:
     """For each secret what is wrong with it and the repair; empty texts for a good one."""
-    sources = secret_sources(settings)
+    sources, forms = secret_sources(settings), shapes(settings)
     found = []
     for wanted in settings.secrets():
         try:
-            await read(wanted.reference, sources)
+            await read(wanted.reference, sources, forms.get(wanted.setting))
         except ConfigurationError as error:
             found.append((wanted, (error.detail, error.fix)))
         else:

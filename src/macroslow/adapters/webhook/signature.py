@@ -24,8 +24,8 @@ def signing_key(secret: Secret) -> bytes:
         key = b""
     if not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
         raise ConfigurationError(
-            f"a webhook's secret is {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes in base64, after {PREFIX}",
-            fix="make one: openssl rand -base64 32",
+            f"is no webhook's secret: {PREFIX} and {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes in base64",
+            fix=f'make one: echo "{PREFIX}$(openssl rand -base64 32)"',
         )
     return key
 

@@ -1,0 +1,43 @@
+"""What a start refuses beyond the settings themselves; commands ask for it beforehand, all at once.
+
+Not tried before a start: whether the address is free, the state folder unused, and a database, a rate
+store or a provider can be reached.
+"""
+
+from collections.abc import Mapping
+
+from macroslow.adapters.webhook import signing_key
+from macroslow.bootstrap.models import complete_catalogue
+from macroslow.bootstrap.telemetry import header_value
+from macroslow.errors import ConfigurationError, Problem
+from macroslow.secretstore.resolve import Shape
+from macroslow.settings import Settings
+from macroslow.settings.origin import nearest
+from macroslow.web.tls import Files, ServerTLS
+
+
+def start_problems(settings: Settings) -> list[Problem]:
+    """Names of models that lead nowhere, prices and limits that cannot be, TLS files that do not serve."""
+    found: list[Problem] = []
+    try:
+        complete_catalogue(settings)
+    except ConfigurationError as error:
+        found += error.problems
+    try:
+        tls_of(settings)
+    except ConfigurationError as error:
+        origin = nearest(("server", "tls"), settings.source.origins)
+        found.append(Problem(error.detail, error.fix, origin.line, "server.tls", origin.place))
+    return found
+
+
+def tls_of(settings: Settings) -> ServerTLS | None:
+    """What encrypts the listener; ConfigurationError if its files do not serve."""
+    files, folder = settings.server.tls, settings.source.folder
+    return None if files is None else ServerTLS(Files(folder / files.certificate, folder / files.key))
+
+
+def shapes(settings: Settings) -> Mapping[str, Shape]:
+    """The form of those secrets that have one, by setting."""
+    hooks = {f"alerts.webhooks[{n}].secret": signing_key for n in range(len(settings.alerts.webhooks))}
+    return hooks | {f"telemetry.headers.{name}": header_value for name in settings.telemetry.headers}
