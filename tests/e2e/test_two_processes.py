@@ -132,6 +132,23 @@ def test_a_key_made_in_one_works_in_the_other_and_revoked_in_one_is_refused_in_b
     wait_until(lambda: shared.one.chat(key, model="gpt-4o", max_tokens=5).status == 401, limit_s=5)
 
 
+def test_a_stream_of_one_ends_when_its_key_is_revoked_in_the_other(shared):
+    key = shared.one.client("eva")
+    wait_until(lambda: shared.two.call("GET", "/v1/models", headers={"x-api-key": key}).status == 200)
+    body = {"model": "gpt-4o", "stream": True, "max_tokens": 8000}
+    asked = body | {"messages": [{"role": "user", "content": "Answer with 7000 words"}]}
+    headers = {"x-api-key": key, "content-type": "application/json"}
+    request = urllib.request.Request(
+        shared.two.url + "/v1/chat/completions", json.dumps(asked).encode(), headers
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.readline()
+        shared.one.ask("keys.revoke", key_id=key[4:16])
+        lines = [line for line in iter(answer.readline, b"") if line.startswith(b"data: ")]  # until it is cut
+    assert json.loads(lines[-1].removeprefix(b"data: "))["error"]["code"] == "unauthorized"
+    wait_until(lambda: account(shared.one, "eva")["held_usd_micros"] == 0)
+
+
 def test_one_budget_holds_for_calls_through_both(shared):
     limit = DOLLAR // 20
     key = shared.one.client("ada", budget_usd_micros=limit)

@@ -60,7 +60,8 @@ class ManageKeys:
 
     async def load(self) -> None:
         """Read the stored keys into the key ring."""
-        self._keyring.replace_all(await self._books.keys())
+        async with self._changing:  # what was read before a revocation must not undo it
+            self._keyring.replace_all(await self._books.keys())
 
     async def create(self, new: NewKey) -> CreatedKey:
         """Make a key and its account. Raises BadRequestError, with every fault, if it makes no sense."""
