@@ -18,9 +18,10 @@ from tests.e2e.troubled import memory_bytes
 
 MIB = 1024 * 1024
 STREAMS = 1_000  # as many as one gateway lets in
-READ_ON = 8
+READ_ON = 4
 MOST_MEMORY_BYTES = 300 * MIB
 FEW = 12
+LONG_S = 120  # nothing here is measured in seconds: a busy machine may take them
 SETTINGS = "\n[upstream]\ndeadline_s = {deadline_s}\n"
 BODY = json.dumps(
     {
@@ -172,7 +173,7 @@ def stand_still(provider: Provider, count: int) -> None:
         seen.append(provider.held())
         return seen[-1] == seen[-min(25, len(seen))] and seen[-1].total() == count
 
-    wait_until(still, 50)
+    wait_until(still, LONG_S)
 
 
 def read_on(reader: socket.socket) -> bytes:
@@ -190,6 +191,7 @@ def outcomes(site: Site) -> Counter[str]:
 
 
 @pytest.mark.sweep
+@pytest.mark.timeout(3 * LONG_S)
 def test_a_thousand_streams_that_nobody_reads_cost_little_and_who_reads_on_misses_nothing(
     tmp_path, clean_environment
 ):
@@ -205,23 +207,24 @@ def test_a_thousand_streams_that_nobody_reads_cost_little_and_who_reads_on_misse
             assert read_on(reader) == SHOWN
         for reader in readers:
             reader.close()
-        wait_until(lambda: held_usd_micros(site) == 0)
-        wait_until(lambda: not provider.held())
+        wait_until(lambda: held_usd_micros(site) == 0, LONG_S)
+        wait_until(lambda: not provider.held(), LONG_S)
         assert outcomes(site) == {"ok": READ_ON, "aborted": STREAMS - READ_ON}
         assert "ERROR" not in site.said
 
 
 @pytest.mark.sweep
+@pytest.mark.timeout(3 * LONG_S)
 def test_the_deadline_frees_the_provider_of_readers_that_do_not_read(tmp_path, clean_environment):
     with pouring() as provider, gateway(tmp_path / "site", provider, clean_environment, deadline_s=5) as site:
         readers = open_streams(site, site.client("slow"), FEW)
         assert held_usd_micros(site) > 0
-        wait_until(lambda: not provider.connected)
+        wait_until(lambda: not provider.connected, LONG_S)
         for reader in readers[::2]:
             with pytest.raises(IncompleteRead) as caught:
                 read_on(reader)
             assert SHOWN.startswith(caught.value.partial)
         for reader in readers:
             reader.close()
-        wait_until(lambda: held_usd_micros(site) == 0)
+        wait_until(lambda: held_usd_micros(site) == 0, LONG_S)
         assert outcomes(site) == {"unknown": FEW / 2, "aborted": FEW / 2}
