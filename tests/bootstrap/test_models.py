@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from macroslow.bootstrap.models import complete_catalogue, names_that_serve_nothing
+from macroslow.bootstrap.models import complete_catalogue, names_in_vain
 from macroslow.bootstrap.priced import micros
 from macroslow.bootstrap.providers import lines, tiers
 from macroslow.errors import ConfigurationError
@@ -164,7 +164,7 @@ def test_any_name_of_a_model_in_a_providers_list_serves_it_under_all(tmp_path) -
         catalogue = complete_catalogue(configured)
         for asked in ("claude", "claude-sonnet-4-5", dated):
             assert catalogue.find(asked).provider == "a"
-        assert [*names_that_serve_nothing(configured, catalogue)] == []
+        assert [*names_in_vain(configured, catalogue)] == []
 
 
 def test_a_models_own_name_goes_before_another_of_its_names_and_that_before_a_pattern(tmp_path) -> None:
@@ -182,7 +182,7 @@ def test_a_listed_name_that_serves_nothing_is_told_with_its_line_and_why(tmp_pat
         + '[models.quick]\nalias_of = "gpt-4o-mini"\n'
     )
     configured = settings(tmp_path, text)
-    told = [*names_that_serve_nothing(configured, complete_catalogue(configured))]
+    told = [*names_in_vain(configured, complete_catalogue(configured))]
     assert [line.partition(" serves nothing: ")[2] for line in told] == [
         "no model of that name has a price (see [models])",
         "it is another name here for gpt-4o-mini, so list that",
@@ -190,6 +190,20 @@ def test_a_listed_name_that_serves_nothing_is_told_with_its_line_and_why(tmp_pat
         "gpt-4o is served by b",
     ]
     assert all("macroslow.toml:3: providers.a.models[" in line for line in told)
+
+
+def test_a_fall_back_in_another_api_is_told(tmp_path) -> None:
+    text = (
+        provider("a")
+        + provider("b", 'kind = "anthropic"')
+        + '[models."gpt-4o"]\nfallbacks = ["gpt-4o-mini", "claude-haiku-4-5"]\n'
+    )
+    configured = settings(tmp_path, text)
+    [told] = names_in_vain(configured, complete_catalogue(configured))
+    assert told.endswith(
+        "macroslow.toml:8: models.gpt-4o.fallbacks: claude-haiku-4-5-20251001 is asked for in another API"
+        " than gpt-4o, and never follows it"
+    )
 
 
 # Prices of models that the catalogue has.

@@ -18,7 +18,7 @@ from macroslow.bootstrap.checks import tls_of
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.gateway import Gateway, open_gateway
 from macroslow.bootstrap.machine import clock, entropy
-from macroslow.bootstrap.models import names_that_serve_nothing
+from macroslow.bootstrap.models import names_in_vain
 from macroslow.bootstrap.telemetry import peers
 from macroslow.errors import ConfigurationError
 from macroslow.metering.budgets import Scope as BudgetScope
@@ -237,7 +237,7 @@ def _started(gateway: Gateway, listener: socket.socket) -> Started:
         )
     if not settings.providers:
         notes.append("no provider is configured: model calls are refused (macroslow init writes one)")
-    notes += names_that_serve_nothing(settings, gateway.governor.call_model.quote.catalogue)
+    notes += names_in_vain(settings, gateway.governor.call_model.quote.catalogue)
     if recovered.calls or recovered.runs:
         notes.append(
             f"after a crash: {recovered.calls} calls charged in full (${usd(recovered.usd_micros)}),"

@@ -41,8 +41,23 @@ def _complete(settings: Settings) -> Catalogue:
     )
 
 
-def names_that_serve_nothing(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
-    """One line for each name or pattern in a provider's `models` that no model answers to."""
+def names_in_vain(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
+    """One line for each listed name that no start refuses and no call can use.
+
+    That is a name or pattern in a provider's `models` that no model answers to, and a fall-back in
+    another API than the model has that it follows.
+    """
+    yield from _listed_in_vain(settings, catalogue)
+    for name in settings.models:
+        first, *others = catalogue.chain(name) or (None,)
+        for other in others:
+            if first is not None and other is not None and not {*first.operations} & {*other.operations}:
+                path = ("models", name, "fallbacks")
+                why = f"{other.name} is asked for in another API than {first.name}, and never follows it"
+                yield f"{nearest(path, settings.source.origins)}: {dotted(path)}: {why}"
+
+
+def _listed_in_vain(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
     for name, provider in settings.providers.items():
         served = [model for model in catalogue.models.values() if model.provider == name]
         for number, pattern in enumerate(provider.models or ()):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from macroslow.bootstrap.models import complete_catalogue, names_that_serve_nothing
+from macroslow.bootstrap.models import complete_catalogue, names_in_vain
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import BAD_CONFIGURATION, problem_lines
 from macroslow.cli._output import emit, json_option
@@ -58,7 +58,7 @@ def check(config_file: Path | None, as_json: bool) -> int:
         return _bad(error.problems or [Problem(error.detail, error.fix)], as_json=as_json)
     if problems := problems_of(settings, _all_secrets(settings)):
         return _bad(problems, as_json=as_json)
-    warnings = [*warnings_about(settings), *names_that_serve_nothing(settings, complete_catalogue(settings))]
+    warnings = [*warnings_about(settings), *names_in_vain(settings, complete_catalogue(settings))]
     if as_json:
         emit({"ok": True, "file": settings.source.file, "problems": [], "warnings": warnings})
         return 0
