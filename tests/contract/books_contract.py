@@ -9,7 +9,15 @@ from tests.contract.budgets_contract import BudgetContract, OwnershipContract, R
 from tests.contract.changes import accept, append, money, refusals, reserve, settle
 from tests.contract.replies_contract import BoundIdContract, ReplyContract
 
-from macroslow.authn.ports import KeyRecord, PutKey, PutSigner, SignerRecord
+from macroslow.authn.jwt.revoked import Revocation
+from macroslow.authn.ports import (
+    DropRevocation,
+    KeyRecord,
+    PutKey,
+    PutRevocation,
+    PutSigner,
+    SignerRecord,
+)
 from macroslow.errors import (
     BudgetExhaustedError,
     ConflictError,
@@ -477,6 +485,19 @@ class IdentityContract:
         await books.commit(PutKey(KEY), PutKey(older), PutSigner(SIGNER))
         assert await books.keys() == [older, KEY]
         assert await books.signers() == [SIGNER]
+
+    async def test_revocations_come_back_replace_each_other_and_are_dropped(self, books: Books) -> None:
+        one = Revocation("main", jti="é'; DROP TABLE revoked_tokens --", expires_s=2**33)
+        everybody, alice = Revocation("main", before_s=5), Revocation("main", subject="alice", before_s=7)
+        await books.commit(PutRevocation(one), PutRevocation(everybody), PutRevocation(alice))
+        assert await books.revocations() == sorted([one, everybody, alice], key=lambda each: each.id)
+        later = Revocation("main", before_s=9)
+        await books.commit(PutRevocation(later), DropRevocation(alice.id), DropRevocation("unknown"))
+        assert await books.revocations() == sorted([one, later], key=lambda each: each.id)
+        await books.commit(DropRevocation(one.id), PutRevocation(one), DropRevocation(later.id))
+        assert await books.revocations() == [one]
+        await books.commit(PutRevocation(alice), DropRevocation(alice.id))
+        assert await books.revocations() == [one]
 
     async def test_putting_again_replaces(self, books: Books) -> None:
         await books.commit(PutKey(KEY), PutSigner(SIGNER))

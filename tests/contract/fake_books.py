@@ -10,7 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from macroslow.authn.ports import KeyRecord, PutKey, PutSigner, SignerRecord
+from macroslow.authn.jwt.revoked import Revocation
+from macroslow.authn.ports import (
+    DropRevocation,
+    KeyRecord,
+    PutKey,
+    PutRevocation,
+    PutSigner,
+    SignerRecord,
+)
 from macroslow.errors import (
     BudgetExhaustedError,
     ConflictError,
@@ -79,6 +87,7 @@ class _State:
     objects: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
     keys: dict[str, KeyRecord] = field(default_factory=dict)
     signers: dict[str, SignerRecord] = field(default_factory=dict)
+    revocations: dict[str, Revocation] = field(default_factory=dict)
     claims: dict[tuple[str, str], Reply] = field(default_factory=dict)
     answers: dict[tuple[str, str], bytes] = field(default_factory=dict)
     bound: dict[str, BindId] = field(default_factory=dict)
@@ -187,6 +196,10 @@ class FakeBooks:
                     self._state.keys[change.record.id] = change.record
                 case PutSigner():
                     self._state.signers[change.record.key_id] = change.record
+                case PutRevocation():
+                    self._state.revocations[change.revocation.id] = change.revocation
+                case DropRevocation():
+                    self._state.revocations.pop(change.id, None)
         if awaited == len(self._state.log):
             raise ValueError("a run without a log entry")
         return entries
@@ -566,6 +579,9 @@ class FakeBooks:
 
     async def signers(self) -> list[SignerRecord]:
         return sorted(self._state.signers.values(), key=lambda signer: (signer.trusted_ns, signer.key_id))
+
+    async def revocations(self) -> list[Revocation]:
+        return [self._state.revocations[name] for name in sorted(self._state.revocations)]
 
 
 _LABELS: dict[str, Callable[[Reserve, Settle], str]] = {

@@ -1,8 +1,9 @@
-"""API keys and document signers as they are stored."""
+"""API keys, document signers and revocations of tokens as they are stored."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
+from macroslow.authn.jwt.revoked import Revocation
 from macroslow.authn.terms import Terms
 
 
@@ -55,9 +56,25 @@ class PutSigner:
     record: SignerRecord
 
 
+@dataclass(frozen=True, slots=True)
+class PutRevocation:
+    """Revoke tokens; another revocation of the same takes its place."""
+
+    revocation: Revocation
+
+
+@dataclass(frozen=True, slots=True)
+class DropRevocation:
+    """Forget a revocation, by its `id`, once no token that it concerns can be valid. Idempotent."""
+
+    id: str
+
+
 class IdentityReader(Protocol):
-    """Reading keys and signers. Values are those of the last commit."""
+    """Reading keys, signers and revocations of tokens. Values are those of the last commit."""
 
     async def keys(self) -> list[KeyRecord]: ...
 
     async def signers(self) -> list[SignerRecord]: ...
+
+    async def revocations(self) -> list[Revocation]: ...

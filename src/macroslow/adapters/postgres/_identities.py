@@ -1,9 +1,10 @@
-"""Client keys and document signers, read whole."""
+"""Client keys, document signers and revocations of tokens, read whole."""
 
 import json
 from typing import Any
 
 from macroslow.adapters.postgres._link import Connection
+from macroslow.authn.jwt.revoked import Revocation
 from macroslow.authn.ports import KeyRecord, SignerRecord
 from macroslow.authn.stored_key import key_from_json
 
@@ -20,8 +21,14 @@ async def signers(connection: Connection) -> list[SignerRecord]:
     return [_signer(json.loads(record)) for (record,) in rows]
 
 
+async def revocations(connection: Connection) -> list[Revocation]:
+    """Return all revocations of tokens, by their ids."""
+    rows = await connection.fetch("SELECT record FROM revoked_tokens ORDER BY id")
+    return [Revocation(**json.loads(record)) for (record,) in rows]
+
+
 async def version(connection: Connection) -> int:
-    """Return a number that grows whenever a key or a signer changes."""
+    """Return a number that grows whenever a key, a signer or a revocation changes."""
     number: int = await connection.fetchval("SELECT identities FROM store")
     return number
 

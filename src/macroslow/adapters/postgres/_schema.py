@@ -25,7 +25,7 @@ CREATE TABLE store (
     schema_version integer NOT NULL,
     size bigint NOT NULL,
     root bytea NOT NULL CHECK (length(root) = 32),
-    identities bigint NOT NULL DEFAULT 0 -- grows whenever a client key or a signer changes
+    identities bigint NOT NULL DEFAULT 0 -- grows whenever a client key, a signer or a revocation changes
 );
 INSERT INTO store (schema_version, size, root) VALUES ({version}, 0, sha256(''));
 
@@ -150,6 +150,11 @@ CREATE TABLE keys (
 CREATE TABLE signers (
     key_id text COLLATE "C" PRIMARY KEY,
     trusted_ns bigint NOT NULL,
+    record jsonb NOT NULL
+);
+
+CREATE TABLE revoked_tokens (
+    id text COLLATE "C" PRIMARY KEY,
     record jsonb NOT NULL
 );
 

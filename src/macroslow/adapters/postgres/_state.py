@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from macroslow.adapters.postgres._rows import Rows, Undo
+from macroslow.authn.jwt.revoked import Revocation
 from macroslow.authn.ports import KeyRecord, SignerRecord
 from macroslow.metering.ledger import Account
 from macroslow.tlog.tree import Edge
@@ -85,6 +86,7 @@ class Tables:
         self.objects = Rows[tuple[str, str], tuple[str, bytes]](undo)
         self.keys = Rows[str, KeyRecord](undo)
         self.signers = Rows[str, SignerRecord](undo)
+        self.revocations = Rows[str, Revocation](undo)
         self.replies = Rows[ReplyKey, ReplyRow](undo)
         self.expired: list[ReplyKey] = []
         self.bound_ids = Rows[str, BindId](undo)
@@ -100,7 +102,7 @@ class Tables:
         """Whether there is anything to write."""
         tables: tuple[Rows[Any, Any], ...] = (
             self.names, self.accounts, self.calls, self.entries, self.checkpoint, self.runs,
-            self.objects, self.keys, self.signers, self.replies, self.bound_ids,
+            self.objects, self.keys, self.signers, self.revocations, self.replies, self.bound_ids,
         )  # fmt: skip
         return any(table.changed for table in tables)
 

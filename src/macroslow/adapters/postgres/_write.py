@@ -92,6 +92,9 @@ _PARTS: Final[Mapping[str, str]] = {
     "signers": _insert(
         "signers", "key_id text, trusted_ns bigint, record jsonb", _or_update("key_id", "trusted_ns, record")
     ),
+    "revoked_tokens": _insert("revoked_tokens", "id text, record jsonb", _or_update("id", "record")),
+    "restored_tokens": "DELETE FROM revoked_tokens USING unnest({}::text[]) AS old (id)"
+    " WHERE revoked_tokens.id = old.id",
     "replies": _insert(
         "replies",
         "principal int, key text, request_sha256 text, created_ns bigint, expires_ns bigint, sealed bytea",
@@ -169,7 +172,7 @@ def _ledger(state: Tables) -> dict[str, Rows]:
 
 def _log(state: Tables, head: TreeHead, tiles: Sequence[TileRow]) -> dict[str, Rows]:
     entries = state.entries.written()
-    identities = bool(state.keys.changed or state.signers.changed)
+    identities = bool(state.keys.changed or state.signers.changed or state.revocations.changed)
     return {
         "subject_keys": [(state.number(name), key.wrapped) for name, key in state.subject_keys.written()],
         "entries": [(index, entry.leaf, entry.payload, entry.subject) for index, entry in entries],
@@ -209,6 +212,8 @@ def _others(state: Tables) -> dict[str, Rows]:
         "signers": [
             (signer.key_id, signer.trusted_ns, _signer_json(signer)) for _, signer in state.signers.written()
         ],
+        "revoked_tokens": [(name, json.dumps(asdict(one))) for name, one in state.revocations.written()],
+        "restored_tokens": [(name,) for name in state.revocations.deleted()],
         "replies": [
             (number(principal), key, claim.request_sha256, claim.created_ns, claim.expires_ns, row.sealed)
             for (principal, key), row in state.replies.written()

@@ -23,6 +23,7 @@ from macroslow.adapters.postgres._schema import prepare
 from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.adapters.postgres._tree import KnownTree, rebuild
 from macroslow.adapters.postgres._writer import Writer
+from macroslow.authn.jwt.revoked import Revocation
 from macroslow.authn.ports import KeyRecord, SignerRecord
 from macroslow.errors import (
     ConfigurationError,
@@ -219,6 +220,9 @@ class PostgresBooks:
 
     async def signers(self) -> list[SignerRecord]:
         return await self._read(identities.signers)
+
+    async def revocations(self) -> list[Revocation]:
+        return await self._read(identities.revocations)
 
     async def identities_version(self) -> int:
         """A number that grows whenever a process changes a client key or a signer."""

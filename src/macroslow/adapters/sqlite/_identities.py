@@ -1,12 +1,20 @@
-"""Client keys and document signers: written whole, read whole."""
+"""Client keys, document signers and revocations of tokens: written whole, read whole."""
 
 import json
 import sqlite3
 from collections.abc import Iterable
 
 from macroslow.adapters.sqlite._stage import Stage
-from macroslow.adapters.sqlite._statements import PUT_KEY, PUT_SIGNER
-from macroslow.authn.ports import KeyRecord, PutKey, PutSigner, SignerRecord
+from macroslow.adapters.sqlite._statements import PUT_KEY, PUT_REVOCATION, PUT_SIGNER, SWEEP_REVOCATION
+from macroslow.authn.jwt.revoked import Revocation
+from macroslow.authn.ports import (
+    DropRevocation,
+    KeyRecord,
+    PutKey,
+    PutRevocation,
+    PutSigner,
+    SignerRecord,
+)
 from macroslow.authn.stored_key import key_from_json, key_json
 
 
@@ -30,6 +38,18 @@ def put_signer(stage: Stage, change: PutSigner) -> None:
     stage.write(PUT_SIGNER, row)
 
 
+def put_revocation(stage: Stage, change: PutRevocation) -> None:
+    """Create or replace a revocation of tokens."""
+    one = change.revocation
+    stage.write(PUT_REVOCATION, (one.id, one.issuer, one.jti, one.subject, one.before_s, one.expires_s))
+
+
+def drop_revocation(stage: Stage, change: DropRevocation) -> None:
+    """Forget a revocation of tokens."""
+    stage.write(PUT_REVOCATION, (change.id, "", "", "", 0, None))
+    stage.write(SWEEP_REVOCATION, (change.id,))
+
+
 def keys(connection: sqlite3.Connection) -> list[KeyRecord]:
     """Return all client keys, oldest first."""
     rows = connection.execute("SELECT record, secret_hmac FROM keys ORDER BY created_ns, id")
@@ -43,6 +63,14 @@ def signers(connection: sqlite3.Connection) -> list[SignerRecord]:
         SignerRecord(key_id, name, public_jwks, tuple(json.loads(origins)), trusted_ns, revoked_ns)
         for key_id, name, public_jwks, origins, trusted_ns, revoked_ns in rows
     ]
+
+
+def revocations(connection: sqlite3.Connection) -> list[Revocation]:
+    """Return all revocations of tokens, by their ids."""
+    rows = connection.execute(
+        "SELECT issuer, jti, subject, before_s, expires_s FROM revoked_tokens ORDER BY id"
+    )
+    return [Revocation(*row) for row in rows]
 
 
 def _listed(values: Iterable[str]) -> str:

@@ -156,6 +156,15 @@ CREATE TABLE signers (
     revoked_ns INTEGER
 ) STRICT;
 
+CREATE TABLE revoked_tokens (
+    id TEXT PRIMARY KEY,
+    issuer TEXT NOT NULL,
+    jti TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    before_s INTEGER NOT NULL,
+    expires_s INTEGER
+) STRICT;
+
 CREATE TABLE replies (
     n INTEGER PRIMARY KEY,
     principal INTEGER NOT NULL REFERENCES names,

@@ -50,6 +50,9 @@ FINISH_RUN: Final = "UPDATE runs SET state = ?, finished_ns = ?, finished_index 
 PUT_OBJECT: Final = "INSERT OR REPLACE INTO objects (run, kind, subject, sealed) VALUES (?, ?, ?, ?)"
 PUT_KEY: Final = "INSERT OR REPLACE INTO keys (id, created_ns, record, secret_hmac) VALUES (?, ?, ?, ?)"
 PUT_SIGNER: Final = "INSERT OR REPLACE INTO signers VALUES (?, ?, ?, ?, ?, ?)"
+PUT_REVOCATION: Final = "INSERT OR REPLACE INTO revoked_tokens VALUES (?, ?, ?, ?, ?, ?)"
+SWEEP_REVOCATION: Final = "DELETE FROM revoked_tokens WHERE id = ? AND issuer = ''"
+"""Of one that was dropped and not put again in the same batch: the newest of its rows names no issuer."""
 DELETE_EXPIRED_REPLIES: Final = """
 DELETE FROM replies WHERE n IN (
     SELECT n FROM replies WHERE expires_ns <= ? ORDER BY expires_ns LIMIT 2
@@ -87,6 +90,8 @@ IN_ORDER: Final = (
     PUT_OBJECT,
     PUT_KEY,
     PUT_SIGNER,
+    PUT_REVOCATION,
+    SWEEP_REVOCATION,
     DELETE_EXPIRED_REPLIES,
     PUT_REPLY,
     DELETE_REPLY,

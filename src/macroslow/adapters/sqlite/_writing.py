@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from macroslow.adapters.sqlite._errors import failure
-from macroslow.adapters.sqlite._identities import put_key, put_signer
+from macroslow.adapters.sqlite._identities import drop_revocation, put_key, put_revocation, put_signer
 from macroslow.adapters.sqlite._journal import Journal
 from macroslow.adapters.sqlite._ledger import Ledger
 from macroslow.adapters.sqlite._log import Log
@@ -16,7 +16,7 @@ from macroslow.adapters.sqlite._names import Names
 from macroslow.adapters.sqlite._replies import Replies
 from macroslow.adapters.sqlite._stage import Stage
 from macroslow.adapters.sqlite._subjects import Subjects
-from macroslow.authn.ports import PutKey, PutSigner
+from macroslow.authn.ports import DropRevocation, PutKey, PutRevocation, PutSigner
 from macroslow.errors import ConflictError, LogUnavailableError
 from macroslow.metering.ledger import CloseAccount, OpenAccount, Reserve, Settle
 from macroslow.ports import Entropy
@@ -56,6 +56,8 @@ class Writing:
             PutObject: journal.put_object,
             PutKey: partial(put_key, stage),
             PutSigner: partial(put_signer, stage),
+            PutRevocation: partial(put_revocation, stage),
+            DropRevocation: partial(drop_revocation, stage),
             ClaimReply: replies.claim,
             PutReply: replies.put,
             DropReply: replies.drop,

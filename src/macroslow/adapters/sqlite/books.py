@@ -21,6 +21,7 @@ from macroslow.adapters.sqlite._reader import Reader
 from macroslow.adapters.sqlite._schema import open_reader, open_writer
 from macroslow.adapters.sqlite._subjects import cached_unwrap
 from macroslow.adapters.sqlite._writing import Writing
+from macroslow.authn.jwt.revoked import Revocation
 from macroslow.authn.ports import KeyRecord, SignerRecord
 from macroslow.errors import ConfigurationError, VerificationError
 from macroslow.metering.ledger import (
@@ -167,6 +168,9 @@ class SqliteBooks:
 
     async def signers(self) -> list[SignerRecord]:
         return await self._reader(identities.signers)
+
+    async def revocations(self) -> list[Revocation]:
+        return await self._reader(identities.revocations)
 
 
 def _open(path: Path, sealer: Sealer, entropy: Entropy) -> tuple[Writing, Reader]:

@@ -23,6 +23,7 @@ from macroslow.errors import VerificationError
 
 MAX_INSTANT_S: Final = 2**33  # in the year 2242: in nanoseconds it still fits 64 bits
 MAX_SUBJECT_CHARACTERS: Final = 100
+MAX_JTI_CHARACTERS: Final = 256  # what a revocation can name
 PREFIX: Final = "jwt/"  # of the principals and accounts that tokens make: no key's principal begins so
 _MAX_SEEN: Final = 120
 _TEAM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,127}")
@@ -282,10 +283,11 @@ class _Examiner:
         return Identity(self._rules.name, subject, scopes, grants, team, expires_s, issued_s, jti)
 
     def _revoked(self, subject: str, issued_s: int | None) -> None:
-        """A `jti` that is no text names no token, so that one could not be revoked."""
+        """A token whose `jti` no revocation could name could not be revoked, and is refused."""
         jti = self._claims.get("jti", "")
-        if not isinstance(jti, str):
-            self._say(Step.REVOKED, False, f"`jti` is {_shown(jti)}", "`jti`, where there is one, is text")
+        if not isinstance(jti, str) or len(jti) > MAX_JTI_CHARACTERS:
+            wanted = f"`jti`, where there is one, is text of up to {MAX_JTI_CHARACTERS} characters"
+            self._say(Step.REVOKED, False, f"`jti` is {_shown(jti)}", wanted)
             return
         revoked = self._revocations.cover(self._rules.name, jti, subject, issued_s)
         self._say(Step.REVOKED, not revoked, "revoked" if revoked else "not revoked", "not revoked")
