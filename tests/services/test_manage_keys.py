@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.services.key_house import PEPPER, START_NS, KeyHouse, at_once
@@ -11,9 +13,11 @@ from macroslow.authn.api_keys import LegacyKey
 from macroslow.authz import scopes
 from macroslow.errors import (
     BadRequestError,
+    BudgetExhaustedError,
     ConflictError,
     CredentialError,
     LogUnavailableError,
+    MissingScopeError,
     NotFoundError,
 )
 from macroslow.services.wished_keys import KeyTerms, NewKey
@@ -312,6 +316,112 @@ async def test_all_keys_are_revoked_in_one_commit_and_each_is_in_the_log(house: 
     reasons = [fields["reason"] for kind, _, fields in await house.logged() if kind == EventType.KEY_REVOKED]
     assert reasons == ["lost", "leak", "leak", "leak"]
     assert await house.keys.revoke_all("again") == []
+
+
+# Made by a key
+
+
+MAKER = NewKey(
+    "team",
+    scopes=frozenset({scopes.ADMIN_KEYS, scopes.RUNS_READ}),
+    grants=("api://a/**",),
+    addresses=("10.0.0.0/8",),
+    team="lab",
+    weight=2,
+    requests_per_minute=60,
+    concurrent_requests=5,
+    day_usd_micros=50,
+    month_usd_micros=500,
+    expires_ns=START_NS + 1000,
+    budget_usd_micros=100,
+)
+MADE = replace(
+    MAKER,
+    principal="team/ann",
+    scopes=frozenset({scopes.RUNS_READ}),
+    grants=("api://a/b",),
+    budget_usd_micros=40,
+)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"scopes": frozenset({scopes.AUDIT_READ})},
+        {"scopes": scopes.CLIENT_DEFAULT},
+        {"grants": ("api://**",)},
+        {"addresses": ()},
+        {"team": ""},
+        {"weight": 3},
+        {"requests_per_minute": None},
+        {"concurrent_requests": 6},
+        {"day_usd_micros": 51},
+        {"month_usd_micros": None},
+        {"expires_ns": None},
+        {"principal": "bob"},
+        {"principal": "teammate"},
+    ],
+    ids="-".join,
+)
+async def test_a_key_makes_no_key_that_is_more_than_itself(house: KeyHouse, more: dict[str, Any]) -> None:
+    """CVE-2026-47101: LiteLLM made keys for routes that their makers did not have."""
+    maker = (await house.keys.create(MAKER)).record.id
+    with pytest.raises(BadRequestError) as caught:
+        await house.keys.create(replace(MADE, **more), maker=maker)
+    assert [problem.field for problem in caught.value.problems] == [*more]
+    assert len(house.keys.list()) == 1
+
+
+async def test_what_a_key_makes_pays_from_its_account(house: KeyHouse) -> None:
+    maker = (await house.keys.create(MAKER)).record.id
+    made = [(await house.keys.create(MADE, maker=maker)).record.id for _ in range(2)]
+    with pytest.raises(BudgetExhaustedError):
+        await house.keys.create(MADE, maker=maker)
+    with pytest.raises(BudgetExhaustedError):
+        await house.keys.change(made[0], KeyTerms(budget_usd_micros=61))
+    await house.keys.revoke(made[0])
+    await house.keys.create(MADE, maker=maker)
+
+
+async def test_what_a_key_made_falls_with_it(house: KeyHouse) -> None:
+    maker = await house.keys.create(replace(MAKER, principal="alice", addresses=()))
+    own = replace(MADE, principal="alice", addresses=(), budget_usd_micros=None)
+    child = await house.keys.create(replace(own, scopes=MAKER.scopes), maker=maker.record.id)
+    grandchild = await house.keys.create(own, maker=child.record.id)
+    principal = await house.authenticate([(b"x-api-key", grandchild.text.encode())])
+    assert house.keyring.admits(principal, START_NS)
+    await house.keys.revoke(maker.record.id)
+    for asked in (house, await house.restarted()):
+        assert not any(admitted(asked, one.text) for one in (maker, child, grandchild))
+        assert asked.keys.state(grandchild.record) == "ended with its maker"
+    assert not house.keyring.admits(principal, START_NS)
+    with pytest.raises(ConflictError):
+        await house.keys.create(own, maker=child.record.id)
+
+
+async def test_a_maker_stays_as_much_as_what_it_made(house: KeyHouse) -> None:
+    maker = (await house.keys.create(MAKER)).record.id
+    made = (await house.keys.create(MADE, maker=maker)).record.id
+    with pytest.raises(ConflictError, match=made):
+        await house.keys.change(maker, KeyTerms(requests_per_minute=59))
+    with pytest.raises(BadRequestError):
+        await house.keys.change(made, KeyTerms(requests_per_minute=61))
+    await house.keys.change(made, KeyTerms(requests_per_minute=30))
+    await house.keys.change(maker, KeyTerms(requests_per_minute=30))
+
+
+async def test_a_key_without_the_scope_makes_none_and_lines_of_makers_end(house: KeyHouse) -> None:
+    plain = (await house.keys.create(NewKey("team"))).record.id
+    with pytest.raises(MissingScopeError):
+        await house.keys.create(NewKey("team"), maker=plain)
+    with pytest.raises(NotFoundError):
+        await house.keys.create(NewKey("team"), maker="nobody")
+    last = (await house.keys.create(MAKER)).record.id
+    unbound = replace(MAKER, budget_usd_micros=None)
+    for _ in range(4):
+        last = (await house.keys.create(unbound, maker=last)).record.id
+    with pytest.raises(ConflictError):
+        await house.keys.create(unbound, maker=last)
 
 
 # Taken over from another gateway

@@ -58,10 +58,28 @@ class KeyRing:
         """The key with this id, in force or not."""
         return self._held.get(key_id)
 
+    def in_force(self, record: KeyRecord, now_ns: int) -> bool:
+        """Whether a key, and the key that made it, and so on, are neither revoked nor past their expiry."""
+        while is_in_force(record, now_ns):
+            if not record.maker:
+                return True
+            maker = self._held.get(record.maker)
+            if maker is None:
+                return False
+            record = maker.record
+        return False
+
+    def depth(self, record: KeyRecord) -> int:
+        """How many keys stand between this one and the operator."""
+        count = 0
+        while record.maker and (maker := self._held.get(record.maker)) is not None:
+            record, count = maker.record, count + 1
+        return count
+
     def admits(self, principal: Principal, now_ns: int) -> bool:
         """Whether a caller of one of these keys would still be let in: key and secret are in force."""
         held = self._held.get(principal.key_id)
-        if held is None or not is_in_force(held.record, now_ns):
+        if held is None or not self.in_force(held.record, now_ns):
             return False
         record = held.record
         return principal.generation == record.generation or (

@@ -15,6 +15,7 @@ class KeyRecord(Terms):
     `secret_hmac` is the keyed hash of the text's SHA-256 (of its 64 hexadecimal digits), which is all
     that the other gateway kept.
 
+    `maker` is the id of the key that made it, which it falls with; "": the operator.
     `generation` counts its secrets, from 1. The one before works until `old_until_ns`, if it still does.
     """
 
@@ -25,6 +26,7 @@ class KeyRecord(Terms):
     note: str = ""
     revoked_ns: int | None = None
     legacy: bool = False
+    maker: str = ""
     generation: int = 1
     old_secret_hmac: bytes = b""
     old_until_ns: int | None = None

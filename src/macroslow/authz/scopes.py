@@ -10,6 +10,7 @@ MCP_CONNECT: Final = "mcp:connect"  # reaches the endpoint; each tool asks for i
 USAGE_READ: Final = "usage:read"
 AUDIT_READ: Final = "audit:read"
 OPERATIONS_READ: Final = "operations:read"
+ADMIN_KEYS: Final = "admin:keys"
 
 ALL: Final = frozenset(
     {
@@ -21,7 +22,8 @@ ALL: Final = frozenset(
         USAGE_READ,
         AUDIT_READ,
         OPERATIONS_READ,
+        ADMIN_KEYS,
     }
 )
-CLIENT_DEFAULT: Final = ALL - {AUDIT_READ, OPERATIONS_READ}
+CLIENT_DEFAULT: Final = ALL - {AUDIT_READ, OPERATIONS_READ, ADMIN_KEYS}
 """What a new client key gets unless told otherwise."""

@@ -57,6 +57,7 @@ class Refusal(enum.StrEnum):
     WRONG_SECRET = "credential-wrong-secret"  # noqa: S105 - a word for the log
     EXPIRED = "credential-expired"
     REVOKED = "credential-revoked"
+    MAKER = "credential-maker-ended"
     ROTATED = "credential-rotated"
     ADDRESS = "credential-address"
     AMBIGUOUS = "credential-ambiguous"
@@ -137,6 +138,8 @@ class Authenticate:
         now_ns = self._clock.now_ns()
         if not is_in_force(held.record, now_ns):
             raise _refused(Refusal.EXPIRED if held.record.revoked_ns is None else Refusal.REVOKED)
+        if not self.keyring.in_force(held.record, now_ns):
+            raise _refused(Refusal.MAKER)
         if principal is held.old and not has_overlap(held.record, now_ns):
             raise _refused(Refusal.ROTATED)
         return principal

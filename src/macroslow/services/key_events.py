@@ -16,6 +16,7 @@ def created(record: KeyRecord, budget_usd_micros: int | None) -> Event:
         "budget_usd_micros": budget_usd_micros,
         "note": record.note,
         "legacy": record.legacy,
+        "maker": record.maker,
     }
     return Event(EventType.KEY_CREATED, record.created_ns, record.principal, fields)
 

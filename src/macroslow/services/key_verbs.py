@@ -107,6 +107,7 @@ class KeyVerbs:
             "note": record.note,
             **terms,
             "legacy": record.legacy,
+            "maker": record.maker,
             "created_at": utc(record.created_ns),
             "generation": record.generation,
             "overlap_until": utc(record.old_until_ns),

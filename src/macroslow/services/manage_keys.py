@@ -13,8 +13,10 @@ from macroslow.authn.api_keys import LegacyKey, SecretHasher, has_overlap, is_in
 from macroslow.authn.keyring import KeyRing, account_of
 from macroslow.authn.ports import KeyRecord, PutKey
 from macroslow.authn.terms import terms_of
-from macroslow.errors import BadRequestError, ConflictError, NotFoundError, Problem
-from macroslow.metering.ledger import Account, OpenAccount
+from macroslow.authz.scopes import ADMIN_KEYS
+from macroslow.authz.subset import beyond
+from macroslow.errors import BadRequestError, ConflictError, MissingScopeError, NotFoundError, Problem
+from macroslow.metering.ledger import Account, CloseAccount, OpenAccount
 from macroslow.ports import DAY_NS, Clock, Entropy
 from macroslow.services import key_events
 from macroslow.services.wished_keys import (
@@ -23,11 +25,13 @@ from macroslow.services.wished_keys import (
     change_faults,
     changed_record,
     faults_of,
+    faults_of_made,
 )
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
 
+MAX_DEPTH: Final = 4  # of keys that were made by keys: each request looks at all of them
 MAX_OVERLAP_NS: Final = 30 * DAY_NS  # two secrets for one key are for as long as it takes to deploy one
 
 
@@ -63,16 +67,32 @@ class ManageKeys:
         async with self._changing:  # what was read before a revocation must not undo it
             self._keyring.replace_all(await self._books.keys())
 
-    async def create(self, new: NewKey) -> CreatedKey:
-        """Make a key and its account. Raises BadRequestError, with every fault, if it makes no sense."""
+    async def create(self, new: NewKey, maker: str = "") -> CreatedKey:
+        """Make a key and its account, for the operator or for the key with the id `maker`.
+
+        What a key makes may do no more than itself, pays from its account and falls with it. Raises
+        BadRequestError, with every fault, if the wish makes no sense; MissingScopeError or ConflictError if
+        `maker` may make none; BudgetExhaustedError if it has no room for the budget.
+        """
         now_ns = self._clock.now_ns()
-        faults = faults_of(new, now_ns)
-        if faults:
-            raise BadRequestError("the key cannot be made", faults, step="keys")
-        minted = mint(self._entropy)
-        record = _record(new, minted.id, self._hasher(minted), now_ns)
-        await self._open(record, new.budget_usd_micros)
+        async with self._changing:
+            faults = faults_of(new, now_ns)
+            if maker and not faults:
+                faults = faults_of_made(new, await self._maker(maker, now_ns))
+            if faults:
+                raise BadRequestError("the key cannot be made", faults, step="keys")
+            minted = mint(self._entropy)
+            record = replace(_record(new, minted.id, self._hasher(minted), now_ns), maker=maker)
+            await self._open(record, new.budget_usd_micros)
         return CreatedKey(minted.text, record)
+
+    async def _maker(self, key_id: str, now_ns: int) -> KeyRecord:
+        record = await self._stored(key_id)
+        if ADMIN_KEYS not in record.scopes:
+            raise MissingScopeError(f"key {key_id} lacks the scope {ADMIN_KEYS}", scope=ADMIN_KEYS)
+        if not self._keyring.in_force(record, now_ns) or self._keyring.depth(record) >= MAX_DEPTH:
+            raise ConflictError(f"key {key_id} makes no keys: it has ended, or is made by too many itself")
+        return record
 
     async def adopt(self, key: LegacyKey, new: NewKey, *, revoked: bool = False) -> KeyRecord:
         """Take over a key of another gateway under its own text. ConflictError if it was before.
@@ -105,8 +125,11 @@ class ManageKeys:
                 raise ConflictError(f"key {key_id} is revoked", fix="make a new one: macroslow keys create")
             after = changed_record(before, wanted)
             faults = change_faults(before, after, wanted, self._clock.now_ns())
+            if after.maker and not faults:
+                faults = faults_of_made(after, await self._stored(after.maker))
             if faults:
                 raise BadRequestError("the key cannot be changed", faults, step="keys")
+            self._require_within(after)
             account = await self._books.account(account_of(key_id))
             changed = key_events.differences(before, after, account, wanted)
             if changed:
@@ -119,7 +142,7 @@ class ManageKeys:
     ) -> Iterator[PutKey | OpenAccount | Append]:
         yield PutKey(after)
         if "budget_usd_micros" in wanted:
-            yield OpenAccount(account_of(after.id), wanted["budget_usd_micros"])
+            yield _account(after, wanted["budget_usd_micros"])
         fields = {"key_id": after.id, "principal": after.principal, "changed": changed}
         yield Append(Event(EventType.KEY_CHANGED, self._clock.now_ns(), after.principal, fields))
 
@@ -127,7 +150,7 @@ class ManageKeys:
         """Keep a new key, its account and its log entry, and let it work."""
         await self._books.commit(
             PutKey(record),
-            OpenAccount(account_of(record.id), budget_usd_micros),
+            _account(record, budget_usd_micros),
             Append(key_events.created(record, budget_usd_micros)),
         )
         self._keyring.put(record)
@@ -146,7 +169,9 @@ class ManageKeys:
             if record.revoked_ns is not None:
                 return record
             revoked = replace(record, revoked_ns=self._clock.now_ns())
-            await self._books.commit(PutKey(revoked), Append(key_events.revoked(revoked, reason)))
+            # What a maker holds for the rest of the key's budget is its own again.
+            closed = [CloseAccount(account_of(key_id))] if record.maker else []
+            await self._books.commit(PutKey(revoked), *closed, Append(key_events.revoked(revoked, reason)))
             self._keyring.put(revoked)
         return revoked
 
@@ -189,10 +214,24 @@ class ManageKeys:
         return self._keyring.records()
 
     def state(self, record: KeyRecord) -> str:
-        """Whether the key is "in force", "expired" or "revoked"."""
+        """Whether the key is "in force", "expired", "revoked" or "ended with its maker"."""
         if record.revoked_ns is not None:
             return "revoked"
-        return "in force" if is_in_force(record, self._clock.now_ns()) else "expired"
+        now_ns = self._clock.now_ns()
+        if not is_in_force(record, now_ns):
+            return "expired"
+        return "in force" if self._keyring.in_force(record, now_ns) else "ended with its maker"
+
+    def _require_within(self, maker: KeyRecord) -> None:
+        """ConflictError if a key that this one made would then be allowed more than its maker."""
+        now_ns = self._clock.now_ns()
+        made = [one for one in self._keyring.records() if one.maker == maker.id and is_in_force(one, now_ns)]
+        wider = [one.id for one in made if beyond(one, maker)]
+        if wider:
+            raise ConflictError(
+                f"keys that {maker.id} made would be allowed more than it: {', '.join(wider)}",
+                fix="bound or revoke those first",
+            )
 
     async def _stored(self, key_id: str) -> KeyRecord:
         """The key as the books have it: another process may have changed it."""
@@ -204,6 +243,11 @@ class ManageKeys:
         if held is None:
             raise NotFoundError(f"no key {key_id!r}", fix="macroslow keys list", step="keys")
         return held.record
+
+
+def _account(record: KeyRecord, budget_usd_micros: int | None) -> OpenAccount:
+    parent = account_of(record.maker) if record.maker else None
+    return OpenAccount(account_of(record.id), budget_usd_micros, parent)
 
 
 def _may_rotate(record: KeyRecord, now_ns: int, overlap_ns: int) -> None:

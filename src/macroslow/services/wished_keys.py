@@ -12,7 +12,7 @@ from macroslow.authn.addresses import read_network
 from macroslow.authn.ports import KeyRecord
 from macroslow.authn.terms import Terms, untold
 from macroslow.authz import scopes as known_scopes
-from macroslow.authz.subset import WITHIN
+from macroslow.authz.subset import WITHIN, beyond
 from macroslow.authz.uri import Pattern
 from macroslow.errors import BadRequestError, Problem
 from macroslow.metering.ledger import MAX_COUNT
@@ -74,6 +74,20 @@ def changed_record(before: KeyRecord, wanted: KeyTerms) -> KeyRecord:
 def faults_of(new: NewKey, now_ns: int) -> list[Problem]:
     faults = _name_faults(new.principal) + term_faults(new) + budget_faults(new.budget_usd_micros)
     return faults + expiry_faults(new.expires_ns, now_ns)
+
+
+def faults_of_made(made: NewKey | KeyRecord, maker: KeyRecord) -> list[Problem]:
+    """Everything in which a key is more than the key that makes it, both making sense by themselves.
+
+    Runs are their principal's: what it makes is the maker's own, or has a name below the maker's.
+    """
+    faults = [
+        Problem("more than the key that makes it may do itself", field=name) for name in beyond(made, maker)
+    ]
+    if made.principal != maker.principal and not made.principal.startswith(f"{maker.principal}/"):
+        own = f"{maker.principal}, or {maker.principal}/ and a name"
+        faults.append(Problem(f"a key makes keys for its own principal: {own}", field="principal"))
+    return faults
 
 
 def change_faults(before: KeyRecord, after: KeyRecord, wanted: KeyTerms, now_ns: int) -> list[Problem]:
