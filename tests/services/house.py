@@ -13,6 +13,7 @@ from tests.services.model_fakes import chat_on
 from macroslow.adapters.signer import LocalSigner
 from macroslow.adapters.sqlite import SqliteBooks
 from macroslow.adapters.system import SystemClock, SystemEntropy
+from macroslow.authn.jwt.revoked import Revocations
 from macroslow.authn.keyring import KeyRing
 from macroslow.authn.principal import Principal
 from macroslow.authz import scopes
@@ -31,7 +32,9 @@ from macroslow.services.call_model import CallModel
 from macroslow.services.checkpoint_log import CheckpointLog
 from macroslow.services.execute_document import ExecuteDocument, Stop
 from macroslow.services.explain_rights import ExplainRights
+from macroslow.services.jwt_verbs import JWTVerbs
 from macroslow.services.manage_keys import ManageKeys
+from macroslow.services.manage_revocations import ManageRevocations
 from macroslow.services.manage_signers import ManageSigners
 from macroslow.services.prove_entry import ProveEntry
 from macroslow.services.read_runs import ReadRuns
@@ -236,8 +239,12 @@ class House:
     def administration(self) -> Administration:
         return Administration(
             self.books, self.keys, self.signers, self.checkpoints, self.prove, self.log_key,
-            self.usage, ExplainRights(self.keys, OPERATOR_RIGHTS, CLOCK), self.execute,
+            self.usage, ExplainRights(self.keys, OPERATOR_RIGHTS, CLOCK), self.jwt, self.execute,
         )  # fmt: skip
+
+    @property
+    def jwt(self) -> JWTVerbs:
+        return JWTVerbs(ManageRevocations(self.books, Revocations(), (), CLOCK), None, None)
 
     @property
     def usage(self) -> ReportUsage:

@@ -13,7 +13,7 @@ from macroslow.errors import MacroslowError
 from macroslow.ports import DAY_NS
 from macroslow.settings import Settings
 
-MAKES_STATE: Final = frozenset({"keys.create", "keys.adopt", "signers.trust"})
+MAKES_STATE: Final = frozenset({"keys.create", "keys.adopt", "signers.trust", "jwt.mint", "run"})
 
 
 class NoStateError(MacroslowError):
@@ -56,15 +56,19 @@ def administer(settings: Settings, verb: str, arguments: Mapping[str, object]) -
     Only the verbs that begin something make a state folder. Any other would answer from an empty one
     that it made on the spot: a log that is found sound because it is new proves nothing.
     """
+    _require_state(settings, verb)
+    path = statefolder.prepare(settings.state_folder).control_socket
+    if control.is_alive(path):
+        return control.call(path, verb, arguments)
+    return asyncio.run(_perform(settings, verb, arguments))
+
+
+def _require_state(settings: Settings, verb: str) -> None:
     if verb not in MAKES_STATE and not statefolder.StateFolder(settings.state_folder).has_keys:
         raise NoStateError(
             f"there is no gateway's state in {settings.state_folder}",
             fix="go where macroslow.toml is, or name it with --config; `macroslow init` begins a new one",
         )
-    path = statefolder.prepare(settings.state_folder).control_socket
-    if control.is_alive(path):
-        return control.call(path, verb, arguments)
-    return asyncio.run(_perform(settings, verb, arguments))
 
 
 async def _perform(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
@@ -76,6 +80,7 @@ async def _perform(settings: Settings, verb: str, arguments: Mapping[str, object
 
 def administer_gateway(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
     """As `administer`, for verbs that need providers and a sandbox: those of a server, or our own."""
+    _require_state(settings, verb)
     path = statefolder.prepare(settings.state_folder).control_socket
     if control.is_alive(path):
         return control.call(path, verb, arguments)

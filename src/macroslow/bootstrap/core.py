@@ -7,6 +7,7 @@ from typing import Final
 
 from macroslow.adapters import keyfiles, statefolder
 from macroslow.adapters.signer import LocalSigner
+from macroslow.authn.jwt.revoked import Revocations
 from macroslow.authn.keyring import KeyRing
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.secrets_of import secrets_of
@@ -19,11 +20,15 @@ from macroslow.services.administration import OPERATOR, Administration
 from macroslow.services.checkpoint_log import CheckpointLog
 from macroslow.services.execute_document import ExecuteDocument
 from macroslow.services.explain_rights import ExplainRights
+from macroslow.services.jwt_verbs import JWTVerbs
 from macroslow.services.manage_keys import ManageKeys
+from macroslow.services.manage_revocations import ManageRevocations
 from macroslow.services.manage_signers import ManageSigners
+from macroslow.services.mint_tokens import MintTokens, development_key
 from macroslow.services.prove_entry import ProveEntry
 from macroslow.services.recover_after_crash import RecoverAfterCrash, Recovered
 from macroslow.services.report_usage import ReportUsage
+from macroslow.services.verify_tokens import VerifyTokens
 from macroslow.settings import Settings
 from macroslow.tlog.checkpoint import verify_checkpoint
 from macroslow.tlog.ports import TreeHead
@@ -43,6 +48,8 @@ class Core:
     stores: Stores
     keyring: KeyRing
     manage_keys: ManageKeys
+    revocations: Revocations
+    manage_revocations: ManageRevocations
     signers: ManageSigners
     signer: Signer
     checkpoints: CheckpointLog
@@ -60,7 +67,9 @@ class Core:
         """What was spent, and what is left of every budget."""
         return ReportUsage(self.books, self.settings.budget_rules, clock)
 
-    def administration(self, execute: ExecuteDocument | None = None) -> Administration:
+    def administration(
+        self, execute: ExecuteDocument | None = None, tokens: VerifyTokens | None = None
+    ) -> Administration:
         """The operator's verbs over this state."""
         return Administration(
             books=self.books,
@@ -71,8 +80,15 @@ class Core:
             log_key=self.keys.log.public,
             usage=self.usage,
             explain=ExplainRights(self.manage_keys, operator_rights(self.settings), clock),
+            jwt=JWTVerbs(self.manage_revocations, tokens, self._mint()),
             execute=execute,
         )
+
+    def _mint(self) -> MintTokens | None:
+        issuers = self.settings.auth.issuers.items()
+        rules = next((one.rules(name) for name, one in issuers if one.is_development), None)
+        key = development_key(self.keys.api_key_pepper)
+        return None if rules is None else MintTokens(key, rules, clock, entropy)
 
 
 def operator_rights(settings: Settings) -> OperatorRights:
@@ -116,9 +132,13 @@ async def _core(
     signer = await _local_signer(settings, keys, books)
     keyring = KeyRing()
     manage_keys = ManageKeys(books, keyring, keys.api_key_pepper, clock, entropy)
+    revocations = Revocations()
+    rules = [issuer.rules(name) for name, issuer in settings.auth.issuers.items()]
+    manage_revocations = ManageRevocations(books, revocations, rules, clock)
     signers = ManageSigners(books, clock)
     checkpoints = CheckpointLog(books, signer)
     await manage_keys.load()
+    await manage_revocations.load()
     await signers.load()
     await checkpoints.load()
     await books.commit(OpenAccount(OPERATOR.account, None))
@@ -132,6 +152,8 @@ async def _core(
         stores=stores,
         keyring=keyring,
         manage_keys=manage_keys,
+        revocations=revocations,
+        manage_revocations=manage_revocations,
         signers=signers,
         signer=signer,
         checkpoints=checkpoints,

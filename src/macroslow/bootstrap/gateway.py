@@ -13,6 +13,7 @@ from macroslow.adapters import sandbox
 from macroslow.adapters.http_api import HTTPOutsideAPI, parse_placement
 from macroslow.bootstrap.core import Core, open_core, operator_rights
 from macroslow.bootstrap.governor import Governor, observes, open_governor
+from macroslow.bootstrap.issuers import open_issuers
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.secrets_of import secrets_of
 from macroslow.bootstrap.watches import Watches, watches
@@ -29,6 +30,7 @@ from macroslow.services.read_runs import ReadRuns
 from macroslow.services.record_runs import RecordRuns
 from macroslow.services.record_security import RecordSecurity
 from macroslow.services.validate_document import ValidateDocument
+from macroslow.services.verify_tokens import VerifyTokens
 from macroslow.settings import Settings
 from macroslow.web.egress import egress_opener
 from macroslow.workflow.sandbox import Sandbox
@@ -76,8 +78,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             owner=core.owner,
             enforced=not observes(settings),
         )
-        watching = watches(core, secrets, session, record.open_runs)
-        yield _gateway(core, box, governor, call_api, record, watching)
+        issuers = open_issuers(core, secrets, session)
+        watching = watches(core, secrets, session, record.open_runs, issuers.fetched)
+        yield _gateway(core, box, governor, call_api, record, watching, issuers.tokens)
 
 
 def _apis(
@@ -103,6 +106,7 @@ def _gateway(
     call_api: CallAPI,
     record: RecordRuns,
     watching: Watches,
+    tokens: VerifyTokens | None,
 ) -> Gateway:
     settings = core.settings
     admit = AdmitDocument(core.signers, _document_rules(settings), clock)
@@ -128,9 +132,9 @@ def _gateway(
         execute=execute,
         validate=ValidateDocument(admit),
         runs=ReadRuns(core.books, core.quad, core.signer, core.prove, under_way),
-        authenticate=Authenticate(core.keyring, core.keys.api_key_pepper, clock),
+        authenticate=Authenticate(core.keyring, core.keys.api_key_pepper, clock, tokens),
         security=RecordSecurity(core.books, clock),
-        administration=core.administration(execute),
+        administration=core.administration(execute, tokens),
     )
 
 

@@ -1,13 +1,14 @@
 """What goes on beside the requests while a gateway serves: it looks after money, keys, alerts and traces."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 
+from macroslow.adapters.jwks import FetchedKeys
 from macroslow.adapters.otlp import SpanExporter
 from macroslow.adapters.webhook import WebhookReceiver, signing_key
 from macroslow.bootstrap.core import Core
@@ -33,6 +34,7 @@ class Watches:
     budgets: WatchBudgets
     alerts: SendAlerts
     spans: SpanExporter | None
+    key_sets: Sequence[FetchedKeys]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -41,6 +43,7 @@ class Watches:
             asyncio.create_task(self.reap.run()),
             asyncio.create_task(self.budgets.run()),
             asyncio.create_task(self.alerts.run()),
+            *(asyncio.create_task(source.run()) for source in self.key_sets),
         ]
         if self.spans is not None:
             tasks.append(asyncio.create_task(self.spans.run()))
@@ -57,7 +60,11 @@ class Watches:
 
 
 def watches(
-    core: Core, secrets: Mapping[str, Secret], session: aiohttp.ClientSession, open_runs: Collection[str]
+    core: Core,
+    secrets: Mapping[str, Secret],
+    session: aiohttp.ClientSession,
+    open_runs: Collection[str],
+    key_sets: Sequence[FetchedKeys],
 ) -> Watches:
     """Wire the watchers as the configuration says. ConfigurationError for a secret that cannot sign.
 
@@ -83,11 +90,11 @@ def watches(
         ReapReservations(core.books, clock, alive),
         InterruptRuns(core.books, clock, alive, core.owner, open_runs),
     )
-    return Watches(core, reap, budgets, alerts, span_exporter(core.settings, secrets, session))
+    return Watches(core, reap, budgets, alerts, span_exporter(core.settings, secrets, session), key_sets)
 
 
 async def _follow_identities(core: Core) -> None:
-    """Take over keys and signers that another process changed."""
+    """Take over keys, signers and revocations that another process changed."""
     changed = core.stores.identities
     if changed is None:
         return
@@ -97,6 +104,7 @@ async def _follow_identities(core: Core) -> None:
             version = await changed()
             if version != known:
                 await core.manage_keys.load()
+                await core.manage_revocations.load()
                 await core.signers.load()
                 known = version
         except LogUnavailableError:  # the books are away: nothing is served that needs them

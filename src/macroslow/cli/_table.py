@@ -12,6 +12,7 @@ COMMANDS: Final = {
     "maml": Lazy("macroslow.cli.maml:group", "Write, check and sign workflow documents."),
     "run": Lazy("macroslow.cli.run:run", "Run a workflow document on this machine."),
     "keys": Lazy("macroslow.cli.keys:keys", "Clients' API keys."),
+    "jwt": Lazy("macroslow.cli.jwt:jwt", "Tokens of identity providers."),
     "emergency": Lazy("macroslow.cli.emergency:emergency", "When there is no time to look which."),
     "can": Lazy("macroslow.cli.can:can", "Say whether somebody may do something, and why."),
     "signers": Lazy("macroslow.cli.signers:signers", "Keys that sign documents."),

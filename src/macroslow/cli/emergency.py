@@ -21,17 +21,22 @@ def emergency() -> None:
 @config_option
 @json_option
 def revoke_all(*, reason: str, yes: bool, config_file: Path | None, as_json: bool) -> None:
-    """Revoke every client key at once, and end what they have under way.
+    """Revoke every client key and token at once, and end what they have under way.
 
-    No revocation is undone: each client needs a new key afterwards.
+    No revocation is undone: each client needs a new key, or a new token of its issuer, afterwards.
     """
     if not yes:
         _confirm(config_file)
-    revoked = ask(config_file, "keys.revoke_all", reason=reason)
+    revoked = {
+        **ask(config_file, "keys.revoke_all", reason=reason),
+        "tokens_of": [one["issuer"] for one in ask(config_file, "jwt.revoke_all", reason=reason)["revoked"]],
+    }
     if as_json:
         emit(revoked)
     else:
         click.echo(f"{len(revoked['revoked'])} keys are revoked. A new one: macroslow keys create NAME")
+        for issuer in revoked["tokens_of"]:
+            click.echo(f"All tokens that {issuer} issued until now are revoked.")
 
 
 def _confirm(config_file: Path | None) -> None:

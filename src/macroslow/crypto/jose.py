@@ -1,4 +1,4 @@
-"""Signatures of tokens that others issue, by their names in JOSE: verified here, never made.
+"""Signatures of tokens that others issue, by their names in JOSE; of our own, for trials, EdDSA alone.
 
 A key is a value of its type, and a type verifies with its own algorithms alone. Five algorithms and no
 more: RS256, PS256, ES256, EdDSA (of its curves Ed25519) and HS256.
@@ -11,10 +11,12 @@ import hmac
 from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
+
 from macroslow.crypto import base64url
 from macroslow.crypto.guarded import Guarded
 from macroslow.crypto.hazmat.ecdsa import P256PublicKey
-from macroslow.crypto.hazmat.ed25519 import Ed25519PublicKey
+from macroslow.crypto.hazmat.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from macroslow.crypto.hazmat.rsa import RSAPublicKey
 from macroslow.errors import VerificationError
 
@@ -48,6 +50,22 @@ class SharedSecret(Guarded):
         """Return if `signature` is HMAC-SHA256 of `message`; else raise VerificationError."""
         if not hmac.compare_digest(hmac.digest(self._secret, message, "sha256"), signature):
             raise VerificationError("the HMAC does not fit")
+
+
+class SigningKey(Guarded):
+    """An Ed25519 key that tokens are signed with, made from a seed of 32 bytes."""
+
+    __slots__ = ("_key", "public")
+
+    def __init__(self, seed: bytes) -> None:
+        self._key: Final = Ed25519PrivateKey(seed)
+        self.public: Final = self._key.public
+
+    def sign(self, header: Mapping[str, str], claims: Mapping[str, object]) -> str:
+        """A token in the compact form (RFC 7515, section 3.1); the header gets its `alg`."""
+        parts = (dict(header) | {"alg": Algorithm.EDDSA}, claims)
+        message = ".".join(base64url.encode(orjson.dumps(part)) for part in parts)
+        return f"{message}.{base64url.encode(self._key.sign(message.encode('ascii')))}"
 
 
 VerificationKey = RSAPublicKey | P256PublicKey | Ed25519PublicKey | SharedSecret

@@ -23,6 +23,7 @@ from macroslow.services.admit_document import Submission
 from macroslow.services.checkpoint_log import CheckpointLog
 from macroslow.services.execute_document import ExecuteDocument
 from macroslow.services.explain_rights import ExplainRights
+from macroslow.services.jwt_verbs import JWTVerbs
 from macroslow.services.key_verbs import KeyVerbs
 from macroslow.services.manage_keys import ManageKeys
 from macroslow.services.manage_signers import ManageSigners
@@ -52,6 +53,8 @@ QUESTIONS: Final = frozenset(
         "audit.verify",
         "audit.checkpoint",
         "audit.key",
+        "jwt.explain",
+        "jwt.list",
     }
 )
 """Verbs that change nothing."""
@@ -71,6 +74,7 @@ class Administration:
     log_key: LogPublicKey
     usage: ReportUsage
     explain: ExplainRights
+    jwt: JWTVerbs
     execute: ExecuteDocument | None = None
 
     async def perform(self, verb: str, arguments: Mapping[str, object]) -> object:
@@ -88,6 +92,7 @@ class Administration:
         return {
             **KeyVerbs(self.keys).table(),
             **UsageVerbs(self.usage).table(),
+            **self.jwt.table(),
             "authz.can": self._can,
             "signers.trust": self._trust_signer,
             "signers.list": self._list_signers,

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict  # of typing itself only from 3.12 on, as pydantic reads it
 
 from macroslow.authn.addresses import read_network
+from macroslow.authn.jwt.check import PREFIX as TOKEN_PREFIX
 from macroslow.authn.ports import KeyRecord
 from macroslow.authn.terms import Terms, untold
 from macroslow.authz import scopes as known_scopes
@@ -122,6 +123,8 @@ def _name_faults(principal: str) -> list[Problem]:
         )
     if not _PRINCIPAL.fullmatch(principal):
         faults.append(Problem(_NAME_FORM, field="principal"))
+    if principal.lower().startswith(TOKEN_PREFIX):
+        faults.append(Problem("names that begin so are those of tokens' subjects", field="principal"))
     if principal.lower() in RESERVED:
         faults.append(
             Problem("this name is the gateway's own: its runs would be the key's", field="principal")

@@ -29,6 +29,7 @@ class EventType(enum.IntEnum):
     SIGNER_REVOKED = 43
     KEY_CHANGED = 44
     KEY_ROTATED = 45
+    JWT_REVOKED = 46
     SERVER_STARTED = 50
     SERVER_STOPPED = 51
     BUDGET_ALERT = 60

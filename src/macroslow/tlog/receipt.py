@@ -51,6 +51,7 @@ WHAT: Final[Mapping[EventType, str]] = {
     EventType.SIGNER_REVOKED: "a document signer was revoked",
     EventType.KEY_CHANGED: "a client key was given other bounds",
     EventType.KEY_ROTATED: "a client key was given another secret",
+    EventType.JWT_REVOKED: "tokens were revoked",
     EventType.SERVER_STARTED: "the gateway was started",
     EventType.SERVER_STOPPED: "the gateway was stopped",
     EventType.BUDGET_ALERT: "an alert about spending was raised",

@@ -1,0 +1,55 @@
+"""The issuers of tokens, wired: the rules of each, where its keys come from, and who may be minted for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+
+from macroslow.adapters.jwks import FetchedKeys
+from macroslow.authn.jwt.keys import OneSecret
+from macroslow.authn.jwt.ports import FixedKeys, KeySource
+from macroslow.bootstrap.core import Core
+from macroslow.bootstrap.machine import clock
+from macroslow.crypto.jose import SharedSecret
+from macroslow.errors import ConfigurationError, Problem
+from macroslow.secretstore.secret import Secret
+from macroslow.services.mint_tokens import development_key, development_keys
+from macroslow.services.verify_tokens import TrustedIssuer, VerifyTokens
+from macroslow.settings.identity import Issuer
+
+
+@dataclass(frozen=True, slots=True)
+class Issuers:
+    """What checks tokens (None: no issuer is configured), and the key sets that want fetching."""
+
+    tokens: VerifyTokens | None
+    fetched: Sequence[FetchedKeys]
+
+
+def open_issuers(core: Core, secrets: Mapping[str, Secret], session: aiohttp.ClientSession) -> Issuers:
+    """Wire every issuer of the configuration. ConfigurationError for a secret that is too short."""
+    settings = core.settings.auth.issuers
+    if not settings:
+        return Issuers(None, ())
+    sources = {name: _source(core, name, issuer, secrets, session) for name, issuer in settings.items()}
+    trusted = [
+        TrustedIssuer(issuer.rules(name), sources[name], issuer.budget_usd_micros)
+        for name, issuer in settings.items()
+    ]
+    fetched = [source for source in sources.values() if isinstance(source, FetchedKeys)]
+    return Issuers(VerifyTokens(trusted, core.revocations, core.books, clock), fetched)
+
+
+def _source(
+    core: Core, name: str, issuer: Issuer, secrets: Mapping[str, Secret], session: aiohttp.ClientSession
+) -> KeySource:
+    if issuer.is_development:
+        return FixedKeys(development_keys(development_key(core.keys.api_key_pepper)))
+    if issuer.keys_url is not None:
+        return FetchedKeys(name, issuer.keys_url, session, clock)
+    setting = f"auth.issuers.{name}.secret"
+    try:
+        return FixedKeys(OneSecret(secret=SharedSecret(secrets[setting].reveal().encode())))
+    except ValueError as error:
+        problem = Problem(str(error), "make another: openssl rand -hex 32", field=setting)
+        raise ConfigurationError("an issuer's secret is too short", [problem], step="secrets") from None
