@@ -23,8 +23,8 @@ def allowance(name: str = "a", **quota) -> Allowance:
     return made
 
 
-def ticket(principal: str, tokens: int, avoid: tuple[str, ...] = ()) -> Ticket:
-    return Ticket(Demand(principal, tokens), frozenset(avoid))
+def ticket(principal: str, tokens: int, among: tuple[str, ...] | None = None) -> Ticket:
+    return Ticket(Demand(principal, tokens), among)
 
 
 def queue_of(*tickets: Ticket) -> FairQueue:
@@ -118,15 +118,12 @@ def test_the_account_with_most_room_is_taken():
     assert plan.grants[0].account == 1
 
 
-def test_accounts_that_failed_for_a_call_come_last():
-    first, second = allowance("a"), allowance("b")
-    plan = planner(first, second).plan(
-        queue_of(ticket("p", 1, avoid=("a",)), ticket("q", 1, avoid=("a", "b")))
-    )
-    assert plan.grants[0].account == 1
-    assert plan.grants[1].account in {0, 1}
-    plan = planner(first).plan(queue_of(ticket("p", 1, avoid=("a",))))
-    assert plan.grants[0].account == 0
+def test_a_call_goes_only_to_the_accounts_that_are_named():
+    first, second = allowance("a", rpm=1000), allowance("b", rpm=1)
+    waiting = [ticket("p", 1, among=("b",)), ticket("q", 1, among=("b",)), ticket("r", 1)]
+    plan = planner(first, second).plan(queue_of(*waiting))
+    assert [(grant.ticket, grant.account) for grant in plan.grants] == [(waiting[0], 1), (waiting[2], 0)]
+    assert plan.again_ns is not None
 
 
 def test_other_accounts_are_free_while_one_is_promised():

@@ -185,6 +185,7 @@ def call_on(
     models: Catalogue | None = None,
     attempts: int = 1,
     deadline_s: float = 600.0,
+    queue_s: float = 30.0,
     rules: Sequence[BudgetRule] = (),
     enforced: bool = True,
 ) -> CallModel:
@@ -194,7 +195,7 @@ def call_on(
     settle = SettleCall(books, admission, clock, off_loop)
     return CallModel(
         QuoteCall(providers, models or catalogue(), counters(), books, admission, off_loop),
-        ReachProvider(books, admission, settle, clock, entropy, deadline_s, attempts, max_wait_s=30.0),
+        ReachProvider(books, admission, settle, clock, entropy, deadline_s, attempts, max_wait_s=queue_s),
         settle,
         clock,
         entropy,
@@ -227,6 +228,7 @@ class World:
         limit_usd_micros: int | None = None,
         accounts: Sequence[str] = ("openai",),
         max_wait_s: float = 30.0,
+        queue_s: float = 30.0,
         max_waiting: int = 1000,
         observe: bool = False,
         books: object | None = None,
@@ -246,7 +248,9 @@ class World:
             observe=observe,
         )
         entropy = Counting() if books is None else RandomIds()
-        self.call = call_on(books or self.books, {"openai": self.accounts}, self.admission, entropy, **more)
+        self.call = call_on(
+            books or self.books, {"openai": self.accounts}, self.admission, entropy, queue_s=queue_s, **more
+        )
 
     async def ask(
         self,

@@ -261,7 +261,7 @@ async def test_an_account_that_fails_rests_others_serve_and_one_call_tries_it_ag
     gates = admission(quota(), quota())
     await open_up(gates)
     for _ in range(FAILURES_IN_A_ROW):
-        place = await enter(gates, avoid=("b",))
+        place = await enter(gates, among=("a",))
         assert place.account == "a"
         gates.leave(place, Ended(0, Verdict.FAILED))
     assert [each.breaker for each in gates.report()] == ["open", "closed"]

@@ -20,7 +20,7 @@ from macroslow.errors import (
 from macroslow.inference import RESPONSES
 from macroslow.inference.ports import NotReached, ProviderAnswer
 from macroslow.limits import backoff
-from macroslow.limits.admission import Quota
+from macroslow.limits.admission import Demand, Quota
 from macroslow.limits.breaker import FAILURES_IN_A_ROW
 from macroslow.metering.budgets import BudgetRule, Period, Scope
 
@@ -149,6 +149,40 @@ async def test_another_account_answers_where_one_cannot(first):
     for _ in range(3):
         assert (await world.ask()).status == 200
     assert len(world.accounts["openai#2"].bodies) == 3
+    await world.assert_idle()
+
+
+async def fill(world: World, account: str) -> None:
+    """Take the one place that this account has."""
+    await world.admission.enter("openai", "gpt-4o", Demand("other", 1), among=(account,))
+
+
+@pytest.mark.parametrize("first", [NotReached("refused"), refusal(500)], ids=["not reached", "500"])
+async def test_a_call_goes_on_where_it_failed_if_the_other_key_has_no_room(first):
+    world = World(accounts=("openai", "openai#2"), attempts=2, quota=Quota(concurrent=1))
+    await fill(world, "openai#2")
+    world.provider.script = in_turn(first, answer())
+    assert (await world.ask()).status == 200
+    assert (world.books.events[0]["attempts"], world.books.events[0]["waited_ms"] < 5000) == (2, True)
+    assert not world.accounts["openai#2"].bodies
+
+
+async def test_a_key_that_was_refused_is_not_tried_again_while_the_other_has_no_room():
+    world = World(accounts=("openai", "openai#2"), attempts=9, quota=Quota(concurrent=1), queue_s=0.05)
+    await fill(world, "openai#2")
+    world.provider.script = lambda _: REFUSED_KEY
+    with pytest.raises(UpstreamRefusedError):
+        await world.ask()
+    assert len(world.provider.bodies) == 1
+
+
+async def test_a_key_that_was_refused_does_not_keep_another_from_being_repeated():
+    world = World(accounts=("openai", "openai#2"), attempts=5)
+    world.accounts["openai"].script = lambda _: REFUSED_KEY
+    world.accounts["openai#2"].script = in_turn(refusal(500), answer())
+    for _ in range(2):
+        assert (await world.ask()).status == 200
+    assert len(world.accounts["openai"].bodies) <= 2
     await world.assert_idle()
 
 
@@ -349,6 +383,17 @@ async def test_a_stored_answer_is_gone_on_from_by_its_own_principal_alone():
             await world.ask(respond(previous_response_id=answer_id), principal=caller, operation=RESPONSES)
         assert "no answer of that id" in caught.value.detail
     assert len(world.provider.bodies) == 2
+    await world.assert_idle()
+
+
+async def test_an_answer_is_gone_on_from_at_the_key_that_has_it():
+    world = World(accounts=("openai", "openai#2"))
+    world.accounts["openai"].script = world.accounts["openai#2"].script = stored
+    await world.ask(respond(), operation=RESPONSES)
+    has_it = next(account for account in world.accounts.values() if account.bodies)
+    for _ in range(4):
+        await world.ask(respond(previous_response_id="resp_1"), operation=RESPONSES)
+    assert len(has_it.bodies) == 5
     await world.assert_idle()
 
 

@@ -144,11 +144,12 @@ class Planner:
                 plan.again_ns = min(plan.again_ns, start_ns)
 
     def _usable(self, ticket: Ticket) -> list[int]:
-        """Accounts that do not rest; those to avoid only where there is no other."""
-        awake = [at for at, rests_ns in enumerate(self._rests_ns) if rests_ns <= 0]
-        if not ticket.avoid:
-            return awake
-        return [at for at in awake if self._allowances[at].account not in ticket.avoid] or awake
+        """Accounts that do not rest, and that the call may go to."""
+        return [
+            at
+            for at, rests_ns in enumerate(self._rests_ns)
+            if rests_ns <= 0 and ticket.may_go_to(self._allowances[at].account)
+        ]
 
     def _spared(self, at: int, tokens: int, promise: Promise) -> bool:
         """Whether account `at` has so many tokens besides what is promised."""

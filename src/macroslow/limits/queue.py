@@ -11,6 +11,7 @@ Source: P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queueing", SIGCOMM 1996.
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from heapq import heappop, heapreplace
 from typing import Final
@@ -23,10 +24,14 @@ _SCALE: Final = 1 << 16  # of virtual time, so that weights divide integers
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ticket:
-    """One call that waits. `avoid` are the accounts that have failed for it."""
+    """One call that waits. It goes to one of the accounts `among`; None: to any."""
 
     demand: Demand
-    avoid: frozenset[str] = frozenset()
+    among: Collection[str] | None = None
+
+    def may_go_to(self, account: str) -> bool:
+        """Whether this account is one of them."""
+        return self.among is None or account in self.among
 
 
 @dataclass(slots=True)

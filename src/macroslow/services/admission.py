@@ -69,16 +69,16 @@ class Admission:
         demand: Demand,
         *,
         wait_s: float | None = None,
-        avoid: Collection[str] = (),
+        among: Collection[str] | None = None,
     ) -> Place:
-        """A place for a call, when an account has room. Accounts in `avoid` come last.
+        """A place for a call, when an account has room; one of those `among`, if they are named.
 
         Waits at most `wait_s`. Raises RateLimitedError if that is too short or too many wait already,
-        UpstreamUnavailableError while every account rests after failures, and OverloadedError if the
+        UpstreamUnavailableError while every such account rests after failures, and OverloadedError if the
         store cannot be reached. Cancelling leaves nothing behind.
         """
         line = self._line(provider, model)
-        ticket = Ticket(demand, frozenset(avoid))
+        ticket = Ticket(demand, among)
         if self._observe and isinstance(line, LocalLine):
             return line.enter_anyway(ticket)
         wait_s = self._max_wait_s if wait_s is None else wait_s

@@ -242,7 +242,11 @@ class LocalLine(Line):
         if isinstance(outcome, MacroslowError):
             raise outcome
         if isinstance(outcome, Promise):
-            sure_ns = min(each.surely_ns(tokens, now_ns) for each in self.allowances if each.takes(tokens))
+            sure_ns = min(
+                each.surely_ns(tokens, now_ns)
+                for each in self.allowances
+                if each.takes(tokens) and ticket.may_go_to(each.account)
+            )
             if sure_ns - now_ns > wait_s * NS_PER_S:
                 raise self.refusal(ticket.demand)
         return None
@@ -252,8 +256,9 @@ class LocalLine(Line):
         now_ns = self._clock.monotonic_ns()
         outcome = self._planner(self.allowances, now_ns).try_one(ticket)
         if not isinstance(outcome, Grant):
-            granted = self.allowances[0].enter(self._lease(), ticket.demand.tokens, now_ns)
-            outcome = Grant(ticket, 0, granted)
+            at = next(at for at, each in enumerate(self.allowances) if ticket.may_go_to(each.account))
+            granted = self.allowances[at].enter(self._lease(), ticket.demand.tokens, now_ns)
+            outcome = Grant(ticket, at, granted)
         return self._place(outcome, 0)
 
     def seed(self, calls: Sequence[Recent]) -> None:

@@ -3,12 +3,13 @@
 An attempt is repeated only where the provider did no work, so that nothing is billed twice: it could
 not be reached, did not take this key, or refused for now (429, 500, 503, 529). Between attempts the call
 has no place; it waits a random part of a growing bound and comes back through the queue, which holds
-back an account as long as its provider asked, to another account where there is one.
+back an account as long as its provider asked. If another account has room before that time is over,
+it goes there; if not, to whichever has, also the one that failed, unless that did not take its key.
 """
 
 import asyncio
-from collections.abc import Collection
-from contextlib import AsyncExitStack
+from collections.abc import Collection, Set
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 
 from macroslow.errors import (
@@ -54,7 +55,7 @@ class ReachProvider:
         Raises RateLimitedError, UpstreamUnavailableError, BudgetExhaustedError or LogUnavailableError;
         then nothing is held.
         """
-        place = await self._place(call, wait_s)
+        place = await self._place(call, wait_s, call.target.accounts)
         under_way = UnderWay(call, self.clock.monotonic_ns(), place, waited_ns=place.waited_ns)
         try:
             await self.books.commit(call.reserve)
@@ -73,12 +74,12 @@ class ReachProvider:
         Where no answer came that may be passed on, it is settled and raised: UpstreamRefusedError,
         UpstreamUnavailableError, CancelledError.
         """
-        failed: set[str] = set()
+        tried: dict[str, Reached] = {}
         while True:
             reached = await self._attempt(under_way, stack)
             if not _is_repeatable(reached):
                 return under_way, _final(reached)
-            again = await self._again(under_way, reached, failed)
+            again = await self._again(under_way, reached, tried)
             if again.place is None:
                 if isinstance(reached, UpstreamRefusedError):
                     await self.settle.failed(again, reached)
@@ -113,23 +114,23 @@ class ReachProvider:
             self.admission.heard(place, reached.headers)
         return reached
 
-    async def _again(self, under_way: UnderWay, reached: Reached, failed: set[str]) -> UnderWay:
-        """The call with a place for another attempt; without a place if there is to be none."""
+    async def _again(self, under_way: UnderWay, reached: Reached, tried: dict[str, Reached]) -> UnderWay:
+        """The call with a place for another attempt; without a place if there is to be none.
+
+        `tried` is what came last of each account that was asked.
+        """
         place = _placed(under_way)
-        failed.add(place.account)
+        tried[place.account] = reached
         self.admission.leave(place, self._refused(reached))
         waiting = replace(under_way, place=None)
-        others = len(failed) < len(under_way.call.target.accounts)
         left_ns = int(self._left_s(under_way) * NS_PER_S)
-        jitter = self.entropy.random(ENTROPY_BYTES)
-        pause_ns = 0 if others else wait_ns(under_way.attempts - 1, jitter, left_ns)
-        hopeless = isinstance(reached, UpstreamRefusedError) and not others
+        pause_ns = wait_ns(under_way.attempts - 1, self.entropy.random(ENTROPY_BYTES), left_ns)
+        refused = {account for account, came in tried.items() if isinstance(came, UpstreamRefusedError)}
+        hopeless = len(refused) == len(under_way.call.target.accounts)
         if hopeless or pause_ns is None or under_way.attempts >= self.attempts:
             return waiting
         try:
-            await asyncio.sleep(pause_ns / NS_PER_S)
-            wait_s = min(self._left_s(under_way), self.max_wait_s)
-            next_place = await self._place(under_way.call, wait_s, failed if others else ())
+            next_place = await self._next_place(under_way, pause_ns, tried.keys(), refused)
         except (OverloadedError, RateLimitedError, UpstreamUnavailableError):
             return waiting
         except BaseException as error:
@@ -143,10 +144,23 @@ class ReachProvider:
             repeated=(*under_way.repeated, _status(reached)),
         )
 
-    async def _place(self, call: PaidCall, wait_s: float | None, avoid: Collection[str] = ()) -> Place:
+    async def _next_place(
+        self, under_way: UnderWay, pause_ns: int, tried: Set[str], refused: Set[str]
+    ) -> Place:
+        """A place at an account that was not tried; after the pause, at any that did not refuse the key."""
+        call, pause_until_ns = under_way.call, self.clock.monotonic_ns() + pause_ns
+        accounts = call.target.accounts.keys()
+        if others := accounts - tried:
+            with suppress(RateLimitedError, UpstreamUnavailableError):
+                return await self._place(call, pause_ns / NS_PER_S, others)
+        await asyncio.sleep(max(0, pause_until_ns - self.clock.monotonic_ns()) / NS_PER_S)
+        return await self._place(call, min(self._left_s(under_way), self.max_wait_s), accounts - refused)
+
+    async def _place(self, call: PaidCall, wait_s: float | None, among: Collection[str]) -> Place:
+        """A place at one of the accounts `among` those of the call."""
         bounds, caller = call.target.bounds, call.order.principal
         demand = Demand(caller.name, bounds.likely_tokens, caller.weight)
-        return await self.admission.enter(call.provider, call.model, demand, wait_s=wait_s, avoid=avoid)
+        return await self.admission.enter(call.provider, call.model, demand, wait_s=wait_s, among=among)
 
     def _refused(self, reached: Reached) -> Ended:
         """What an attempt that came to nothing says about the account that served it."""
