@@ -153,7 +153,7 @@ async def test_another_account_answers_where_one_cannot(first):
 
 
 async def fill(world: World, account: str) -> None:
-    """Take the one place that this account has."""
+    """Take a place of this account."""
     await world.admission.enter("openai", "gpt-4o", Demand("other", 1), among=(account,))
 
 
@@ -387,14 +387,15 @@ async def test_a_stored_answer_is_gone_on_from_by_its_own_principal_alone():
 
 
 async def test_an_answer_is_gone_on_from_at_the_key_that_has_it():
-    world = World(accounts=("openai", "openai#2"))
-    world.accounts["openai"].script = world.accounts["openai#2"].script = stored
+    world = World(accounts=("openai", "openai#2"), quota=Quota(concurrent=5))
+    for account in world.accounts.values():
+        account.script = stored
+    await fill(world, "openai")
     await world.ask(respond(), operation=RESPONSES)
-    has_it = next(account for account in world.accounts.values() if account.bodies)
-    for _ in range(4):
-        await world.ask(respond(previous_response_id="resp_1"), operation=RESPONSES)
-    assert len(has_it.bodies) == 5
-    await world.assert_idle()
+    await fill(world, "openai#2")
+    await fill(world, "openai#2")
+    await world.ask(respond(previous_response_id="resp_1"), operation=RESPONSES)
+    assert [len(account.bodies) for account in world.accounts.values()] == [0, 2]
 
 
 async def test_what_an_answer_goes_on_from_is_reserved_for_too():
