@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from macroslow.bootstrap.models import complete_catalogue
+from macroslow.settings import load
+
 CONFIG = """model_list:
   - model_name: gpt-4o
     litellm_params:
@@ -35,9 +38,9 @@ def test_without_write_nothing_is_made_and_all_is_shown(macroslow, files: Path) 
     ran = macroslow("import", "litellm", "config.yaml", "--keys", "keys.csv")
     assert sorted(path.name for path in files.iterdir()) == ["config.yaml", "keys.csv"]
     settings = tomllib.loads(ran.stdout)
-    assert settings["providers"]["openai"]["keys"] == [
-        {"key": "env:OPENAI_API_KEY"},
-        {"key": "env:OPENAI_API_KEY_2"},
+    assert [(one["models"], one["key"]) for one in settings["providers"].values()] == [
+        (["gpt-4o"], "env:OPENAI_API_KEY"),
+        (["gpt-4o-mini"], "env:OPENAI_API_KEY_2"),
     ]
     assert settings["models"] == {'odd"name]': {"alias_of": "gpt-4o-mini"}}
     assert "# config.yaml:2" in ran.stdout
@@ -45,6 +48,8 @@ def test_without_write_nothing_is_made_and_all_is_shown(macroslow, files: Path) 
     assert "config.yaml:11: general_settings.master_key: never carried" in ran.stderr
     assert "key 1 (agent-7): would be taken" in ran.stderr
     assert "key 2 (agent-8): refused; is restricted by models" in ran.stderr
+    assert "budgets of teams and users stand in other tables" in ran.stderr
+    assert '[[budgets]] with for = "principal", name = "agent-7", period = "month" and usd' in ran.stderr
     assert "canary" not in ran.stdout + ran.stderr
     assert TOKEN not in ran.stdout + ran.stderr
     assert ran.returncode == 1
@@ -67,6 +72,51 @@ def test_what_is_written_is_a_configuration_and_the_keys_are_its_gateways(macros
         if path.is_file():
             assert b"canary" not in path.read_bytes()
             assert TOKEN.encode() not in path.read_bytes()
+
+
+UNPRICED = """model_list:
+  - model_name: azure-4
+    litellm_params:
+      model: azure/my-gpt4-deployment
+      api_base: https://x.openai.azure.com
+      api_key: os.environ/AZURE
+  - model_name: gpt-4o-mini
+    litellm_params:
+      model: azure/gpt-4o-mini
+      api_base: https://x.openai.azure.com
+      api_key: os.environ/AZURE
+    model_info:
+      input_cost_per_token: 0.0000002
+      output_cost_per_token: 0.0000008
+  - model_name: claude
+    litellm_params:
+      model: anthropic/claude-sonnet-4-5
+      api_key: os.environ/CLAUDE
+"""
+
+
+def test_what_is_written_serves_every_name_once_the_missing_prices_stand_there(macroslow, tmp_path: Path):
+    (tmp_path / "config.yaml").write_text(UNPRICED)
+    ran = macroslow("import", "litellm", "config.yaml", "--write", "new")
+    assert ran.returncode == 0
+    file = tmp_path / "new" / "macroslow.toml"
+    environ = {"AZURE": "azure-canary-0a1b2c3d4e5f", "CLAUDE": "sk-ant-canary-0a1b2c3d4e5f"}
+    assert macroslow("config", "check", at=file.parent, environ=environ).returncode == 0
+    marked, taken = "[models.my-gpt4-deployment]", file.read_text()
+    assert f"# {marked}  # config.yaml:2" in taken
+    head, _, waiting = taken.partition("#\n# [models.my-gpt4-deployment]")
+    waiting = f"# {marked}{waiting}".replace("input_usd =", "input_usd = 1").replace(
+        "output_usd =", "output_usd = 2"
+    )
+    file.write_text(head + "\n".join(line.removeprefix("# ") for line in waiting.splitlines()))
+    checked = macroslow("config", "check", at=file.parent, environ=environ)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    catalogue = complete_catalogue(load(file, {}))
+    for name, provider in (("azure-4", "azure"), ("my-gpt4-deployment", "azure"), ("claude", "anthropic")):
+        assert catalogue.find(name).provider == provider
+    mini = catalogue.find("gpt-4o-mini")
+    assert (mini.prices.input_usd_micros, mini.counting) == (200_000, "exact")
+    assert mini.images is not None
 
 
 @pytest.mark.parametrize(

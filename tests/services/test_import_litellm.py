@@ -3,23 +3,17 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.metering.vocabulary import catalogue
 
 from macroslow.metering.catalogue import Catalogue
-from macroslow.services.import_litellm import Imported, import_config
+from macroslow.services.import_litellm import Imported, Unpriced, import_config
 from macroslow.settings import Settings
 
 CATALOGUE = Catalogue({})
 
 
-class Known(Catalogue):
-    """Knows the models that a test calls known."""
-
-    def find(self, name: str):  # type: ignore[no-untyped-def, override]
-        return name if name in {"gpt-4o", "gpt-4o-mini", "claude-haiku-4-5"} else None
-
-
 def read(text: str) -> Imported:
-    found, problems = import_config(text, Known({}))
+    found, problems = import_config(text, catalogue())
     assert found is not None, problems
     Settings.model_validate(found.settings)  # whatever is carried is a configuration
     return found
@@ -84,12 +78,62 @@ def test_another_name_is_an_alias_and_other_deployments_of_a_name_are_fallbacks(
     found = read(
         "model_list:\n"
         + deployment("fast", "openai/gpt-4o-mini", "api_key: os.environ/A")
-        + deployment("fast", "anthropic/claude-haiku-4-5", "api_key: os.environ/B")
+        + deployment("fast", "openai/gpt-4.1-mini", "api_key: os.environ/A")
+    )
+    assert found.settings["models"] == {"fast": {"alias_of": "gpt-4o-mini", "fallbacks": ["gpt-4.1-mini"]}}
+    assert "fall-back" in whys(found)["fast"]
+
+
+def test_what_is_asked_for_in_anthropics_api_is_told_and_follows_nothing_of_openais() -> None:
+    found = read(
+        "model_list:\n"
+        + deployment("gpt-4o", "openai/gpt-4o")
+        + deployment("cheap", "openai/gpt-4o-mini")
+        + deployment("claude", "anthropic/claude-haiku-4-5")
+        + deployment("cheap", "anthropic/claude-haiku-4-5")
+        + "router_settings:\n  fallbacks:\n"
+        + "    - gpt-4o: [cheap, claude, claude-sonnet-4-5]\n    - claude: [gpt-4o]\n"
     )
     assert found.settings["models"] == {
-        "fast": {"alias_of": "gpt-4o-mini", "fallbacks": ["claude-haiku-4-5"]}
+        "cheap": {"alias_of": "gpt-4o-mini"},
+        "claude": {"alias_of": "claude-haiku-4-5"},
+        "gpt-4o": {"fallbacks": ["cheap"]},
     }
-    assert "fall-back" in whys(found)["fast"]
+    assert "/v1/chat/completions it is 404" in whys(found)["claude"]
+    told = [note.why for note in found.notes if note.what == "fallbacks"]
+    assert [why.partition(",")[0] for why in told] == [
+        "'claude' is in another API than 'gpt-4o'",
+        "'claude-sonnet-4-5' is in another API than 'gpt-4o'",
+        "'gpt-4o' is in another API than 'claude'",
+    ]
+    assert any("in another API than the first" in note.why for note in found.notes if note.what == "cheap")
+
+
+def test_a_key_serves_the_models_that_it_stood_with_and_no_others() -> None:
+    found = read(
+        "model_list:\n"
+        + deployment("gpt-4o", "openai/gpt-4o", "api_key: os.environ/A", "rpm: 1")
+        + deployment("gpt-4o", "openai/gpt-4o", "api_key: os.environ/B", "rpm: 2")
+        + deployment("gpt-4o-mini", "openai/gpt-4o-mini", "api_key: os.environ/A", "rpm: 3")
+        + deployment("gpt-4.1", "openai/gpt-4.1", "api_key: os.environ/B")
+        + deployment("o3", "openai/o3", "api_key: os.environ/A", "rpm: 3")
+    )
+    providers = found.settings["providers"]
+    assert [
+        (one["models"], one.get("keys"), one.get("key"), one.get("limits")) for one in providers.values()
+    ] == [  # type: ignore[attr-defined]
+        (
+            ["gpt-4o"],
+            [{"key": "env:A", "limits": {"rpm": 1}}, {"key": "env:B", "limits": {"rpm": 2}}],
+            None,
+            None,
+        ),
+        (["gpt-4o-mini", "o3"], None, "env:A", {"rpm": 3}),
+        (["gpt-4.1"], None, "env:B", None),
+    ]
+    assert [*providers] == ["openai", "openai-2", "openai-3"]  # type: ignore[misc]
+    assert "a provider of its own, openai-3" in whys(found)["gpt-4.1"]
+    assert found.lines["providers", "openai-3", "key"] == 17
 
 
 def test_the_files_own_prices_are_per_million_here() -> None:
@@ -104,6 +148,18 @@ def test_what_has_no_price_is_said_and_not_served_under_another_name() -> None:
     found = read("model_list:\n" + deployment("mine", "openai/my-finetune"))
     assert "models" not in found.settings
     assert "no price" in whys(found)["mine"]
+    assert found.unpriced == {"my-finetune": Unpriced(2, ["mine"])}
+
+
+def test_a_name_that_a_priced_model_has_too_waits_for_no_price() -> None:
+    found = read(
+        "model_list:\n"
+        + deployment("mine", "openai/my-finetune")
+        + deployment("my-finetune", "openai/my-finetune")
+        + deployment("mine", "openai/gpt-4o")
+    )
+    assert found.settings["models"] == {"mine": {"alias_of": "gpt-4o"}}
+    assert found.unpriced == {"my-finetune": Unpriced(2, [])}
 
 
 def test_group_aliases_fallbacks_budget_and_patience_are_carried() -> None:

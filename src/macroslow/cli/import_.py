@@ -1,7 +1,7 @@
 """`macroslow import`: come from another gateway, and be told what could not come along."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -14,13 +14,15 @@ from macroslow.cli._output import emit, json_option
 from macroslow.cli._toml import annotated
 from macroslow.errors import ConfigurationError
 from macroslow.metering.catalogue import parse_catalogue
-from macroslow.services.import_litellm import Imported, import_config
+from macroslow.services.import_litellm import Imported, Unpriced, import_config
 from macroslow.services.import_litellm_keys import KeyRow, read_keys
-from macroslow.settings import FILE_NAME, load
+from macroslow.settings import FILE_NAME, dotted, load
+from macroslow.settings.origin import quoted
 
 MAX_CONFIG_BYTES: Final = 1024 * 1024  # written by hand
 MAX_KEYS_BYTES: Final = 64 * 1024 * 1024
 KEYS_AT_ONCE: Final = 500
+SHOWN_NAMES: Final = 8
 
 
 @click.group(name="import")
@@ -101,7 +103,24 @@ def _config(path: Path) -> Imported:
 
 def _toml(found: Imported, name: str) -> Sequence[str]:
     origins = {path: f"{name}:{line}" for path, line in found.lines.items()}
-    return list(annotated(found.settings, origins))[1:]  # no empty line at the top
+    told = list(annotated(found.settings, origins))[1:]  # no empty line at the top
+    return [*told, *_without_price(found.unpriced, name)]
+
+
+def _without_price(unpriced: Mapping[str, Unpriced], name: str) -> Iterator[str]:
+    """Models to be priced by hand, as comments: a name without a price would stop the start."""
+    if unpriced:
+        yield ""
+        yield "# No price of these is known. Write both, in US dollars for a million tokens, and take the"
+        yield "# marks away: then they are served."
+    for upstream, one in unpriced.items():
+        yield "#"
+        yield f"# [{dotted(('models', upstream))}]  # {name}:{one.line}"
+        yield "# input_usd ="
+        yield "# output_usd ="
+        for other in one.names:
+            yield f"# [{dotted(('models', other))}]"
+            yield f"# alias_of = {quoted(upstream)}"
 
 
 def _write(path: Path, toml: str) -> None:
@@ -145,6 +164,21 @@ def _print(
         click.echo(f"{config}:{note.line}: {note.what}: {note.why}", err=True)
     for row, outcome in zip(rows, outcomes, strict=True):
         click.echo("; ".join([f"key {row.number} ({row.name}): {outcome}", *row.notes]), err=True)
+    for line in _shared_budgets(rows):
+        click.echo(line, err=True)
+
+
+def _shared_budgets(rows: Sequence[KeyRow]) -> Iterator[str]:
+    """What the table of keys cannot say: the budgets that keys had together."""
+    if not rows:
+        return
+    yield "budgets of teams and users stand in other tables, and are not carried; write those you had:"
+    teams = {str(row.adopt["team"]) for row in rows if row.adopt and row.adopt["team"]}
+    people = {str(row.adopt["principal"]) for row in rows if row.adopt}
+    for scope, names in (("team", teams or {"…"}), ("principal", people or {"…"})):
+        shown = " or ".join(quoted(name) for name in sorted(names)[:SHOWN_NAMES])
+        more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+        yield f'  [[budgets]] with for = "{scope}", name = {shown}{more}, period = "month" and usd'
 
 
 def _object(

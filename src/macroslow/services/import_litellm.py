@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from macroslow.errors import Problem
+from macroslow.inference.dialect import Dialect
 from macroslow.maml.yaml_tree import Mapping, Node, Scalar, Sequence, read_yaml
 from macroslow.metering.catalogue import Catalogue
-from macroslow.services.litellm_providers import Destination, Login, Note, Path, Providers
+from macroslow.services.litellm_providers import Deployed, Destination, Login, Note, Path, Providers
 from macroslow.services.litellm_words import (
+    ANTHROPIC_ALONE,
     KNOWN_PARAMS,
     PRICES,
     WHY,
@@ -33,11 +35,24 @@ _ENVIRON: Final = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Settings as tables of macroslow.toml, the line of the file behind each value, and the rest."""
+    """Settings as tables of macroslow.toml, the line of the file behind each value, and the rest.
+
+    `unpriced` are the models without a price by the provider's own name: they are served once they have
+    one.
+    """
 
     settings: dict[str, object]
     lines: dict[Path, int]
     notes: tuple[Note, ...]
+    unpriced: dict[str, "Unpriced"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """A deployment whose model has no price: its line, and the other names that it is asked for by."""
+
+    line: int
+    names: list[str]
 
 
 def import_config(text: str, catalogue: Catalogue) -> tuple[Imported | None, list[Problem]]:
@@ -60,6 +75,8 @@ class _Import:
         self._models: dict[str, dict[str, object]] = {}
         self._lines: dict[Path, int] = {}
         self._upstream_of: dict[str, str] = {}
+        self._dialects: dict[str, Dialect] = {}
+        self._unpriced: dict[str, Unpriced] = {}
         self._settings: dict[str, object] = {}
         self._in_clear: dict[str, str] = {}
         """References for keys that stand in the file, by the key. Of these only references leave here."""
@@ -85,10 +102,18 @@ class _Import:
             self._settings["providers"] = providers
         if self._models:
             self._settings["models"] = self._models
-        return Imported(self._settings, self._lines, tuple(sorted(self._notes, key=lambda one: one.line)))
+        notes = tuple(sorted(self._notes, key=lambda one: one.line))
+        return Imported(self._settings, self._lines, notes, self._without_price())
 
     def _note(self, line: int, what: str, why: str) -> None:
         self._notes.append(Note(line, what, why))
+
+    def _without_price(self) -> dict[str, Unpriced]:
+        """The models without a price, each with those of its names that no other model has."""
+        return {
+            upstream: Unpriced(one.line, [n for n in one.names if n != upstream and n not in self._models])
+            for upstream, one in self._unpriced.items()
+        }
 
     # Deployments
 
@@ -122,14 +147,21 @@ class _Import:
             why = f"{upstream!r} is served by {owner.name} already: every model has one provider here"
             self._note(node.line, name, why)
             return
-        destination.models.setdefault(upstream, node.line)
         key = self._key(params, destination, name)
-        account = destination.accounts.setdefault(key, Login(key, node.line))
-        account.limits.add((self._count(params, "rpm"), self._count(params, "tpm")))
+        deployed = destination.models.setdefault(upstream, Deployed(node.line))
+        login = deployed.logins.setdefault(key, Login(key, node.line))
+        login.limits.add((self._count(params, "rpm"), self._count(params, "tpm")))
         if not self._price(node, params, name, upstream):
             return
+        if vendor.kind is Dialect.ANTHROPIC:
+            self._note(node.line, name, ANTHROPIC_ALONE)
+        self._dialects[upstream] = vendor.kind
+        self._dialects.setdefault(name, vendor.kind)
         first = self._upstream_of.setdefault(name, upstream)
-        if first != upstream:
+        if self._dialects[name] is not vendor.kind:
+            why = "another deployment of the name, in another API than the first: not carried"
+            self._note(node.line, name, why)
+        elif first != upstream:
             self._fall_back(name, [upstream], node.line)
             why = "another deployment of the name: carried as a fall-back, for when the first is out of reach"
             self._note(node.line, name, why)
@@ -173,7 +205,7 @@ class _Import:
     def _unused(self, destination: Destination) -> str:
         """A variable that no other key of the file is in: whether two are the same is not ours to guess."""
         own = self._own(destination)
-        taken = {key for one in self._providers.all() for key in one.accounts}
+        taken = {key for one in self._providers.all() for key in one.used_keys}
         taken |= set(self._in_clear.values())
         names = (own, *(f"{own}_{number}" for number in range(2, 2000)))
         return next(name for name in names if name not in taken)
@@ -205,7 +237,8 @@ class _Import:
             self._models.pop(upstream, None)
         if priced or self._catalogue.find(upstream) is not None:
             return True
-        why = f"no price of {upstream!r} is known: it is served once [models] gives input_usd and output_usd"
+        self._unpriced.setdefault(upstream, Unpriced(node.line, [])).names.append(name)
+        why = f"no price of {upstream!r} is known: it is served once the lines for it at the end have one"
         self._note(node.line, name, why)
         return False
 
@@ -281,8 +314,20 @@ class _Import:
         if unknown:
             self._note(line, "fallbacks", f"{unknown[0][:60]!r} is not carried, so it is no part of one")
         others = [name for name in names if name != model and name not in unknown]
-        if others and model not in unknown:
-            self._fall_back(model, others, line)
+        if model in unknown:
+            return
+        foreign = [name for name in others if self._dialect(name) != self._dialect(model)]
+        for name in foreign:
+            why = f"{name[:60]!r} is in another API than {model[:60]!r}, so it is no part of one"
+            self._note(line, "fallbacks", why)
+        if same := [name for name in others if name not in foreign]:
+            self._fall_back(model, same, line)
+
+    def _dialect(self, name: str) -> Dialect:
+        """The API that a carried name is asked for in."""
+        model = self._catalogue.find(name)
+        by_catalogue = Dialect.ANTHROPIC if model and "messages" in model.operations else Dialect.OPENAI
+        return self._dialects.get(name, by_catalogue)
 
     def _is_served(self, name: str) -> bool:
         return name in self._upstream_of or name in self._models or self._catalogue.find(name) is not None

@@ -13,6 +13,10 @@ from macroslow.inference.dialect import Dialect
 from macroslow.maml.yaml_tree import Node, Scalar, Sequence, plain
 from macroslow.metering.prices import TOKENS_PER_PRICE
 
+ANTHROPIC_ALONE: Final = (
+    "is served at /v1/messages, where Anthropic's SDK asks for it; at /v1/chat/completions it is 404,"
+    " as nothing is translated"
+)
 DAYS: Final = frozenset({"1d", "24h", "daily"})
 MONTHS: Final = frozenset({"1mo", "30d", "31d", "monthly"})
 
