@@ -86,7 +86,7 @@ async def costs(requests: int) -> dict[str, float]:
     made = await keys.create(NewKey("bench", scopes=CLIENT_DEFAULT))
     bound = await keys.create(NewKey("bench", requests_per_minute=10_000_000, concurrent_requests=100))
     gate = Gate(
-        SimpleNamespace(metrics=Metrics()),
+        SimpleNamespace(metrics=Metrics(), guessing=print),
         ROUTES,
         Authenticate(keyring, pepper, clock),
         SimpleNamespace(note=print),

@@ -139,6 +139,7 @@ class Seen:
     parents: list[TraceParent | None] = field(default_factory=list)
     submissions: list[Submission] = field(default_factory=list)
     mcp: list[tuple[Principal, bytes]] = field(default_factory=list)
+    guessing: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -319,6 +320,7 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
         mcp=mcp,
         metrics=Metrics(),
         lifecycle=lifecycle,
+        guessing=seen.guessing.append,
     )
     application = replace(application, **replacements)
     security = RecordSecurity(books, clock)  # type: ignore[arg-type]

@@ -138,6 +138,47 @@ async def test_a_key_of_another_network_is_refused_like_any_bad_one(house: House
         assert (await house.ask("GET", "/runs", key=key, client=client)).status == 401
 
 
+async def test_an_address_that_goes_on_guessing_is_told_of_once_an_hour() -> None:
+    house = await build(GateSettings(failures_per_minute=2))
+    for _ in range(6):
+        await house.ask("GET", "/runs", key=None, client=("192.0.2.7", 1))
+    assert house.seen.guessing == ["192.0.2.7"]
+    for minute in range(120):
+        house.clock.pass_s(30)
+        await house.ask("GET", "/runs", key=None, client=("2001:db8::1", minute))
+        for port in range(4):
+            await house.ask("GET", "/runs", key=None, client=("192.0.2.7", port))
+    assert house.seen.guessing == ["192.0.2.7", "192.0.2.7"]
+
+
+# How often.
+
+
+async def test_answers_say_how_a_key_with_a_limit_stands(house: House) -> None:
+    """draft-ietf-httpapi-ratelimit-headers-11: Lists of Strings with parameters (RFC 9651)."""
+    key = await house.new_key("bob", requests_per_minute=60)
+    told = [(await house.ask("GET", "/runs", key=key)).headers for _ in range(3)]
+    assert {headers["ratelimit-policy"] for headers in told} == {'"key";q=60;w=60'}
+    assert [headers["ratelimit"] for headers in told] == [
+        '"key";r=59;t=1', '"key";r=58;t=2', '"key";r=57;t=3'
+    ]  # fmt: skip
+    house.clock.pass_s(1.5)
+    assert (await house.ask("GET", "/runs", key=key)).headers["ratelimit"] == '"key";r=57;t=3'
+    for _ in range(57):
+        last = await house.ask("GET", "/runs", key=key)
+    assert (last.status, last.headers["ratelimit"]) == (200, '"key";r=0;t=60')
+    odd = await house.new_key("bob", requests_per_minute=7)
+    answers = [await house.ask("GET", "/runs", key=odd) for _ in range(8)]
+    assert [one.headers["ratelimit"].split(";")[1] for one in answers] == [
+        "r=6", "r=5", "r=4", "r=3", "r=2", "r=1", "r=0", "r=0"
+    ]  # fmt: skip
+    refused = await house.ask("GET", "/runs", key=key)
+    assert (refused.status, refused.headers["ratelimit"]) == (429, '"key";r=0;t=60')
+    assert refused.headers["retry-after"] == "1"
+    assert "ratelimit" not in (await house.ask("GET", "/runs")).headers
+    assert "ratelimit" not in (await house.ask("GET", "/health/live", key=key)).headers
+
+
 async def test_neighbours_in_one_ipv6_network_share_their_failures() -> None:
     house = await build(GateSettings(failures_per_minute=1))
     first = await house.ask("GET", "/runs", key=None, client=("2001:db8::1", 1))

@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections import ChainMap
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -142,6 +143,7 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Ap
         mcp=mcp,
         metrics=metrics,
         lifecycle=lifecycle,
+        guessing=gateway.watches.guessing,
     )
 
 
@@ -149,7 +151,7 @@ def _metrics(gateway: Gateway, known: Mapping[str, Peer]) -> Metrics:
     watches = gateway.watches
     spans = watches.spans
     return Metrics(
-        alerts=watches.budgets.raised,
+        alerts=ChainMap(watches.budgets.raised, watches.guessing.raised),
         lines=gateway.governor.admission.report,
         messages=lambda: {"delivered": watches.alerts.delivered, "given_up": watches.alerts.given_up},
         spans=dict if spans is None else lambda: spans.counts,

@@ -16,6 +16,7 @@ from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.telemetry import span_exporter
 from macroslow.errors import LogUnavailableError
 from macroslow.secretstore.secret import Secret
+from macroslow.services.alert_guessing import AlertGuessing
 from macroslow.services.interrupt_runs import InterruptRuns
 from macroslow.services.reap_reservations import ReapReservations
 from macroslow.services.reap_the_dead import ReapTheDead
@@ -33,6 +34,7 @@ class Watches:
     reap: ReapTheDead
     budgets: WatchBudgets
     alerts: SendAlerts
+    guessing: AlertGuessing
     spans: SpanExporter | None
     key_sets: Sequence[FetchedKeys]
 
@@ -90,7 +92,9 @@ def watches(
         ReapReservations(core.books, clock, alive),
         InterruptRuns(core.books, clock, alive, core.owner, open_runs),
     )
-    return Watches(core, reap, budgets, alerts, span_exporter(core.settings, secrets, session), key_sets)
+    guessing = AlertGuessing(alerts, clock, entropy, gateway=core.settings.gateway.name)
+    spans = span_exporter(core.settings, secrets, session)
+    return Watches(core, reap, budgets, alerts, guessing, spans, key_sets)
 
 
 async def _follow_identities(core: Core) -> None:

@@ -1,12 +1,16 @@
 """How often a credential or an address may knock. Memory is bounded; state is per process.
 
-A good credential is never refused because a neighbour at the same address sends bad ones:
-failures are counted after they have failed, and only other failures are refused for them.
+A good credential is never refused because a neighbour at the same address sends bad ones: failures are
+counted after they have failed, and only other failures are refused for them. Otherwise anybody behind the
+same address translator could lock everybody else there out; and nobody guesses 256 bits, at any rate.
+
+How a credential stands is told with every answer, as draft-ietf-httpapi-ratelimit-headers-11 has it.
 """
 
 import asyncio
 from collections.abc import Callable
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
@@ -14,7 +18,7 @@ from macroslow.authn.principal import Principal
 from macroslow.errors import RateLimitedError
 from macroslow.limits.admission import per_minute
 from macroslow.limits.gcra import Deferred, Limit, admit
-from macroslow.ports import NS_PER_S, Clock
+from macroslow.ports import MINUTE_NS, NS_PER_S, Clock
 from macroslow.web.messages import Scope
 from macroslow.web.visit import Visit
 
@@ -22,7 +26,9 @@ MAX_ADDRESSES: Final = 4096
 MAX_CREDENTIALS: Final = 100_000
 LOCAL: Final = "local"  # a caller on a Unix socket
 
-_requests_per_minute = lru_cache(maxsize=1024)(partial(per_minute, "requests"))  # not made per request
+POLICY: Final = b"ratelimit-policy"
+STANDING: Final = b"ratelimit"
+TOLD_AGAIN_NS: Final = 60 * MINUTE_NS  # who goes on guessing is told of once an hour
 
 
 class Tallies:
@@ -33,9 +39,10 @@ class Tallies:
         self._capacity = capacity
         self._tats_ns: dict[str, int] = {}
 
-    def admit(self, key: str, limit: Limit) -> None:
-        """Count one request. RateLimitedError if it is one too many."""
-        decision = admit(limit, self._tats_ns.get(key, 0), self._clock.monotonic_ns())
+    def admit(self, key: str, limit: Limit) -> int:
+        """Count one request; nanoseconds until all are back. RateLimitedError if it is one too many."""
+        now_ns = self._clock.monotonic_ns()
+        decision = admit(limit, self._tats_ns.get(key, 0), now_ns)
         if isinstance(decision, Deferred):
             raise RateLimitedError(
                 f"more than {limit.count} in {limit.period_ns // NS_PER_S} s",
@@ -48,6 +55,27 @@ class Tallies:
         self._tats_ns[key] = decision.tat_ns
         if len(self._tats_ns) > self._capacity:
             del self._tats_ns[next(iter(self._tats_ns))]
+        return decision.tat_ns - now_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A limit of requests, and how clients are told of it: an Item of RateLimit-Policy."""
+
+    limit: Limit
+    name: bytes
+    told: bytes
+
+    def standing(self, used_ns: int) -> bytes:
+        """The Item of RateLimit when all are back in `used_ns`: how many are left, and seconds until then."""
+        left = self.limit.burst - -(-used_ns // self.limit.interval_ns)
+        return b'"%b";r=%d;t=%d' % (self.name, left, -(-used_ns // NS_PER_S))
+
+
+@lru_cache(maxsize=1024)  # not made per request
+def _policy(name: bytes, per_minute_count: int) -> Policy:
+    limit = per_minute("requests", per_minute_count)
+    return Policy(limit, name, b'"%b";q=%d;w=60' % (name, per_minute_count))
 
 
 class CredentialLimits:
@@ -57,12 +85,21 @@ class CredentialLimits:
         self._default = default_per_minute
         self._tallies = Tallies(clock, MAX_CREDENTIALS)
 
-    def admit(self, principal: Principal) -> None:
-        """Count one request. RateLimitedError if the credential has used up its minute."""
+    def admit(self, visit: Visit, principal: Principal) -> None:
+        """Count one request, and have its answer say how the credential stands.
+
+        RateLimitedError if the credential has used up its minute; the answer says that too.
+        """
         count = principal.requests_per_minute
         count = self._default if count is None else count
-        if count is not None:
-            self._tallies.admit(principal.account, _requests_per_minute(count))
+        if count is None:
+            return
+        policy = _policy(b"key" if principal.key_id else b"token", count)
+        used_ns = policy.limit.burst * policy.limit.interval_ns
+        try:
+            used_ns = self._tallies.admit(principal.account, policy.limit)
+        finally:
+            visit.limits = (*visit.limits, (POLICY, policy.told), (STANDING, policy.standing(used_ns)))
 
 
 class Present:
@@ -110,6 +147,35 @@ class AddressLimits:
     def admit(self, scope: Scope) -> None:
         """Count one. RateLimitedError if the address has used up its minute."""
         self._tallies.admit(_neighbourhood(scope), self._limit)
+
+
+class FailedAttempts:
+    """Bad credentials per minute and address; an address that passes that is told of, once an hour."""
+
+    def __init__(self, count_per_minute: int, clock: Clock, tell: Callable[[str], None]) -> None:
+        self._limits = AddressLimits("failed authentications", count_per_minute, clock)
+        self._clock = clock
+        self._tell = tell
+        self._told_ns: dict[str, int] = {}
+
+    def admit(self, scope: Scope) -> None:
+        """Count one. RateLimitedError if it is one too many."""
+        try:
+            self._limits.admit(scope)
+        except RateLimitedError:
+            self._tell_once(scope)
+            raise
+
+    def _tell_once(self, scope: Scope) -> None:
+        neighbourhood, now_ns = _neighbourhood(scope), self._clock.monotonic_ns()
+        told_ns = self._told_ns.get(neighbourhood)
+        if told_ns is not None and now_ns - told_ns < TOLD_AGAIN_NS:
+            return
+        self._told_ns.pop(neighbourhood, None)  # so that the order of the dictionary is that of telling
+        self._told_ns[neighbourhood] = now_ns
+        if len(self._told_ns) > MAX_ADDRESSES:
+            del self._told_ns[next(iter(self._told_ns))]
+        self._tell(address_of(scope))
 
 
 def address_of(scope: Scope) -> str:

@@ -88,7 +88,8 @@ class Application:
     message's body, `own_usage` the body of GET /v1/usage. `ready` returns reasons why new work would
     fail now (empty: ready), besides those of `lifecycle`. `info` is what GET /info shows.
     `figures` is what the books say, asked at each scrape of the metrics. `mcp` is the ASGI
-    application behind POST /mcp: it finds the principal in `scope["state"]["principal"]`.
+    application behind POST /mcp: it finds the principal in `scope["state"]["principal"]`. `guessing` is
+    told of an address that goes on sending bad credentials.
     """
 
     call_model: CallModel
@@ -107,6 +108,7 @@ class Application:
     mcp: ASGIApp
     metrics: Metrics
     lifecycle: Lifecycle
+    guessing: Callable[[str], None]
 
 
 Handler = Callable[[Application, Request], Awaitable[Response]]

@@ -31,7 +31,7 @@ from macroslow.ports import NS_PER_S, Clock, Entropy
 from macroslow.services.authenticate import BAD_DETAIL, Authenticate, Refusal
 from macroslow.services.record_security import RecordSecurity
 from macroslow.web import problems
-from macroslow.web.admission import AddressLimits, CredentialLimits, Present, address_of
+from macroslow.web.admission import AddressLimits, CredentialLimits, FailedAttempts, Present, address_of
 from macroslow.web.application import Application
 from macroslow.web.attention import Attention
 from macroslow.web.bodies import Body, CallerLeft
@@ -100,7 +100,7 @@ class Gate:
         self._budget = ByteBudget(settings.bytes_in_flight, share_bytes)
         self._credentials = CredentialLimits(clock, settings.requests_per_minute)
         self._present = Present()
-        self._failures = AddressLimits("failed authentications", settings.failures_per_minute, clock)
+        self._failures = FailedAttempts(settings.failures_per_minute, clock, application.guessing)
         self._public = AddressLimits("public requests", settings.public_per_minute, clock)
         application.metrics.watch_body_bytes(lambda: self._budget.held_bytes)
 
@@ -232,8 +232,10 @@ class Gate:
         except CredentialError:
             self._failures.admit(scope)
             raise
+        if not (self._settings.administrators or ADMIN.isdisjoint(principal.scopes)):
+            raise CredentialError(BAD_DETAIL, step="authenticate", reason=Refusal.ADMINISTRATIVE)
         for credential in principal.credentials:
-            self._credentials.admit(credential)
+            self._credentials.admit(visit, credential)
             self._present.enter(visit, credential)
         require_scope(principal.scopes, route.scope)
 

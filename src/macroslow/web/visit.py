@@ -73,6 +73,7 @@ class Visit:
     status: int = HUNG_UP
     task: asyncio.Task[Any] | None = None
     sending_events: bool = False
+    limits: Headers = ()
     withdrawn: bool = False
     encrypted: bool = False
 
@@ -134,7 +135,7 @@ async def _send_stream(visit: Visit, chunks: AsyncIterator[bytes], send: Send) -
 def complete_headers(headers: Headers, visit: Visit) -> list[tuple[bytes, bytes]]:
     """A response's headers with those that every answer has."""
     protecting = ENCRYPTED_HEADERS if visit.encrypted else SECURITY_HEADERS
-    own = [*headers, *protecting, (b"x-request-id", visit.request_id.encode("ascii"))]
+    own = [*headers, *visit.limits, *protecting, (b"x-request-id", visit.request_id.encode("ascii"))]
     if not visit.body.complete:
         own.append(CLOSE)
     return own
