@@ -13,6 +13,8 @@ from typing import Final
 from macroslow.errors import MethodNotAllowedError, NotFoundError
 from macroslow.web.routes import PUBLIC_PATHS, Route
 
+VERSION: Final = b"/v1"
+BASE_URLS: Final = "the base URL of OpenAI's clients ends in /v1, that of Anthropic's does not"
 _SEGMENT: Final = re.compile(rb"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,127}")  # no leading dot: no `..`
 _NO_PARAMS: Final[Mapping[str, str]] = {}
 
@@ -67,7 +69,17 @@ class Router:
             params = _match(template, segments)
             if params is not None:
                 return Found(methods, params)
-        raise NotFoundError("no such path")
+        raise NotFoundError("no such path", fix=self._meant(raw_path))
+
+    def _meant(self, raw_path: bytes) -> str:
+        """The repair for a path that is none: mostly its base URL has /v1 once too often, or not at all."""
+        path = b"/" + b"/".join(filter(None, raw_path.split(b"/")))
+        for meant in (path, VERSION + path, path.removeprefix(VERSION)):
+            if meant in self._fixed:
+                return f"did you mean {meant.decode('ascii')}? {BASE_URLS}"
+        served = [name.decode("ascii") for name in self._fixed if name.startswith(VERSION)]
+        models = f"models are called at {', '.join(served)}; " if served else ""
+        return f"{models}docs/reference/http.md has every path"
 
 
 def _match(template: tuple[bytes, ...], segments: list[bytes]) -> dict[str, str] | None:
