@@ -267,7 +267,7 @@ def test_an_answer_tells_its_usage_and_its_texts():
         {"type": "redacted_thinking", "data": "x"},
     ]
     read = MESSAGES.read(answer(content=content, usage={"input_tokens": 10, "output_tokens": 5}), POSSIBLE)
-    assert (read.usage, read.texts, read.id) == (USED, ("a", "b", "c", '{"d":1}'), "")
+    assert (read.usage, tuple(read.texts), read.id) == (USED, ("a", "b", "c", '{"d":1}'), "")
 
 
 @pytest.mark.parametrize(

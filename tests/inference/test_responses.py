@@ -273,7 +273,7 @@ def test_an_answer_tells_its_id_its_usage_and_its_texts():
     ]
     read = RESPONSES.read(answer(output=output, usage=USAGE), POSSIBLE)
     assert (read.usage, read.id) == (USED, "resp_1")
-    assert read.texts == ("a", "b", "c", "d", "e", "f", "g")
+    assert tuple(read.texts) == ("a", "b", "c", "d", "e", "f", "g")
 
 
 @pytest.mark.parametrize("given", [None, 5, "x" * 257, ["resp_1"]])

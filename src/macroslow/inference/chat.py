@@ -65,7 +65,7 @@ class ChatCompletions:
     def read(self, body: bytes, possible: Possible) -> WholeAnswer:
         """Read a plain answer. Raises AnswerUnreadableError unless it is a JSON object."""
         parsed = parsed_object(body)
-        return WholeAnswer(_usage(parsed, possible), tuple(_texts(parsed)))
+        return WholeAnswer(_usage(parsed, possible), _texts(parsed))
 
     def reader(self, request: ModelRequest, counter: Counter, possible: Possible) -> EventReader:
         """Read a streamed answer to `request`."""

@@ -60,7 +60,7 @@ class Messages:
         _require_no_failure(parsed)
         usage = anthropic_usage(dict_in(parsed, "usage"), possible)
         blocks = map(as_dict, list_in(parsed, "content"))
-        return WholeAnswer(usage, tuple(text for block in blocks for text in _written(block)))
+        return WholeAnswer(usage, (text for block in blocks for text in _written(block)))
 
     def reader(self, request: ModelRequest, counter: Counter, possible: Possible) -> EventReader:
         """Read a streamed answer to `request`."""

@@ -5,6 +5,7 @@ request has a worst case and bytes to forward, an answer has a usage. Nothing is
 APIs: bytes of an answer go to the client as they came.
 """
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from macroslow.inference.dialect import Dialect
@@ -30,11 +31,12 @@ class Possible:
 class WholeAnswer:
     """A plain answer: the usage it reports, if one can be believed, and every text that the model wrote.
 
+    The texts are looked for as they are read, once: with a usage nobody asks for them.
     `id` is the answer's own where the provider keeps it for later requests, else empty.
     """
 
     usage: TokenCounts | None
-    texts: tuple[str, ...]
+    texts: Iterable[str]
     id: str = ""
 
 

@@ -62,7 +62,10 @@ class ParsedRequest:
     @property
     def bound_member(self) -> str | None:
         """The member that bounds the output, if the client gave one."""
-        return next((name for name in self.bound_members if name in self.members), None)
+        for name in self.bound_members:
+            if name in self.members:
+                return name
+        return None
 
     @property
     def max_output_tokens(self) -> int | None:

@@ -63,7 +63,7 @@ class Responses:
         parsed = parsed_object(body)
         usage = _usage(parsed, possible)
         _require_bill(usage, failed=parsed.get("status") == "failed")
-        return WholeAnswer(usage, tuple(_written(parsed)), id_in(parsed))
+        return WholeAnswer(usage, _written(parsed), id_in(parsed))
 
     def reader(self, request: ModelRequest, counter: Counter, possible: Possible) -> EventReader:
         """Read a streamed answer to `request`."""

@@ -47,7 +47,7 @@ class Recent:
     used_tokens: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: one is made per call, and freezing costs a microsecond
 class Pass:
     """One call that is in, and from when on it counts. To be given back once: `leave` or `withdraw`."""
 

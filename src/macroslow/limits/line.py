@@ -20,13 +20,14 @@ from macroslow.limits.admission import Demand
 from macroslow.limits.allowance import Allowance, Held, Pass
 from macroslow.limits.queue import FairQueue, Ticket, Walk
 from macroslow.ports import NS_PER_S
+from macroslow.values import value
 
 MAX_LOOKED_AT: Final = 32  # of those behind the first that waits
 MIN_RETRY_NS: Final = NS_PER_S  # said to those for whom no better time is known
 SOON_NS: Final = 60 * NS_PER_S
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Grant:
     """A ticket is in, at the account of this number."""
 

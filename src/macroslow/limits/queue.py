@@ -22,7 +22,7 @@ MAX_FINISHED: Final = 4096  # principals that do not wait now, and whose last fi
 _SCALE: Final = 1 << 16  # of virtual time, so that weights divide integers
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: one is made per call
 class Ticket:
     """One call that waits. It goes to one of the accounts `among`; None: to any."""
 

@@ -69,4 +69,7 @@ def output_tokens(
 
 
 def _least(bound: int, *others: int | None) -> int:
-    return min(bound, *(other for other in others if other is not None), bound)
+    for other in others:
+        if other is not None and other < bound:
+            bound = other
+    return bound
