@@ -38,6 +38,7 @@ from macroslow.inference.ports import NotReached, ProviderAnswer
 from macroslow.limits.admission import Quota
 from macroslow.metering.count import LEAST_DRIFT_TOKENS
 from macroslow.metering.ledger import OpenAccount
+from macroslow.metering.money import usd
 from macroslow.services.settle_call import ModelAnswer
 
 MODEL = catalogue().find("gpt-4o")
@@ -333,10 +334,12 @@ async def test_an_intermediary_that_lost_the_provider_leaves_the_outcome_unknown
 async def test_every_failure_settles(stream, outcome, raised, settled, cost):
     world = World()
     world.provider.script = lambda _: outcome
-    with pytest.raises(raised):
+    with pytest.raises(raised) as caught:
         await world.ask(request(stream=stream))
     await world.assert_idle()
     assert (world.books.last.outcome, world.books.last.usage.usd_micros) == (settled, cost)
+    if isinstance(caught.value, UpstreamUnavailableError):
+        assert (f"charged in full: ${usd(RESERVED)}" in caught.value.detail) == (cost > 0)
 
 
 async def test_without_a_log_nothing_is_sent():
@@ -428,6 +431,7 @@ async def test_a_stream_that_breaks_off_is_charged_in_full(chunks):
     with pytest.raises(UpstreamUnavailableError) as caught:
         await read()
     assert b"sk-canary" not in b"".join(got) + str(vars(caught.value)).encode()
+    assert f"charged in full: ${usd(RESERVED)}" in caught.value.detail
     assert b"".join(got) in (b"", delta("a"), delta("a") + b"data: <html>\n\n")
     assert (world.books.last.outcome, world.books.last.usage.usd_micros) == ("unknown", RESERVED)
     await world.assert_idle()

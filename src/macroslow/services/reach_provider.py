@@ -25,7 +25,7 @@ from macroslow.limits.reported import retry_after_ns
 from macroslow.ports import NS_PER_S, Clock, Entropy
 from macroslow.services.admission import Admission, Place
 from macroslow.services.paid_call import PaidCall, UnderWay
-from macroslow.services.settle_call import SettleCall
+from macroslow.services.settle_call import SettleCall, charged
 from macroslow.workflow.books import Books
 
 Reached = ProviderAnswer | ProviderStream | NotReached | UpstreamRefusedError
@@ -107,6 +107,8 @@ class ReachProvider:
                 reached = await provider.complete(path, body, headers=headers, deadline_s=deadline_s)
         except UpstreamRefusedError as error:
             return error
+        except UpstreamUnavailableError as error:
+            raise charged(await self.settle.failed(under_way, error), error) from error
         except BaseException as error:
             await self.settle.failed(under_way, error)
             raise

@@ -109,7 +109,9 @@ class SettleCall:
                 nothing_done=True,
             )
         if ended.outcome is CallOutcome.UNKNOWN and reached.status < 400:
-            raise broke_off(call.provider, f"its answer is not one of {call.order.operation.name}")
+            raise charged(
+                ended, unreadable(call.provider, f"its answer is not one of {call.order.operation.name}")
+            )
         headers = {**reached.headers, "x-macroslow-cost-usd": usd(ended.usage.usd_micros)}
         return ModelAnswer(
             reached.status,
@@ -166,7 +168,10 @@ class SettleCall:
                 ended = self._stream_failed(under_way, reader, error, sent.hexdigest())
                 await self.settle_failed(under_way, ended, first_ns)
                 if isinstance(error, (AnswerUnreadableError, EventTooLongError)):
-                    raise broke_off(under_way.call.provider, str(error)) from error
+                    broken = unreadable(under_way.call.provider, str(error))
+                    raise charged(ended, broken) from error
+                if isinstance(error, UpstreamUnavailableError):
+                    raise charged(ended, error) from error
                 raise
             await self.settle(under_way, ended, first_ns)
         if reader.closing:
@@ -191,9 +196,11 @@ class SettleCall:
         started = under_way.call.target.bounds.started(reader.reported_input, ended.usage.output_tokens)
         return ended if started.usd_micros <= ended.usage.usd_micros else replace(ended, usage=started)
 
-    async def failed(self, under_way: UnderWay, error: BaseException) -> None:
+    async def failed(self, under_way: UnderWay, error: BaseException) -> Settlement:
         """Settle a call that raised `error`. Waits a bounded time; the booking itself goes on."""
-        await self.settle_failed(under_way, under_way.failed(error, self.clock.monotonic_ns()))
+        ended = under_way.failed(error, self.clock.monotonic_ns())
+        await self.settle_failed(under_way, ended)
+        return ended
 
     async def settle_failed(
         self, under_way: UnderWay, ended: Settlement, first_ns: int | None = None
@@ -252,12 +259,21 @@ def marked(under_way: UnderWay, headers: Mapping[str, str]) -> Mapping[str, str]
     return {**headers, **ours} if ours else headers
 
 
-def broke_off(provider: str, reason: str) -> UpstreamUnavailableError:
-    """The error for a client whose answer broke off."""
+def unreadable(provider: str, reason: str) -> UpstreamUnavailableError:
+    """The error for an answer that is none, or that ended before its end."""
     return UpstreamUnavailableError(
-        f"the provider {provider} broke off; the call is charged in full, its outcome is unknown",
-        upstream=provider,
-        reason=reason,
+        f"the provider {provider} broke off its answer", upstream=provider, reason=reason
+    )
+
+
+def charged(ended: Settlement, error: UpstreamUnavailableError) -> UpstreamUnavailableError:
+    """The error for a client whose call was lost, and what it was charged for it."""
+    return UpstreamUnavailableError(
+        f"{error.detail}; nobody knows what it did, so the call is charged in full: "
+        f"${usd(ended.usage.usd_micros)}",
+        upstream=error.upstream,
+        fix="send it again if the answer is worth paying twice",
+        reason=error.reason,
     )
 
 

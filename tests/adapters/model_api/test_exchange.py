@@ -17,6 +17,7 @@ from macroslow.adapters.model_api.exchange import (
     Exchange,
     Patience,
     StaleConnectionError,
+    TooSlowError,
 )
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -331,6 +332,15 @@ async def test_being_late_is_not_being_stale():
     exchange, _, _ = begun(reused=True)
     exchange.check(FAR_S)
     exchange.lost()
+    with pytest.raises(BrokenOffError) as caught:
+        await exchange.send(b"", b"")
+    assert type(caught.value) is TooSlowError
+
+
+async def test_what_broke_off_is_not_late_afterwards():
+    exchange, _, _ = begun()
+    exchange.lost()
+    exchange.check(FAR_S)
     with pytest.raises(BrokenOffError) as caught:
         await exchange.send(b"", b"")
     assert type(caught.value) is BrokenOffError

@@ -504,6 +504,7 @@ async def test_an_answer_that_is_cut_or_is_no_http_is_a_break(raw):
     async with talking(raw) as provider:
         with pytest.raises(UpstreamUnavailableError) as caught:
             await provider.complete("/chat/completions", b"{}", deadline_s=5)
+    assert caught.value.detail == "the provider up broke off"
     assert "canary" not in str(vars(caught.value))
 
 
@@ -519,7 +520,7 @@ async def test_a_cut_stream_gives_what_came_and_then_the_break():
 @pytest.mark.parametrize(("idle_s", "deadline_s"), [(0.1, 30), (30, 0.5)])
 async def test_one_that_falls_silent_is_given_up(raw, idle_s, deadline_s):
     async with talking(raw, then_wait=True, patience=Patience(head_s=idle_s, idle_s=idle_s)) as provider:
-        with pytest.raises(UpstreamUnavailableError):
+        with pytest.raises(UpstreamUnavailableError, match="the provider up was too slow"):
             await asyncio.wait_for(provider.complete("/chat/completions", b"{}", deadline_s=deadline_s), 5)
 
 

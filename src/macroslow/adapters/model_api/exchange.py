@@ -34,6 +34,10 @@ class BrokenOffError(Exception):
     """The exchange ended early after something was sent. Its text is for the log and quotes nothing."""
 
 
+class TooSlowError(BrokenOffError):
+    """We waited no longer: the deadline passed, or nothing came for too long."""
+
+
 class StaleConnectionError(BrokenOffError):
     """A connection that had been kept was closed before a byte of the answer came.
 
@@ -82,6 +86,7 @@ class Exchange:
     _high_water_bytes = HIGH_WATER_BYTES
     _ended = False
     _stale = False
+    _late = False
     _broken = ""
 
     def __init__(
@@ -161,6 +166,7 @@ class Exchange:
         """Break off if the time is up. When to check again, by the loop's clock."""
         due_s = self._due_s()
         if now_s >= due_s:
+            self._late = not self._broken
             self._fail("the time is up" if now_s >= self._deadline_s else "silence")
         return due_s
 
@@ -198,7 +204,8 @@ class Exchange:
     def _go_on(self) -> None:
         """Raise if it has broken off."""
         if self._broken:
-            raise (StaleConnectionError if self._stale else BrokenOffError)(self._broken)
+            kind = StaleConnectionError if self._stale else TooSlowError if self._late else BrokenOffError
+            raise kind(self._broken)
 
     # What the connection does
 

@@ -11,7 +11,7 @@ from typing import Final
 from macroslow.adapters.model_api.client import Client
 from macroslow.adapters.model_api.dialects import CREDENTIALS, Rules
 from macroslow.adapters.model_api.dialling import NotConnectedError
-from macroslow.adapters.model_api.exchange import BrokenOffError, Exchange, Patience
+from macroslow.adapters.model_api.exchange import BrokenOffError, Exchange, Patience, TooSlowError
 from macroslow.adapters.model_api.request import checked_base, checked_key, header_lines, target
 from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
 from macroslow.inference.ports import NotReached
@@ -85,8 +85,9 @@ class Sender:
 
     def broke_off(self, error: BrokenOffError) -> UpstreamUnavailableError:
         """An exchange that ended early."""
+        what = "was too slow" if isinstance(error, TooSlowError) else "broke off"
         return UpstreamUnavailableError(
-            f"the provider {self.name} broke off or was too slow; the call's outcome is unknown",
+            f"the provider {self.name} {what}",
             upstream=self.name,
             reason=f"{type(error).__name__}: {error}",
         )
