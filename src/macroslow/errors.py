@@ -139,6 +139,17 @@ class NotFoundError(MacroslowError):
     title = "Not found"
 
 
+class ModelNotFoundError(NotFoundError):
+    """No such model, or none that is priced and served where it was asked for."""
+
+    code = "model-not-found"
+    title = "Model not found"
+    param: ClassVar[str] = "model"
+
+    def __init__(self, detail: str, *, fix: str = "", reason: str = "") -> None:
+        super().__init__(detail, fix=fix, step="price", reason=reason)
+
+
 class MethodNotAllowedError(MacroslowError):
     """The path exists, the method does not."""
 

@@ -61,7 +61,8 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
         off_loop = OffLoop()
         stack.push_async_callback(off_loop.close)
         limits = tiers(settings, catalogue)
-        quote = QuoteCall(providers, catalogue, counted, core.books, admission, off_loop, limits)
+        listed = [name for one in settings.providers.values() for name in one.models or ()]
+        quote = QuoteCall(providers, catalogue, counted, core.books, admission, off_loop, limits, listed)
         watchers: list[Callable[[Report], None]] = []
         settle = SettleCall(core.books, admission, clock, off_loop, watchers)
         reach = ReachProvider(

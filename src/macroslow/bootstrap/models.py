@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from importlib import resources
+from itertools import product
 
 from macroslow.bootstrap.priced import OPERATIONS, rule_problems, with_priced
 from macroslow.errors import ConfigurationError, Problem
@@ -49,9 +50,9 @@ def names_in_vain(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
     """
     yield from _listed_in_vain(settings, catalogue)
     for name in settings.models:
-        first, *others = catalogue.chain(name) or (None,)
-        for other in others:
-            if first is not None and other is not None and not {*first.operations} & {*other.operations}:
+        chain = catalogue.chain(name)
+        for first, other in product(chain[:1], chain[1:]):
+            if not {*first.operations} & {*other.operations}:
                 path = ("models", name, "fallbacks")
                 why = f"{other.name} is asked for in another API than {first.name}, and never follows it"
                 yield f"{nearest(path, settings.source.origins)}: {dotted(path)}: {why}"

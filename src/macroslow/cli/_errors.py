@@ -26,6 +26,7 @@ _EXIT: Final = {"configuration": BAD_CONFIGURATION, "state-locked": BAD_CONFIGUR
         "budget-exhausted",
         "conflict",
         "not-found",
+        "model-not-found",
     ),
     CHECKED_IS_BAD,
 )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from macroslow.errors import NotFoundError
+from macroslow.errors import ModelNotFoundError
 from macroslow.inference.dialect import Dialect
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.models import Model
@@ -48,11 +48,11 @@ class ListModels:
         }
 
     def one(self, name: str, dialect: Dialect) -> dict[str, object]:
-        """One entry of the list. NotFoundError if there is none of this name in it."""
+        """One entry of the list. ModelNotFoundError if there is none of this name in it."""
         for listed in self._entries(dialect):
             if listed["id"] == name:
                 return listed
-        raise NotFoundError(
+        raise ModelNotFoundError(
             "there is no such model here", fix="GET /v1/models lists the models that are served"
         )
 

@@ -6,7 +6,7 @@ the provider's limit have room for, and what the budget has room for where that 
 call has a worst case, and that is what is reserved.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -23,6 +23,7 @@ from macroslow.metering.models import Model
 from macroslow.metering.remembered import Remembered, RememberedCounters
 from macroslow.services.admission import Admission
 from macroslow.services.off_loop import OffLoop
+from macroslow.services.unserved import unserved
 from macroslow.values import value
 from macroslow.workflow.books import Books
 from macroslow.workflow.replies import BindId
@@ -67,7 +68,8 @@ class Target:
 class QuoteCall:
     """Its fields are everything that it touches. `providers` by the names that the catalogue uses.
 
-    `tiers` are the named limits of a provider that the operator chose one for.
+    `tiers` are the named limits of a provider that the operator chose one for; `listed` are the names and
+    patterns that the operator gave the providers, whether or not they have a price.
     """
 
     providers: Mapping[str, Accounts]
@@ -77,6 +79,7 @@ class QuoteCall:
     admission: Admission
     off_loop: OffLoop
     tiers: Mapping[str, LimitSets] = field(default_factory=dict)
+    listed: Sequence[str] = ()
     remembered: Remembered = field(default_factory=Remembered)
 
     async def read(self, operation: Operation, body: bytes, principal: str) -> Asked:
@@ -144,15 +147,11 @@ class QuoteCall:
         return await self.off_loop(principal, count_prompt, *asked)
 
     def chain(self, operation: Operation, request: ModelRequest) -> tuple[Model, ...]:
-        """The model and its fall-backs, as far as they serve this operation; NotFoundError if it does not."""
+        """The model and its fall-backs, if they serve this operation; ModelNotFoundError if it does not."""
         found = self.catalogue.chain(request.model)
         models = tuple(model for model in found if self._serves(model, operation))
         if not models or models[0] is not found[0]:
-            raise NotFoundError(
-                f"there is no such model here, or none that has a price and a provider for {operation.name}",
-                step="price",
-                fix="GET /v1/models lists the models that are served",
-            )
+            raise unserved(request.model, operation, self.catalogue, self._serves, self.listed)
         return models
 
     def _serves(self, model: Model, operation: Operation) -> bool:

@@ -47,6 +47,7 @@ SHAPES: Final[Mapping[type[MacroslowError], Shape]] = {
     errors.TooLargeError: Shape(413, _INVALID),
     errors.RequestTimeoutError: Shape(408, _INVALID),
     errors.NotFoundError: Shape(404, _INVALID),
+    errors.ModelNotFoundError: Shape(404, _INVALID),
     errors.MethodNotAllowedError: Shape(405, _INVALID),
     errors.ConflictError: Shape(409, _INVALID),
     errors.KeyReusedError: Shape(422, _INVALID),
@@ -70,6 +71,7 @@ SHAPES: Final[Mapping[type[MacroslowError], Shape]] = {
 
 FACTS: Final[Mapping[type[MacroslowError], tuple[str, ...]]] = {
     errors.InvalidModelRequestError: ("param",),
+    errors.ModelNotFoundError: ("param",),
     errors.TooLargeError: ("limit_bytes",),
     errors.MethodNotAllowedError: ("allowed",),
     errors.MissingScopeError: ("scope",),
