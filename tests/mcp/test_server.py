@@ -324,5 +324,5 @@ def test_every_tool_has_valid_closed_schemas_and_a_scope(tool) -> None:
         jsonschema_rs.meta.validate(dict(schema))
         assert "$ref" not in str(schema)
     assert tool.input_schema["additionalProperties"] is False
-    assert tool.scope in scopes.ALL
+    assert tool.scope in scopes.CLIENT
     assert all((tool.title, tool.description, tool.name.isidentifier()))

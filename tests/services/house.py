@@ -62,8 +62,8 @@ ENTROPY = SystemEntropy()
 CLOCK = SystemClock()
 OPERATOR_RIGHTS = OperatorRights(("local",), frozenset({"openai"}), frozenset({"weather"}), circuits=False)
 GRANTS = ("gateway://*", "api://*")
-ANN = Principal("ann", "key/ann", "ann0", scopes=scopes.ALL, grants=GRANTS)
-BOB = Principal("bob", "key/bob", "bob0", scopes=scopes.ALL, grants=GRANTS)
+ANN = Principal("ann", "key/ann", "ann0", scopes=scopes.CLIENT, grants=GRANTS)
+BOB = Principal("bob", "key/bob", "bob0", scopes=scopes.CLIENT, grants=GRANTS)
 
 
 class ShakyBooks(SqliteBooks):

@@ -584,7 +584,7 @@ async def test_only_granted_ways_out_are_given_to_the_sandbox(house: House) -> N
 
 
 async def test_a_callers_grants_bound_its_documents(house: House) -> None:
-    narrow = Principal("ann", ANN.account, "ann0", scopes=scopes.ALL, grants=("gateway://*",))
+    narrow = Principal("ann", ANN.account, "ann0", scopes=scopes.CLIENT, grants=("gateway://*",))
     with pytest.raises(MissingRightError):
         await run(house, PAID, narrow)
     await assert_closed(house, accepted=0)

@@ -81,6 +81,9 @@ class FakeBooks:
     async def keys(self) -> list[KeyRecord]:
         return list(self.records.values())
 
+    async def key_uses(self) -> dict[str, int]:
+        return {}
+
     async def account(self, account_id: str) -> Account | None:
         return self.accounts.get(account_id)
 
@@ -327,6 +330,6 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
     authenticate = Authenticate(keyring, PEPPER, clock)
     gate = Gate(application, routes, authenticate, security, clock, SystemEntropy(), settings)
     house = House(gate, application, books, clock, keyring, keys, security, runs, seen)
-    house.key = await house.new_key("alice", scopes=known_scopes.ALL)
-    house.other_key = await house.new_key("mallory", scopes=known_scopes.ALL)
+    house.key = await house.new_key("alice", scopes=known_scopes.CLIENT)
+    house.other_key = await house.new_key("mallory", scopes=known_scopes.CLIENT)
     return house

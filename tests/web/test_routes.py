@@ -49,7 +49,7 @@ def test_each_route_has_scope_cap_limit_and_audit(route: Route) -> None:
     if (route.method, route.path) in PUBLIC:
         assert (route.limit, route.audit) == (LimitedBy.ADDRESS, Audit.NOTHING)
     else:
-        assert route.scope in scopes.ALL
+        assert route.scope in scopes.CLIENT
         assert route.limit is LimitedBy.CREDENTIAL
         assert route.audit in {Audit.OUTCOME, Audit.REFUSALS}
     if route.method == "POST" and route.path not in WITHOUT_EFFECT:

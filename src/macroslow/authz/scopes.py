@@ -11,8 +11,13 @@ USAGE_READ: Final = "usage:read"
 AUDIT_READ: Final = "audit:read"
 OPERATIONS_READ: Final = "operations:read"
 ADMIN_KEYS: Final = "admin:keys"
+ADMIN_SIGNERS: Final = "admin:signers"
+ADMIN_USAGE: Final = "admin:usage"
+ADMIN_AUDIT: Final = "admin:audit"
 
-ALL: Final = frozenset(
+ADMIN: Final = frozenset({ADMIN_KEYS, ADMIN_SIGNERS, ADMIN_USAGE, ADMIN_AUDIT})
+"""What opens the administrators' listener. A key that has one of them opens nothing on the clients'."""
+CLIENT: Final = frozenset(
     {
         DOCUMENTS_EXECUTE,
         DOCUMENTS_VALIDATE,
@@ -22,8 +27,9 @@ ALL: Final = frozenset(
         USAGE_READ,
         AUDIT_READ,
         OPERATIONS_READ,
-        ADMIN_KEYS,
     }
 )
-CLIENT_DEFAULT: Final = ALL - {AUDIT_READ, OPERATIONS_READ, ADMIN_KEYS}
+"""All that the clients' listener asks for."""
+CLIENT_DEFAULT: Final = CLIENT - {AUDIT_READ, OPERATIONS_READ}
 """What a new client key gets unless told otherwise."""
+ALL: Final = CLIENT | ADMIN

@@ -14,17 +14,17 @@ from typing import Final
 
 from macroslow import __version__, control
 from macroslow.authn.addresses import read_network
-from macroslow.authz.security import SecurityEvent, Verdict
+from macroslow.bootstrap import administrators
 from macroslow.bootstrap.checks import tls_of
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.gateway import Gateway, open_gateway
+from macroslow.bootstrap.governor import observes
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.models import names_in_vain
 from macroslow.bootstrap.telemetry import peers
 from macroslow.errors import ConfigurationError
 from macroslow.metering.budgets import Scope as BudgetScope
 from macroslow.metering.money import usd
-from macroslow.services.administration import OPERATOR, QUESTIONS
 from macroslow.services.agent_tools import AgentTools
 from macroslow.services.gen_ai import Peer
 from macroslow.services.read_figures import ReadFigures
@@ -51,9 +51,10 @@ GATEWAY_SUBJECT: Final = "gateway"
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """The gate and what belongs to it."""
+    """The clients' gate, the administrators', and what belongs to them."""
 
     gate: Gate
+    administrators: Gate
     lifecycle: Lifecycle
 
 
@@ -65,8 +66,9 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
     mcp = MCPEndpoint(
         _tools(gateway).handlers, version=__version__, max_body_bytes=settings.server.max_body_bytes
     )
+    application = _application(gateway, mcp, lifecycle)
     gate = Gate(
-        _application(gateway, mcp, lifecycle),
+        application,
         ROUTES,
         gateway.authenticate,
         gateway.security,
@@ -82,13 +84,15 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
     )
     await _note(core, EventType.SERVER_STARTED, {"version": __version__, "sandbox": gateway.sandbox.backend})
     await core.checkpoints.newest()  # so that what a crash left unsigned is signed from here on
-    beside = {asyncio.create_task(gateway.security.run()), asyncio.create_task(gate.watch())}
+    of_administrators = administrators.gate_of(gateway, application)
+    watching = (gateway.security.run(), gate.watch(), of_administrators.watch())
+    beside = {asyncio.create_task(each) for each in watching}
     try:
         async with (
             gateway.watches.running(),
-            control.serve_control(core.folder.control_socket, _operator(gateway)),
+            control.serve_control(core.folder.control_socket, administrators.operator(gateway)),
         ):
-            yield Edges(gate, lifecycle)
+            yield Edges(gate, of_administrators, lifecycle)
     finally:
         for task in beside:
             task.cancel()
@@ -96,26 +100,6 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
         await mcp.close()
         await gateway.security.flush(closing=True)
         await _note(core, EventType.SERVER_STOPPED, {"version": __version__})
-
-
-def _operator(gateway: Gateway) -> Callable[[str, Mapping[str, object]], Awaitable[object]]:
-    """The operator's verbs; each that is more than a question is told to the server's own log."""
-
-    async def perform(verb: str, arguments: Mapping[str, object]) -> object:
-        found = await gateway.administration.perform(verb, arguments)
-        if verb not in QUESTIONS:
-            event = SecurityEvent(
-                clock.now_ns(),
-                Verdict.ALLOWED,
-                "operator",
-                method="control",
-                route=verb,
-                principal=OPERATOR.name,
-            )
-            gateway.security.note(event)
-        return found
-
-    return perform
 
 
 def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Application:
@@ -213,6 +197,7 @@ async def serve(settings: Settings, announce: Callable[[Started], None]) -> None
     async with (
         open_gateway(settings) as gateway,
         open_edges(gateway) as edges,
+        administrators.serving(settings, edges.administrators, tls),
         serve_gate(edges.gate, sockets, edges.lifecycle, bounds=_bounds(settings), tls=tls, grace_s=grace_s),
     ):
         announce(_started(gateway, sockets[0]))
@@ -229,6 +214,8 @@ def _started(gateway: Gateway, listener: socket.socket) -> Started:
     shown = f"[{host}]" if ":" in host else host
     box, settings, recovered = gateway.sandbox, gateway.core.settings, gateway.core.recovered
     notes = [f"state {settings.state_folder}, documents' signatures {settings.signature_rule}"]
+    if observes(settings):
+        notes.append("mode observe: NO budget refuses and no call waits; everything is only counted")
     if box.level is Level.NONE:
         notes.append("no sandbox works here: code blocks are refused (macroslow doctor says why)")
     else:
@@ -237,6 +224,8 @@ def _started(gateway: Gateway, listener: socket.socket) -> Started:
         notes.append(
             "plain HTTP, and not for this machine alone: keys can be read on the way (see [server.tls])"
         )
+    if settings.administration.listen is not None:
+        notes.append(f"administration on {settings.administration.listen}, for keys with a scope admin:…")
     if not settings.providers:
         notes.append("no provider is configured: model calls are refused (macroslow init writes one)")
     notes += names_in_vain(settings, gateway.governor.call_model.quote.catalogue)

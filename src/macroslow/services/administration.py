@@ -77,9 +77,12 @@ class Administration:
     jwt: JWTVerbs
     execute: ExecuteDocument | None = None
 
-    async def perform(self, verb: str, arguments: Mapping[str, object]) -> object:
-        """Perform one verb; BadRequestError if there is no such verb or its arguments do not fit."""
-        action = self._verbs().get(verb)
+    async def perform(self, verb: str, arguments: Mapping[str, object], by: Principal = OPERATOR) -> object:
+        """Perform one verb for the operator, or `by` a lesser administrator.
+
+        BadRequestError if there is no such verb or its arguments do not fit.
+        """
+        action = self._verbs(by).get(verb)
         if action is None:
             raise BadRequestError(f"no verb {verb!r}", fix="use the server's own version of `macroslow`")
         try:
@@ -88,9 +91,9 @@ class Administration:
             message = f"the arguments do not fit the verb {verb}"
             raise BadRequestError(message, argument_problems(error)) from None
 
-    def _verbs(self) -> Verbs:
+    def _verbs(self, by: Principal = OPERATOR) -> Verbs:
         return {
-            **KeyVerbs(self.keys).table(),
+            **KeyVerbs(self.keys, None if by is OPERATOR else by).table(),
             **UsageVerbs(self.usage).table(),
             **self.jwt.table(),
             "authz.can": self._can,

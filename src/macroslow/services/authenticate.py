@@ -64,6 +64,7 @@ class Refusal(enum.StrEnum):
     WITHDRAWN = "credential-withdrawn"  # it ended while a request of its was under way
     OTHER_KIND = "credential-other-kind"
     IN_QUERY = "credential-in-query"
+    ADMINISTRATIVE = "credential-administrative"
 
 
 class Authenticate:
@@ -106,6 +107,7 @@ class Authenticate:
         principal = self._principal(credential)
         if not is_from(principal.addresses, address):
             raise _refused(Refusal.ADDRESS)
+        self.keyring.used_ns[principal.key_id] = self._clock.now_ns()
         return principal
 
     def admits(self, principal: Principal) -> bool:

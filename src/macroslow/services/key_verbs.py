@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Final, Unpack
+from typing import Annotated, Final, Unpack, cast
 
 from pydantic import Field, ValidationError
 
 from macroslow.authn.api_keys import LegacyKey
 from macroslow.authn.ports import KeyRecord
+from macroslow.authn.principal import Principal
 from macroslow.authn.terms import told
+from macroslow.authz.scopes import CLIENT
 from macroslow.errors import BadRequestError, ConflictError, Problem
 from macroslow.ports import NS_PER_S
-from macroslow.services.manage_keys import ManageKeys
+from macroslow.services.manage_keys import ManageKeys, unknown_key
 from macroslow.services.verbs import Verbs, Whole, argument_problems, strictly, utc
 from macroslow.services.wished_keys import KeyTerms, NewKey, new_key
 
@@ -22,9 +24,14 @@ GRANTS: Final = ("gateway://*", "api://*")
 
 @dataclass(frozen=True, slots=True)
 class KeyVerbs:
-    """Every verb takes JSON and returns JSON."""
+    """Every verb takes JSON and returns JSON.
+
+    `maker` is who asks where it is not the operator: it makes keys that may do no more than itself, and sees
+    and changes those that it made; any other is as unknown as one that does not exist.
+    """
 
     keys: ManageKeys
+    maker: Principal | None = None
 
     def table(self) -> Verbs:
         """The verbs by name."""
@@ -40,26 +47,29 @@ class KeyVerbs:
         }
 
     async def _create(self, principal: str, **wish: Unpack[KeyTerms]) -> object:
-        wished = _wished(principal, wish)
-        created = await self.keys.create(wished)
+        wished = _wished(principal, {**self._own_rights(), **wish})
+        created = await self.keys.create(wished, "" if self.maker is None else self.maker.key_id)
         told_key = self._told(created.record)
         return {"key": created.text, **told_key, "budget_usd_micros": wished.budget_usd_micros}
 
     async def _list(self) -> object:
-        return {"keys": [await self._with_account(record) for record in self.keys.list()]}
+        await self.keys.learn_uses()
+        shown = [record for record in self.keys.list() if self._may_see(record)]
+        return {"keys": [await self._with_account(record) for record in shown]}
 
     async def _show(self, key_id: str) -> object:
-        return await self._with_account((await self.keys.show(key_id)).record)
+        await self.keys.learn_uses()
+        return await self._with_account(self._own(key_id))
 
     async def _set(self, key_id: str, **wanted: Unpack[KeyTerms]) -> object:
-        return await self._with_account(await self.keys.change(key_id, wanted))
+        return await self._with_account(await self.keys.change(self._own(key_id).id, wanted))
 
     async def _rotate(self, key_id: str, overlap_s: Whole = 0) -> object:
-        rotated = await self.keys.rotate(key_id, overlap_s * NS_PER_S)
+        rotated = await self.keys.rotate(self._own(key_id).id, overlap_s * NS_PER_S)
         return {"key": rotated.text, **self._told(rotated.record)}
 
     async def _revoke(self, key_id: str, reason: str = "") -> object:
-        return self._told(await self.keys.revoke(key_id, reason))
+        return self._told(await self.keys.revoke(self._own(key_id).id, reason))
 
     async def _revoke_all(self, reason: Annotated[str, Field(min_length=1)]) -> object:
         return {"revoked": [record.id for record in await self.keys.revoke_all(reason)]}
@@ -92,6 +102,22 @@ class KeyVerbs:
             return "known", ()
         return "adopted", ()
 
+    def _own(self, key_id: str) -> KeyRecord:
+        record = self.keys.known(key_id)
+        if not self._may_see(record):
+            raise unknown_key(key_id)
+        return record
+
+    def _may_see(self, record: KeyRecord) -> bool:
+        return self.maker is None or record.maker == self.maker.key_id
+
+    def _own_rights(self) -> KeyTerms:
+        """What a key gets unless told otherwise where its maker is no operator: all that a client may of it."""
+        if self.maker is None:
+            return {}
+        own = told(self.maker) | {"scopes": sorted(self.maker.scopes & CLIENT)}
+        return cast("KeyTerms", own)
+
     async def _with_account(self, record: KeyRecord) -> dict[str, object]:
         account = (await self.keys.show(record.id)).account
         money = asdict(account) if account else {}
@@ -113,6 +139,7 @@ class KeyVerbs:
             "overlap_until": utc(record.old_until_ns),
             "expires_at": utc(record.expires_ns),
             "revoked_at": utc(record.revoked_ns),
+            "last_used_at": utc(self.keys.last_used_ns(record)),
         }
 
 

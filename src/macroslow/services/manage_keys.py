@@ -17,7 +17,7 @@ from macroslow.authz.scopes import ADMIN_KEYS
 from macroslow.authz.subset import beyond
 from macroslow.errors import BadRequestError, ConflictError, MissingScopeError, NotFoundError, Problem
 from macroslow.metering.ledger import Account, CloseAccount, OpenAccount
-from macroslow.ports import DAY_NS, Clock, Entropy
+from macroslow.ports import DAY_NS, MINUTE_NS, Clock, Entropy
 from macroslow.services import key_events
 from macroslow.services.wished_keys import (
     KeyTerms,
@@ -66,6 +66,16 @@ class ManageKeys:
         """Read the stored keys into the key ring."""
         async with self._changing:  # what was read before a revocation must not undo it
             self._keyring.replace_all(await self._books.keys())
+        await self.learn_uses()
+
+    async def learn_uses(self) -> None:
+        """Read when keys were last used, here or in another process, before this one began or since."""
+        self._keyring.learn_uses(await self._books.key_uses())
+
+    def last_used_ns(self, record: KeyRecord) -> int | None:
+        """The minute in which a key was last let in; None: never, as far as is known."""
+        used_ns = self._keyring.used_ns.get(record.id)
+        return None if used_ns is None else used_ns // MINUTE_NS * MINUTE_NS
 
     async def create(self, new: NewKey, maker: str = "") -> CreatedKey:
         """Make a key and its account, for the operator or for the key with the id `maker`.
@@ -157,7 +167,7 @@ class ManageKeys:
 
     async def show(self, key_id: str) -> ShownKey:
         """One key with its account. NotFoundError if there is none."""
-        return ShownKey(self._known(key_id), await self._books.account(account_of(key_id)))
+        return ShownKey(self.known(key_id), await self._books.account(account_of(key_id)))
 
     async def revoke(self, key_id: str, reason: str = "") -> KeyRecord:
         """Refuse a key from the next request on. Idempotent: the first revocation stands.
@@ -236,13 +246,19 @@ class ManageKeys:
     async def _stored(self, key_id: str) -> KeyRecord:
         """The key as the books have it: another process may have changed it."""
         stored = {record.id: record for record in await self._books.keys()}
-        return stored.get(key_id) or self._known(key_id)
+        return stored.get(key_id) or self.known(key_id)
 
-    def _known(self, key_id: str) -> KeyRecord:
+    def known(self, key_id: str) -> KeyRecord:
+        """A key by its id, in force or not. NotFoundError if there is none."""
         held = self._keyring.get(key_id)
         if held is None:
-            raise NotFoundError(f"no key {key_id!r}", fix="macroslow keys list", step="keys")
+            raise unknown_key(key_id)
         return held.record
+
+
+def unknown_key(key_id: str) -> NotFoundError:
+    """What everybody is told of a key that is none of theirs."""
+    return NotFoundError(f"no key {key_id!r}", fix="macroslow keys list", step="keys")
 
 
 def _account(record: KeyRecord, budget_usd_micros: int | None) -> OpenAccount:

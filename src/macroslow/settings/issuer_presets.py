@@ -78,6 +78,6 @@ PRESETS: Final[Mapping[str, Preset]] = {
         audiences=("macroslow",),
         algorithms=("EdDSA",),
         types=("at+jwt",),
-        pass_scopes=tuple(sorted(our_scopes.ALL)),
+        pass_scopes=tuple(sorted(our_scopes.CLIENT)),
     ),
 }

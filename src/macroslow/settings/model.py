@@ -12,12 +12,13 @@ from pydantic import AfterValidator, Field, PlainSerializer, PrivateAttr, model_
 from macroslow.metering.budgets import BudgetRule
 from macroslow.secretstore.reference import Reference
 from macroslow.secretstore.resolve import Wanted
-from macroslow.settings.fields import Table, is_loopback, refuse
+from macroslow.settings.fields import LOOPBACK_NAMES, Table, is_loopback, refuse, split_listen
 from macroslow.settings.identity import Auth
 from macroslow.settings.origin import KeyPath, Origin, nearest
 from macroslow.settings.section import Section
 from macroslow.settings.sections import (
     API,
+    Administration,
     Documents,
     Gateway,
     Log,
@@ -46,6 +47,7 @@ class Settings(Section):
 
     gateway: Gateway = Gateway()
     server: Server = Server()
+    administration: Administration = Administration()
     state: State = State()
     providers: Table[Provider] = Field(default_factory=dict)
     models: Annotated[Mapping[str, Model], AfterValidator(MappingProxyType), PlainSerializer(dict)] = Field(
@@ -76,10 +78,27 @@ class Settings(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _administrators_are_not_overheard(self) -> Self:
+        listen = self.administration.listen
+        if listen is not None and self.server.tls is None and not is_loopback(split_listen(listen)[0]):
+            raise refuse(
+                "administration.listen is beyond loopback without [server.tls]: keys could be overheard",
+                "set [server.tls], or listen on 127.0.0.1 and come through ssh: ssh -L 8001:127.0.0.1:8001",
+            )
+        return self
+
     @property
     def source(self) -> Source:
         """File, folder and origin of each value."""
         return self._source
+
+    @property
+    def administration_hosts(self) -> frozenset[str]:
+        """Host names that administrators' requests may carry."""
+        listen = self.administration.listen
+        own = frozenset() if listen is None else frozenset({split_listen(listen)[0]})
+        return LOOPBACK_NAMES | own | frozenset(self.administration.allowed_hosts)
 
     @property
     def signature_rule(self) -> SignatureRule:

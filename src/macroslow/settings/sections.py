@@ -110,6 +110,14 @@ def is_exposed(server: Server) -> bool:
     return server.tls is None and not server.trusted_proxies and not is_loopback(server.host)
 
 
+class Administration(Section):
+    """A listener for administrators besides `control.sock`; `allow` are the networks that reach it."""
+
+    listen: Listen | None = None
+    allow: Networks = ("127.0.0.0/8", "::1/128")
+    allowed_hosts: Texts = ()
+
+
 class State(Section):
     """Where everything is kept. The folder is relative to the configuration file.
 

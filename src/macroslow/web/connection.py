@@ -3,7 +3,8 @@
 A head has a deadline and a size, a target is a path (RFC 9112 section 3.2.1), trailers are dropped, and
 a caller that does not read its answer is cut off. Bodies are bounded by the application, which knows
 their route. A request that comes before the answer to the one before it waits for its turn, and the
-caller is not read meanwhile. Everything that arrives here may come from an adversary.
+caller is not read meanwhile; what came with it stays bytes until then, since a request that is parsed
+weighs a hundred times what its caller sent. Everything that arrives here may come from an adversary.
 
 One timer serves all of a connection's deadlines. It looks again when one has moved meanwhile, so that
 hardly any request has to set it.
@@ -19,6 +20,7 @@ from urllib.parse import unquote
 import orjson
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from macroslow.authn.addresses import is_from
 from macroslow.web.exchange import STATUS_LINES, Exchange, Flow, header_lines
 from macroslow.web.forwarded import TrustedProxies
 from macroslow.web.messages import ASGIApp, Scope
@@ -28,6 +30,7 @@ from macroslow.web.visit import REQUEST_ID_BYTES, SECURITY_HEADERS
 MAX_TARGET_BYTES: Final = 8 * 1024
 MAX_HEADERS: Final = 100
 MAX_HEAD_BYTES: Final = 64 * 1024  # target and headers, or anything else between two pieces of body
+PIECE_BYTES: Final = 2 * 1024  # are parsed at a time: as many requests as fit in it may wait, and no more
 STUCK_S: Final = 30.0  # a caller that takes nothing of a finished answer for so long is cut off
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _NEVER: Final = float("inf")
@@ -37,13 +40,15 @@ _NEVER: Final = float("inf")
 class Bounds:
     """Of one listener: connections at once, seconds for a head, and seconds between two requests.
 
-    `proxies` are those whose word about a caller's address is taken.
+    `proxies` are those whose word about a caller's address is taken. Where `networks` are named, whoever
+    connects from elsewhere is cut off without a word.
     """
 
     connections: int = 1000
     head_s: float = 10.0
     keep_alive_s: float = 30.0
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    networks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,13 @@ class Connection(asyncio.Protocol):
         self._expects_continue = False
         self._in_head = False
         self._head_bytes = 0
+        self._length = b"0"  # what the newest declares of its body, and how much of that came
+        self._body_bytes = 0
+        self._unparsed = b""  # what came behind a request that waits
         self._unproductive_bytes = 0
         self._unsent_bytes = 0
         self._verdict = (400, "bad-request", "this is not HTTP/1.1")
+        self._last_word: tuple[int, str, str] | None = None  # comes after the answers under way
         self._due_s = _NEVER
         self._proxy = ""  # whose word about the caller is taken
         self._idle = False  # `due_s` is for the next request to begin, not for a head to end
@@ -110,7 +119,9 @@ class Connection(asyncio.Protocol):
             "root_path": "",
         }
         self._served.connections.add(self)
-        if len(self._served.connections) > self._bounds.connections:
+        if not is_from(self._bounds.networks, client[0] if client else ""):
+            transport.abort()
+        elif len(self._served.connections) > self._bounds.connections:
             self._end(503, "overloaded", "too many connections")
         else:
             self._expect(self._bounds.head_s)
@@ -136,19 +147,11 @@ class Connection(asyncio.Protocol):
         self._flow.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; end the connection if it is long and still says nothing."""
-        if self.transport.is_closing():
-            return
-        self._unproductive_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade):
-            self._end(*self._verdict)
-            return
-        if self._unproductive_bytes > MAX_HEAD_BYTES:
-            self._end(431, "too-large", "the request's head is too large")
-        elif self._idle:
-            self._expect(self._bounds.head_s)
+        """Parse what came, unless requests before it wait."""
+        if self._unparsed or self._waiting:
+            self._unparsed += data
+        else:
+            self._parse(data)
 
     def shutdown(self) -> None:
         """Take no further request, and close after the answers to those that are here."""
@@ -166,6 +169,8 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers = []
         self._expects_continue = False
+        self._length = b"0"
+        self._body_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """Gather the target."""
@@ -181,7 +186,9 @@ class Connection(asyncio.Protocol):
         if len(self._headers) >= MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(431, "too-large", "too many or too large headers")
         name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
+        if name == b"content-length":
+            self._length = value
+        elif name == b"expect" and value.lower() == b"100-continue":
             self._expects_continue = True
         self._headers.append((name, value))
 
@@ -205,17 +212,18 @@ class Connection(asyncio.Protocol):
             self._served.common,
             self._answered,
             keep_alive=version != "1.0" and parser.should_keep_alive(),
-            expects_continue=self._expects_continue,
+            expects_continue=self._expects_continue and version != "1.0",  # RFC 9110 section 10.1.1
         )
         if self._current is None:
             self._start(exchange)
         else:
-            self._flow.pause_reading()
+            self._flow.hold()
             self._waiting.append(exchange)
 
     def on_body(self, body: bytes) -> None:
         """A piece of body."""
         self._unproductive_bytes = 0
+        self._body_bytes += len(body)
         if self._newest is not None and not self._newest.complete:
             self._newest.take(body)
 
@@ -224,6 +232,34 @@ class Connection(asyncio.Protocol):
         self._unproductive_bytes = 0
         if self._newest is not None and not self._newest.complete:
             self._newest.end_body()
+
+    # Bytes
+
+    def _parse(self, data: bytes) -> None:
+        """Up to the first request that has to wait."""
+        at = 0
+        while at < len(data) and not (self._waiting or self._last_word or self.transport.is_closing()):
+            size_bytes = len(data) if len(data) <= PIECE_BYTES else max(PIECE_BYTES, self._body_left_bytes())
+            self._feed(data[at : at + size_bytes])
+            at += size_bytes
+        self._unparsed = data[at:] if self._waiting else b""
+
+    def _body_left_bytes(self) -> int:
+        """In which no other request can begin."""
+        return int(self._length) - self._body_bytes
+
+    def _feed(self, data: bytes) -> None:
+        """Parse a piece; end the connection if it is long and still says nothing."""
+        self._unproductive_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self._end(*self._verdict)
+            return
+        if self._unproductive_bytes > MAX_HEAD_BYTES:
+            self._end(431, "too-large", "the request's head is too large")
+        elif self._idle:
+            self._expect(self._bounds.head_s)
 
     # One request after the other
 
@@ -253,17 +289,26 @@ class Connection(asyncio.Protocol):
         task.add_done_callback(self._served.tasks.discard)
 
     def _answered(self) -> None:
-        """The answer is written, though perhaps not taken."""
+        """The answer is written, though perhaps not taken; or there will be none, and the connection closes."""
         self._current = None
         if self.transport.is_closing():
             self._expect(STUCK_S, idle=True)
             return
-        self._flow.resume_reading()
         if self._waiting:
             self._start(self._waiting.popleft())
+        if not self._waiting and self._unparsed:
+            self._parse(self._unparsed)
+        if not self._waiting:
+            self._flow.release()
+        if self._current is None:
+            self._await_next()
+
+    def _await_next(self) -> None:
+        if self._last_word is not None:
+            self._end(*self._last_word)
         elif self._in_head:
             self._expect(self._bounds.head_s)
-        else:
+        elif not self.transport.is_closing():
             self._expect(self._bounds.keep_alive_s, idle=True)
 
     # Time
@@ -307,15 +352,26 @@ class Connection(asyncio.Protocol):
         raise _Refused
 
     def _end(self, status: int, code: str, detail: str) -> None:
-        """Answer once and close. Into an answer under way nothing is written: it is cut off."""
+        """Answer once, after the requests before it, and close. An answer under way to it is cut off."""
         self._due_s = _NEVER
+        newest = self._newest
         if self.transport.is_closing():
             return
-        if self._current is not None and self._current.started:
-            self.transport.abort()
-            return
-        self.transport.write(_answer(status, code, detail))
-        self.transport.close()
+        if newest is not None and newest.more_body and not newest.complete:  # it is about that one's body
+            if newest is not self._current:
+                self._waiting.pop()
+            elif newest.started:
+                self.transport.abort()
+                return
+            else:
+                newest.leave()
+                self._current = None
+        if self._current is None:
+            self.transport.write(_answer(status, code, detail))
+            self.transport.close()
+            self._expect(STUCK_S, idle=True)
+        else:
+            self._last_word = (status, code, detail)
 
 
 def _address(info: object) -> tuple[str, int] | None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from macroslow.authz.decision import require_scope
+from macroslow.authz.scopes import ADMIN
 from macroslow.authz.security import SecurityEvent, Verdict
 from macroslow.errors import (
     CredentialError,
@@ -54,7 +55,8 @@ log: Final = logging.getLogger("macroslow.web")
 class GateSettings:
     """The operator's bounds. `requests_per_minute` is for keys that have none of their own.
 
-    No route takes a body of more than `max_body_bytes`; most take less by themselves.
+    No route takes a body of more than `max_body_bytes`; most take less by themselves. Keys that may
+    administrate open nothing unless the gate is for `administrators`.
     """
 
     hosts: frozenset[str] = LOOPBACK_HOSTS
@@ -64,6 +66,7 @@ class GateSettings:
     requests_per_minute: int | None = None
     failures_per_minute: int = 120
     public_per_minute: int = 6000
+    administrators: bool = False
 
 
 @dataclass(frozen=True, slots=True)

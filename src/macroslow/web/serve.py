@@ -22,6 +22,7 @@ from macroslow.web.tls import GOODBYE_S, HANDSHAKE_S, ServerTLS
 BACKLOG: Final = 1024
 UNSENT_BYTES: Final = 64 * 1024  # of an answer, that a kernel which can be told so holds for its reader
 EGRESS_BOUNDS: Final = Bounds(connections=32, head_s=10.0, keep_alive_s=60.0)
+BESIDE_GRACE_S: Final = 2.0  # what is asked there is done in moments
 CANCELLED_S: Final = 15.0  # what cancelled work gets to settle what it spent
 COLLECT_AFTER: Final = (10_000, 10, 10)  # containers, and collections of the younger generation before
 
@@ -90,6 +91,20 @@ async def serve(
         if watching is not None:
             watching.cancel()
         await listener.close(grace_s)
+
+
+@asynccontextmanager
+async def serve_beside(
+    app: ASGIApp, sockets: Sequence[socket.socket], bounds: Bounds, tls: ServerTLS | None = None
+) -> AsyncIterator[None]:
+    """Serve another application on sockets of its own, as long as the context lasts. They are closed then."""
+    listener = Listener(app, bounds)
+    await listener.open(sockets, tls)
+    listener.tell_time()
+    try:
+        yield
+    finally:
+        await listener.close(BESIDE_GRACE_S)
 
 
 @contextmanager
