@@ -14,6 +14,7 @@ from macroslow.authn.ports import (
     DropRevocation,
     KeyRecord,
     PutKey,
+    PutKeyUse,
     PutRevocation,
     PutSigner,
     SignerRecord,
@@ -485,6 +486,15 @@ class IdentityContract:
         await books.commit(PutKey(KEY), PutKey(older), PutSigner(SIGNER))
         assert await books.keys() == [older, KEY]
         assert await books.signers() == [SIGNER]
+
+    async def test_the_last_use_of_a_key_is_the_latest_that_was_ever_told(self, books: Books) -> None:
+        await books.commit(PutKey(KEY))
+        assert await books.key_uses() == {}
+        await books.commit(PutKeyUse("k1", 50), PutKeyUse("k2", 7), PutKeyUse("k1", 40))
+        assert await books.key_uses() == {"k1": 50, "k2": 7}
+        await books.commit(PutKeyUse("k1", 30), PutKeyUse("k2", 2**62))
+        assert await books.key_uses() == {"k1": 50, "k2": 2**62}
+        assert await books.keys() == [KEY]
 
     async def test_revocations_come_back_replace_each_other_and_are_dropped(self, books: Books) -> None:
         one = Revocation("main", jti="é'; DROP TABLE revoked_tokens --", expires_s=2**33)

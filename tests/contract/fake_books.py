@@ -15,6 +15,7 @@ from macroslow.authn.ports import (
     DropRevocation,
     KeyRecord,
     PutKey,
+    PutKeyUse,
     PutRevocation,
     PutSigner,
     SignerRecord,
@@ -87,6 +88,7 @@ class _State:
     objects: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
     keys: dict[str, KeyRecord] = field(default_factory=dict)
     signers: dict[str, SignerRecord] = field(default_factory=dict)
+    key_uses: dict[str, int] = field(default_factory=dict)
     revocations: dict[str, Revocation] = field(default_factory=dict)
     claims: dict[tuple[str, str], Reply] = field(default_factory=dict)
     answers: dict[tuple[str, str], bytes] = field(default_factory=dict)
@@ -194,6 +196,9 @@ class FakeBooks:
                     self._state.bound[change.id] = change
                 case PutKey():
                     self._state.keys[change.record.id] = change.record
+                case PutKeyUse(key_id, used_ns):
+                    uses = self._state.key_uses
+                    uses[key_id] = max(used_ns, uses.get(key_id, 0))
                 case PutSigner():
                     self._state.signers[change.record.key_id] = change.record
                 case PutRevocation():
@@ -579,6 +584,9 @@ class FakeBooks:
 
     async def signers(self) -> list[SignerRecord]:
         return sorted(self._state.signers.values(), key=lambda signer: (signer.trusted_ns, signer.key_id))
+
+    async def key_uses(self) -> dict[str, int]:
+        return dict(self._state.key_uses)
 
     async def revocations(self) -> list[Revocation]:
         return [self._state.revocations[name] for name in sorted(self._state.revocations)]

@@ -4,7 +4,7 @@ The books stay the truth. Whoever changes a key commits first and puts the new r
 so that a revoked key is refused from the next request on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from macroslow.authn.api_keys import has_overlap, is_in_force
@@ -37,6 +37,8 @@ class KeyRing:
 
     def __init__(self, records: Iterable[KeyRecord] = ()) -> None:
         self._held: dict[str, HeldKey] = {}
+        self.used_ns: dict[str, int] = {}
+        """When each key was last used, as far as this process knows; whoever lets a key in sets it."""
         self.replace_all(records)
 
     def replace_all(self, records: Iterable[KeyRecord]) -> None:
@@ -48,6 +50,11 @@ class KeyRing:
         """Hold a new key, or the new state of a known one."""
         self._held[record.id] = HeldKey.of(record)
         self._has_legacy = self._has_legacy or record.legacy
+
+    def learn_uses(self, used_ns: Mapping[str, int]) -> None:
+        """Take over what is known elsewhere of the keys' last uses, where it is later."""
+        for key_id, time_ns in used_ns.items():
+            self.used_ns[key_id] = max(time_ns, self.used_ns.get(key_id, 0))
 
     @property
     def has_legacy(self) -> bool:

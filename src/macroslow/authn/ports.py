@@ -52,6 +52,14 @@ class PutKey:
 
 
 @dataclass(frozen=True, slots=True)
+class PutKeyUse:
+    """A key was used at `used_ns`; where a later use is known already, nothing changes."""
+
+    key_id: str
+    used_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class PutSigner:
     """Create or replace a trusted signer."""
 
@@ -76,6 +84,10 @@ class IdentityReader(Protocol):
     """Reading keys, signers and revocations of tokens. Values are those of the last commit."""
 
     async def keys(self) -> list[KeyRecord]: ...
+
+    async def key_uses(self) -> dict[str, int]:
+        """When keys were last used, by their ids."""
+        ...
 
     async def signers(self) -> list[SignerRecord]: ...
 

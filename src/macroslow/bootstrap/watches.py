@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,7 @@ from macroslow.errors import LogUnavailableError
 from macroslow.secretstore.secret import Secret
 from macroslow.services.alert_guessing import AlertGuessing
 from macroslow.services.interrupt_runs import InterruptRuns
+from macroslow.services.note_key_uses import NoteKeyUses
 from macroslow.services.reap_reservations import ReapReservations
 from macroslow.services.reap_the_dead import ReapTheDead
 from macroslow.services.send_alerts import SendAlerts
@@ -35,6 +36,7 @@ class Watches:
     budgets: WatchBudgets
     alerts: SendAlerts
     guessing: AlertGuessing
+    uses: NoteKeyUses
     spans: SpanExporter | None
     key_sets: Sequence[FetchedKeys]
 
@@ -45,6 +47,7 @@ class Watches:
             asyncio.create_task(self.reap.run()),
             asyncio.create_task(self.budgets.run()),
             asyncio.create_task(self.alerts.run()),
+            asyncio.create_task(self.uses.run()),
             *(asyncio.create_task(source.run()) for source in self.key_sets),
         ]
         if self.spans is not None:
@@ -57,6 +60,8 @@ class Watches:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            with suppress(LogUnavailableError):
+                await self.uses.flush()
             if self.spans is not None:
                 await self.spans.flush()
 
@@ -93,8 +98,9 @@ def watches(
         InterruptRuns(core.books, clock, alive, core.owner, open_runs),
     )
     guessing = AlertGuessing(alerts, clock, entropy, gateway=core.settings.gateway.name)
+    uses = NoteKeyUses(core.books, core.keyring)
     spans = span_exporter(core.settings, secrets, session)
-    return Watches(core, reap, budgets, alerts, guessing, spans, key_sets)
+    return Watches(core, reap, budgets, alerts, guessing, uses, spans, key_sets)
 
 
 async def _follow_identities(core: Core) -> None:

@@ -15,6 +15,12 @@ async def keys(connection: Connection) -> list[KeyRecord]:
     return [key_from_json(record, secret_hmac) for record, secret_hmac in rows]
 
 
+async def key_uses(connection: Connection) -> dict[str, int]:
+    """Return when keys were last used."""
+    rows = await connection.fetch("SELECT id, used_ns FROM key_uses")
+    return {key_id: used_ns for key_id, used_ns in rows}  # noqa: C416 (a row is no pair to the type checker)
+
+
 async def signers(connection: Connection) -> list[SignerRecord]:
     """Return all signers, oldest first."""
     rows = await connection.fetch("SELECT record FROM signers ORDER BY trusted_ns, key_id")

@@ -153,6 +153,11 @@ CREATE TABLE signers (
     record jsonb NOT NULL
 );
 
+CREATE TABLE key_uses (
+    id text COLLATE "C" PRIMARY KEY,
+    used_ns bigint NOT NULL
+);
+
 CREATE TABLE revoked_tokens (
     id text COLLATE "C" PRIMARY KEY,
     record jsonb NOT NULL

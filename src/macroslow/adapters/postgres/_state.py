@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from macroslow.adapters.postgres._rows import Rows, Undo
 from macroslow.authn.jwt.revoked import Revocation
-from macroslow.authn.ports import KeyRecord, SignerRecord
+from macroslow.authn.ports import KeyRecord, PutKeyUse, SignerRecord
 from macroslow.metering.ledger import Account
 from macroslow.tlog.tree import Edge
 from macroslow.workflow.journal import AcceptRun, RunState
@@ -85,6 +85,7 @@ class Tables:
         self.runs = Rows[str, RunRow](undo)
         self.objects = Rows[tuple[str, str], tuple[str, bytes]](undo)
         self.keys = Rows[str, KeyRecord](undo)
+        self.key_uses = Rows[str, int](undo)
         self.signers = Rows[str, SignerRecord](undo)
         self.revocations = Rows[str, Revocation](undo)
         self.replies = Rows[ReplyKey, ReplyRow](undo)
@@ -102,9 +103,14 @@ class Tables:
         """Whether there is anything to write."""
         tables: tuple[Rows[Any, Any], ...] = (
             self.names, self.accounts, self.calls, self.entries, self.checkpoint, self.runs,
-            self.objects, self.keys, self.signers, self.revocations, self.replies, self.bound_ids,
+            self.objects, self.keys, self.key_uses, self.signers, self.revocations, self.replies,
+            self.bound_ids,
         )  # fmt: skip
         return any(table.changed for table in tables)
+
+    def note_use(self, change: PutKeyUse) -> None:
+        """A key was used: of several times in one batch the last is kept."""
+        self.key_uses.put(change.key_id, max(change.used_ns, self.key_uses.get(change.key_id) or 0))
 
     def number(self, name: str) -> int:
         """Return the number of `name`, giving it one if it is new."""

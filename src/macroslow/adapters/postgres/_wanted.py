@@ -99,4 +99,4 @@ _COLLECT: Final[Mapping[type[Change], Callable[[Wanted, Any], None]]] = {
     DropReply: Wanted.drop,
     BindId: Wanted.bind,
 }
-"""Client keys, signers, revocations and checkpoints are written whole and need nothing."""
+"""Client keys and their uses, signers, revocations and checkpoints are written whole and need nothing."""

@@ -92,6 +92,11 @@ _PARTS: Final[Mapping[str, str]] = {
     "signers": _insert(
         "signers", "key_id text, trusted_ns bigint, record jsonb", _or_update("key_id", "trusted_ns, record")
     ),
+    "key_uses": _insert(
+        "key_uses",
+        "id text, used_ns bigint",
+        "ON CONFLICT (id) DO UPDATE SET used_ns = greatest(key_uses.used_ns, excluded.used_ns)",
+    ),
     "revoked_tokens": _insert("revoked_tokens", "id text, record jsonb", _or_update("id", "record")),
     "restored_tokens": "DELETE FROM revoked_tokens USING unnest({}::text[]) AS old (id)"
     " WHERE revoked_tokens.id = old.id",
@@ -212,6 +217,7 @@ def _others(state: Tables) -> dict[str, Rows]:
         "signers": [
             (signer.key_id, signer.trusted_ns, _signer_json(signer)) for _, signer in state.signers.written()
         ],
+        "key_uses": state.key_uses.written(),
         "revoked_tokens": [(name, json.dumps(asdict(one))) for name, one in state.revocations.written()],
         "restored_tokens": [(name,) for name in state.revocations.deleted()],
         "replies": [

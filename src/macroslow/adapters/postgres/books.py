@@ -218,6 +218,9 @@ class PostgresBooks:
     async def keys(self) -> list[KeyRecord]:
         return await self._read(identities.keys)
 
+    async def key_uses(self) -> dict[str, int]:
+        return await self._read(identities.key_uses)
+
     async def signers(self) -> list[SignerRecord]:
         return await self._read(identities.signers)
 

@@ -5,12 +5,19 @@ import sqlite3
 from collections.abc import Iterable
 
 from macroslow.adapters.sqlite._stage import Stage
-from macroslow.adapters.sqlite._statements import PUT_KEY, PUT_REVOCATION, PUT_SIGNER, SWEEP_REVOCATION
+from macroslow.adapters.sqlite._statements import (
+    PUT_KEY,
+    PUT_KEY_USE,
+    PUT_REVOCATION,
+    PUT_SIGNER,
+    SWEEP_REVOCATION,
+)
 from macroslow.authn.jwt.revoked import Revocation
 from macroslow.authn.ports import (
     DropRevocation,
     KeyRecord,
     PutKey,
+    PutKeyUse,
     PutRevocation,
     PutSigner,
     SignerRecord,
@@ -22,6 +29,11 @@ def put_key(stage: Stage, change: PutKey) -> None:
     """Create or replace a client key."""
     record = change.record
     stage.write(PUT_KEY, (record.id, record.created_ns, key_json(record), record.secret_hmac))
+
+
+def put_key_use(stage: Stage, change: PutKeyUse) -> None:
+    """Note a key's last use."""
+    stage.write(PUT_KEY_USE, (change.key_id, change.used_ns))
 
 
 def put_signer(stage: Stage, change: PutSigner) -> None:
@@ -54,6 +66,11 @@ def keys(connection: sqlite3.Connection) -> list[KeyRecord]:
     """Return all client keys, oldest first."""
     rows = connection.execute("SELECT record, secret_hmac FROM keys ORDER BY created_ns, id")
     return [key_from_json(record, secret_hmac) for record, secret_hmac in rows]
+
+
+def key_uses(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return when keys were last used."""
+    return dict(connection.execute("SELECT id, used_ns FROM key_uses"))
 
 
 def signers(connection: sqlite3.Connection) -> list[SignerRecord]:

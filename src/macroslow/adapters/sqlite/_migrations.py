@@ -64,6 +64,12 @@ MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {
         """,
         "DROP TABLE keys_of_version_1",
         """
+        CREATE TABLE key_uses (
+            id TEXT PRIMARY KEY,
+            used_ns INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
         CREATE TABLE revoked_tokens (
             id TEXT PRIMARY KEY,
             issuer TEXT NOT NULL,

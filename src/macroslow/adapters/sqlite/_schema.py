@@ -156,6 +156,11 @@ CREATE TABLE signers (
     revoked_ns INTEGER
 ) STRICT;
 
+CREATE TABLE key_uses (
+    id TEXT PRIMARY KEY,
+    used_ns INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE revoked_tokens (
     id TEXT PRIMARY KEY,
     issuer TEXT NOT NULL,

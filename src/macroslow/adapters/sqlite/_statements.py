@@ -49,6 +49,10 @@ INSERT INTO runs (
 FINISH_RUN: Final = "UPDATE runs SET state = ?, finished_ns = ?, finished_index = ? WHERE n = ?"
 PUT_OBJECT: Final = "INSERT OR REPLACE INTO objects (run, kind, subject, sealed) VALUES (?, ?, ?, ?)"
 PUT_KEY: Final = "INSERT OR REPLACE INTO keys (id, created_ns, record, secret_hmac) VALUES (?, ?, ?, ?)"
+PUT_KEY_USE: Final = """
+INSERT INTO key_uses (id, used_ns) VALUES (?, ?)
+ON CONFLICT (id) DO UPDATE SET used_ns = max(used_ns, excluded.used_ns)
+"""
 PUT_SIGNER: Final = "INSERT OR REPLACE INTO signers VALUES (?, ?, ?, ?, ?, ?)"
 PUT_REVOCATION: Final = "INSERT OR REPLACE INTO revoked_tokens VALUES (?, ?, ?, ?, ?, ?)"
 SWEEP_REVOCATION: Final = "DELETE FROM revoked_tokens WHERE id = ? AND issuer = ''"
@@ -89,6 +93,7 @@ IN_ORDER: Final = (
     FINISH_RUN,
     PUT_OBJECT,
     PUT_KEY,
+    PUT_KEY_USE,
     PUT_SIGNER,
     PUT_REVOCATION,
     SWEEP_REVOCATION,

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from macroslow.adapters.sqlite._errors import failure
-from macroslow.adapters.sqlite._identities import drop_revocation, put_key, put_revocation, put_signer
+from macroslow.adapters.sqlite._identities import (
+    drop_revocation,
+    put_key,
+    put_key_use,
+    put_revocation,
+    put_signer,
+)
 from macroslow.adapters.sqlite._journal import Journal
 from macroslow.adapters.sqlite._ledger import Ledger
 from macroslow.adapters.sqlite._log import Log
@@ -16,7 +22,7 @@ from macroslow.adapters.sqlite._names import Names
 from macroslow.adapters.sqlite._replies import Replies
 from macroslow.adapters.sqlite._stage import Stage
 from macroslow.adapters.sqlite._subjects import Subjects
-from macroslow.authn.ports import DropRevocation, PutKey, PutRevocation, PutSigner
+from macroslow.authn.ports import DropRevocation, PutKey, PutKeyUse, PutRevocation, PutSigner
 from macroslow.errors import ConflictError, LogUnavailableError
 from macroslow.metering.ledger import CloseAccount, OpenAccount, Reserve, Settle
 from macroslow.ports import Entropy
@@ -55,6 +61,7 @@ class Writing:
             FinishRun: journal.finish,
             PutObject: journal.put_object,
             PutKey: partial(put_key, stage),
+            PutKeyUse: partial(put_key_use, stage),
             PutSigner: partial(put_signer, stage),
             PutRevocation: partial(put_revocation, stage),
             DropRevocation: partial(drop_revocation, stage),

@@ -166,6 +166,9 @@ class SqliteBooks:
     async def keys(self) -> list[KeyRecord]:
         return await self._reader(identities.keys)
 
+    async def key_uses(self) -> dict[str, int]:
+        return await self._reader(identities.key_uses)
+
     async def signers(self) -> list[SignerRecord]:
         return await self._reader(identities.signers)
 
