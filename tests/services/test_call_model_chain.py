@@ -149,6 +149,7 @@ async def test_another_account_answers_where_one_cannot(first):
     for _ in range(3):
         assert (await world.ask()).status == 200
     assert len(world.accounts["openai#2"].bodies) == 3
+    assert {event["account"] for event in world.books.events} == {"openai#2"}
     await world.assert_idle()
 
 
@@ -238,6 +239,8 @@ async def test_each_alias_has_fall_backs_of_its_own_and_the_answer_says_who_gave
         if stream:
             await reply.chunks.aclose()
     assert got == {"y1": "gpt-4.1", "y2": "gpt-4o-mini", "gpt-4o-mini": None, "мой": "gpt-4o-mini"}
+    told = [(e["asked_model"], e["model"]) for e in world.books.events if e["outcome"] != "refused"]
+    assert told == [(asked, model or asked) for asked, model in got.items()]
     with pytest.raises(UpstreamUnavailableError):
         await world.ask(request(model="gpt-4o", stream=stream))
     await world.assert_idle()
@@ -350,6 +353,10 @@ async def test_who_only_observes_refuses_nothing_and_counts_everything():
     for _ in range(5):
         assert (await world.ask(tag="ci")).status == 200
     assert (await world.books.account("key/k1")).spent_usd_micros == 5 * 73
+    assert {event["would_refuse"] for event in world.books.events} == {"key/k1"}
+    world.books.open_account("key/k1", None)
+    await world.ask()
+    assert world.books.events[-1]["would_refuse"] == ""
     await world.assert_idle()
 
 

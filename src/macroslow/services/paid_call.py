@@ -74,11 +74,15 @@ class Order:
 
 @value
 class PaidCall:
-    """One reservation: an order, and the model that is to answer it."""
+    """One reservation: an order, and the model that is to answer it.
+
+    `over_budget` is the budget that would have refused it, where budgets are only observed.
+    """
 
     reservation_id: str
     order: Order
     target: Target
+    over_budget: str = ""
 
     @property
     def provider(self) -> str:
@@ -126,7 +130,7 @@ class PaidCall:
             budgets=order.budgets,
             owner=order.owner,
             expires_ns=order.expires_ns,
-            enforced=order.enforced,
+            enforced=not self.over_budget,
         )
 
 
@@ -134,13 +138,14 @@ class PaidCall:
 class UnderWay:
     """A call that has its reservation; since when (monotonic), in which attempt, how long it queued.
 
-    `place` is its place at the provider, None between two attempts. `repeated` are the statuses after
-    which it was sent again (0: none came).
+    `place` is its place at the provider, None between two attempts; `account` is the one that was asked
+    last. `repeated` are the statuses after which it was sent again (0: none came).
     """
 
     call: PaidCall
     started_ns: int
     place: Place | None
+    account: str
     attempts: int = 1
     waited_ns: int = 0
     repeated: tuple[int, ...] = ()
@@ -205,6 +210,8 @@ class UnderWay:
             "key_id": order.principal.key_id,
             "operation": order.operation.name,
             "provider": call.provider,
+            "account": self.account,
+            "asked_model": order.asked_model,
             "model": call.model,
             "input_tokens": ended.usage.input_tokens,
             "output_tokens": ended.usage.output_tokens,
@@ -212,6 +219,7 @@ class UnderWay:
             "status": ended.status,
             "outcome": ended.outcome,
             "disputed": ended.disputed,
+            "would_refuse": call.over_budget,
             "attempts": self.attempts,
             "waited_ms": self.waited_ns // NS_PER_MS,
             "tag": order.tag,

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 
 from macroslow.errors import (
+    BudgetExhaustedError,
     OverloadedError,
     RateLimitedError,
     UpstreamRefusedError,
@@ -56,15 +57,26 @@ class ReachProvider:
         then nothing is held.
         """
         place = await self._place(call, wait_s, call.target.accounts)
-        under_way = UnderWay(call, self.clock.monotonic_ns(), place, waited_ns=place.waited_ns)
+        since_ns = self.clock.monotonic_ns()
         try:
-            await self.books.commit(call.reserve)
+            held = await self._hold(call)
         except BaseException as error:
             self.admission.withdraw(place)
             if isinstance(error, asyncio.CancelledError):  # the reservation may be on its way
-                self.settle.booking(self.settle.undo(replace(under_way, place=None)))
+                self.settle.booking(self.settle.undo(UnderWay(call, since_ns, None, place.account)))
             raise
-        return under_way
+        return UnderWay(held, since_ns, place, place.account, waited_ns=place.waited_ns)
+
+    async def _hold(self, call: PaidCall) -> PaidCall:
+        """The call with its reservation; where budgets are only observed, also one that is over a budget."""
+        try:
+            await self.books.commit(call.reserve)
+        except BudgetExhaustedError as error:
+            if call.order.enforced:
+                raise
+            call = replace(call, over_budget=error.budget)
+            await self.books.commit(call.reserve)
+        return call
 
     async def send(
         self, under_way: UnderWay, stack: AsyncExitStack
@@ -141,6 +153,7 @@ class ReachProvider:
         return replace(
             waiting,
             place=next_place,
+            account=next_place.account,
             attempts=under_way.attempts + 1,
             waited_ns=under_way.waited_ns + next_place.waited_ns,
             repeated=(*under_way.repeated, _status(reached)),
