@@ -10,6 +10,7 @@ from tests.conftest import ROOT
 
 SDKS: Final = ROOT / "tests" / "clients"
 AGENTS: Final = SDKS / "agents"
+ISSUER: Final = SDKS / "issuer"
 
 
 def commands_of(folder: Path) -> Path:
