@@ -107,6 +107,13 @@ class InvalidModelRequestError(BadRequestError):
         self.param = param
 
 
+class ContextLengthError(InvalidModelRequestError):
+    """The prompt alone is longer than what fits. Its code is OpenAI's own: agents shorten what they sent."""
+
+    code = "context_length_exceeded"
+    title = "Prompt too long"
+
+
 class UnsupportedMediaTypeError(MacroslowError):
     """The body is of a content type that this route does not read."""
 

@@ -158,7 +158,7 @@ TABLE: dict[str, tuple[Request, int, str, str]] = {
 CHAT_TABLE: dict[str, tuple[Request, int, str, str]] = {
     "no key": (chat(NOBODY), 401, "unauthorized", "authentication_error"),
     "wrong content type": (chat(headers=MARKDOWN), 415, "unsupported-media-type", "invalid_request_error"),
-    "unknown model": (chat(model="gpt-99"), 404, "not-found", "invalid_request_error"),
+    "unknown model": (chat(model="gpt-99"), 404, "model-not-found", "invalid_request_error"),
     "unknown member": (chat(unheard_of=1), 400, "invalid-model-request", "invalid_request_error"),
     "budget exhausted": (chat("poor"), 402, "budget-exhausted", "insufficient_quota"),
     "unknown path": (

@@ -119,9 +119,10 @@ def forwarded(raw: bytes, bound: int = 7) -> dict:
         ({"response_format": {"type": "grammar"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
         ({"response_format": "json"}, "response_format"),
-        ({"store": True}, "store"),
+        ({"store": "yes"}, "store"),
+        ({"metadata": {"a": 1}}, "metadata"),
         ({"service_tier": "priority"}, "service_tier"),
-        ({"service_tier": "auto"}, "service_tier"),
+        ({"service_tier": "flex"}, "service_tier"),
         ({"web_search_options": {}}, "web_search_options"),
         ({"modalities": ["audio"]}, "modalities"),
         ({"audio": {"voice": "x"}}, "audio"),
@@ -217,12 +218,23 @@ def test_every_member_that_is_served_is_forwarded_as_it_is():
         "prompt_cache_options": {"mode": "implicit", "ttl": "30m"},
         "prompt_cache_retention": "in_memory",
         "service_tier": "default",
-        "store": False,
+        "store": True,
+        "metadata": {"a": "b"},
     }
     handled = {"model", "messages", "stream_options", "max_completion_tokens"}
     assert values.keys() == MEMBERS.keys() - handled
     sent = forwarded(body(**values))
     assert {name: sent[name] for name in values} == values
+
+
+@pytest.mark.parametrize("store", [None, False])
+def test_metadata_of_what_is_not_stored_is_taken_and_goes_nowhere(store):
+    # OpenAI: "The 'metadata' parameter is only allowed when 'store' is enabled."
+    assert "metadata" not in forwarded(body(metadata={"trace": "7"}, store=store))
+
+
+def test_a_tier_that_holds_without_being_named_may_be_named():
+    assert forwarded(body(service_tier="auto"))["service_tier"] == "auto"
 
 
 def test_pictures_are_beside_the_text():

@@ -146,7 +146,7 @@ def test_blocks_without_a_price_are_refused_by_name(block, param):
     ("change", "param"),
     [
         ({"max_tokens": None}, "max_tokens"),
-        ({"service_tier": "auto"}, "service_tier"),
+        ({"service_tier": "batch"}, "service_tier"),
         ({"service_tier": "priority"}, "service_tier"),
         ({"speed": "fast"}, "speed"),
         ({"inference_geo": "us"}, "inference_geo"),

@@ -3,7 +3,7 @@
 import pytest
 from tests.metering.vocabulary import catalogue, model
 
-from macroslow.errors import ConfigurationError, InvalidModelRequestError
+from macroslow.errors import ConfigurationError, ContextLengthError, InvalidModelRequestError
 from macroslow.metering import fit
 from macroslow.metering.count import Counted
 from macroslow.metering.limit_sets import CLASSES, LimitSet
@@ -68,7 +68,7 @@ def test_a_body_for_a_model_without_a_known_bound_is_not_refused():
 def test_input_above_the_window_or_a_minutes_rate_is_refused_with_both_numbers(limits, tokens, most):
     fit.require_input(GPT_4O, limits, Counted(most, most + 5), "messages")
     with pytest.raises(
-        InvalidModelRequestError, match=f"input has {tokens} tokens; gpt-4o takes {most}"
+        ContextLengthError, match=f"prompt is too long: {tokens} tokens > {most} maximum of gpt-4o"
     ) as caught:
         fit.require_input(GPT_4O, limits, Counted(tokens, tokens), "input")
     assert caught.value.param == "input"
@@ -77,7 +77,7 @@ def test_input_above_the_window_or_a_minutes_rate_is_refused_with_both_numbers(l
 def test_an_estimate_is_refused_only_when_it_is_twice_what_fits():
     guessed = model(counting="estimate")
     fit.require_input(guessed, NONE, Counted(2 * 8192, 10**6), "messages")
-    with pytest.raises(InvalidModelRequestError, match="about 16385 tokens"):
+    with pytest.raises(ContextLengthError, match="16385 tokens > 8192 maximum of m, by an estimate"):
         fit.require_input(guessed, NONE, Counted(2 * 8192 + 1, 10**6), "messages")
 
 
@@ -105,5 +105,5 @@ def test_output_that_was_asked_for_is_kept_or_refused_with_the_number():
 
 
 def test_no_room_for_any_output_is_refused():
-    with pytest.raises(InvalidModelRequestError, match="allow 0 output tokens"):
+    with pytest.raises(ContextLengthError, match="allow 0 output tokens"):
         fit.output_tokens(GPT_4O, SEED, Counted(10_000, 10_000))

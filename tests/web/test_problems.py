@@ -16,6 +16,7 @@ def tree(cls: type[MacroslowError]) -> list[type[MacroslowError]]:
 CLASSES = [cls for cls in tree(MacroslowError) if cls.__module__ == "macroslow.errors"]
 SAMPLES: dict[type[MacroslowError], MacroslowError] = {
     errors.InvalidModelRequestError: errors.InvalidModelRequestError("d", param="messages"),
+    errors.ContextLengthError: errors.ContextLengthError("d", param="messages"),
     errors.TooLargeError: errors.TooLargeError("d", limit_bytes=7),
     errors.MethodNotAllowedError: errors.MethodNotAllowedError("d", allowed=("GET", "HEAD")),
     errors.MissingScopeError: errors.MissingScopeError("d", scope="runs:read"),

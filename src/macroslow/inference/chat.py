@@ -52,6 +52,8 @@ class ChatCompletions:
             raise InvalidModelRequestError("stream_options needs stream", param="stream_options")
         if all(name in members for name in _BOUNDS):
             raise InvalidModelRequestError(f"{' and '.join(_BOUNDS)} exclude each other", param=_BOUNDS[0])
+        if not members.get("store"):
+            members.pop("metadata", None)  # it labels what is stored, and OpenAI refuses it where nothing is
         return ParsedRequest(
             members=members,
             prompt=require_few(_prompt(members), "messages"),

@@ -1,8 +1,9 @@
 """Which members a chat request may have: an allow-list, because each must be priceable.
 
 A member that changes what a call costs in ways the catalogue cannot price (hosted tools, service
-tiers, audio, predictions, storage) or that is not known here is refused by name. What a model makes
-of a value within these shapes is the provider's business.
+tiers, audio, predictions) or that is not known here is refused by name. What a model makes of a value
+within these shapes is the provider's business. Storing costs nothing, and no request can name what is stored
+of a chat.
 
 Source: OpenAI API reference, "Create chat completion".
 """
@@ -17,6 +18,7 @@ from macroslow.inference.shapes import (
     MAX_TOOLS,
     NAME,
     OBJECT,
+    TAGS,
     TEXT,
     Check,
     between,
@@ -26,7 +28,6 @@ from macroslow.inference.shapes import (
     kinds,
     leaf,
     list_of,
-    only,
     text_or,
     whole,
 )
@@ -50,7 +51,7 @@ CACHE_POINT: Final[Mapping[str, Check]] = {
     "prompt_cache_breakpoint": fields({"mode": choice("explicit")}, {"ttl": choice("30m", "12h")})
 }
 RETENTION: Final = choice("in_memory", "24h")
-STANDARD_TIER: Final = choice("default")  # the others have other prices
+STANDARD_TIER: Final = choice("default", "auto")  # auto is what holds without it; others have other prices
 
 _SCHEMA: Final = fields(
     {"name": NAME}, {"description": TEXT, "schema": OBJECT, "strict": BOOLEAN}, keeps_null=True
@@ -179,7 +180,8 @@ OPTIONAL: Final[Mapping[str, Check]] = {
     "prompt_cache_options": CACHE_OPTIONS,
     "prompt_cache_retention": RETENTION,
     "service_tier": STANDARD_TIER,
-    "store": only(False, "what providers store of a chat is not governed here"),
+    "store": BOOLEAN,
+    "metadata": TAGS,
 }
 MEMBERS: Final[Mapping[str, Check]] = {**REQUIRED, **OPTIONAL}
 """Every member of a chat request that is served, and what it must be."""

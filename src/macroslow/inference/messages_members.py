@@ -197,7 +197,7 @@ MESSAGE_OPTIONAL: Final[Mapping[str, Check]] = {
     "temperature": between(0, 1),
     "top_k": whole(0, _MAX_TOP_K),
     "top_p": between(0, 1),
-    "service_tier": choice("standard_only"),
+    "service_tier": choice("standard_only", "auto"),  # auto is what holds without it
     "speed": choice("standard"),
 }
 """Every member of a request for a message that is served, and what it must be."""

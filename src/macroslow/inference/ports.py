@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from macroslow.inference.dialect import Dialect
+from macroslow.secretstore.secret import Secret
 from macroslow.values import value
 
 
@@ -67,6 +68,13 @@ class Provider(Protocol):
     @property
     def emulator(self) -> bool:
         """Whether the operator declared this provider to be the emulator."""
+        ...
+
+    def with_key(self, key: Secret, account: str) -> "Provider":
+        """The same destination asked with a caller's own key, labelled `account`.
+
+        ConfigurationError if the key cannot be sent.
+        """
         ...
 
     async def complete(

@@ -111,7 +111,8 @@ def _object(body: bytes) -> dict[str, Any]:
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise InvalidModelRequestError(f"the body is not JSON: {error.msg}") from error
+        at = f"line {error.lineno}, column {error.colno}"
+        raise InvalidModelRequestError(f"the body is not JSON at {at}: {error.msg}") from error
     if not isinstance(parsed, dict):
         raise InvalidModelRequestError("the body must be a JSON object")
     return parsed

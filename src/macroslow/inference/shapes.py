@@ -15,7 +15,7 @@ MAX_ITEMS: Final = 10_000  # messages, items or blocks in one list
 MAX_TOOLS: Final = 1024
 _MAX_COUNT: Final = 2**53 - 1
 _MAX_TAGS: Final = 64
-_UNPRICED: Final = "is not served: this gateway has no price for it"
+_UNPRICED: Final = "is not served: what it would cost is not known here"
 
 Check: TypeAlias = Callable[[Any], Any]
 

@@ -1,9 +1,13 @@
 """What can never fit a model or its provider's limits, refused before anything is held, with the number."""
 
-from macroslow.errors import InvalidModelRequestError
+from typing import Final
+
+from macroslow.errors import ContextLengthError, InvalidModelRequestError
 from macroslow.metering.count import Counted
 from macroslow.metering.limit_sets import LimitSet
 from macroslow.metering.models import Model
+
+SHORTEN: Final = "shorten the conversation, or name a model with a larger window"
 
 
 def require_size(model: Model, limits: LimitSet, body_bytes: int) -> None:
@@ -27,7 +31,7 @@ def most_input_tokens(model: Model, limits: LimitSet) -> int:
 
 
 def require_input(model: Model, limits: LimitSet, counted: Counted, param: str) -> None:
-    """Raise InvalidModelRequestError, naming `param`, for input that cannot fit.
+    """Raise ContextLengthError, naming `param`, for input that cannot fit.
 
     An estimate may be off, so only one that is twice what fits is refused here; the provider counts
     the rest and refuses at no cost.
@@ -35,9 +39,12 @@ def require_input(model: Model, limits: LimitSet, counted: Counted, param: str) 
     most = most_input_tokens(model, limits)
     exact = model.counting == "exact"
     if counted.tokens > (most if exact else 2 * most):
-        shown = f"{'' if exact else 'about '}{counted.tokens}"
-        raise InvalidModelRequestError(
-            f"{param} has {shown} tokens; {model.name} takes {most} at most", param=param
+        whose = model.name if most == model.max_input_tokens else f"{model.name} within its provider's limits"
+        raise ContextLengthError(
+            f"prompt is too long: {counted.tokens} tokens > {most} maximum of {whose}"
+            f"{'' if exact else ', by an estimate'}",
+            param=param,
+            fix=SHORTEN,
         )
 
 
@@ -60,11 +67,13 @@ def output_tokens(
     if asked is None:
         most = min(most, _least(model.context_tokens, limits.context_tokens) - counted.tokens)
     if most < (asked or 1):
-        raise InvalidModelRequestError(
+        detail = (
             f"beside this input {model.name} and its provider's limits allow {max(most, 0)}"
-            " output tokens a choice",
-            param=param,
+            " output tokens a choice"
         )
+        if most < 1:
+            raise ContextLengthError(detail, param=param, fix=SHORTEN)
+        raise InvalidModelRequestError(detail, param=param, fix=f"ask for at most {most} of output")
     return asked or most
 
 

@@ -43,6 +43,7 @@ SHAPES: Final[Mapping[type[MacroslowError], Shape]] = {
     errors.InvalidDocumentError: Shape(400, _INVALID),
     errors.InvalidInputsError: Shape(400, _INVALID),
     errors.InvalidModelRequestError: Shape(400, _INVALID),
+    errors.ContextLengthError: Shape(400, _INVALID),
     errors.UnsupportedMediaTypeError: Shape(415, _INVALID),
     errors.TooLargeError: Shape(413, _INVALID),
     errors.RequestTimeoutError: Shape(408, _INVALID),
@@ -71,6 +72,7 @@ SHAPES: Final[Mapping[type[MacroslowError], Shape]] = {
 
 FACTS: Final[Mapping[type[MacroslowError], tuple[str, ...]]] = {
     errors.InvalidModelRequestError: ("param",),
+    errors.ContextLengthError: ("param",),
     errors.ModelNotFoundError: ("param",),
     errors.TooLargeError: ("limit_bytes",),
     errors.MethodNotAllowedError: ("allowed",),

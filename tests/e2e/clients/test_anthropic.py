@@ -124,7 +124,7 @@ def test_every_refusal_is_its_own_exception(gateway, key):
             403,
             "missing-scope",
         ),
-        (key, {"model": "claude-99"}, anthropic.NotFoundError, 404, "not-found"),
+        (key, {"model": "claude-99"}, anthropic.NotFoundError, 404, "model-not-found"),
         (key, {"extra_body": {"unheard_of": 1}}, anthropic.BadRequestError, 400, "invalid-model-request"),
         (
             key,

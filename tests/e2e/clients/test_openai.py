@@ -154,7 +154,7 @@ def test_every_refusal_is_its_own_exception(gateway, key, api):
             403,
             "missing-scope",
         ),
-        (key, {"model": "gpt-99"}, openai.NotFoundError, 404, "not-found"),
+        (key, {"model": "gpt-99"}, openai.NotFoundError, 404, "model-not-found"),
         (key, {"extra_body": {"unheard_of": 1}}, openai.BadRequestError, 400, "invalid-model-request"),
         (gateway.client("poor", budget_usd_micros=0), {}, openai.APIStatusError, 402, "budget-exhausted"),
     ]
