@@ -42,6 +42,7 @@ class Site:
     folder: Path
     emulator_url: str
     url: str = ""
+    notes: list[str] = field(default_factory=list)
     server: subprocess.Popen[str] | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -88,7 +89,8 @@ class Site:
         assert self.server.stdout is not None
         line = self.server.stdout.readline()
         assert line, (self.folder / "serve.err").read_text()
-        self.url = json.loads(line)["url"]
+        started = json.loads(line)
+        self.url, self.notes = started["url"], started["notes"]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, wait for the end and return the exit code."""

@@ -193,7 +193,14 @@ def test_who_only_observes_refuses_nothing_and_books_everything(tmp_path, clean_
             assert (ran.status, ran.json["status"]) == (200, "success"), ran.json
             assert ran.json["usage"]["usd_micros"] > 0
         assert held(site) == 0
+        over = {call["would_refuse"] for call in site.told("chat-completed")}
+        assert {found.split("/")[0] for found in over} >= {"key"}
         assert site.stop() == 0
+        assert [note for note in site.notes if note.startswith("mode observe: NO budget refuses")]
+        told = [line.partition(" macroslow.server: ")[2] for line in site.said.splitlines()]
+        started, stops, stopped = filter(None, told)
+        assert "starts: mode observe" in started
+        assert (stops.split(":")[0], stopped) == ("macroslow stops", "macroslow stopped")
 
 
 @pytest.fixture(scope="module")

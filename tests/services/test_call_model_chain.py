@@ -328,6 +328,16 @@ async def test_every_budget_holds_and_a_refusal_names_it(tag, team, budget, call
     await world.assert_idle()
 
 
+async def test_who_listens_hears_once_of_a_call_that_a_budget_refuses():
+    world, heard = World(limit_usd_micros=100), []
+    world.call = replace(world.call, refusals=[heard.append])
+    with pytest.raises(BudgetExhaustedError) as caught:
+        await world.ask(request(max_tokens=None))
+    assert heard == [caught.value]
+    await world.ask(request(max_tokens=1))
+    assert len(heard) == 1
+
+
 async def test_a_keys_own_day_is_a_budget():
     world = World()
     with pytest.raises(BudgetExhaustedError) as caught:

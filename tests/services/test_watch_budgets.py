@@ -10,12 +10,12 @@ from tests.services.test_report_usage import DAY, DAY_S, Spending
 
 from macroslow.authn.keyring import account_of, principal_of
 from macroslow.authn.principal import Principal
-from macroslow.errors import LogUnavailableError
+from macroslow.errors import BudgetExhaustedError, LogUnavailableError
 from macroslow.metering.ledger import Budget, CallOutcome, OpenAccount, Reserve, Settle, Usage
 from macroslow.ports import HOUR_NS
 from macroslow.services import watch_budgets
 from macroslow.services.send_alerts import Message
-from macroslow.services.watch_budgets import BUDGET, RISE, WatchBudgets, reached
+from macroslow.services.watch_budgets import BUDGET, REFUSED, RISE, WatchBudgets, reached
 from macroslow.services.wished_keys import KeyTerms, NewKey
 from macroslow.tlog.event import EventType
 
@@ -48,6 +48,17 @@ class Watched(Spending):
         return [(alert.facts["budget"], alert.facts["percent"]) for alert in await self.watch.look()]
 
 
+def exhausted(budget: str, limit_usd_micros: int) -> BudgetExhaustedError:
+    return BudgetExhaustedError(
+        "no room",
+        budget=budget,
+        limit_usd_micros=limit_usd_micros,
+        spent_usd_micros=980,
+        held_usd_micros=0,
+        needed_usd_micros=50,
+    )
+
+
 @pytest.fixture
 def house() -> Watched:
     return Watched()
@@ -71,7 +82,34 @@ async def test_each_share_is_told_once(house: Watched) -> None:
         told += await house.told()
         assert await house.told() == []
     assert told == [(account, 50), (account, 80), (account, 100)]
-    assert house.watch.raised == {BUDGET: 3, RISE: 0}
+    assert house.watch.raised == {BUDGET: 3, REFUSED: 0, RISE: 0}
+
+
+async def test_a_budget_that_refuses_with_money_left_is_told_once_for_its_limit(house: Watched) -> None:
+    ann = await house.principal("ann", budget_usd_micros=1000)
+    await house.call(ann, 980)
+    await house.told()
+    told = []
+    for limit in (1000, 1000, 1010):
+        await house.books.commit(OpenAccount(account_of(ann.key_id), limit))
+        for watch in (house.watch, house.watch, house.another()):
+            watch.refused(exhausted(account_of(ann.key_id), limit))
+            told += [alert.facts for alert in await watch.look() if alert.kind == REFUSED]
+    assert [(one["limit_usd_micros"], one["needed_usd_micros"]) for one in told] == [(1000, 50), (1010, 50)]
+    sent = [json.loads(message.body) for message in house.outlet.sent]
+    assert [one["data"]["spent_usd_micros"] for one in sent if one["type"] == REFUSED] == [980, 980]
+
+
+async def test_a_budget_that_is_not_in_force_any_more_is_not_told_to_have_refused(house: Watched) -> None:
+    house.watch.refused(exhausted("run/r1", 10))
+    assert await house.watch.look() == []
+    assert house.watch.raised[REFUSED] == 0
+
+
+async def test_who_refuses_more_than_can_be_told_holds_no_more_memory(house: Watched) -> None:
+    for number in range(2 * watch_budgets.MAX_REFUSED):
+        house.watch.refused(exhausted(f"tag/t{number}/day/2026-01-31", 10))
+    assert len(house.watch._refused) == watch_budgets.MAX_REFUSED
 
 
 async def test_what_is_passed_over_in_one_step_is_not_told_after(house: Watched) -> None:
@@ -192,7 +230,7 @@ async def test_an_hour_that_costs_too_much_is_told_once_a_day(house: Watched) ->
     await house.watch.look()
     await spend(house, ann, 60 * DOLLAR)
     assert [alert.kind for alert in await house.watch.look()] == [RISE]
-    assert house.watch.raised == {BUDGET: 0, RISE: 2}
+    assert house.watch.raised == {BUDGET: 0, REFUSED: 0, RISE: 2}
 
 
 async def test_a_new_key_that_spends_at_once_is_no_rise(house: Watched) -> None:

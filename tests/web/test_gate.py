@@ -7,7 +7,12 @@ import pytest
 from tests.web.fakes import Answer, House, build, call
 
 from macroslow.authz import scopes
-from macroslow.errors import BudgetExhaustedError, NotFoundError, RateLimitedError
+from macroslow.errors import (
+    BudgetExhaustedError,
+    NotFoundError,
+    RateLimitedError,
+    UpstreamUnavailableError,
+)
 from macroslow.metering.ledger import Usage
 from macroslow.services.call_model import ModelAnswer, ModelStream
 from macroslow.services.manage_keys import NewKey
@@ -642,6 +647,20 @@ async def test_a_stream_is_sent_as_it_comes_and_closed_when_its_caller_leaves(
     answer = await call(house.gate, "POST", CHAT, headers, receive=receive)
     assert answer.chunks == [b"data: 1\n\n"]
     assert closed.is_set()
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("", "it is away"), ("ECONNREFUSED", "it is away (ECONNREFUSED)")]
+)
+async def test_a_failure_upstream_is_told_once(
+    reason: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def failing(*_: object, **__: object) -> ModelStream:
+        raise UpstreamUnavailableError("it is away", upstream="up", reason=reason)
+
+    house = await build(call_model=failing)
+    await house.ask("POST", CHAT, body=b"{}")
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [told]
 
 
 async def test_a_stream_that_breaks_off_is_left_incomplete(caplog: pytest.LogCaptureFixture) -> None:

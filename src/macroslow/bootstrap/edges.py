@@ -1,6 +1,7 @@
 """The edges: the gate over HTTP and the control socket, and their life from start to end."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -47,6 +48,7 @@ from macroslow.web.serve import serve as serve_gate
 from macroslow.workflow.sandbox import Level
 
 GATEWAY_SUBJECT: Final = "gateway"
+log: Final = logging.getLogger("macroslow.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,13 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
         ),
     )
     await _note(core, EventType.SERVER_STARTED, {"version": __version__, "sandbox": gateway.sandbox.backend})
+    log.info(
+        "macroslow %s starts: mode %s, sandbox %s, state %s",
+        __version__,
+        settings.gateway.mode,
+        gateway.sandbox.backend,
+        settings.state_folder,
+    )
     await core.checkpoints.newest()  # so that what a crash left unsigned is signed from here on
     of_administrators = administrators.gate_of(gateway, application)
     watching = (gateway.security.run(), gate.watch(), of_administrators.watch())
@@ -100,6 +109,7 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
         await mcp.close()
         await gateway.security.flush(closing=True)
         await _note(core, EventType.SERVER_STOPPED, {"version": __version__})
+        log.info("macroslow stopped")
 
 
 def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Application:
@@ -107,6 +117,7 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Ap
     known = peers(gateway.core.settings)
     metrics = _metrics(gateway, known)
     governor.watchers.append(metrics.model_call)
+    governor.refusals.append(gateway.watches.budgets.refused)
     if (spans := gateway.watches.spans) is not None:
         ratio = gateway.core.settings.telemetry.sample_ratio
         governor.watchers.append(TraceCalls(spans, clock, known, ratio))
@@ -202,6 +213,7 @@ async def serve(settings: Settings, announce: Callable[[Started], None]) -> None
     ):
         announce(_started(gateway, sockets[0]))
         await stop.wait()
+        log.info("macroslow stops: requests under way have %g s", grace_s)
 
 
 def _bounds(settings: Settings) -> Bounds:

@@ -11,6 +11,7 @@ from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.models import complete_catalogue, counters
 from macroslow.bootstrap.providers import lines, open_accounts, tiers
 from macroslow.bootstrap.stores import open_rates
+from macroslow.errors import BudgetExhaustedError
 from macroslow.limits.allowance import Recent
 from macroslow.limits.ports import RateStore
 from macroslow.metering.catalogue import Catalogue
@@ -33,7 +34,10 @@ OBSERVE: Final = "observe"
 
 @dataclass(frozen=True, slots=True)
 class Governor:
-    """The use cases that spend money with providers; `watchers` hear of every call that is over."""
+    """The use cases that spend money with providers.
+
+    `watchers` hear of every call that is over, `refusals` of every one that a budget refused.
+    """
 
     call_model: CallModel
     list_models: ListModels
@@ -41,6 +45,7 @@ class Governor:
     answer_once: AnswerOnce
     admission: Admission
     watchers: list[Callable[[Report], None]]
+    refusals: list[Callable[[BudgetExhaustedError], None]]
 
 
 @asynccontextmanager
@@ -64,6 +69,7 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
         listed = [name for one in settings.providers.values() for name in one.models or ()]
         quote = QuoteCall(providers, catalogue, counted, core.books, admission, off_loop, limits, listed)
         watchers: list[Callable[[Report], None]] = []
+        refusals: list[Callable[[BudgetExhaustedError], None]] = []
         settle = SettleCall(core.books, admission, clock, off_loop, watchers)
         reach = ReachProvider(
             core.books,
@@ -85,6 +91,7 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
             owner=core.owner,
             rules=settings.budget_rules,
             enforced=not observes(settings),
+            refusals=refusals,
         )
         stack.push_async_callback(call_model.close)
         once = AnswerOnce(core.books, clock)
@@ -96,6 +103,7 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
             answer_once=once,
             admission=admission,
             watchers=watchers,
+            refusals=refusals,
         )
 
 

@@ -29,7 +29,8 @@ def serve(listen: str | None, config_file: Path | None, *, as_json: bool) -> Non
 
     def announce(started: Started) -> None:
         if as_json:
-            emit({"url": started.url, "state": str(settings.state_folder), "sandbox": started.sandbox})
+            state = str(settings.state_folder)
+            emit({"url": started.url, "state": state, "sandbox": started.sandbox, "notes": [*started.notes]})
             return
         click.echo(f"macroslow listens on {started.url}  (Ctrl-C ends it)")
         for line in started.notes:

@@ -10,7 +10,7 @@ its own. Every reservation is settled, once, however its call ends (see `settle_
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -50,7 +50,7 @@ class CallModel:
     """Its fields are everything that it touches.
 
     `owner` is this process in the ledger; `rules` are the operator's budgets; `enforced` False only
-    observes what they would refuse.
+    observes what they would refuse. Each of `refusals` hears of every call that a budget refused.
     """
 
     quote: QuoteCall
@@ -61,6 +61,7 @@ class CallModel:
     owner: str = ""
     rules: Sequence[BudgetRule] = ()
     enforced: bool = True
+    refusals: Sequence[Callable[[BudgetExhaustedError], None]] = ()
 
     async def __call__(
         self,
@@ -90,7 +91,7 @@ class CallModel:
                 param="x-macroslow-tag",
                 fix="send another x-macroslow-tag, or none",
             )
-        asked = await self.quote.read(operation, body, principal.name)
+        asked = await self.quote.read(operation, body, principal.name, principal.own_key)
         models = _granted(asked.models, providers)
         now_ns = self.clock.now_ns()
         order = Order(
@@ -189,6 +190,8 @@ class CallModel:
             except BudgetExhaustedError as error:
                 room_usd_micros = error.limit_usd_micros - error.spent_usd_micros - error.held_usd_micros
                 if not requotes_left or not _worth_asking(asked, target, room_usd_micros):
+                    for hear in self.refusals:
+                        hear(error)
                     raise
         raise AssertionError("the last quote was taken or refused")
 

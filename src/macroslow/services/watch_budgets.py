@@ -1,4 +1,5 @@
-"""Who is told when money runs short: shares of budgets that are reached, and hours that cost too much.
+"""Who is told when money runs short: shares of budgets that are reached, budgets that refused a call
+because the rest was too little for it, and hours that cost too much.
 
 Every few seconds the counters are looked at, beside the calls and not in their way. What is told is
 one log entry, and the claim that it was told, in one commit: so it is told once for each counter,
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from macroslow.authn.keyring import KeyRing
-from macroslow.errors import ConflictError, LogUnavailableError
+from macroslow.errors import BudgetExhaustedError, ConflictError, LogUnavailableError
 from macroslow.metering.budgets import CountedSpending, Scope
 from macroslow.metering.ledger import Account
 from macroslow.ports import DAY_NS, HOUR_NS, NS_PER_S, Clock
@@ -31,8 +32,10 @@ from macroslow.workflow.replies import ClaimReply
 log: Final = logging.getLogger("macroslow.alerts")
 
 LOOK_EVERY_S: Final = 5.0
+MAX_REFUSED: Final = 1000  # budgets that refused between two looks; of more, the first are told
 GATEWAY: Final = "gateway"  # no client has this name, so the claims are the gateway's own
 BUDGET: Final = "budget.reached"
+REFUSED: Final = "budget.refused"
 RISE: Final = "spending.rose"
 
 
@@ -77,8 +80,14 @@ class WatchBudgets:
         self._days: dict[str, dict[int, int]] = {}
         self._days_of: int | None = None
         self._told: set[str] = set()
-        self.raised: dict[str, int] = {BUDGET: 0, RISE: 0}
+        self._refused: dict[str, int] = {}
+        self.raised: dict[str, int] = {BUDGET: 0, REFUSED: 0, RISE: 0}
         """Alerts that this process has told, by kind; for the metrics."""
+
+    def refused(self, error: BudgetExhaustedError) -> None:
+        """Note that a budget refused a call; the next look tells it."""
+        if error.budget in self._refused or len(self._refused) < MAX_REFUSED:
+            self._refused[error.budget] = error.needed_usd_micros
 
     async def run(self) -> None:
         """Look every few seconds. Ends by cancellation."""
@@ -94,7 +103,9 @@ class WatchBudgets:
         now_ns = self._clock.now_ns()
         in_force = await read_in_force(self._books, now_ns)
         rises = await self._rise_alerts(in_force.keys, now_ns)
-        wanted = [*self._budget_alerts(in_force.budgets), *rises]
+        refused = [*self._refusal_alerts(in_force.budgets)]
+        self._refused.clear()
+        wanted = [*self._budget_alerts(in_force.budgets), *refused, *rises]
         self._told &= {alert.claim for alert in wanted}  # what is past is not remembered here
         return [alert for alert in wanted if await self._tell(alert, now_ns)]
 
@@ -102,21 +113,31 @@ class WatchBudgets:
         for budget in budgets:
             percent = reached(budget.account.spent_usd_micros, budget.limit_usd_micros, self._at_percent)
             if percent is not None:
-                yield self._budget_alert(budget, percent)
+                claim = f"alert {budget.account.id} {budget.limit_usd_micros} {percent}"
+                yield self._budget_alert(BUDGET, claim, budget, {"percent": percent})
 
-    def _budget_alert(self, budget: BudgetInForce, percent: int) -> Alert:
+    def _refusal_alerts(self, budgets: Iterable[BudgetInForce]) -> Iterable[Alert]:
+        """Of a run's own budget nothing is told: it is its caller's that counts."""
+        for budget in budgets:
+            needed_usd_micros = self._refused.get(budget.account.id)
+            if needed_usd_micros is not None:
+                claim = f"alert refused {budget.account.id} {budget.limit_usd_micros}"
+                yield self._budget_alert(REFUSED, claim, budget, {"needed_usd_micros": needed_usd_micros})
+
+    def _budget_alert(
+        self, kind: str, claim: str, budget: BudgetInForce, more: Mapping[str, object]
+    ) -> Alert:
         account, resets_s = budget.account, budget.account.resets_s
         facts = {
             "budget": account.id,
-            "percent": percent,
+            **more,
             "limit_usd_micros": account.limit_usd_micros,
             "spent_usd_micros": account.spent_usd_micros,
             "held_usd_micros": account.held_usd_micros,
             "resets_at": None if resets_s is None else utc(resets_s * NS_PER_S),
         }
-        claim = f"alert {account.id} {account.limit_usd_micros} {percent}"
         expires_ns = MAX_TIME_NS if resets_s is None else min(MAX_TIME_NS, resets_s * NS_PER_S + DAY_NS)
-        return Alert(BUDGET, claim, self._subject(budget.counted), facts, expires_ns)
+        return Alert(kind, claim, self._subject(budget.counted), facts, expires_ns)
 
     async def _rise_alerts(self, keys: Mapping[str, Account], now_ns: int) -> list[Alert]:
         spent = {key_id: account.spent_usd_micros for key_id, account in keys.items()}

@@ -247,7 +247,8 @@ class Gate:
         self._application.metrics.refusal(reason)
         response = _told(error, visit, scope)
         if isinstance(error, UpstreamError | LogUnavailableError):
-            log.warning("%s %s: %s (%s)", visit.request_id, error.code, error.detail, error.reason)
+            cause = "" if error.reason == error.detail else f" ({error.reason})"
+            log.warning("%s %s: %s%s", visit.request_id, error.code, error.detail, cause)
             return response  # no refusal of ours: the use case has logged what it could
         if visit.principal is not None or visit.route is None or visit.route.audit is not Audit.NOTHING:
             event = _refused(visit, scope, error, reason, response.status, self._clock.now_ns())
