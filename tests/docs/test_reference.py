@@ -58,6 +58,7 @@ TABLES = {
     "providers.NAME.keys": "ProviderKey",
     "alerts.webhooks": "Webhook",
     "sandbox.limits": "SandboxLimits",
+    "auth.issuers.NAME": "Issuer",
 }
 """Tables below a section, by the name of their own."""
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 from macroslow.authn.jwt.claims import Path, parse_path
 from macroslow.authn.jwt.issuer import MAX_LEEWAY_S, ClaimMapping, IssuerRules
 from macroslow.authn.terms import Terms
-from macroslow.authz.scopes import ALL
+from macroslow.authz.scopes import CLIENT
 from macroslow.authz.uri import Pattern
 from macroslow.crypto.jose import Algorithm
 from macroslow.errors import BadRequestError
@@ -39,8 +39,8 @@ DEFAULT_GRANTS: Final = ("gateway://*", "api://*")
 
 
 def _scopes(value: tuple[str, ...]) -> tuple[str, ...]:
-    if not set(value) <= ALL:
-        raise refuse("not a scope", "choose among " + ", ".join(sorted(ALL)))
+    if not set(value) <= CLIENT:  # administrators come with keys of their own
+        raise refuse("not a scope of clients", "choose among " + ", ".join(sorted(CLIENT)))
     return value
 
 
