@@ -64,12 +64,31 @@ def test_check_tells_each_secret_and_exits_1_if_one_is_bad(macroslow, tmp_path):
     (tmp_path / "w.key").write_text("changeme\n")
     ran = macroslow("secrets", "check", environ={"GOOD": KEY})
     assert ran.returncode == 1
-    assert "providers.openai.key              good     env:GOOD" in ran.stdout
+    assert "providers.openai.key              good     env:GOOD, from the environment" in ran.stdout
     assert "apis.w.secret                     REFUSED  file:w.key holds a placeholder" in ran.stdout
     assert "w.key: every user of this machine can read it" in ran.stderr
     assert KEY not in ran.stdout + ran.stderr
     (tmp_path / "w.key").write_text("4f9a77c1b2d3\n")
     assert macroslow("secrets", "check", environ={"GOOD": KEY}).returncode == 0
+
+
+def test_a_key_of_the_shell_that_hides_the_one_in_dotenv_is_told(macroslow, process, tmp_path):
+    (tmp_path / "macroslow.toml").write_text(USES.replace("keystore:openai", "env:GOOD"))
+    dotenv = tmp_path / ".env"
+    dotenv.write_text(f"# keys\nGOOD={KEY}\n")
+    dotenv.chmod(0o600)
+    alone = macroslow("secrets", "check")
+    assert ("env:GOOD, from .env:2" in alone.stdout, alone.stderr) == (True, "")
+    assert macroslow("secrets", "check", environ={"GOOD": KEY}).stderr == ""  # the same
+    assert macroslow("secrets", "check", environ={"GOOD": "msk_4f9a77c1b2d3"}).stderr == ""  # passed over
+    told = "env:GOOD is taken from the environment, and differs from .env:2, which it hides"
+    for command in (("secrets", "check"), ("config", "check")):
+        ran = macroslow(*command, environ={"GOOD": f"{KEY}-other"})
+        assert told in ran.stderr
+        assert KEY not in ran.stdout + ran.stderr
+    (tmp_path / ".macroslow").write_text("so that the server ends at once")
+    served = process("serve", "--listen", "127.0.0.1:0", environ={"GOOD": f"{KEY}-other"})
+    assert told in served.stderr
 
 
 ON_A_TERMINAL = """

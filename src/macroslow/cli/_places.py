@@ -42,7 +42,7 @@ def has_keystore(settings: Settings) -> bool:
 def secret_sources(settings: Settings) -> Mapping[Scheme, SecretSource]:
     """What `secretstore.resolve` reads from."""
     return {
-        Scheme.ENV: EnvironmentSource(os.environ, settings.source.dotenv),
+        Scheme.ENV: _environment(settings),
         Scheme.FILE: FileSource(settings.source.folder),
         Scheme.KEYSTORE: _KeystoreSource(settings),
     }
@@ -59,8 +59,38 @@ def problems_of(settings: Settings, wanted: Iterable[Wanted]) -> list[Problem]:
 
 
 def warnings_about(settings: Settings) -> list[str]:
-    """What does not stop a start and should not stay: files open to others, names set twice."""
-    return [*_open_to_others(settings), *_set_twice(settings)]
+    """What does not stop a start and should not stay: files open to others, names set twice or hidden."""
+    return [*_open_to_others(settings), *_set_twice(settings), *hidden(settings)]
+
+
+def hidden(settings: Settings) -> list[str]:
+    """One line for each secret of the environment that hides another one in `.env`: mostly by mistake."""
+    source, dotenv = _environment(settings), settings.source.dotenv
+    names = {
+        one.reference.name: one.reference for one in _wanted(settings) if one.reference.scheme is Scheme.ENV
+    }
+    return [
+        f"{reference} is taken from the environment, and differs from {dotenv}:{line}, which it hides"
+        f" (fix: unset {name}, or remove that line)"
+        for name, reference in names.items()
+        if (line := source.hides(reference))
+    ]
+
+
+def place_of(settings: Settings, reference: Reference) -> str:
+    """Where a secret is read from: `the environment`, `.env:3`, or nothing for what says it itself."""
+    if reference.scheme is not Scheme.ENV:
+        return ""
+    line = _environment(settings).line_of(reference)
+    return "the environment" if line is None else f"{settings.source.dotenv}:{line}"
+
+
+def _environment(settings: Settings) -> EnvironmentSource:
+    return EnvironmentSource(os.environ, settings.source.dotenv)
+
+
+def _wanted(settings: Settings) -> tuple[Wanted, ...]:
+    return settings.secrets() + settings.usage_secrets()
 
 
 def _open_to_others(settings: Settings) -> Iterator[str]:

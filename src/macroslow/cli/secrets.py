@@ -13,7 +13,7 @@ from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import CHECKED_IS_BAD
 from macroslow.cli._keystore import open_keystore
 from macroslow.cli._output import emit, json_option
-from macroslow.cli._places import has_keystore, secret_sources, warnings_about
+from macroslow.cli._places import has_keystore, place_of, secret_sources, warnings_about
 from macroslow.errors import ConfigurationError
 from macroslow.ports import NS_PER_S
 from macroslow.secretstore.reference import Reference, Scheme, is_entry_name
@@ -98,7 +98,7 @@ def check(config_file: Path | None, as_json: bool) -> int:
         ]
         emit({"ok": not any(fault for _, (fault, _) in faults), "secrets": rows, "warnings": warnings})
     else:
-        _print_faults(faults, warnings)
+        _print_faults(settings, faults, warnings)
     return CHECKED_IS_BAD if any(fault for _, (fault, _) in faults) else 0
 
 
@@ -116,11 +116,13 @@ async def _faults(settings: Settings) -> list[tuple[Wanted, tuple[str, str]]]:
     return found
 
 
-def _print_faults(faults: list[tuple[Wanted, tuple[str, str]]], warnings: list[str]) -> None:
+def _print_faults(
+    settings: Settings, faults: list[tuple[Wanted, tuple[str, str]]], warnings: list[str]
+) -> None:
     for wanted, (fault, fix) in faults:
-        click.echo(
-            f"{wanted.setting:<32}  {'good   ' if not fault else 'REFUSED'}  {fault or wanted.reference}"
-        )
+        place = place_of(settings, wanted.reference)
+        told = fault or f"{wanted.reference}{f', from {place}' if place else ''}"
+        click.echo(f"{wanted.setting:<32}  {'good   ' if not fault else 'REFUSED'}  {told}")
         if fix:
             click.echo(f"{'':<32}  fix: {fix}")
     for warning in warnings:

@@ -12,6 +12,7 @@ from macroslow.bootstrap.edges import serve as serve_gateway
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._logging import log_to_stderr
 from macroslow.cli._output import emit, json_option
+from macroslow.cli._places import hidden
 
 
 @click.command()
@@ -26,6 +27,9 @@ def serve(listen: str | None, config_file: Path | None, *, as_json: bool) -> Non
     settings = settings_of(config_file, {"server.listen": listen})
 
     log_to_stderr(settings.server.log_level, settings.server.log_format)
+
+    for warning in hidden(settings):
+        click.echo(f"warning: {warning}", err=True)
 
     def announce(started: Started) -> None:
         if as_json:

@@ -47,15 +47,29 @@ class EnvironmentSource:
 
     async def read(self, reference: Reference) -> Secret:
         """Return the variable's value; ConfigurationError if it is set nowhere."""
-        found = [text for text in (self.environ.get(reference.name), self._assigned(reference.name)) if text]
+        found = self._found(reference)
         if not found:
             raise ConfigurationError(
                 f"{reference} is set neither in the environment nor in .env",
                 fix=f"put {reference.name}=… with the real key into {self.dotenv or '.env'}",
             )
-        theirs = [text for text in found if not text.startswith(PREFIX)]
-        return Secret((theirs or found)[0])
+        return found[0].value
 
-    def _assigned(self, name: str) -> str | None:
-        assignments = read_dotenv(self.dotenv) if self.dotenv else ()
-        return next((line.value.reveal() for line in reversed(assignments) if line.name == name), None)
+    def line_of(self, reference: Reference) -> int | None:
+        """The line of `.env` that the secret is read from; None where it is not."""
+        found = self._found(reference)
+        return found[0].line if found and found[0].line else None
+
+    def hides(self, reference: Reference) -> int | None:
+        """The line of `.env` that has another secret than the environment, which goes before it."""
+        found = self._found(reference)
+        texts = {one.value.reveal() for one in found}
+        return found[1].line if len(texts) > 1 and not found[0].line else None
+
+    def _found(self, reference: Reference) -> list[Assignment]:
+        """What is set, as it is looked for; line 0 is the environment's. Client keys come last."""
+        said = Assignment(reference.name, Secret(self.environ.get(reference.name, "")), 0)
+        lines = read_dotenv(self.dotenv) if self.dotenv else ()
+        last = next((line for line in reversed(lines) if line.name == reference.name), None)
+        found = [one for one in (said, last) if one is not None and one.value.reveal()]
+        return sorted(found, key=lambda one: one.value.reveal().startswith(PREFIX))
