@@ -24,11 +24,16 @@ from harness import LOAD_CORE, spawned, table, wait_for_port
 from targets import BUDGET_USD_MICROS, Site, Upstreams, ours
 
 from macroslow.adapters.system import SystemClock, SystemEntropy
+from macroslow.authn.jwt.ports import FixedKeys
+from macroslow.authn.jwt.revoked import Revocations
 from macroslow.authn.keyring import KeyRing
 from macroslow.authz.scopes import CLIENT_DEFAULT, RUNS_READ
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.manage_keys import ManageKeys
+from macroslow.services.mint_tokens import MintTokens, development_key, development_keys
+from macroslow.services.verify_tokens import TrustedIssuer, VerifyTokens
 from macroslow.services.wished_keys import NewKey
+from macroslow.settings.identity import Issuer
 from macroslow.web.gate import Gate
 from macroslow.web.messages import Response
 from macroslow.web.metrics import Metrics
@@ -85,10 +90,15 @@ async def costs(requests: int) -> dict[str, float]:
     keys = ManageKeys(Nowhere(), keyring, pepper, clock, SystemEntropy())
     made = await keys.create(NewKey("bench", scopes=CLIENT_DEFAULT))
     bound = await keys.create(NewKey("bench", requests_per_minute=10_000_000, concurrent_requests=100))
+    issuer = Issuer(preset="development").rules("bench")
+    signing = development_key(pepper)
+    source = FixedKeys(development_keys(signing))
+    tokens = VerifyTokens([TrustedIssuer(issuer, source)], Revocations(), Nowhere(), clock)
+    token = MintTokens(signing, issuer, clock, SystemEntropy())("bench", [RUNS_READ], 3600).encode()
     gate = Gate(
         SimpleNamespace(metrics=Metrics(), guessing=print),
         ROUTES,
-        Authenticate(keyring, pepper, clock),
+        Authenticate(keyring, pepper, clock, tokens),
         SimpleNamespace(note=print),
         clock,
         SystemEntropy(),
@@ -96,6 +106,11 @@ async def costs(requests: int) -> dict[str, float]:
     kinds = {
         "none": ("/health/live", ()),
         "key": ("/closed", ((b"authorization", b"Bearer " + made.text.encode()),)),
+        "jwt": ("/closed", ((b"authorization", b"Bearer " + token),)),
+        "key_and_jwt": (
+            "/closed",
+            ((b"authorization", b"Bearer " + token), (b"x-api-key", made.text.encode())),
+        ),
         "key_with_limits": ("/closed", ((b"authorization", b"Bearer " + bound.text.encode()),)),
     }
     best: dict[str, float] = {}
@@ -103,7 +118,17 @@ async def costs(requests: int) -> dict[str, float]:
         for kind, (path, credential) in kinds.items():
             taken_us = await _through(gate, path, (*HEADERS, *credential), requests // 5)
             best[kind] = min(taken_us, best.get(kind, taken_us))
+    best["jwt_first"] = await _first_looks(tokens, token, requests // 50)
     return best
+
+
+async def _first_looks(tokens: VerifyTokens, token: bytes, count: int) -> float:
+    """CPU time of the whole examination of a token that was not seen before."""
+    began_s = time.process_time()
+    for _ in range(count):
+        if (await tokens.examine(token)).identity is None:
+            raise RuntimeError("the token is not good")
+    return (time.process_time() - began_s) / count * 1e6
 
 
 async def _through(gate: Gate, path: str, headers: Sequence[tuple[bytes, bytes]], requests: int) -> float:
@@ -229,7 +254,7 @@ def main() -> None:
     options = harness.options(__doc__.partition("\n")[0]).parse_args()
     sizes = SHORT if options.quick else FULL
     by_kind = asyncio.run(costs(sizes.requests))
-    table(("through the gate with", "CPU µs"), by_kind.items())
+    table(("through the gate with (jwt_first: a token's first look alone)", "CPU µs"), by_kind.items())
     with harness.scratch() as folder, serving(folder) as site:
         refused_ms, ended_ms, answered = asyncio.run(revocations(site, sizes.keys))
         until_s = time.monotonic() + 10
