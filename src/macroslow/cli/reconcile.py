@@ -17,7 +17,7 @@ from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import CANNOT_DECIDE, CHECKED_IS_BAD
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._places import secret_sources
-from macroslow.errors import ConfigurationError, UpstreamError
+from macroslow.errors import ConfigurationError, UpstreamError, UpstreamRefusedError
 from macroslow.metering.ledger import DailyUsage
 from macroslow.secretstore.resolve import resolve
 from macroslow.secretstore.secret import Secret
@@ -119,12 +119,30 @@ def _asked(settings: Settings, only: str | None) -> dict[str, Secret]:
     """The administrators' keys of the providers to ask, by the provider's name."""
     wanted = [one for one in settings.usage_secrets() if only in (None, one.setting.split(".")[1])]
     if not wanted:
-        raise click.UsageError(
-            f"{f'Provider {only}' if only else 'No provider'} has a usage_key: write a reference to an "
-            "administrator's key of the provider's into [providers.NAME]."
-        )
+        raise click.UsageError(_nobody(settings, only))
     secrets = asyncio.run(resolve(wanted, secret_sources(settings)))
     return {setting.split(".")[1]: secret for setting, secret in secrets.items()}
+
+
+def _nobody(settings: Settings, only: str | None) -> str:
+    """Why nobody can be asked."""
+    names = ", ".join(settings.providers) or "none"
+    if only is not None and only not in settings.providers:
+        return f"There is no provider {only}: the configuration has {names}."
+    who = "No provider has a usage_key" if only is None else f"Provider {only} has no usage_key"
+    where = f"[providers.{only or 'NAME'}]"
+    return f"{who}: write a reference to an administrator's key of the provider's into {where}."
+
+
+def _refused(settings: Settings, name: str, error: UpstreamError) -> str:
+    """What the provider said; of a key that it does not take, which one that is."""
+    if not isinstance(error, UpstreamRefusedError) or error.status not in (401, 403):
+        return error.detail
+    reference = settings.providers[name].usage_key
+    return (
+        f"the provider did not accept {reference}, which providers.{name}.usage_key names: it must be an "
+        "administrator's key of the account, as one for calls cannot read its usage"
+    )
 
 
 def _compare(
@@ -136,7 +154,9 @@ def _compare(
         raise TypeError("the verb usage.days returned no object")
     try:
         reported = asyncio.run(_reported(settings, name, secret, span, projects))
-    except (UpstreamError, ConfigurationError) as error:
+    except UpstreamError as error:
+        return Comparison(name, None, _refused(settings, name, error))
+    except ConfigurationError as error:
         return Comparison(name, None, error.detail)
     found = reconcile_usage.reconcile(
         [DailyUsage(**row) for row in booked["rows"]],
