@@ -1,8 +1,9 @@
 """Who acts: the outcome of authentication, and what everything above keys its state by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
+from macroslow.authn.own_key import OwnKey
 from macroslow.authn.terms import Terms
 
 
@@ -12,7 +13,8 @@ class Principal(Terms):
 
     `name` identifies the caller in the log and is the subject of its personal data; `account`
     is the ledger account that pays; `generation` is which secret of the key was shown. Where a key came
-    with a token, `key` is the caller that the key alone would make and `token` the token's.
+    with a token, `key` is the caller that the key alone would make and `token` the token's. `own_key` is a
+    provider's key that came with the request: its calls go to that provider, by that key.
     """
 
     name: str
@@ -21,6 +23,7 @@ class Principal(Terms):
     generation: int = 0
     key: Optional["Principal"] = None
     token: Optional["Principal"] = None
+    own_key: OwnKey | None = field(default=None, repr=False, compare=False)
 
     @property
     def credentials(self) -> tuple["Principal", ...]:

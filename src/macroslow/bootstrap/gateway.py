@@ -132,7 +132,9 @@ def _gateway(
         execute=execute,
         validate=ValidateDocument(admit),
         runs=ReadRuns(core.books, core.quad, core.signer, core.prove, under_way),
-        authenticate=Authenticate(core.keyring, core.keys.api_key_pepper, clock, tokens),
+        authenticate=Authenticate(
+            core.keyring, core.keys.api_key_pepper, clock, tokens, core.settings.auth.byok
+        ),
         security=RecordSecurity(core.books, clock),
         administration=core.administration(execute, tokens),
     )

@@ -84,6 +84,15 @@ class Admission:
         wait_s = self._max_wait_s if wait_s is None else wait_s
         return line.at_once(ticket, wait_s) or await self._wait(line, ticket, wait_s)
 
+    def enter_alone(self, provider: str, model: str, demand: Demand, account: str) -> Place:
+        """A place at an account that is no one else's and has no limits here: a caller's own key.
+
+        What its provider says about it concerns no other call, so nothing of it is kept.
+        """
+        quotas = (AccountQuota(account, Quota()),)
+        line = LocalLine((provider, model), quotas, self._clock, self._entropy, LONGEST_CALL_NS)
+        return line.enter_anyway(Ticket(demand, None))
+
     async def _wait(self, line: LocalLine | SharedLine, ticket: Ticket, wait_s: float) -> Place:
         principal = ticket.demand.principal
         if not self._may_wait(principal):

@@ -15,6 +15,7 @@ tell which ids exist.
 import enum
 import hmac
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final, NoReturn
 from urllib.parse import parse_qsl
 
@@ -31,6 +32,7 @@ from macroslow.authn.api_keys import (
 )
 from macroslow.authn.jwt.token import looks_like_one
 from macroslow.authn.keyring import HeldKey, KeyRing
+from macroslow.authn.own_key import OwnKey
 from macroslow.authn.principal import Principal, TokenPrincipal, together
 from macroslow.errors import CredentialError
 from macroslow.ports import Clock
@@ -71,9 +73,16 @@ class Authenticate:
     """Reads the key ring, and waits for nothing; what a token has to wait for, `VerifyTokens` says."""
 
     def __init__(
-        self, keyring: KeyRing, pepper: bytes, clock: Clock, tokens: VerifyTokens | None = None
+        self,
+        keyring: KeyRing,
+        pepper: bytes,
+        clock: Clock,
+        tokens: VerifyTokens | None = None,
+        own_keys_for: str | None = None,
     ) -> None:
+        """`own_keys_for` is the provider whose keys callers may bring beside a token; None: no one's."""
         self.keyring = keyring
+        self._own_keys_for = own_keys_for
         self.tokens = tokens
         self._hasher = SecretHasher(pepper)
         self._clock = clock
@@ -101,7 +110,24 @@ class Authenticate:
         if self.tokens is None or bearer is None or not looks_like_one(bearer):
             return self._by_key(_the_one(api_key, bearer), address)
         token = await self.tokens(bearer)
-        return token if api_key is None else together(self._by_key(api_key, address), token)
+        if api_key is None:
+            return token
+        own_key = self._own_key(api_key)
+        if own_key is not None:
+            return replace(token, own_key=own_key)
+        return together(self._by_key(api_key, address), token)
+
+    def _own_key(self, credential: bytes) -> OwnKey | None:
+        """The caller's own key with a provider; None where the credential is, or looks like, one of ours.
+
+        A key of another gateway that was taken over, even if it has ended since, is one of ours.
+        """
+        if self._own_keys_for is None or PREFIX.encode() in credential.lower():
+            return None
+        parsed = self._parsed(credential)
+        if parsed is not None and self.keyring.get(parsed.id) is not None:
+            return None
+        return OwnKey.read(credential, self._own_keys_for)
 
     def _by_key(self, credential: bytes, address: str) -> Principal:
         principal = self._principal(credential)

@@ -17,7 +17,7 @@ from macroslow.inference.trace import TraceParent
 from macroslow.metering.ledger import Budget, CallOutcome, Reserve, Settle, Usage
 from macroslow.ports import NS_PER_MS
 from macroslow.services.admission import Place
-from macroslow.services.quote_call import Target
+from macroslow.services.quote_call import OWN, Target
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.values import value
@@ -121,7 +121,7 @@ class PaidCall:
             usd_micros=self.target.bounds.usd_micros,
             principal=order.principal.name,
             key_id=order.principal.key_id,
-            provider=self.provider,
+            provider=self.provider if order.principal.own_key is None else f"{self.provider}{OWN}",
             model=self.model,
             created_ns=order.created_ns,
             tag=order.tag,

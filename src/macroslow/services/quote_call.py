@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from macroslow.authn.own_key import OwnKey
 from macroslow.errors import InvalidModelRequestError, NotFoundError
 from macroslow.inference.operation import ModelRequest, Operation
 from macroslow.inference.ports import Provider
@@ -21,6 +22,7 @@ from macroslow.metering.encodings import Counter, Counters
 from macroslow.metering.limit_sets import LimitSet, LimitSets
 from macroslow.metering.models import Model
 from macroslow.metering.remembered import Remembered, RememberedCounters
+from macroslow.secretstore.secret import Secret
 from macroslow.services.admission import Admission
 from macroslow.services.off_loop import OffLoop
 from macroslow.services.unserved import unserved
@@ -31,6 +33,7 @@ from macroslow.workflow.replies import BindId
 LEAST_FILLED_OUTPUT_TOKENS: Final = 16  # with room for less than this, no bound is filled in
 
 NO_LIMITS: Final = LimitSet()
+OWN: Final = "#own"  # follows the provider's name where a caller's own key pays
 Accounts = Mapping[str, Provider]
 """One provider's accounts (keys) by their label."""
 
@@ -45,6 +48,7 @@ class Asked:
     size_bytes: int
     models: tuple[Model, ...]
     continued: BindId | None
+    own_key: OwnKey | None = None
 
 
 @value
@@ -82,10 +86,17 @@ class QuoteCall:
     listed: Sequence[str] = ()
     remembered: Remembered = field(default_factory=Remembered)
 
-    async def read(self, operation: Operation, body: bytes, principal: str) -> Asked:
-        """Understand `body`. Raises InvalidModelRequestError or NotFoundError; nothing is changed."""
+    async def read(
+        self, operation: Operation, body: bytes, principal: str, own_key: OwnKey | None = None
+    ) -> Asked:
+        """Understand `body`. Raises InvalidModelRequestError or NotFoundError; nothing is changed.
+
+        With a caller's own key only the models of that key's provider are asked.
+        """
         request = await self.parse(operation.parse, body, principal)
         models = self.chain(operation, request)
+        if own_key is not None:
+            models = _of_provider(models, own_key.provider)
         continued = await self._continued(request, principal) if request.continues else None
         if continued is not None:  # only that provider knows it, and only that model counts it so
             kind = f"{operation.name}/{models[0].name}"
@@ -96,7 +107,7 @@ class QuoteCall:
                     fix="name the model of the answer before",
                 )
             models = models[:1]
-        return Asked(principal, operation, request, len(body), models, continued)
+        return Asked(principal, operation, request, len(body), models, continued, own_key)
 
     async def parse(self, read: Callable[[bytes], ModelRequest], body: bytes, principal: str) -> ModelRequest:
         """`body` as `read` understands it, of no model yet. Raises InvalidModelRequestError."""
@@ -161,6 +172,8 @@ class QuoteCall:
 
     def _accounts(self, asked: Asked, model: Model) -> Accounts:
         accounts = self.providers[model.provider]
+        if asked.own_key is not None:
+            return _own_account(accounts, asked.own_key, asked.operation)
         if asked.continued is None or asked.continued.account not in accounts:
             return accounts
         return {asked.continued.account: accounts[asked.continued.account]}
@@ -178,6 +191,25 @@ class QuoteCall:
         if bound is None or bound.principal != principal:
             raise _no_such_answer()
         return bound
+
+
+def _of_provider(models: Sequence[Model], provider: str) -> tuple[Model, ...]:
+    """The models that a caller's own key can pay for. A key never goes to another provider than its own."""
+    served = tuple(model for model in models if model.provider == provider)
+    if not served:
+        raise InvalidModelRequestError(
+            f"the key in x-api-key is for the provider {provider}, which does not serve this model",
+            param="model",
+            fix=f"name a model of {provider}, or send no provider's key along",
+        )
+    return served
+
+
+def _own_account(accounts: Accounts, own_key: OwnKey, operation: Operation) -> Accounts:
+    """The provider asked with the caller's own key: an account that no other call uses."""
+    spoken = next(each for each in accounts.values() if each.dialect == operation.dialect)
+    label = f"{own_key.provider}{OWN}"
+    return {label: spoken.with_key(Secret(own_key.reveal()), label)}
 
 
 def _no_such_answer() -> NotFoundError:

@@ -175,6 +175,9 @@ class ReachProvider:
         """A place at one of the accounts `among` those of the call."""
         bounds, caller = call.target.bounds, call.order.principal
         demand = Demand(caller.name, bounds.likely_tokens, caller.weight)
+        if caller.own_key is not None:
+            (own,) = call.target.accounts
+            return self.admission.enter_alone(call.provider, call.model, demand, own)
         return await self.admission.enter(call.provider, call.model, demand, wait_s=wait_s, among=among)
 
     def _refused(self, reached: Reached) -> Ended:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from macroslow.authn.jwt.claims import Path, parse_path
 from macroslow.authn.jwt.issuer import MAX_LEEWAY_S, ClaimMapping, IssuerRules
@@ -21,6 +21,7 @@ from macroslow.settings.fields import (
     USD,
     BaseURL,
     Count,
+    Name,
     SecretReference,
     Table,
     Texts,
@@ -240,16 +241,18 @@ class Issuer(Section):
         return self
 
 
-def _no_byok(value: bool) -> bool:
-    if value:
-        raise refuse("callers' own provider keys are not available in this version", "remove byok")
-    return value
+def _off(value: object) -> object:
+    """`false` says the same as leaving it out."""
+    return None if value is False else value
 
 
 class Auth(Section):
-    """Kinds of credential besides client keys: the tokens of these issuers."""
+    """Kinds of credential besides client keys: the tokens of these issuers.
 
-    byok: Annotated[bool, AfterValidator(_no_byok)] = False
+    `byok` names the provider whose keys callers may bring along beside a token.
+    """
+
+    byok: Annotated[Name | None, BeforeValidator(_off)] = None
     issuers: Table[Issuer] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -88,6 +88,15 @@ class Settings(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _own_keys_have_a_place(self) -> Self:
+        named = self.auth.byok
+        if named and named not in self.providers:
+            raise refuse(f"auth.byok names no provider: {named}", "name one of [providers]")
+        if named and not self.auth.issuers:
+            raise refuse("auth.byok without an issuer: nobody could use it", "configure [auth.issuers]")
+        return self
+
     @property
     def source(self) -> Source:
         """File, folder and origin of each value."""

@@ -8,6 +8,7 @@ Source: OpenAI API reference; Anthropic API reference.
 import functools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from copy import copy
 from typing import Final, Self
 
 from macroslow.adapters.model_api.dialects import CREDENTIALS, DIALECTS
@@ -41,11 +42,13 @@ class ModelAPI:
         emulator: bool = False,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         patience: Patience = PATIENCE,
+        key_name: str = "",
     ) -> None:
         """`base_url` ends before the API's paths, e.g. https://api.openai.com/v1.
 
         `key` None: the provider asks for none, as models on one's own machine do. `auth` says how
         it is sent: "bearer", "api-key" (Azure) or "x-api-key"; by default as the dialect has it.
+        `key_name` names the key in the log, as `env:OPENAI_API_KEY`.
         Raises ConfigurationError.
         """
         self._dialect = DIALECTS[dialect]
@@ -66,7 +69,15 @@ class ModelAPI:
             auth=auth,
             max_answer_bytes=max_answer_bytes,
             patience=patience,
+            key_name=key_name,
         )
+
+    def with_key(self, key: Secret, account: str) -> "ModelAPI":
+        """The same provider asked with a caller's own key, over the same connections: never close it."""
+        other = copy(self)
+        other.account = account
+        other._sender = self._sender.with_key(key)
+        return other
 
     async def complete(
         self, path: str, body: bytes, *, headers: Mapping[str, str] = {}, deadline_s: float

@@ -6,6 +6,7 @@ stops the provider.
 """
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Final
 
 from macroslow.adapters.model_api.client import Client
@@ -37,11 +38,14 @@ class Sender:
         auth: str,
         max_answer_bytes: int,
         patience: Patience,
+        key_name: str = "",
     ) -> None:
-        """`key` None: the provider asks for none. Raises ConfigurationError."""
+        """`key` None: the provider asks for none; `key_name` is for the log. Raises ConfigurationError."""
         base = checked_base(name, base_url)
         self.name = name
         self._key = None if key is None else checked_key(name, key)
+        self._whose_key = "this gateway's key"
+        self._key_name = key_name
         self._credential = CREDENTIALS[auth]
         self._dialect = dialect
         self._max_answer_bytes = max_answer_bytes
@@ -53,6 +57,13 @@ class Sender:
             {"Host": base.netloc, "User-Agent": "macroslow", "Accept": "*/*", "Accept-Encoding": "identity"}
         )
         self._sent = header_lines(dialect.sent)
+
+    def with_key(self, key: Secret) -> "Sender":
+        """The same destination and connections with another key. ConfigurationError if it cannot be sent."""
+        other = copy(self)
+        other._key = checked_key(self.name, key)
+        other._whose_key = other._key_name = "the key that came with the request"
+        return other
 
     async def post(
         self, path: str, body: bytes, headers: Mapping[str, str], deadline_s: float
@@ -133,10 +144,11 @@ class Sender:
         """Raise for an answer whose body must not be read or passed on."""
         if exchange.status in (401, 403):
             raise UpstreamRefusedError(
-                f"the provider {self.name} did not accept this gateway's key",
+                f"the provider {self.name} did not accept {self._whose_key}",
                 upstream=self.name,
                 status=exchange.status,
-                fix="the operator must check the provider's key and its rights",
+                fix="whoever owns the key must check it and its rights with the provider",
+                reason=f"status {exchange.status} to {self._key_name or self._whose_key}",
             )
         if 300 <= exchange.status < 400:
             raise UpstreamRefusedError(
