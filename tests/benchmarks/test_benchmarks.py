@@ -40,7 +40,9 @@ def assert_figures(figures: dict[str, object], *names: str) -> None:
 @pytest.mark.sweep
 def test_the_benchmark_of_authentication_revokes_keys_under_load():
     figures, _ = run("auth.py", "--quick")
-    assert_figures(figures, "cpu_us_none", "cpu_us_key", "cpu_us_jwt", "revoke_ms", "revoke_max_ms", "revoke_refused_ms")
+    assert_figures(
+        figures, "cpu_us_none", "cpu_us_key", "cpu_us_jwt", "revoke_ms", "revoke_max_ms", "revoke_refused_ms"
+    )
     assert figures["revoke_max_ms"] >= figures["revoke_ms"] > 0
     assert (figures["keys"], figures["held_usd_micros"]) == (2, 0)
 
