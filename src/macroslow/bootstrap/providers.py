@@ -26,6 +26,7 @@ def open_accounts(settings: Settings, secrets: Mapping[str, Secret]) -> dict[str
                 account=account.label,
                 auth=provider.auth or "",
                 emulator=provider.emulator,
+                key_name="" if account.key is None else str(account.key),
             )
             for account in provider.accounts(name)
         }

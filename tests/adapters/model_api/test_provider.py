@@ -344,10 +344,12 @@ async def test_cancelling_a_call_closes_its_connection():
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_refused_key_is_an_error_that_quotes_nothing(status):
     body = f'{{"error":{{"message":"Incorrect API key provided: {KEY}"}}}}'.encode()
-    async with serving(fixed(status, body)) as provider:
+    async with serving(fixed(status, body), key_name="env:THE_KEY") as provider:
         with pytest.raises(UpstreamRefusedError) as caught:
             await provider.complete("/chat/completions", b"{}", deadline_s=5)
     assert caught.value.status == status
+    assert caught.value.reason == f"status {status} to env:THE_KEY"  # for the log alone
+    assert "env:THE_KEY" not in caught.value.detail + caught.value.fix
     assert "canary" not in repr(caught.value) + str(vars(caught.value))
 
 
