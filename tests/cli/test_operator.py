@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from macroslow.adapters.statefolder import hold, prepare
+from macroslow.authn.api_keys import checksum
+from macroslow.cli import audit
 from macroslow.cli._columns import columns, usd
 
 CONFIGURATION = '[sandbox]\nbackend = "none"\n'
@@ -143,6 +145,18 @@ def test_a_rotated_key_is_printed_alone_and_its_id_stays(at_home) -> None:
     made = data(at_home("keys", "rotate", key_id, "--json"))
     assert (made["id"], made["generation"], made["overlap_until"] is None) == (key_id, 4, False)
     assert at_home("keys", "rotate", key_id, "--overlap", "soon").returncode == 2
+
+
+def test_a_scanner_knows_a_key_offline(macroslow, tmp_path: Path) -> None:
+    key = "msk_000000000001_0000000000000000000000000000000000000000000"
+    key += checksum(key)
+    found = macroslow("keys", "check", "-", given=key + "\n")
+    assert (found.returncode, "000000000001" in found.stdout, key in found.stdout) == (0, True, False)
+    for text in ("", key[:-1], key[:-1] + "!", f" {key}", key * 2, "sk-x", "msk_" + "é" * 5000):
+        refused = macroslow("keys", "check", "-", "--json", given=text)
+        assert (refused.returncode, json.loads(refused.stdout)) == (1, {"key": False, "id": None})
+    assert macroslow("keys", "check", key).returncode == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_in_an_emergency_every_key_is_revoked(at_home) -> None:

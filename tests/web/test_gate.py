@@ -1,11 +1,13 @@
 """The gate in-process: the order of its checks, and that every answer has what every answer must have."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
 from tests.web.fakes import Answer, House, build, call
 
+from macroslow.authn.api_keys import checksum
 from macroslow.authz import scopes
 from macroslow.errors import (
     BudgetExhaustedError,
@@ -154,6 +156,49 @@ async def test_an_address_that_goes_on_guessing_is_told_of_once_an_hour() -> Non
         for port in range(4):
             await house.ask("GET", "/runs", key=None, client=("192.0.2.7", port))
     assert house.seen.guessing == ["192.0.2.7", "192.0.2.7"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["api_key=KEY", "x=1&API-KEY=KEY", "access_token=KEY", "q=KEY", "KEY=1", "q=a%20KEY%20b", "q=%6DTAIL"],
+)
+async def test_a_key_in_the_query_is_refused_and_shown_nowhere(
+    house: House, query: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = house.key.rpartition("_")[2]
+    asked = query.replace("KEY", house.key).replace("TAIL", house.key[1:])
+    with caplog.at_level(logging.DEBUG):
+        answer = await house.ask("GET", f"/runs?{asked}")
+    assert answer.status == 401
+    await house.security.flush(closing=True)
+    page = (await house.ask("GET", "/metrics")).body.decode()
+    assert 'reason="credential-in-query"' in page
+    for place in (answer.body.decode(), str(answer.headers), caplog.text, page, repr(house.books.events)):
+        assert secret not in place
+
+
+async def test_the_keyed_hash_is_computed_for_every_key_that_could_be_one(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that time tells neither which ids exist nor what became of them."""
+    hashed: list[str] = []
+    authenticate = house.gate._authenticate
+    hasher = authenticate._hasher
+    monkeypatch.setattr(authenticate, "_hasher", lambda key: hashed.append(key.id) or hasher(key))
+    other = await build()
+    revoked, far = await house.new_key("alice"), await house.new_key("alice", addresses=("10.0.0.0/8",))
+    expired = await house.new_key("alice", expires_ns=house.clock.ns + 1)
+    await house.keys.revoke(revoked[4:16])
+    house.clock.pass_s(1)
+    wrong = f"{house.key[:17]}{other.key[17:60]}"
+    wrong += checksum(wrong)
+    told = set()
+    for key in (other.key, wrong, revoked, far, expired):
+        answer = await house.ask("GET", "/runs", key=key)
+        request_id = answer.headers["x-request-id"].encode()
+        told.add((answer.status, answer.body.replace(request_id, b"ID")))
+    assert len(told) == 1
+    assert hashed == [key[4:16] for key in (other.key, wrong, revoked, far, expired)]
 
 
 # How often.

@@ -10,6 +10,7 @@ import click
 from macroslow.bootstrap.commands import key_defaults
 from macroslow.cli._columns import columns, usd
 from macroslow.cli._configured import config_option, settings_of
+from macroslow.cli._key_check import check
 from macroslow.cli._key_options import Span, bounds, given
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
@@ -18,6 +19,9 @@ from macroslow.cli._output import emit, json_option
 @click.group()
 def keys() -> None:
     """Clients' API keys."""
+
+
+keys.add_command(check)
 
 
 @keys.command()
