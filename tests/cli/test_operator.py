@@ -49,7 +49,8 @@ def data(ran) -> dict:
 LOOKS = [
     ["keys", "list"], ["keys", "show", "x"], ["keys", "revoke", "x"], ["usage"], ["audit", "verify"],
     ["audit", "tail"], ["audit", "show", "0"], ["audit", "prove", "0"], ["audit", "checkpoint"],
-    ["audit", "key"], ["signers", "list"], ["signers", "revoke", "x"],
+    ["audit", "key"], ["signers", "list"], ["signers", "revoke", "x"], ["jwt", "list"],
+    ["jwt", "revoke", "x"],
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from macroslow.ports import DAY_NS
 from macroslow.settings import Settings
 
 MAKES_STATE: Final = frozenset({"keys.create", "keys.adopt", "signers.trust", "jwt.mint", "run"})
+CHECKS_TOKENS: Final = "jwt.explain"
 
 
 class NoStateError(MacroslowError):
@@ -75,7 +76,12 @@ async def _perform(settings: Settings, verb: str, arguments: Mapping[str, object
     from macroslow.bootstrap.core import open_core  # here: most calls find a server and need no core
 
     async with open_core(settings) as core:
-        return await core.administration().perform(verb, arguments)
+        if verb != CHECKS_TOKENS:
+            return await core.administration().perform(verb, arguments)
+        from macroslow.bootstrap.issuers import issuers_of  # here: it brings an HTTP client
+
+        async with issuers_of(core) as tokens:
+            return await core.administration(tokens=tokens).perform(verb, arguments)
 
 
 def administer_gateway(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:

@@ -1,6 +1,7 @@
 """The issuers of tokens, wired: the rules of each, where its keys come from, and who may be minted for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -10,6 +11,7 @@ from macroslow.authn.jwt.keys import OneSecret
 from macroslow.authn.jwt.ports import FixedKeys, KeySource
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.machine import clock
+from macroslow.bootstrap.secrets_of import secrets_of
 from macroslow.crypto.jose import SharedSecret
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.secretstore.secret import Secret
@@ -38,6 +40,15 @@ def open_issuers(core: Core, secrets: Mapping[str, Secret], session: aiohttp.Cli
     ]
     fetched = [source for source in sources.values() if isinstance(source, FetchedKeys)]
     return Issuers(VerifyTokens(trusted, core.revocations, core.books, clock), fetched)
+
+
+@asynccontextmanager
+async def issuers_of(core: Core) -> AsyncIterator[VerifyTokens | None]:
+    """What checks tokens, for a command: nothing of a gateway is opened but this."""
+    wanted = [one for one in core.settings.secrets() if one.setting.startswith("auth.issuers.")]
+    secrets = await secrets_of(core.settings, core.folder, core.quad, wanted)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        yield open_issuers(core, secrets, session).tokens
 
 
 def _source(

@@ -11,10 +11,10 @@ import click
 from macroslow.authn.jwt.token import MAX_TOKEN_BYTES
 from macroslow.cli._ask import STDIN
 from macroslow.cli._columns import columns
-from macroslow.cli._configured import config_option, settings_of
+from macroslow.cli._configured import config_option
 from macroslow.cli._errors import CHECKED_IS_BAD
 from macroslow.cli._key_options import Span
-from macroslow.cli._operator import ask, ask_gateway
+from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
 
 _SCHEME: Final = "bearer "
@@ -37,7 +37,7 @@ def explain(source: str, config_file: Path | None, as_json: bool) -> int:
     A token is a credential: it is never taken from the command line. It is checked as a request with it
     would be, with the keys of its issuer as they are now. Exit code 0: valid; 1: not.
     """
-    found = ask_gateway(settings_of(config_file), "jwt.explain", token=_token_from(source))
+    found = ask(config_file, "jwt.explain", token=_token_from(source))
     if as_json:
         emit(found)
     else:

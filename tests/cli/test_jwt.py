@@ -1,0 +1,73 @@
+"""`macroslow jwt` without a server: exit codes, stdin alone, and secrets of issuers that are none."""
+
+import json
+
+import pytest
+
+DEVELOPMENT = '[auth.issuers.dev]\npreset = "development"\n'
+SYMMETRIC = """
+[auth.issuers.own]
+issuer = "https://own.example"
+audiences = ["gateway"]
+secret = "env:JWT_SECRET"
+"""
+
+
+@pytest.fixture
+def minted(macroslow, tmp_path) -> str:
+    (tmp_path / "macroslow.toml").write_text(DEVELOPMENT)
+    made = macroslow("jwt", "mint", "alice", "--scope", "inference:chat", "--json")
+    assert made.returncode == 0, made.stderr
+    return json.loads(made.stdout)["token"]
+
+
+def test_a_minted_token_is_valid_until_it_is_revoked(macroslow, minted) -> None:
+    good = macroslow("jwt", "explain", "-", "--json", given=minted + "\n")
+    assert (good.returncode, json.loads(good.stdout)["principal"]) == (0, "jwt/dev/alice")
+    pasted = macroslow("jwt", "explain", "-", given=f"Bearer {minted}")
+    assert pasted.returncode == 0
+    assert macroslow("jwt", "revoke", "dev", "--reason", "test").returncode == 0
+    bad = macroslow("jwt", "explain", "-", "--json", given=minted)
+    told = json.loads(bad.stdout)
+    assert (bad.returncode, told["valid"], told["refused_at"]) == (1, False, "revoked")
+    listed = json.loads(macroslow("jwt", "list", "--json").stdout)
+    assert [(one["issuer"], one["subject"]) for one in listed["revoked"]] == [("dev", "")]
+
+
+def test_what_is_no_token_is_explained_as_such(macroslow, minted) -> None:
+    for text in ("nonsense", "a.b.c", "x y", "é", minted.rpartition(".")[0]):
+        found = macroslow("jwt", "explain", "-", given=text)
+        assert (found.returncode, found.stdout.startswith("BAD form")) == (1, True), text
+    assert macroslow("jwt", "explain", "-", given="").returncode == 2
+
+
+def test_a_token_is_never_taken_from_the_command_line(macroslow, minted) -> None:
+    for command in (["jwt", "explain", minted], ["jwt", "explain"]):
+        refused = macroslow(*command)
+        assert (refused.returncode, refused.stdout) == (2, "")
+
+
+def test_without_an_issuer_nothing_can_be_decided(macroslow, tmp_path) -> None:
+    (tmp_path / "macroslow.toml").write_text("")
+    assert macroslow("keys", "create", "ann").returncode == 0
+    assert macroslow("jwt", "explain", "-", given="a.b.c").returncode == 78
+    assert macroslow("jwt", "mint", "alice").returncode == 78
+    assert macroslow("jwt", "revoke", "dev").returncode == 1
+
+
+@pytest.mark.parametrize("secret", ["", "changeme", "short-but-random-9fK2"])
+def test_a_shared_secret_that_is_none_stops_the_start(process, tmp_path, secret) -> None:
+    (tmp_path / "macroslow.toml").write_text(SYMMETRIC)
+    dotenv = tmp_path / ".env"
+    dotenv.write_text(f"JWT_SECRET={secret}\n")
+    dotenv.chmod(0o600)
+    refused = process("serve", "--listen", "127.0.0.1:0")
+    assert refused.returncode == 78
+    assert "auth.issuers.own.secret" in refused.stderr
+    assert not secret or secret not in refused.stderr
+
+
+def test_a_development_issuer_does_not_start_where_others_can_reach_it(process, minted) -> None:
+    refused = process("serve", "--listen", "0.0.0.0:0")
+    assert refused.returncode == 78
+    assert "development issuer" in refused.stderr
