@@ -104,7 +104,7 @@ async def test_another_length_than_declared_is_an_error_and_cut_off(body: bytes)
 
     await talk.exchange.run(app)
     assert talk.wire.closed
-    assert (talk.wire.writes, talk.over) == ([], 0)
+    assert (talk.wire.writes, talk.over) == ([], 1)
 
 
 async def test_an_application_that_ends_too_early_is_cut_off() -> None:

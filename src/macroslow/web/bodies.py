@@ -52,21 +52,23 @@ class Body:
             deadline.end()
 
     async def _read(self, receive: Receive, cap_bytes: int) -> bytes:
-        chunks: list[bytes] = []
-        size_bytes = 0
-        while not self.complete:
+        whole = bytearray()  # not a list: of a body in a million pieces that would be most of what is held
+        while True:
             message = await receive()
             if message["type"] != "http.request":
                 raise CallerLeft
-            chunk = message.get("body", b"")
-            size_bytes += len(chunk)
+            chunk: bytes = message.get("body", b"")
+            self.complete = not message.get("more_body", False)
+            size_bytes = len(whole) + len(chunk)
             if size_bytes > cap_bytes:
                 raise _too_large(cap_bytes)
             while size_bytes > self._taken_bytes:
                 self._take(STEP_BYTES)
-            chunks.append(chunk)
-            self.complete = not message.get("more_body", False)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            if self.complete and not whole:
+                return chunk  # nearly every body comes whole
+            whole += chunk
+            if self.complete:
+                return bytes(whole)
 
     def _take(self, size_bytes: int) -> None:
         self._budget.take(size_bytes, self._holder)
@@ -105,8 +107,8 @@ class _Deadline:
         self._timer.cancel()
 
 
-NO_BODY: Final = Body(ByteBudget(0), 0)
-"""Of a request whose headers nobody has read."""
+UNREAD_BODY: Final = Body(ByteBudget(0), None)
+"""Of a request whose headers contradict themselves: where it ends is not known, so its connection ends."""
 
 
 def _too_large(cap_bytes: int) -> TooLargeError:

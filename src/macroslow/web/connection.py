@@ -358,6 +358,7 @@ class Connection(asyncio.Protocol):
         if self.transport.is_closing():
             return
         if newest is not None and newest.more_body and not newest.complete:  # it is about that one's body
+            self._newest = None
             if newest is not self._current:
                 self._waiting.pop()
             elif newest.started:

@@ -32,10 +32,11 @@ log: Final = logging.getLogger("macroslow.web")
 class Flow:
     """The two directions of one connection, each of which may have to wait for the other side."""
 
-    __slots__ = ("_reads", "_transport", "_writable", "congested")
+    __slots__ = ("_held", "_reads", "_transport", "_writable", "congested")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        self._held = False
         self._reads = True
         self._writable = asyncio.Event()
         self.congested = False  # more is written than the transport likes to hold
@@ -47,10 +48,20 @@ class Flow:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Take what comes."""
-        if not self._reads:
+        """Take what comes, unless reading is held."""
+        if not (self._reads or self._held):
             self._reads = True
             self._transport.resume_reading()
+
+    def hold(self) -> None:
+        """Let the caller wait, whoever would read, until `release`."""
+        self._held = True
+        self.pause_reading()
+
+    def release(self) -> None:
+        """Take what comes."""
+        self._held = False
+        self.resume_reading()
 
     def pause_writing(self) -> None:
         """The caller does not read as fast as we write."""
@@ -68,7 +79,7 @@ class Flow:
 
 
 class Exchange:
-    """`scope`, `receive` and `send` of one request. `over` is called when its answer is written.
+    """`scope`, `receive` and `send` of one request. `over` is called when its answer is written, or never will be.
 
     `common` are headers of every answer, as they are when it begins.
     """
@@ -127,8 +138,9 @@ class Exchange:
         except Exception as error:  # noqa: BLE001 - a fault of the application, which answers its own
             log.error("the application failed: %s", what_failed(error))
         finally:
-            if not self.complete:
+            if not (self.complete or self.gone):
                 self._transport.close()
+                self._over()
 
     def take(self, piece: bytes) -> None:
         """A piece of the body came."""

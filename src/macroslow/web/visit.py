@@ -14,7 +14,7 @@ from typing import Any, Final
 from macroslow.authn.principal import Principal
 from macroslow.ports import Entropy
 from macroslow.web.attention import Attention
-from macroslow.web.bodies import NO_BODY, Body, discard_rest
+from macroslow.web.bodies import UNREAD_BODY, Body, discard_rest
 from macroslow.web.framing import UNREAD, Framing
 from macroslow.web.messages import Headers, Receive, Response, Send
 from macroslow.web.routes import Route
@@ -68,7 +68,7 @@ class Visit:
     route: Route | None = None
     principal: Principal | None = None
     framing: Framing = UNREAD
-    body: Body = NO_BODY
+    body: Body = UNREAD_BODY
     attention: Attention | None = None
     status: int = HUNG_UP
     task: asyncio.Task[Any] | None = None
