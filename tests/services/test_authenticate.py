@@ -8,8 +8,9 @@ from macroslow.adapters.system import SystemEntropy
 from macroslow.authn.api_keys import LegacyKey, checksum, parse_legacy
 from macroslow.authn.keyring import KeyRing
 from macroslow.errors import CredentialError
-from macroslow.services.authenticate import BAD_DETAIL, Authenticate, Refusal
+from macroslow.services.authenticate import Authenticate, Refusal
 from macroslow.services.manage_keys import ManageKeys
+from macroslow.services.verify_tokens import BAD_DETAIL
 from macroslow.services.wished_keys import NewKey
 
 

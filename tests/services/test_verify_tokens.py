@@ -14,7 +14,7 @@ from macroslow.authn.terms import Terms
 from macroslow.errors import BadRequestError, CredentialError, LogUnavailableError, NotFoundError
 from macroslow.metering.budgets import Spender, budgets_of, own_rules
 from macroslow.services import verify_tokens
-from macroslow.services.authenticate import BAD_DETAIL, Refusal
+from macroslow.services.authenticate import Refusal
 from macroslow.services.wished_keys import NewKey
 from macroslow.tlog.event import EventType
 
@@ -28,7 +28,8 @@ MAPPED = replace(RULES, mapping=MAPPING)
 async def reason(house: TokenHouse, credential: bytes, key: str = "") -> str:
     with pytest.raises(CredentialError) as caught:
         await house.by(credential, key)
-    assert (caught.value.detail, caught.value.step) == (BAD_DETAIL, "authenticate")
+    assert (caught.value.detail, caught.value.step) == (verify_tokens.BAD_DETAIL, "authenticate")
+    assert caught.value.fix == verify_tokens.BAD_FIX
     return caught.value.reason
 
 

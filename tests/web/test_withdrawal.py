@@ -9,6 +9,7 @@ import pytest
 from tests.web.fakes import Answer, House, build, call
 
 from macroslow.services.call_model import ModelAnswer, ModelStream
+from macroslow.services.verify_tokens import BAD_DETAIL, BAD_FIX
 from macroslow.web import gate as gates
 from macroslow.web.messages import Message
 
@@ -146,7 +147,7 @@ async def test_a_stream_ends_with_an_error_in_the_words_of_its_api_and_is_cut_of
     assert last.endswith(b"\n\n")
     assert told(json.loads(last.removeprefix(event))) in {
         "authentication_error",
-        "the credential is not valid",
+        f"{BAD_DETAIL} ({BAD_FIX})",
     }
     assert endless.given_up == 1
 

@@ -36,8 +36,7 @@ from macroslow.authn.own_key import OwnKey
 from macroslow.authn.principal import Principal, TokenPrincipal, together
 from macroslow.errors import CredentialError
 from macroslow.ports import Clock
-from macroslow.services.verify_tokens import BAD_DETAIL as BAD_DETAIL
-from macroslow.services.verify_tokens import VerifyTokens
+from macroslow.services.verify_tokens import VerifyTokens, bad_credential
 
 MISSING_DETAIL: Final = "no credential given: send a client key as `x-api-key` or as `Authorization: Bearer`"
 BEARER: Final = b"bearer "
@@ -222,4 +221,4 @@ def _refuse(reason: Refusal) -> NoReturn:
 
 
 def _refused(reason: Refusal) -> CredentialError:
-    return CredentialError(BAD_DETAIL, step="authenticate", reason=reason)
+    return bad_credential(reason)

@@ -27,6 +27,13 @@ from macroslow.workflow.books import Books
 MAX_KNOWN: Final = 10_000  # tokens: some 20 MB with what hangs on them
 MAX_SUBJECTS: Final = 100_000  # that one process opens accounts for
 BAD_DETAIL: Final = "the credential is not valid"
+BAD_FIX: Final = "ask the operator for one: macroslow keys create NAME; or renew the token"
+"""One repair for all, or it would tell one bad credential from another."""
+
+
+def bad_credential(reason: str) -> CredentialError:
+    """The error of every credential that is given and no good; `reason` is for the log alone."""
+    return CredentialError(BAD_DETAIL, fix=BAD_FIX, step="authenticate", reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +140,7 @@ class VerifyTokens:
         if name in self._opened:
             return
         if len(self._opened) >= MAX_SUBJECTS:
-            raise CredentialError(BAD_DETAIL, step="authenticate", reason="jwt-too-many-subjects")
+            raise bad_credential("jwt-too-many-subjects")
         await self._books.commit(OpenAccount(name, budget_usd_micros))
         self._opened.add(name)
 
@@ -165,4 +172,4 @@ def _ends_s(identity: Identity, rules: IssuerRules) -> int:
 
 
 def _refused(step: Step) -> CredentialError:
-    return CredentialError(BAD_DETAIL, step="authenticate", reason=f"jwt-{step}")
+    return bad_credential(f"jwt-{step}")

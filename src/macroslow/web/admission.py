@@ -28,6 +28,11 @@ LOCAL: Final = "local"  # a caller on a Unix socket
 
 POLICY: Final = b"ratelimit-policy"
 STANDING: Final = b"ratelimit"
+MORE: Final = {
+    b"key": ("this key", "wait, or have the operator allow more: macroslow keys set ID --rpm N"),
+    b"token": ("this token's bearer", "wait, or have the operator allow its issuer's tokens more"),
+}
+"""Whose limit of requests it is, and how to come by more."""
 TOLD_AGAIN_NS: Final = 60 * MINUTE_NS  # who goes on guessing is told of once an hour
 
 
@@ -39,13 +44,17 @@ class Tallies:
         self._capacity = capacity
         self._tats_ns: dict[str, int] = {}
 
-    def admit(self, key: str, limit: Limit) -> int:
-        """Count one request; nanoseconds until all are back. RateLimitedError if it is one too many."""
+    def admit(self, key: str, limit: Limit, whose: str, fix: str = "") -> int:
+        """Count one request; nanoseconds until all are back. RateLimitedError if it is one too many.
+
+        That says `whose` limit it is, and in `fix` how to come by more.
+        """
         now_ns = self._clock.monotonic_ns()
         decision = admit(limit, self._tats_ns.get(key, 0), now_ns)
         if isinstance(decision, Deferred):
             raise RateLimitedError(
-                f"more than {limit.count} in {limit.period_ns // NS_PER_S} s",
+                f"{whose} may have {limit.count} {limit.name} in {limit.period_ns // NS_PER_S} s",
+                fix=fix,
                 limit=limit.name,
                 count=limit.count,
                 period_s=limit.period_ns // NS_PER_S,
@@ -94,10 +103,11 @@ class CredentialLimits:
         count = self._default if count is None else count
         if count is None:
             return
-        policy = _policy(b"key" if principal.key_id else b"token", count)
+        whose = b"key" if principal.key_id else b"token"
+        policy = _policy(whose, count)
         used_ns = policy.limit.burst * policy.limit.interval_ns
         try:
-            used_ns = self._tallies.admit(principal.account, policy.limit)
+            used_ns = self._tallies.admit(principal.account, policy.limit, *MORE[whose])
         finally:
             visit.limits = (*visit.limits, (POLICY, policy.told), (STANDING, policy.standing(used_ns)))
 
@@ -146,7 +156,7 @@ class AddressLimits:
 
     def admit(self, scope: Scope) -> None:
         """Count one. RateLimitedError if the address has used up its minute."""
-        self._tallies.admit(_neighbourhood(scope), self._limit)
+        self._tallies.admit(_neighbourhood(scope), self._limit, "one address")
 
 
 class FailedAttempts:

@@ -42,7 +42,7 @@ from macroslow.web.visit import RequestIds, Visit, log_failure, send_answer
 from macroslow.workflow.sandbox import EgressServer
 
 BODY_DEADLINE_S: Final = 30.0
-RATE: Final = per_minute("egress requests of a run", 600, burst=120)
+RATE: Final = per_minute("egress requests", 600, burst=120)
 REFUSAL_S: Final = 1.0
 BODIES_BYTES: Final = 16 * 1024 * 1024  # of one run at once: no other run waits for them
 OPERATIONS: Final[Mapping[bytes, Operation]] = {
@@ -125,7 +125,7 @@ class EgressApp:
     async def _count(self) -> None:
         """Count the request; one too many waits for its refusal, so that a flood waits with it."""
         try:
-            self._tallies.admit("", RATE)
+            self._tallies.admit("", RATE, "one run")
         except RateLimitedError:
             await asyncio.sleep(REFUSAL_S)
             raise

@@ -29,8 +29,9 @@ from macroslow.errors import (
 )
 from macroslow.limits.byte_budget import ByteBudget
 from macroslow.ports import NS_PER_S, Clock, Entropy
-from macroslow.services.authenticate import BAD_DETAIL, Authenticate, Refusal
+from macroslow.services.authenticate import Authenticate, Refusal
 from macroslow.services.record_security import RecordSecurity
+from macroslow.services.verify_tokens import bad_credential
 from macroslow.web import problems
 from macroslow.web.admission import AddressLimits, CredentialLimits, FailedAttempts, Present, address_of
 from macroslow.web.application import Application
@@ -149,7 +150,7 @@ class Gate:
 
     async def _end_withdrawn(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell the caller why: as the answer, or as a stream's last event, after which it is cut off."""
-        error = CredentialError(BAD_DETAIL, step="authenticate", reason=Refusal.WITHDRAWN)
+        error = bad_credential(Refusal.WITHDRAWN)
         answer = self._refuse(visit, scope, error)
         if visit.status == HUNG_UP:
             await send_answer(visit, answer, receive, send)
@@ -236,7 +237,7 @@ class Gate:
             self._failures.admit(scope)
             raise
         if not (self._settings.administrators or ADMIN.isdisjoint(principal.scopes)):
-            raise CredentialError(BAD_DETAIL, step="authenticate", reason=Refusal.ADMINISTRATIVE)
+            raise bad_credential(Refusal.ADMINISTRATIVE)
         for credential in principal.credentials:
             self._credentials.admit(visit, credential)
             self._present.enter(visit, credential)
