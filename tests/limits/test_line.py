@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from macroslow.errors import RateLimitedError, UpstreamUnavailableError
@@ -84,8 +84,9 @@ calls = st.lists(
 
 @settings(max_examples=25, deadline=None)
 @given(calls, st.sampled_from(Window), st.sampled_from([*Charge, None]), st.sampled_from([12, 600]))
+@example([("a", 1, 0), ("a", 20, 0), ("a", 960, 0), ("b", 1, 1)], Window.BUCKET, Charge.MOST, 600)
 def test_the_first_that_waits_is_never_delayed_by_those_who_pass_it(arrivals, window, charge, rpm):
-    """Its promised start never moves away, and then it goes."""
+    """Its promised start never moves away while its turn is the next, and then it goes."""
     one = allowance(tpm=1000, rpm=rpm, window=window, charge=charge, pace=None)
     queue, now_ns, waiting = FairQueue(), NOW, sorted(arrivals, key=lambda call: call[2])
     promised: tuple[Ticket | None, int] = None, 0
@@ -93,6 +94,7 @@ def test_the_first_that_waits_is_never_delayed_by_those_who_pass_it(arrivals, wi
         while waiting and NOW + waiting[0][2] <= now_ns:
             principal, tokens, _ = waiting.pop(0)
             queue.push(ticket(principal, tokens))
+        turn = queue.walk().ticket
         plan = planner(one, now_ns=now_ns).plan(queue)
         for grant in plan.grants:
             queue.take(grant.ticket)
@@ -102,7 +104,7 @@ def test_the_first_that_waits_is_never_delayed_by_those_who_pass_it(arrivals, wi
         if first is not None:
             start_ns = one.fits_ns(first.demand.tokens, now_ns)
             assert start_ns > now_ns
-            if first is promised[0]:  # else one with an older right to go has come
+            if first is turn is promised[0]:  # else one with an older right to go has come
                 assert start_ns <= promised[1]
             promised = first, start_ns
         soon = [NOW + waiting[0][2]] if waiting else []

@@ -117,7 +117,7 @@ class Meter:
         if self._bucket is not None:
             return self._bucket.spare(units, start_ns, now_ns, most=self._most)
         spare = limit.count - units - self.slots.left_at(start_ns, most=self._most)
-        if not self._even(now_ns):
+        if not self._even(start_ns):
             return spare
         early = spare - limit.count // LAST_SHARE  # so many, and the first needs nothing of the last quarter
         left = self.remaining(now_ns) - limit.count // LAST_SHARE
