@@ -487,6 +487,14 @@ class IdentityContract:
         assert await books.keys() == [older, KEY]
         assert await books.signers() == [SIGNER]
 
+    async def test_no_process_brings_a_revoked_key_back(self, books: Books) -> None:
+        """One that read the key before it was revoked, and changes something else of it."""
+        revoked = replace(KEY, revoked_ns=9)
+        await books.commit(PutKey(replace(KEY, note="before")))
+        await books.commit(PutKey(revoked))
+        await books.commit(PutKey(replace(KEY, note="after")), PutKey(replace(KEY, secret_hmac=b"2" * 32)))
+        assert await books.keys() == [revoked]
+
     async def test_the_last_use_of_a_key_is_the_latest_that_was_ever_told(self, books: Books) -> None:
         await books.commit(PutKey(KEY))
         assert await books.key_uses() == {}

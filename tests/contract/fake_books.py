@@ -195,7 +195,9 @@ class FakeBooks:
                         raise ConflictError("another's")
                     self._state.bound[change.id] = change
                 case PutKey():
-                    self._state.keys[change.record.id] = change.record
+                    known = self._state.keys.get(change.record.id)
+                    if known is None or known.revoked_ns is None:
+                        self._state.keys[change.record.id] = change.record
                 case PutKeyUse(key_id, used_ns):
                     uses = self._state.key_uses
                     uses[key_id] = max(used_ns, uses.get(key_id, 0))

@@ -46,7 +46,7 @@ class SignerRecord:
 
 @dataclass(frozen=True, slots=True)
 class PutKey:
-    """Create or replace a client key."""
+    """Create or replace a client key. One that was revoked in an earlier commit stays as it is, for good."""
 
     record: KeyRecord
 

@@ -87,7 +87,7 @@ _PARTS: Final[Mapping[str, str]] = {
     "keys": _insert(
         "keys",
         "id text, created_ns bigint, record jsonb, secret_hmac bytea",
-        _or_update("id", "created_ns, record, secret_hmac"),
+        f"{_or_update('id', 'created_ns, record, secret_hmac')} WHERE keys.record ->> 'revoked_ns' IS NULL",
     ),
     "signers": _insert(
         "signers", "key_id text, trusted_ns bigint, record jsonb", _or_update("key_id", "trusted_ns, record")

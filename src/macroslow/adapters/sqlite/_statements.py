@@ -48,7 +48,14 @@ INSERT INTO runs (
 """
 FINISH_RUN: Final = "UPDATE runs SET state = ?, finished_ns = ?, finished_index = ? WHERE n = ?"
 PUT_OBJECT: Final = "INSERT OR REPLACE INTO objects (run, kind, subject, sealed) VALUES (?, ?, ?, ?)"
-PUT_KEY: Final = "INSERT OR REPLACE INTO keys (id, created_ns, record, secret_hmac) VALUES (?, ?, ?, ?)"
+PUT_KEY: Final = """
+INSERT INTO keys (id, created_ns, record, secret_hmac) VALUES (?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET
+    created_ns = excluded.created_ns,
+    record = excluded.record,
+    secret_hmac = excluded.secret_hmac
+WHERE json_extract(keys.record, '$.revoked_ns') IS NULL
+"""
 PUT_KEY_USE: Final = """
 INSERT INTO key_uses (id, used_ns) VALUES (?, ?)
 ON CONFLICT (id) DO UPDATE SET used_ns = max(used_ns, excluded.used_ns)
