@@ -86,7 +86,7 @@ class VerifyTokens:
         if known is not None and self._still_good(known):
             self._known[digest] = known  # so that the order of the dictionary is that of use
             return known.principal
-        examination = await self.examine(token)
+        examination = await self.examine(token, whole=False)
         identity = examination.identity
         if identity is None:
             raise _refused(examination.refused_at or Step.FORM)
@@ -104,15 +104,18 @@ class VerifyTokens:
             del self._known[next(iter(self._known))]
         return known.principal
 
-    async def examine(self, token: bytes) -> Examination:
-        """Every step of the check, from the beginning; with newer keys if the token names an unknown one."""
-        examination = self._examined(token)
-        if examination.refused_at is Step.KEY:
+    async def examine(self, token: bytes, *, whole: bool = True) -> Examination:
+        """Every step of the check, from the beginning; with newer keys if the token names an unknown one.
+
+        Unless `whole`, up to the first step that is not good.
+        """
+        examination = self._examined(token, whole)
+        if examination.refused_at is Step.KEY:  # the steps before it are good
             source = self._issuers[examination.issuer].source
             before = source.keys
             await source.renew()
             if source.keys is not before:
-                examination = self._examined(token)
+                examination = self._examined(token, whole)
         return examination
 
     def admits(self, principal: TokenPrincipal) -> bool:
@@ -121,9 +124,9 @@ class VerifyTokens:
             principal.issuer, principal.jti, principal.subject, principal.issued_s
         )
 
-    def _examined(self, token: bytes) -> Examination:
+    def _examined(self, token: bytes, whole: bool) -> Examination:
         now_s = self._clock.now_ns() // NS_PER_S
-        return examine(token, self._rules, self._keys_of, self._revocations, now_s)
+        return examine(token, self._rules, self._keys_of, self._revocations, now_s, whole=whole)
 
     def _keys_of(self, issuer: str) -> KeySet:
         return self._issuers[issuer].source.keys

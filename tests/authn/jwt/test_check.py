@@ -48,12 +48,17 @@ def examined(
     keys: KeySet = KEYS,
     revoked: Revocations | None = None,
     now_s: int = NOW_S,
+    *,
+    whole: bool = True,
 ) -> Examination:
-    return examine(credential, {rules.issuer: rules}, lambda _: keys, revoked or Revocations(), now_s)
+    return examine(
+        credential, {rules.issuer: rules}, lambda _: keys, revoked or Revocations(), now_s, whole=whole
+    )
 
 
 def refused_at(credential: bytes, rules: IssuerRules = RULES, **more: Any) -> Step | None:
     found = examined(credential, rules, **more)
+    assert examined(credential, rules, whole=False, **more).refused_at == found.refused_at
     assert (found.refused_at is None) == (found.identity is not None)
     return found.refused_at
 

@@ -103,8 +103,13 @@ def examine(
     keys_of: Callable[[str], KeySet],
     revocations: Revocations,
     now_s: int,
+    *,
+    whole: bool = True,
 ) -> Examination:
-    """Look at a token from anybody. `issuers` are by their `iss`; `keys_of` takes an issuer's name."""
+    """Look at a token from anybody. `issuers` are by their `iss`; `keys_of` takes an issuer's name.
+
+    Unless `whole`, it ends with the first finding that is not good: a refusal costs no more than it must.
+    """
     try:
         token = read(credential)
     except ValueError as error:
@@ -116,7 +121,12 @@ def examine(
         wanted = "an issuer of the configuration, to the letter"
         return Examination((form, Finding(Step.ISSUER, False, _shown(token.claims.get("iss")), wanted)))
     issuer = Finding(Step.ISSUER, True, _shown(token.issuer))
-    return _Examiner(token, rules, keys_of(rules.name), revocations, now_s).examine(form, issuer)
+    examiner = _Examiner(token, rules, keys_of(rules.name), revocations, now_s, whole=whole)
+    return examiner.examine(form, issuer)
+
+
+class _EnoughError(Exception):
+    """A finding is not good, and nobody asks for more."""
 
 
 class _Examiner:
@@ -129,6 +139,8 @@ class _Examiner:
         keys: KeySet,
         revocations: Revocations,
         now_s: int,
+        *,
+        whole: bool,
     ) -> None:
         self._token = token
         self._claims: Mapping[str, Any] = token.claims
@@ -136,10 +148,19 @@ class _Examiner:
         self._keys = keys
         self._revocations = revocations
         self._now_s = now_s
+        self._whole = whole
         self._findings: list[Finding] = []
 
     def examine(self, *before: Finding) -> Examination:
         self._findings.extend(before)
+        try:
+            identity = self._identity()
+        except _EnoughError:
+            identity = None
+        good = all(finding.ok for finding in self._findings)
+        return Examination(tuple(self._findings), self._rules.name, identity if good else None)
+
+    def _identity(self) -> Identity | None:
         self._signature()
         expires_s = self._expiry()
         self._not_before()
@@ -150,11 +171,12 @@ class _Examiner:
         subject = self._subject()
         identity = self._rights(subject, expires_s, issued_s)
         self._revoked(subject, issued_s)
-        good = all(finding.ok for finding in self._findings)
-        return Examination(tuple(self._findings), self._rules.name, identity if good else None)
+        return identity
 
     def _say(self, step: Step, ok: bool, seen: str, wanted: str = "") -> None:
         self._findings.append(Finding(step, ok, seen, "" if ok else wanted))
+        if not ok and not self._whole:
+            raise _EnoughError
 
     def _signature(self) -> None:
         """The algorithm by our list, the key by its name, then the signature. Nothing else of the header."""
