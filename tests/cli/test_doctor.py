@@ -50,5 +50,5 @@ def test_a_bad_configuration_is_78_with_the_place(macroslow, probing, tmp_path: 
     ran = macroslow("doctor")
     assert ran.returncode == 78
     assert "macroslow.toml:3: providers.openai.key" in ran.stdout
-    told = json.loads(macroslow("doctor", "--format", "json").stdout)
+    told = json.loads(macroslow("doctor", "--json").stdout)
     assert (told["ok"], len(told["problems"]) > 0, told["sandbox"][0]["works"]) == (False, True, True)

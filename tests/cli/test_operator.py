@@ -8,6 +8,7 @@ import pytest
 
 from macroslow.adapters.statefolder import hold, prepare
 from macroslow.authn.api_keys import checksum
+from macroslow.bootstrap import commands, core
 from macroslow.cli import audit
 from macroslow.cli._columns import columns, usd
 
@@ -120,10 +121,10 @@ def test_a_key_that_makes_no_sense_is_not_made(at_home, arguments, code, told) -
 def test_keys_are_listed_shown_and_revoked(at_home) -> None:
     key_id = at_home.key["id"]
     assert at_home("keys", "list").stdout.splitlines()[1].split() == [
-        key_id, "ann", "in", "force", "$0.000000", "of", "$2.500000", "laptop"
+        key_id, "ann", "in", "force", "$0.000000", "$2.500000", "-", "-", "laptop"
     ]  # fmt: skip
     shown = at_home("keys", "show", key_id).stdout
-    assert "limit                $2.500000" in shown
+    assert "budget               $2.500000" in shown
     assert "None" not in shown
     assert at_home.key["key"] not in shown
     revoked = at_home("keys", "revoke", key_id, "--reason", "lost")
@@ -177,8 +178,10 @@ def test_in_an_emergency_every_key_is_revoked(at_home) -> None:
 
 def test_usage_shows_what_a_key_may_still_spend(at_home) -> None:
     lines = at_home("usage").stdout.splitlines()
-    assert lines[0].split() == ["KEY", "CALLS", "TOKENS", "IN", "TOKENS", "OUT", "SPENT", "HELD", "LEFT"]
+    assert " ".join(lines[0].split()) == "KEY PRINCIPAL CALLS TOKENS IN TOKENS OUT SPENT HELD LEFT"
+    assert lines[1].split()[:2] == [at_home.key["id"], "ann"]
     assert lines[1].endswith("$2.500000")
+    assert len(lines[0]) == len(lines[1])
     assert lines[-1] == "$0.000000 in all"
     assert at_home("usage", "--by", "model").stdout == "Nothing was spent yet.\n"
     assert data(at_home("usage", "--by", "day", "--json")) == {"by": "day", "rows": []}
@@ -186,6 +189,26 @@ def test_usage_shows_what_a_key_may_still_spend(at_home) -> None:
 
 
 # audit
+
+
+def test_a_line_of_the_log_says_first_what_is_looked_for_and_ends_with_ids() -> None:
+    fields = {"answer_sha256": "a" * 64, "attempts": 1, "key_id": "k", "model": "m", "outcome": "ok",
+              "principal": "ann", "tag": "", "usd_micros": 7, "scopes": []}  # fmt: skip
+    entry = {"index": 3, "time": "2026-01-31T12:00:00+00:00", "type": "chat-completed", "fields": fields}
+    assert audit._line(entry) == (
+        "     3  2026-01-31 12:00:00  chat-completed     principal=ann model=m outcome=ok usd_micros=7 "
+        "attempts=1 answer_sha256=aaaaaaaaaaaaaaaa… key_id=k"
+    )
+
+
+def test_a_command_line_that_makes_no_sense_is_told_as_every_error(macroslow) -> None:
+    bad = ["keys", "set"], ["usage", "--by", "team", "--budgets"], ["tokens", "count", "--x"], ["no"]
+    for arguments in bad:
+        ran = macroslow(*arguments)
+        lines = ran.stderr.splitlines()
+        assert (ran.returncode, ran.stdout, len(lines)) == (2, "", 3)
+        begins = ("macroslow: ", "  usage: macroslow ", "  fix: macroslow ")
+        assert all(line.startswith(begin) for line, begin in zip(lines, begins, strict=True))
 
 
 def test_the_log_is_read_proved_and_verified(at_home, tmp_path: Path) -> None:
@@ -295,10 +318,14 @@ def test_inputs_are_a_json_object(macroslow, tmp_path, inputs: str) -> None:
 # state, and tables
 
 
-def test_state_that_another_process_holds_is_78_and_says_whose(at_home, tmp_path: Path) -> None:
+def test_state_that_another_process_holds_is_78_and_says_whose(at_home, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(commands, "START_WAIT_S", 0)
+    monkeypatch.setattr(core, "HOLD_WAIT_S", 0)
     with hold(prepare(tmp_path / ".macroslow")):
         ran = at_home("keys", "list")
     assert (ran.returncode, "is in use by process" in ran.stderr) == (78, True)
+    assert "kill" not in ran.stderr  # it may be a server that is about to serve
+    assert "wait until it serves" in ran.stderr
 
 
 def test_amounts_are_exact_and_none_is_a_dash() -> None:

@@ -58,3 +58,16 @@ async def test_controls_are_shown_on_a_terminal_and_kept_in_a_file(document: str
     assert not {"\x1b", "\x07", "\x9b"} & set(shown)
     kept = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
     assert kept.startswith(b"\x1b]0;owned\x07")
+
+
+def test_a_line_of_the_log_fits_the_terminal_and_is_whole_where_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "macroslow.toml").write_text('[sandbox]\nbackend = "none"\n')
+    program = (sys.executable, "-m", "macroslow")
+    subprocess.run(
+        (*program, "keys", "create", "ann", "--budget", "1"), cwd=tmp_path, check=True, capture_output=True
+    )
+    (cut,) = on_a_terminal(*program, "audit", "tail", at=tmp_path).decode().splitlines()
+    assert (len(cut), cut[-1], "principal=ann" in cut) == (80, "…", True)
+    (whole,) = on_a_terminal(*program, "audit", "tail", "--wide", at=tmp_path).decode().splitlines()
+    assert whole.startswith(cut[:-1])
+    assert "key_id=" in whole

@@ -40,12 +40,31 @@ def test_a_key_has_a_team_and_budgets_by_day_and_month(at_home) -> None:
     assert re.search(r"^month +-$", shown, re.MULTILINE)
 
 
+def test_a_new_keys_budgets_are_told_and_that_it_has_none(at_home) -> None:
+    told = at_home("keys", "create", "bob", "--budget-day", "1", "--budget-month", "20", "--export").stderr
+    assert "for bob, $1.000000 a day, $20.000000 a month. It is not shown again.\n" in told
+    unlimited = at_home("keys", "create", "carl").stderr
+    assert "for carl, NO budget: it may spend without limit." in unlimited
+    assert "fix: macroslow keys set " in unlimited
+    rows = [line.split() for line in at_home("keys", "list").stdout.splitlines()]
+    assert rows[0][-7:] == ["SPENT", "BUDGET", "A", "DAY", "A", "MONTH", "NOTE"]
+    assert {tuple(row[-3:]) for row in rows[1:]} == {
+        ("$2.500000", "$1.000000", "-"), ("-", "$1.000000", "$20.000000"), ("-", "-", "-")
+    }  # fmt: skip
+
+
+def test_a_budget_by_day_that_comes_later_says_from_when_it_counts(at_home) -> None:
+    key_id = at_home.key["id"]
+    assert "is not counted in that" in at_home("keys", "set", key_id, "--budget-month", "9").stderr
+    assert at_home("keys", "set", key_id, "--budget-month", "none", "--rpm", "9").stderr == ""
+
+
 def test_a_budget_is_raised_lowered_and_taken_away(at_home) -> None:
     key_id = at_home.key["id"]
     arguments = ["--budget", "7", "--budget-day", "none", "--rpm", "9", "--team", "", "--note", "new"]
     shown = at_home("keys", "set", key_id, *arguments, "--json")
     told = json.loads(shown.stdout)
-    assert (told["limit_usd_micros"], told["day_usd_micros"]) == (7_000_000, None)
+    assert (told["budget_usd_micros"], told["day_usd_micros"]) == (7_000_000, None)
     assert (told["requests_per_minute"], told["team"], told["note"]) == (9, "", "new")
     assert (
         json.loads(at_home("keys", "set", key_id, "--rpm", "none", "--json").stdout)["requests_per_minute"]
@@ -92,7 +111,7 @@ def test_new_keys_get_what_the_configuration_says(macroslow, tmp_path) -> None:
 
 def test_budgets_are_shown_with_what_is_left(at_home) -> None:
     lines = at_home("usage", "--budgets").stdout.splitlines()
-    assert lines[0].split() == ["BUDGET", "LIMIT", "SPENT", "HELD", "LEFT", "RESETS"]
+    assert lines[0].split() == ["BUDGET", "LIMIT", "SPENT", "HELD", "LEFT", "RESETS", "(UTC)"]
     assert lines[1].split() == [
         f"key/{at_home.key['id']}", "$2.500000", "$0.000000", "$0.000000", "$2.500000", "-"
     ]  # fmt: skip
@@ -101,7 +120,8 @@ def test_budgets_are_shown_with_what_is_left(at_home) -> None:
 def test_csv_has_a_header_exact_dollars_and_nothing_else(at_home) -> None:
     ran = at_home("usage", "--csv")
     (row,) = csv.DictReader(io.StringIO(ran.stdout))
-    assert (row["key"], row["usd"], row["limit_usd"]) == (at_home.key["id"], "0.000000", "2.500000")
+    assert (row["key"], row["usd"], row["budget_usd"]) == (at_home.key["id"], "0.000000", "2.500000")
+    assert ran.stdout.startswith("key,principal,calls,input_tokens,output_tokens,usd,held_usd,budget_usd")
     assert at_home("usage", "--budgets", "--csv").stdout.startswith("budget,limit_usd,spent_usd,")
     assert at_home("usage", "--by", "model", "--csv").stdout == ""
     for other in ("--json", "--watch"):
@@ -168,6 +188,7 @@ def test_spending_around_the_gateway_is_a_verdict(at_home, provider: str, tmp_pa
     assert at_home("usage", "reconcile", *past, environ=environ).returncode == 0
     undecided = at_home("usage", "reconcile", environ={"ADMIN": "sk-emulator-1"})
     assert (undecided.returncode, "CANNOT DECIDE  openai" in undecided.stdout) == (2, True)
+    assert "did not accept env:ADMIN, which providers.openai.usage_key names" in undecided.stdout
     for ran in (agrees, more, undecided):
         assert "canary" not in ran.stdout + ran.stderr
 
@@ -176,11 +197,13 @@ def test_spending_around_the_gateway_is_a_verdict(at_home, provider: str, tmp_pa
     ("arguments", "told"),
     [
         ([], "No provider has a usage_key"),
-        (["--provider", "x"], "Provider x has a usage_key"),
+        (["--provider", "x"], "There is no provider x: the configuration has p."),
+        (["--provider", "p"], "Provider p has no usage_key: write a reference"),
         (["--from", "x"], "2026-01-31"),
         (["--from", "2026-01-02", "--to", "2026-01-01"], "before the first"),
     ],
 )
-def test_what_cannot_be_compared_is_no_verdict(at_home, arguments, told) -> None:
+def test_what_cannot_be_compared_is_no_verdict(at_home, tmp_path: Path, arguments, told) -> None:
+    (tmp_path / "macroslow.toml").write_text('[providers.p]\nbase_url = "http://127.0.0.1:9/v1"\n')
     ran = at_home("usage", "reconcile", *arguments)
     assert (ran.returncode, told in " ".join(ran.stderr.split())) == (2, True), ran.stderr

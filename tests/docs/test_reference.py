@@ -174,4 +174,4 @@ def test_the_fields_of_a_calls_entry_are_those_that_its_page_shows() -> None:
     told = {word for row in rows(text.partition("| event |")[0]) for word in words(row[0])}
     shown = re.search(r"^…  chat-completed +(.*)$", text, re.MULTILINE)
     assert shown is not None
-    assert told - {"run_id"} == set(re.findall(r"(\w+)=", shown[1]))
+    assert told - {"run_id", "would_refuse"} == set(re.findall(r"(\w+)=", shown[1]))

@@ -145,7 +145,7 @@ async def test_a_key_from_making_to_revocation(ask) -> None:
     assert [one["id"] for one in listed] == [made["id"]]
     assert "key" not in listed[0]
     shown = await ask("keys.show", key_id=made["id"])
-    assert (shown["limit_usd_micros"], shown["spent_usd_micros"], shown["revoked_at"]) == (500, 0, None)
+    assert (shown["budget_usd_micros"], shown["spent_usd_micros"], shown["revoked_at"]) == (500, 0, None)
     revoked = await ask("keys.revoke", key_id=made["id"], reason="lost")
     assert revoked["revoked_at"].endswith("+00:00")
     tail = await ask("audit.tail", count=2)

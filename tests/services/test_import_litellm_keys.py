@@ -166,4 +166,4 @@ async def test_an_agent_goes_on_with_its_key() -> None:
     assert outcomes == ["adopted", "known", "refused", "refused"]
     assert (await house.authenticate([(b"authorization", b"Bearer sk-agent-7")])).name == "ann"
     (listed,) = (await table["keys.list"]())["keys"]  # type: ignore[index]
-    assert (listed["legacy"], listed["state"], listed["limit_usd_micros"]) == (True, "in force", 5_000_000)
+    assert (listed["legacy"], listed["state"], listed["budget_usd_micros"]) == (True, "in force", 5_000_000)

@@ -59,6 +59,8 @@ async def test_spending_is_grouped_by_each_word_and_by_the_days_that_are_asked_f
     await house.call(ann, 70, tag="ci")
     rows = (await house.report.by(group))["rows"]
     assert sum(row["usd_micros"] for row in rows) == 70  # type: ignore[attr-defined]
+    assert {next(iter(row)) for row in rows} == {group}  # type: ignore[attr-defined]
+    assert all(("principal" in row) == (group in {"key", "principal"}) for row in rows)  # type: ignore[attr-defined]
     before = (await house.report.by(group, last_day="2023-11-13"))["rows"]
     assert sum(row["usd_micros"] for row in before) == 0  # type: ignore[attr-defined]
 

@@ -7,10 +7,16 @@ import click
 from macroslow.metering import money
 
 
+class Amount(str):
+    """Money as people read it; in tables its digits stand below each other."""
+
+    __slots__ = ()
+
+
 def columns(rows: Sequence[Mapping[str, object]], titles: Mapping[str, str]) -> None:
-    """Print rows under `titles` (member → title); numbers to the right, the rest to the left."""
+    """Print rows under `titles` (member → title); numbers and amounts to the right, the rest to the left."""
     cells = [[_cell(row.get(name)) for name in titles] for row in rows]
-    right = [all(isinstance(row.get(name), int | float) for row in rows) for name in titles]
+    right = [all(isinstance(row.get(name), int | float | Amount) for row in rows) for name in titles]
     lines = [list(titles.values()), *cells]
     widths = [max(len(line[at]) for line in lines) for at in range(len(titles))]
     for line in lines:
@@ -21,11 +27,16 @@ def columns(rows: Sequence[Mapping[str, object]], titles: Mapping[str, str]) -> 
         click.echo("  ".join(padded).rstrip())
 
 
-def usd(usd_micros: object) -> str:
+def usd(usd_micros: object) -> Amount:
     """Micro-dollars as exact dollars: 1234567 → $1.234567; "-" for none."""
     if not isinstance(usd_micros, int):
-        return "-"
-    return f"${money.usd(usd_micros)}"
+        return Amount("-")
+    return Amount(f"${money.usd(usd_micros)}")
+
+
+def day_and_time(moment: object) -> str:
+    """An instant of UTC as a table has it: 2026-01-31T12:00:00+00:00 → 2026-01-31 12:00; "-" for none."""
+    return "-" if moment is None else str(moment).replace("T", " ")[:16]
 
 
 def _cell(value: object) -> str:

@@ -50,6 +50,17 @@ def report(error: MacroslowError) -> None:
         click.echo(f"  fix: {error.fix}", err=True)
 
 
+def report_usage(error: click.ClickException) -> None:
+    """Write to stderr what is wrong with a command line, in the same form."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None or isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return
+    click.echo(f"macroslow: {error.format_message()}", err=True)
+    click.echo(f"  usage: {' '.join(context.get_usage().removeprefix('Usage:').split())}", err=True)
+    click.echo(f"  fix: {context.command_path} --help tells what it takes", err=True)
+
+
 def problem_lines(problems: Iterable[Problem]) -> Iterable[str]:
     """`file:line: field: what`, and below it the repair."""
     for problem in problems:

@@ -13,7 +13,7 @@ from typing import Final
 import click
 
 from macroslow import __version__
-from macroslow.cli._errors import CANNOT_DECIDE, exit_code, report
+from macroslow.cli._errors import CANNOT_DECIDE, exit_code, report, report_usage
 from macroslow.cli._group import LazyGroup
 from macroslow.cli._table import COMMANDS
 from macroslow.errors import MacroslowError
@@ -61,7 +61,7 @@ def _invoke(arguments: list[str]) -> int:
         click.echo("interrupted", err=True)
         return INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        report_usage(error)
         return CANNOT_DECIDE
     except MacroslowError as error:
         report(error)

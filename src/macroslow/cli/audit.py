@@ -2,6 +2,8 @@
 
 import base64
 import json
+import shutil
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,23 @@ from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
 
 FOLLOW_S: Final = 0.5
+FIRST: Final = (
+    "principal",
+    "kind",
+    "reason",
+    "budget",
+    "percent",
+    "model",
+    "outcome",
+    "status",
+    "usd_micros",
+    "input_tokens",
+    "output_tokens",
+    "would_refuse",
+    "tag",
+    "route",
+)
+"""What an operator looks for, in this order."""
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -26,18 +45,19 @@ def audit() -> None:
 @audit.command()
 @click.option("-n", "--lines", "count", default=20, show_default=True, type=click.IntRange(0, 1000))
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
+@click.option("--wide", is_flag=True, help="Whole lines, also where they are longer than the terminal's.")
 @config_option
 @json_option
-def tail(count: int, *, follow: bool, config_file: Path | None, as_json: bool) -> None:
-    """Show the newest entries."""
+def tail(count: int, *, follow: bool, wide: bool, config_file: Path | None, as_json: bool) -> None:
+    """Show the newest entries, cut to the width of the terminal; "audit show NUMBER" has all of one."""
     shown = ask(config_file, "audit.tail", count=count)
-    _print(shown, as_json=as_json)
+    _print(shown, as_json=as_json, wide=wide)
     while follow:
         time.sleep(FOLLOW_S)
         at = shown["size"]
         shown = ask(config_file, "audit.tail", start=at, count=1000)
         if shown["entries"]:
-            _print(shown, as_json=as_json)
+            _print(shown, as_json=as_json, wide=wide)
 
 
 @audit.command()
@@ -125,12 +145,14 @@ def key(config_file: Path | None, as_json: bool) -> None:
         click.echo(public["key"], nl=False)
 
 
-def _print(shown: Mapping[str, Any], *, as_json: bool) -> None:
+def _print(shown: Mapping[str, Any], *, as_json: bool, wide: bool) -> None:
     if as_json:
         emit(shown)
         return
+    width = None if wide or not sys.stdout.isatty() else shutil.get_terminal_size().columns
     for entry in shown["entries"]:
-        click.echo(_line(entry))
+        line = _line(entry)
+        click.echo(line if width is None or len(line) <= width else f"{line[: width - 1]}…")
 
 
 def _line(entry: Mapping[str, Any]) -> str:
@@ -139,9 +161,22 @@ def _line(entry: Mapping[str, Any]) -> str:
     told = (
         "(erased)"
         if fields is None
-        else " ".join(f"{name}={_short(value)}" for name, value in fields.items() if value not in (None, ""))
+        else " ".join(
+            f"{name}={_short(fields[name])}" for name in sorted(fields, key=_rank) if _says(fields[name])
+        )
     )
     return f"{entry['index']:>6}  {moment}  {entry['type']:<18} {told}"
+
+
+def _says(value: object) -> bool:
+    return value not in (None, "", [])
+
+
+def _rank(name: str) -> tuple[int, str]:
+    """Who, what and how much come first; hashes and ids last."""
+    if name in FIRST:
+        return FIRST.index(name), name
+    return len(FIRST) + name.endswith(("_id", "_sha256")), name
 
 
 def _short(value: object) -> str:

@@ -10,15 +10,15 @@ import click
 from macroslow import __version__
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import BAD_CONFIGURATION, problem_lines
-from macroslow.cli._output import emit
+from macroslow.cli._output import emit, json_option
 from macroslow.cli._places import problems_of
 from macroslow.errors import ConfigurationError
 
 
 @click.command()
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @config_option
-def doctor(form: str, config_file: Path | None) -> int:
+@json_option
+def doctor(config_file: Path | None, *, as_json: bool) -> int:
     """Try each sandbox backend, the configuration and its secrets.
 
     Exit code 0 if code blocks can run and the configuration is good, 1 if they cannot, 78 if the
@@ -30,7 +30,7 @@ def doctor(form: str, config_file: Path | None) -> int:
     problems = _configuration_problems(config_file)
     works = any(report.works for report in reports)
     code = BAD_CONFIGURATION if problems else 0 if works else 1
-    if form == "json":
+    if as_json:
         emit(
             {
                 "ok": code == 0,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -14,6 +14,8 @@ from macroslow.cli._key_check import check
 from macroslow.cli._key_options import Span, bounds, given
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
+
+BUDGETS: Final = ("budget_usd_micros", "day_usd_micros", "month_usd_micros")
 
 
 @click.group()
@@ -40,9 +42,11 @@ def create(
         emit(made)
         return
     _print_new(made, config_file, export=export)
-    if not export:
-        told = f"Key {made['id']} for {principal}, budget {usd(made['budget_usd_micros'])}."
-        click.echo(f"{told} It is not shown again.", err=True)
+    click.echo(f"Key {made['id']} for {principal}, {_bounds(made)}. It is not shown again.", err=True)
+    if not any(made[name] is not None for name in BUDGETS):
+        click.echo(
+            f"  fix: macroslow keys set {made['id']} --budget 10, or [keys] for all new keys", err=True
+        )
 
 
 @keys.command(name="set")
@@ -61,8 +65,12 @@ def set_(key_id: str, *, config_file: Path | None, as_json: bool, **wanted: obje
     shown = ask(config_file, "keys.set", key_id=key_id, **changes)
     if as_json:
         emit(shown)
-    else:
-        _print_key(shown)
+        return
+    _print_key(shown)
+    if any(changes.get(name) is not None for name in BUDGETS[1:]):
+        click.echo(
+            "note: what it spent before it had a budget by day or month is not counted in that", err=True
+        )
 
 
 @keys.command(name="list")
@@ -77,13 +85,16 @@ def list_(config_file: Path | None, as_json: bool) -> None:
     if not listed["keys"]:
         click.echo("There is no key.")
         return
-    rows = [{**key, "state": _state(key), "spent": _spent(key)} for key in listed["keys"]]
+    rows = [{**key, "state": _state(key), **_money(key)} for key in listed["keys"]]
     titles = {
         "id": "ID",
         "principal": "PRINCIPAL",
         "team": "TEAM",
         "state": "STATE",
-        "spent": "SPENT OF BUDGET",
+        "spent": "SPENT",
+        "budget": "BUDGET",
+        "day": "A DAY",
+        "month": "A MONTH",
         "note": "NOTE",
     }
     columns(rows, titles)
@@ -164,5 +175,12 @@ def _state(key: Mapping[str, Any]) -> str:
     return f"{key['state']}, legacy" if key["legacy"] else str(key["state"])
 
 
-def _spent(key: Mapping[str, Any]) -> str:
-    return f"{usd(key.get('spent_usd_micros'))} of {usd(key.get('limit_usd_micros'))}"
+def _money(key: Mapping[str, Any]) -> dict[str, str]:
+    return {name: usd(key[f"{name}_usd_micros"]) for name in ("spent", "budget", "day", "month")}
+
+
+def _bounds(key: Mapping[str, Any]) -> str:
+    """Its own budgets in words."""
+    names = zip(BUDGETS, ("budget {}", "{} a day", "{} a month"), strict=True)
+    told = [form.format(usd(key[name])) for name, form in names if key[name] is not None]
+    return ", ".join(told) or "NO budget: it may spend without limit"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from macroslow.cli._columns import columns, usd
+from macroslow.cli._columns import columns, day_and_time, usd
 from macroslow.cli._configured import config_option
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
@@ -23,7 +23,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @click.group(invoke_without_command=True)
-@click.option("--by", type=click.Choice(USAGE_GROUPS), default="key", show_default=True)
+@click.option("--by", type=click.Choice(USAGE_GROUPS), help="What to add up by.  [default: key]")
 @click.option("--from", "first_day", default="", metavar="DAY", help=f"First day (UTC), as {DAY_FORMAT}.")
 @click.option("--to", "last_day", default="", metavar="DAY", help="Last day, inclusive.")
 @click.option("--budgets", is_flag=True, help="Show every budget instead: limit, spent, held, left.")
@@ -34,7 +34,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 @click.pass_context
 def usage(
     context: click.Context,
-    by: str,
+    by: str | None,
     first_day: str,
     last_day: str,
     *,
@@ -49,11 +49,15 @@ def usage(
         return
     if as_csv and (as_json or watch):
         raise click.UsageError("--csv is printed alone and once.")
+    if budgets and (by or first_day or last_day):
+        raise click.UsageError(
+            "--budgets shows every budget in its present period: leave --by, --from, --to away."
+        )
     while True:
         if budgets:
             report = ask(config_file, "usage.budgets")
         else:
-            report = ask(config_file, "usage", by=by, first_day=first_day, last_day=last_day)
+            report = ask(config_file, "usage", by=by or "key", first_day=first_day, last_day=last_day)
         if as_json:
             emit(report)
         else:
@@ -82,8 +86,10 @@ def _print_rows(by: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         click.echo("Nothing was spent yet.")
         return
-    titles = {"key": by.upper(), "calls": "CALLS", "input_tokens": "TOKENS IN", "output_tokens": "TOKENS OUT"}
-    titles["spent"] = "SPENT"
+    titles = {by: by.upper()}
+    if by == "key":
+        titles["principal"] = "PRINCIPAL"
+    titles |= {"calls": "CALLS", "input_tokens": "TOKENS IN", "output_tokens": "TOKENS OUT", "spent": "SPENT"}
     if by == "key":
         titles |= {"held": "HELD", "left": "LEFT"}
     columns([_row(by, row) for row in rows], titles)
@@ -91,10 +97,10 @@ def _print_rows(by: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _row(by: str, row: Mapping[str, Any]) -> dict[str, object]:
-    shown: dict[str, object] = {**row, "key": row["key"] or "-", "spent": usd(row["usd_micros"])}
+    shown: dict[str, object] = {**row, by: row[by] or "-", "spent": usd(row["usd_micros"])}
     if by == "key":
         shown["held"] = usd(row["held_usd_micros"])
-        limit = row["limit_usd_micros"]
+        limit = row["budget_usd_micros"]
         left = None if limit is None else max(0, limit - row["usd_micros"] - row["held_usd_micros"])
         shown["left"] = usd(left)
     return shown
@@ -105,9 +111,15 @@ def _print_budgets(rows: Sequence[Mapping[str, Any]]) -> None:
         click.echo("No budget is in use.")
         return
     amounts = ("limit", "spent", "held", "left")
-    shown = [{**row, **{name: usd(row[f"{name}_usd_micros"]) for name in amounts}} for row in rows]
-    titles = {"budget": "BUDGET", **{name: name.upper() for name in amounts}, "resets_at": "RESETS"}
-    columns(shown, titles)
+    shown = [
+        {
+            "budget": row["budget"],
+            **{name: usd(row[f"{name}_usd_micros"]) for name in amounts},
+            "resets": day_and_time(row["resets_at"]),
+        }
+        for row in rows
+    ]
+    columns(shown, {"budget": "BUDGET", **{name: name.upper() for name in amounts}, "resets": "RESETS (UTC)"})
 
 
 def _print_csv(rows: Sequence[Mapping[str, Any]]) -> None:

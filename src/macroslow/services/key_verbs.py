@@ -1,7 +1,7 @@
 """The operator's verbs about client keys."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Final, Unpack, cast
 
 from pydantic import Field, ValidationError
@@ -120,8 +120,12 @@ class KeyVerbs:
 
     async def _with_account(self, record: KeyRecord) -> dict[str, object]:
         account = (await self.keys.show(record.id)).account
-        money = asdict(account) if account else {}
-        return {**self._told(record), **{name: money[name] for name in money if name.endswith("_usd_micros")}}
+        return {
+            **self._told(record),
+            "budget_usd_micros": account.limit_usd_micros if account else None,
+            "spent_usd_micros": account.spent_usd_micros if account else 0,
+            "held_usd_micros": account.held_usd_micros if account else 0,
+        }
 
     def _told(self, record: KeyRecord) -> dict[str, object]:
         terms = told(record)

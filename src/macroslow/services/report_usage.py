@@ -11,7 +11,7 @@ from typing import Final
 from macroslow.authn.principal import Principal
 from macroslow.errors import BadRequestError
 from macroslow.metering.budgets import BudgetRule, Scope, Spender, budgets_of, own_rules
-from macroslow.metering.ledger import USAGE_GROUPS, Account
+from macroslow.metering.ledger import USAGE_GROUPS, Account, UsageRow
 from macroslow.ports import NS_PER_S, Clock
 from macroslow.services.budgets_in_force import read_in_force
 from macroslow.services.verbs import utc
@@ -35,7 +35,11 @@ class ReportUsage:
             raise BadRequestError(f"no report by {group!r}", fix=f"--by {'|'.join(USAGE_GROUPS)}")
         _check_days(first_day, last_day)
         rows = await self.books.usage(group, first_day=first_day, last_day=last_day)
-        return {"by": group, "rows": [asdict(row) for row in rows]}
+        told = [_row(row, group) for row in rows]
+        if group == "key":
+            owners = {record.id: record.principal for record in await self.books.keys()}
+            told = [_of_key(row, owners.get(row.key, "")) for row in rows]
+        return {"by": group, "rows": told}
 
     async def days(self, provider: str, first_day: str, last_day: str) -> dict[str, object]:
         """What was settled with one provider, by day and model, to compare with its own report."""
@@ -60,8 +64,7 @@ class ReportUsage:
         span = {"first_day": first_day, "last_day": last_day}
         groups = {
             f"by_{group}": [
-                _own_row(asdict(row), group)
-                for row in await self.books.usage(group, principal=principal.name, **span)
+                _row(row, group) for row in await self.books.usage(group, principal=principal.name, **span)
             ]
             for group in ("model", "day", "tag")
         }
@@ -108,9 +111,21 @@ def _told(account: Account) -> dict[str, object]:
     }
 
 
-def _own_row(row: dict[str, object], group: str) -> dict[str, object]:
-    numbers = ("calls", "input_tokens", "output_tokens", "usd_micros")
-    return {group: row["key"], **{name: row[name] for name in numbers}}
+def _row(row: UsageRow, group: str) -> dict[str, object]:
+    """A line headed by what it is grouped by: `{"team": "lab", "calls": …}`."""
+    return {
+        group: row.key,
+        "calls": row.calls,
+        "input_tokens": row.input_tokens,
+        "output_tokens": row.output_tokens,
+        "usd_micros": row.usd_micros,
+    }
+
+
+def _of_key(row: UsageRow, principal: str) -> dict[str, object]:
+    """A key's line: also whose it is, and what its own account holds and may spend."""
+    told = {"key": row.key, "principal": principal, **_row(row, "key")}
+    return {**told, "held_usd_micros": row.held_usd_micros, "budget_usd_micros": row.limit_usd_micros}
 
 
 def _check_days(*days: str) -> None:
