@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from tests.authn.jwt.tokens import NOW_S, RULES, claims, ed_key, jwk, jwks, token
@@ -42,16 +43,18 @@ async def test_a_token_makes_a_principal_with_an_account_of_its_own() -> None:
     assert (who.team, who.requests_per_minute, who.jti) == ("all", 7, "token-1")
     account = await house.books.account("jwt/main/alice")
     assert account is not None
-    assert (account.limit_usd_micros, account.spent_usd_micros) == (1000, 0)
+    assert (account.limit_usd_micros, account.spent_usd_micros) == (None, 0)
 
 
-async def test_a_subjects_day_is_counted_by_its_name() -> None:
-    house = TokenHouse(MAPPED)
+async def test_a_subjects_money_is_counted_by_its_name() -> None:
+    house = TokenHouse(MAPPED, budget_usd_micros=1000)
     who = await house.by(token())
     budgets = budgets_of(own_rules(who), Spender(who.key_id, who.name, who.team), NOW_S * 10**9)
-    assert [(one.id.rpartition("/")[0], one.limit_usd_micros) for one in budgets] == [
-        ("principal/jwt/main/alice/day", 500)
-    ]
+    day = datetime.fromtimestamp(NOW_S, UTC).date().isoformat()
+    assert {one.id: one.limit_usd_micros for one in budgets} == {
+        f"principal/jwt/main/alice/day/{day}": 500,
+        "principal/jwt/main/alice/total": 1000,
+    }
 
 
 async def test_all_bad_tokens_look_alike_and_the_log_tells_them_apart() -> None:

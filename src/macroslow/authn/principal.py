@@ -36,13 +36,14 @@ class TokenPrincipal(Principal):
     """A caller by a JSON Web Token, with what a revocation would name it by.
 
     `issuer` is the operator's word for the issuer; `jti` and `issued_s` (seconds since 1970) are the
-    token's, where it has them.
+    token's, where it has them. `budget_usd_micros` is what its subject may spend in all.
     """
 
     issuer: str = ""
     subject: str = ""
     jti: str = ""
     issued_s: int | None = None
+    budget_usd_micros: int | None = None
 
 
 def together(key: Principal, token: Principal) -> Principal:

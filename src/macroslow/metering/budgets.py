@@ -7,12 +7,12 @@ ledger named for it, so yesterday's money is never moved: a new day is a new cou
 """
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from macroslow.authn.principal import Principal
+from macroslow.authn.principal import Principal, TokenPrincipal
 from macroslow.metering.ledger import Budget
 from macroslow.ports import NS_PER_S
 
@@ -91,16 +91,23 @@ def read_counter(budget_id: str) -> CountedSpending:
 def own_rules(principal: Principal) -> tuple[BudgetRule, ...]:
     """What bounds the spending of each credential, besides the account: in a day and in a month.
 
-    A key's is counted by key, a token's by the principal, which is its subject.
+    A key's is counted by key, and its account bounds it in all. A token's is counted by the principal, which
+    is its subject, in all too: so it holds where a key beside it pays.
     """
     return tuple(
-        BudgetRule(Scope.KEY, each.key_id, period, limit)
-        if each.key_id
-        else BudgetRule(Scope.PRINCIPAL, each.name, period, limit)
+        BudgetRule(scope, name, period, limit)
         for each in principal.credentials
-        for period, limit in ((Period.DAY, each.day_usd_micros), (Period.MONTH, each.month_usd_micros))
+        for scope, name in [(Scope.KEY, each.key_id) if each.key_id else (Scope.PRINCIPAL, each.name)]
+        for period, limit in _own_limits(each)
         if limit is not None
     )
+
+
+def _own_limits(credential: Principal) -> Iterator[tuple[Period, int | None]]:
+    yield Period.DAY, credential.day_usd_micros
+    yield Period.MONTH, credential.month_usd_micros
+    if isinstance(credential, TokenPrincipal):
+        yield Period.TOTAL, credential.budget_usd_micros
 
 
 def budgets_of(rules: Iterable[BudgetRule], spender: Spender, now_ns: int) -> tuple[Budget, ...]:

@@ -4,7 +4,8 @@ What is known of a token is kept under the SHA-256 of all of it, so that tokens 
 are strangers to each other (CVE-2026-35030). It is forgotten when the token's time is over, when the
 issuer's keys are others and when anything is revoked.
 
-A subject pays from an account of its own, `jwt/ISSUER/SUBJECT`, which its first token opens.
+A subject pays from an account of its own, `jwt/ISSUER/SUBJECT`, which its first token opens; its budget is a
+counter beside it, so that it holds where a key pays.
 """
 
 import hashlib
@@ -91,9 +92,9 @@ class VerifyTokens:
         if identity is None:
             raise _refused(examination.refused_at or Step.FORM)
         issuer = self._issuers[identity.issuer]
-        await self._open_account(identity.name, issuer.budget_usd_micros)
+        await self._open_account(identity.name)
         known = _Known(
-            _principal(identity, issuer.rules),
+            _principal(identity, issuer),
             issuer,
             issuer.source.keys,
             _ends_s(identity, issuer.rules),
@@ -138,18 +139,18 @@ class VerifyTokens:
             and known.revocations == self._revocations.version
         )
 
-    async def _open_account(self, name: str, budget_usd_micros: int | None) -> None:
-        """Have the subject's account in the books, with the budget that its issuer's subjects have now."""
+    async def _open_account(self, name: str) -> None:
+        """Have the subject's account in the books."""
         if name in self._opened:
             return
         if len(self._opened) >= MAX_SUBJECTS:
             raise bad_credential("jwt-too-many-subjects")
-        await self._books.commit(OpenAccount(name, budget_usd_micros))
+        await self._books.commit(OpenAccount(name, None))
         self._opened.add(name)
 
 
-def _principal(identity: Identity, rules: IssuerRules) -> TokenPrincipal:
-    terms = terms_of(rules.mapping.terms) | {
+def _principal(identity: Identity, issuer: TrustedIssuer) -> TokenPrincipal:
+    terms = terms_of(issuer.rules.mapping.terms) | {
         "scopes": identity.scopes,
         "grants": identity.grants,
         "team": identity.team,
@@ -162,6 +163,7 @@ def _principal(identity: Identity, rules: IssuerRules) -> TokenPrincipal:
         subject=identity.subject,
         jti=identity.jti,
         issued_s=identity.issued_s,
+        budget_usd_micros=issuer.budget_usd_micros,
         **terms,
     )
 
