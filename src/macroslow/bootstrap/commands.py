@@ -1,20 +1,26 @@
 """The operator's verbs as commands call them: by the running server, or on the state itself."""
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Coroutine, Mapping
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from macroslow import control
 from macroslow.adapters import statefolder
 from macroslow.bootstrap.machine import clock
 from macroslow.bootstrap.priced import micros
-from macroslow.errors import MacroslowError
-from macroslow.ports import DAY_NS
+from macroslow.errors import MacroslowError, StateLockedError
+from macroslow.ports import DAY_NS, NS_PER_S
 from macroslow.settings import Settings
 
 MAKES_STATE: Final = frozenset({"keys.create", "keys.adopt", "signers.trust", "jwt.mint", "run"})
 CHECKS_TOKENS: Final = "jwt.explain"
+START_WAIT_S: Final = 30.0  # how long a server that holds the folder may take until it takes commands
+LOOK_EVERY_S: Final = 0.1
+
+Alone = Callable[[Settings, str, Mapping[str, object]], Coroutine[Any, Any, object]]
+"""Performs one verb on the state folder itself."""
 
 
 class NoStateError(MacroslowError):
@@ -57,11 +63,30 @@ def administer(settings: Settings, verb: str, arguments: Mapping[str, object]) -
     Only the verbs that begin something make a state folder. Any other would answer from an empty one
     that it made on the spot: a log that is found sound because it is new proves nothing.
     """
+    return _administer(settings, verb, arguments, _perform)
+
+
+def administer_gateway(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
+    """As `administer`, for verbs that need providers and a sandbox: those of a server, or our own."""
+    return _administer(settings, verb, arguments, _perform_whole)
+
+
+def _administer(settings: Settings, verb: str, arguments: Mapping[str, object], alone: Alone) -> object:
+    """By the running server, or `alone`. One that is about to serve, or to end, is waited for."""
     _require_state(settings, verb)
     path = statefolder.prepare(settings.state_folder).control_socket
-    if control.is_alive(path):
-        return control.call(path, verb, arguments)
-    return asyncio.run(_perform(settings, verb, arguments))
+    ends_ns = clock.monotonic_ns() + int(START_WAIT_S * NS_PER_S)
+    while True:
+        if control.is_alive(path):
+            return control.call(path, verb, arguments)
+        try:
+            return asyncio.run(alone(settings, verb, arguments))
+        except StateLockedError as error:
+            if clock.monotonic_ns() >= ends_ns:
+                raise StateLockedError(
+                    f"{error.detail}, which takes no commands yet", fix="wait until it serves, or see its log"
+                ) from None
+        time.sleep(LOOK_EVERY_S)
 
 
 def _require_state(settings: Settings, verb: str) -> None:
@@ -82,15 +107,6 @@ async def _perform(settings: Settings, verb: str, arguments: Mapping[str, object
 
         async with issuers_of(core) as tokens:
             return await core.administration(tokens=tokens).perform(verb, arguments)
-
-
-def administer_gateway(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
-    """As `administer`, for verbs that need providers and a sandbox: those of a server, or our own."""
-    _require_state(settings, verb)
-    path = statefolder.prepare(settings.state_folder).control_socket
-    if control.is_alive(path):
-        return control.call(path, verb, arguments)
-    return asyncio.run(_perform_whole(settings, verb, arguments))
 
 
 async def _perform_whole(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:

@@ -1,10 +1,12 @@
 """The core: state that is open and held. All that commands on keys, logs and reports need."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from macroslow import control
 from macroslow.adapters import keyfiles, statefolder
 from macroslow.adapters.signer import LocalSigner
 from macroslow.authn.jwt.revoked import Revocations
@@ -13,9 +15,10 @@ from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.secrets_of import secrets_of
 from macroslow.bootstrap.stores import Stores, open_stores
 from macroslow.crypto.quad import Quad
+from macroslow.errors import StateLockedError
 from macroslow.maml.rights import OperatorRights
 from macroslow.metering.ledger import OpenAccount
-from macroslow.ports import Signer
+from macroslow.ports import NS_PER_S, Signer
 from macroslow.services.administration import OPERATOR, Administration
 from macroslow.services.checkpoint_log import CheckpointLog
 from macroslow.services.execute_document import ExecuteDocument
@@ -35,6 +38,8 @@ from macroslow.tlog.ports import TreeHead
 from macroslow.workflow.books import Books
 
 OWNER_BYTES: Final = 8
+HOLD_WAIT_S: Final = 3.0  # a command is done sooner
+LOOK_EVERY_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +107,29 @@ def operator_rights(settings: Settings) -> OperatorRights:
 
 
 @asynccontextmanager
+async def _held(folder: statefolder.StateFolder) -> AsyncIterator[None]:
+    """Hold the folder; a command that has it for a moment is waited for, a server that has it is not."""
+    ends_ns = clock.monotonic_ns() + int(HOLD_WAIT_S * NS_PER_S)
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(statefolder.hold(folder))
+                break
+            except StateLockedError:
+                if control.is_alive(folder.control_socket) or clock.monotonic_ns() >= ends_ns:
+                    raise
+            await asyncio.sleep(LOOK_EVERY_S)
+        yield
+
+
+@asynccontextmanager
 async def open_core(settings: Settings) -> AsyncIterator[Core]:
     """Hold the state folder, load or make its keys, open its books and close what a crash left open.
 
     Raises ConfigurationError (StateLockedError if another process is there).
     """
     folder = statefolder.prepare(settings.state_folder)
-    with statefolder.hold(folder):
+    async with _held(folder):
         keys = keyfiles.load_or_create(folder.path, settings.log_origin, entropy)
         quad = Quad(keys.quad_roots, entropy)
         owner = entropy.random(OWNER_BYTES).hex()
