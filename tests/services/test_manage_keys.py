@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.contract.changes import reserve
 from tests.services.key_house import PEPPER, START_NS, KeyHouse, at_once
 
 from macroslow.authn.api_keys import LegacyKey
@@ -20,6 +21,7 @@ from macroslow.errors import (
     MissingScopeError,
     NotFoundError,
 )
+from macroslow.metering.ledger import CallOutcome, Settle, Usage
 from macroslow.services.wished_keys import KeyTerms, NewKey
 from macroslow.tlog.event import EventType
 
@@ -381,6 +383,33 @@ async def test_what_a_key_makes_pays_from_its_account(house: KeyHouse) -> None:
         await house.keys.change(made[0], KeyTerms(budget_usd_micros=61))
     await house.keys.revoke(made[0])
     await house.keys.create(MADE, maker=maker)
+
+
+async def test_what_ends_with_a_key_gives_its_makers_their_money_back(house: KeyHouse) -> None:
+    """A key between them is revoked: what it made can spend nothing, so that nothing is held for it."""
+    maker = (await house.keys.create(MAKER)).record.id
+    between = replace(MADE, scopes=MAKER.scopes, budget_usd_micros=90)
+    middle = (await house.keys.create(between, maker=maker)).record.id
+    last = (await house.keys.create(replace(between, budget_usd_micros=80), maker=middle)).record
+    elsewhere = await house.restarted()
+    await elsewhere.keys.create(replace(MADE, budget_usd_micros=5), maker=last.id)
+    under_way = reserve("r1", f"key/{last.id}", 30)
+    await house.books.commit(under_way)
+    await house.keys.revoke(middle)
+    assert await held(house, maker) == 30
+    await house.books.commit(Settle("r1", Usage(1, 1, 20), START_NS, CallOutcome.OK))
+    assert await held(house, maker) == 0
+    account = await house.books.account(f"key/{maker}")
+    assert account is not None
+    assert account.spent_usd_micros == 20
+    await house.keys.create(replace(MADE, budget_usd_micros=80), maker=maker)
+    assert not await house.books.audit_ledger()
+
+
+async def held(house: KeyHouse, key_id: str) -> int:
+    account = await house.books.account(f"key/{key_id}")
+    assert account is not None
+    return account.held_usd_micros
 
 
 async def test_what_a_key_made_falls_with_it(house: KeyHouse) -> None:

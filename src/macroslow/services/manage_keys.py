@@ -175,12 +175,12 @@ class ManageKeys:
         What the key has under way is ended by whoever watches over it, and charged as when a caller hangs up.
         """
         async with self._changing:
-            record = await self._stored(key_id)
+            stored = await self._books.keys()
+            record = next((one for one in stored if one.id == key_id), None) or self.known(key_id)
             if record.revoked_ns is not None:
                 return record
             revoked = replace(record, revoked_ns=self._clock.now_ns())
-            # What a maker holds for the rest of the key's budget is its own again.
-            closed = [CloseAccount(account_of(key_id))] if record.maker else []
+            closed = map(CloseAccount, _accounts_ended_with(record, stored))
             await self._books.commit(PutKey(revoked), *closed, Append(key_events.revoked(revoked, reason)))
             self._keyring.put(revoked)
         return revoked
@@ -192,8 +192,9 @@ class ManageKeys:
             now_ns = self._clock.now_ns()
             revoked = [replace(one, revoked_ns=now_ns) for one in stored if one.revoked_ns is None]
             if revoked:
+                closed = [CloseAccount(account_of(record.id)) for record in revoked if record.maker]
                 entries = [Append(key_events.revoked(record, reason)) for record in revoked]
-                await self._books.commit(*map(PutKey, revoked), *entries)
+                await self._books.commit(*map(PutKey, revoked), *closed, *entries)
             for record in revoked:
                 self._keyring.put(record)
         return revoked
@@ -264,6 +265,18 @@ def unknown_key(key_id: str) -> NotFoundError:
 def _account(record: KeyRecord, budget_usd_micros: int | None) -> OpenAccount:
     parent = account_of(record.maker) if record.maker else None
     return OpenAccount(account_of(record.id), budget_usd_micros, parent)
+
+
+def _accounts_ended_with(record: KeyRecord, stored: Sequence[KeyRecord]) -> Iterator[str]:
+    """The accounts that take no call any more without this key, and whose rest is their makers' again.
+
+    Not the key's own where it pays from no maker's: nobody waits for its rest.
+    """
+    if record.maker:
+        yield account_of(record.id)
+    for made in stored:
+        if made.maker == record.id:
+            yield from _accounts_ended_with(made, stored)
 
 
 def _may_rotate(record: KeyRecord, now_ns: int, overlap_ns: int) -> None:
