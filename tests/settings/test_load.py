@@ -452,3 +452,27 @@ def test_a_store_whose_driver_is_installed_is_taken(write, monkeypatch):
     monkeypatch.setattr("macroslow.settings.section.find_spec", lambda name: object())
     settings = load(write('[state]\ndatabase = "env:D"\n'), {})
     assert [one.setting for one in settings.secrets()] == ["state.database"]
+
+
+@pytest.mark.parametrize(
+    ("header", "meant"),
+    [("models.gpt-4.1", 'models."gpt-4.1"'), ("models.claude-3.5.sonnet", 'models."claude-3.5.sonnet"')],
+)
+def test_a_models_name_with_a_dot_is_told_to_be_quoted(write, header, meant):
+    problems = told(write(f"[{header}]\ninput_usd = 1\noutput_usd = 1\n"))
+    [(line, message, fix)] = problems.values()
+    assert (line, message, fix) == (1, "a name with a dot stands without quotes", f"write [{meant}]")
+
+
+def test_a_table_in_a_model_that_has_settings_is_no_name_with_a_dot(write):
+    text = "[models.mine]\ninput_usd = 1\noutput_usd = 1\n[models.mine.limits]\nrpm = 1\n"
+    assert told(write(text))["models.mine.limits"][1] == "there is no such setting"
+
+
+def test_one_text_where_a_list_belongs_is_told_so(write):
+    text = '[models.gpt-4o]\nfallbacks = "gpt-4o-mini"\n'
+    assert told(write(text))["models.gpt-4o.fallbacks"] == (
+        2,
+        "should be a list",
+        "write it in brackets: [ … ]",
+    )

@@ -53,8 +53,21 @@ def _problem(one: ErrorDetails, origins: Mapping[KeyPath, Origin]) -> Problem:
     located = (part for part in one["loc"] if part != "[key]")
     path = tuple(element(part) if isinstance(part, int) else part for part in located)
     message, fix = _words(one, path)
+    if one["type"] == "extra_forbidden" and (name := _unquoted(path, origins)):
+        message, fix = "a name with a dot stands without quotes", f"write [{dotted((path[0], name))}]"
     origin = nearest(path, origins)
     return Problem(message, fix, origin.line, dotted(path), origin.place)
+
+
+def _unquoted(path: KeyPath, origins: Mapping[KeyPath, Origin]) -> str:
+    """The name that `[models.gpt-4.1]` was meant to be: TOML reads a table `gpt-4` with a table `1` in it."""
+    if path[0] != "models" or len(path) != 3:
+        return ""
+    below = [one for one in origins if one[:2] == path[:2]]
+    above = {one[:-1] for one in below}
+    tables = [one[:-1] for one in below if one[:3] == path and len(one) > 3 and one not in above]
+    known = any(one[2] in _names(path[:2]) for one in below if len(one) > 2)
+    return ".".join(min(tables, key=len)[1:]) if tables and not known else ""
 
 
 def _words(one: ErrorDetails, path: KeyPath) -> tuple[str, str]:
@@ -67,6 +80,8 @@ def _words(one: ErrorDetails, path: KeyPath) -> tuple[str, str]:
             return "there is no such setting", _suggestion(path)
         case "model_type":
             return "should be a table", "write { … } with its settings"
+        case "tuple_type" | "list_type":
+            return "should be a list", "write it in brackets: [ … ]"
         case "missing":
             return "is not set, and has no default", f"add {key} = …"
         case _:
