@@ -60,6 +60,11 @@ def test_what_is_written_is_a_configuration_and_the_keys_are_its_gateways(macros
     told = json.loads(ran.stdout)
     assert [key["outcome"] for key in told["keys"]] == ["adopted", "refused"]
     assert (files / "new" / "macroslow.toml").read_text() == told["macroslow_toml"]
+    assert told["wrote"] == ["macroslow.toml", ".gitignore", ".env.template"]
+    template = (files / "new" / ".env.template").read_text().splitlines()
+    assert [line for line in template if not line.startswith("#")] == [
+        "OPENAI_API_KEY=your_api_key_here", "OPENAI_API_KEY_2=your_api_key_here"
+    ]  # fmt: skip
     listed = macroslow("keys", "list", at=files / "new").stdout
     assert "in force, legacy" in listed
     assert "replace it with a key of our own" in listed
@@ -72,6 +77,19 @@ def test_what_is_written_is_a_configuration_and_the_keys_are_its_gateways(macros
         if path.is_file():
             assert b"canary" not in path.read_bytes()
             assert TOKEN.encode() not in path.read_bytes()
+
+
+def test_what_was_written_and_what_comes_next_is_told(macroslow, files: Path) -> None:
+    (files / "new").mkdir()
+    (files / "new" / ".gitignore").write_text(".env\n")
+    told = macroslow("import", "litellm", "config.yaml", "--write", "new").stdout
+    assert told == (
+        "wrote  new/macroslow.toml\nwrote  new/.env.template\n"
+        "kept   new/.gitignore (it was there already)\n\nNext:\n  cd new\n"
+        "  cp .env.template .env && chmod 600 .env   # and write the keys into it\n"
+        "  macroslow config check && macroslow serve\n"
+    )
+    assert (files / "new" / ".gitignore").read_text() == ".env\n"
 
 
 UNPRICED = """model_list:

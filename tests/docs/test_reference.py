@@ -14,6 +14,7 @@ from tests.docs.tables import leaves, page, rows, sections, words
 
 from macroslow.cli._table import COMMANDS
 from macroslow.maml import front_matter
+from macroslow.services.authenticate import Refusal
 from macroslow.settings.model import schema
 from macroslow.tlog.event import EventType
 from macroslow.web import problems
@@ -175,3 +176,8 @@ def test_the_fields_of_a_calls_entry_are_those_that_its_page_shows() -> None:
     shown = re.search(r"^…  chat-completed +(.*)$", text, re.MULTILINE)
     assert shown is not None
     assert told - {"run_id", "would_refuse"} == set(re.findall(r"(\w+)=", shown[1]))
+
+
+def test_everything_that_can_be_wrong_with_a_credential_is_told() -> None:
+    table = sections("reference/log-and-receipts.md")["Security events"].partition("| reason |")[2]
+    assert {word for row in rows(table) for word in words(row[0])} == {*Refusal}

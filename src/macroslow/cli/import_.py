@@ -1,6 +1,7 @@
 """`macroslow import`: come from another gateway, and be told what could not come along."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -10,9 +11,9 @@ import click
 
 from macroslow.bootstrap.commands import administer
 from macroslow.cli._errors import CHECKED_IS_BAD
+from macroslow.cli._files import print_files, template, write_new
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._toml import annotated
-from macroslow.errors import ConfigurationError
 from macroslow.metering.catalogue import parse_catalogue
 from macroslow.services.import_litellm import Imported, Unpriced, import_config
 from macroslow.services.import_litellm_keys import KeyRow, read_keys
@@ -22,6 +23,7 @@ from macroslow.settings.origin import quoted
 MAX_CONFIG_BYTES: Final = 1024 * 1024  # written by hand
 MAX_KEYS_BYTES: Final = 64 * 1024 * 1024
 KEYS_AT_ONCE: Final = 500
+_ENVIRON: Final = re.compile(r'"env:([A-Za-z_][A-Za-z0-9_]*)"')
 SHOWN_NAMES: Final = 8
 
 
@@ -43,7 +45,7 @@ def import_() -> None:
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write macroslow.toml there, and take the keys into the gateway of that folder.",
+    help="Write macroslow.toml and .env.template there, and take the keys into the gateway of that folder.",
 )
 @click.option("--without-restrictions", is_flag=True, help="Take keys whose restrictions are unknown here.")
 @json_option
@@ -66,15 +68,17 @@ def litellm(
     toml = "".join(f"{line}\n" for line in _toml(found, str(config))) if found else ""
     text = _read(keys_file, MAX_KEYS_BYTES) if keys_file else ""
     rows = read_keys(text, without_restrictions=without_restrictions) if keys_file else []
-    if folder and found:
-        _write(folder / FILE_NAME, toml)
+    wrote, kept = _write(folder, toml) if folder and found else ([], [])
     outcomes = (
         _adopt(folder, rows) if folder else ["would be taken" if row.adopt else "refused" for row in rows]
     )
     if as_json:
-        emit(_object(found, toml, rows, outcomes))
-    else:
-        _print(config, found, "" if folder else toml, rows, outcomes)
+        emit({**_object(found, toml, rows, outcomes), "wrote": wrote, "kept": kept})
+        return CHECKED_IS_BAD if "refused" in outcomes else 0
+    _print(config, found, "" if folder else toml, rows, outcomes)
+    if folder and found:
+        print_files(folder, wrote, kept)
+        _print_next(folder, toml)
     return CHECKED_IS_BAD if "refused" in outcomes else 0
 
 
@@ -123,21 +127,33 @@ def _without_price(unpriced: Mapping[str, Unpriced], name: str) -> Iterator[str]
             yield f"# alias_of = {quoted(upstream)}"
 
 
-def _write(path: Path, toml: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    except FileExistsError:
+def _write(folder: Path, toml: str) -> tuple[list[str], list[str]]:
+    """Write the configuration and what belongs beside it: the names of those written, and of those kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not write_new(folder / FILE_NAME, toml):
         raise click.UsageError(
-            f"{path} is there already and is not changed: print the settings instead."
-        ) from None
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be written: {error.strerror}", fix="name a place that you may write to"
-        ) from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(toml)
-    load(path, {})  # what was written is what a server reads
+            f"{folder / FILE_NAME} is there already and is not changed: print the settings instead."
+        )
+    load(folder / FILE_NAME, {})  # what was written is what a server reads
+    beside = {".gitignore": template("gitignore")}
+    if names := _wanted(toml):
+        head = template("env.template").splitlines()[:2]
+        beside[".env.template"] = "\n".join([*head, *(f"{name}=your_api_key_here" for name in names), ""])
+    wrote = [name for name, text in beside.items() if write_new(folder / name, text)]
+    return [FILE_NAME, *wrote], [name for name in beside if name not in wrote]
+
+
+def _wanted(toml: str) -> list[str]:
+    """The names under which the configuration looks for secrets in the environment."""
+    return sorted(set(_ENVIRON.findall(toml)))
+
+
+def _print_next(folder: Path, toml: str) -> None:
+    keys = "cp .env.template .env && chmod 600 .env   # and write the keys into it"
+    steps = [f"cd {folder}", *([keys] if _wanted(toml) else []), "macroslow config check && macroslow serve"]
+    click.echo("\nNext:")
+    for step in steps:
+        click.echo(f"  {step}")
 
 
 def _adopt(folder: Path, rows: Sequence[KeyRow]) -> list[str]:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ from macroslow.adapters.dotenv import written
 from macroslow.authn.api_keys import PREFIX
 from macroslow.bootstrap.commands import first_key
 from macroslow.cli._ask import STDIN, at_terminal, from_stdin, without_echo
+from macroslow.cli._files import print_files, template, write_new
 from macroslow.cli._output import emit, json_option
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.placeholder import fault
@@ -52,10 +52,10 @@ def init(folder: Path, profile_name: str, provider_key: str | None, as_json: boo
     key = _provider_key(provider_key, folder / ".env")
     folder.mkdir(parents=True, exist_ok=True)
     texts = _texts(profile_name, key)
-    wrote = [name for name, text in texts.items() if _write_new(folder / name, text)]
+    wrote = [name for name, text in texts.items() if write_new(folder / name, text)]
     kept = [name for name in texts if name not in wrote]
     if not as_json:
-        _print_files(folder, wrote, kept)
+        print_files(folder, wrote, kept)
     unmet = profile(profile_name).unmet if FILE_NAME in wrote else ()
     client = _first_client(folder) if FILE_NAME in wrote and not unmet else {}
     notes = [*_notes(folder, key, kept, unmet)]
@@ -63,13 +63,6 @@ def init(folder: Path, profile_name: str, provider_key: str | None, as_json: boo
         emit({"folder": folder, "wrote": wrote, "kept": kept, "client": client, "notes": notes})
     else:
         _print_next(notes, client)
-
-
-def _print_files(folder: Path, wrote: list[str], kept: list[str]) -> None:
-    for name in wrote:
-        click.echo(f"wrote  {folder / name}")
-    for name in kept:
-        click.echo(f"kept   {folder / name} (it was there already)")
 
 
 def _print_next(notes: list[str], client: Mapping[str, str]) -> None:
@@ -121,35 +114,15 @@ def _not_a_client_key(secret: Secret) -> Secret:
 
 def _texts(profile_name: str, key: ProviderKey) -> dict[str, str]:
     """The files by name."""
-    configuration = _template("macroslow.toml").replace("@PROFILE@", profile_name)
+    configuration = template("macroslow.toml").replace("@PROFILE@", profile_name)
     assignment = written(VARIABLE, key.secret or Secret(""))
     return {
         FILE_NAME: configuration.replace("@KEY@", key.reference),
-        ".env": _template("env").replace(f"{VARIABLE}=@SECRET@", assignment),
-        ".env.template": _template("env.template"),
-        ".gitignore": _template("gitignore"),
-        ".gitattributes": _template("gitattributes"),
+        ".env": template("env").replace(f"{VARIABLE}=@SECRET@", assignment),
+        ".env.template": template("env.template"),
+        ".gitignore": template("gitignore"),
+        ".gitattributes": template("gitattributes"),
     }
-
-
-def _template(name: str) -> str:
-    return files("macroslow.cli").joinpath("files", name).read_text(encoding="utf-8")
-
-
-def _write_new(path: Path, text: str) -> bool:
-    """Create the file; False if there is one, which stays as it is."""
-    mode = 0o600 if path.name == ".env" else 0o644
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be written: {error.strerror}", fix="name another folder"
-        ) from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    return True
 
 
 def _notes(folder: Path, key: ProviderKey, kept: list[str], unmet: tuple[str, ...]) -> Iterator[str]:

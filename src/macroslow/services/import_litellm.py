@@ -130,7 +130,8 @@ class _Import:
             self._note(node.line, name, f"{prefix[:40]!r} speaks neither OpenAI's nor Anthropic's API")
             return
         if "*" in name or "*" in upstream:
-            self._note(node.line, name, "a pattern: leave `models` away in the provider to serve every name")
+            pattern = upstream if "*" in upstream else name
+            self._note(node.line, name, f'a pattern: add "{pattern}" to `models` of its provider here')
             return
         base_url = self._base_url(params, vendor, name)
         if base_url:
