@@ -239,7 +239,7 @@ class House:
     def administration(self) -> Administration:
         return Administration(
             self.books, self.keys, self.signers, self.checkpoints, self.prove, self.log_key,
-            self.usage, ExplainRights(self.keys, OPERATOR_RIGHTS, CLOCK), self.jwt, self.execute,
+            self.usage, ExplainRights(self.keys, OPERATOR_RIGHTS), self.jwt, self.execute,
         )  # fmt: skip
 
     @property

@@ -29,7 +29,9 @@ AUTHOR = HybridPrivateKey.generate(KeyUse.DOCUMENT, ENTROPY)
 VERBS = [
     "audit.checkpoint", "audit.key", "audit.prove", "audit.show", "audit.tail", "audit.verify",
     "authz.can",
-    "keys.adopt", "keys.create", "keys.list", "keys.revoke", "keys.revoke_all", "keys.rotate", "keys.set", "keys.show", "run",
+    "jwt.explain", "jwt.list", "jwt.mint", "jwt.revoke", "jwt.revoke_all", "jwt.revoke_token",
+    "keys.adopt", "keys.create", "keys.list", "keys.revoke", "keys.revoke_all", "keys.rotate", "keys.set", "keys.show",
+    "run",
     "signers.list", "signers.revoke", "signers.trust", "usage", "usage.budgets", "usage.days",
 ]  # fmt: skip
 

@@ -21,7 +21,7 @@ async def house() -> KeyHouse:
 
 @pytest.fixture
 def explain(house: KeyHouse) -> ExplainRights:
-    return ExplainRights(house.keys, OFFERS, house.clock)
+    return ExplainRights(house.keys, OFFERS)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,32 @@ async def test_each_key_of_a_name_is_told_and_a_dead_one_may_nothing(house: KeyH
     assert not verdicts[second.id]
     ((record, _),) = explain(second.id, scopes.INFERENCE_CHAT)
     assert record.id == second.id
+
+
+async def test_a_key_whose_maker_has_ended_may_nothing(house: KeyHouse, explain: ExplainRights):
+    rights = frozenset({scopes.ADMIN_KEYS, scopes.INFERENCE_CHAT})
+    maker = (await house.keys.create(NewKey("lab", scopes=rights))).record.id
+    made = NewKey("lab/eve", scopes=frozenset({scopes.INFERENCE_CHAT}))
+    await house.keys.create(made, maker=maker)
+    ((_, steps),) = explain("lab/eve", scopes.INFERENCE_CHAT)
+    assert all(step.allowed for step in steps)
+    await house.keys.revoke(maker)
+    ((_, steps),) = explain("lab/eve", scopes.INFERENCE_CHAT)
+    assert [(step.step, step.reason) for step in steps if not step.allowed] == [
+        ("key", "the key is ended with its maker")
+    ]
+
+
+async def test_each_action_has_its_listener_and_so_has_each_key(house: KeyHouse, explain: ExplainRights):
+    """A scope that an administrator's key only passes on is none that it can use."""
+    rights = frozenset({scopes.ADMIN_KEYS, scopes.INFERENCE_CHAT})
+    await house.keys.create(NewKey("lab", scopes=rights))
+    ((_, steps),) = explain("lab", scopes.ADMIN_KEYS)
+    assert all(step.allowed for step in steps)
+    ((_, steps),) = explain("lab", scopes.INFERENCE_CHAT)
+    assert [step.step for step in steps if not step.allowed] == ["listener"]
+    ((_, steps),) = explain("ann", scopes.ADMIN_KEYS)
+    assert [step.step for step in steps if not step.allowed] == ["listener", "scope"]
 
 
 def test_what_is_not_known_is_said(explain: ExplainRights):

@@ -3,11 +3,14 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from tests.web.fakes import Answer, House, build, call
 
+from macroslow.adapters.system import SystemEntropy
 from macroslow.authn.api_keys import checksum
+from macroslow.authn.principal import Principal, TokenPrincipal, together
 from macroslow.authz import scopes
 from macroslow.errors import (
     BudgetExhaustedError,
@@ -16,11 +19,13 @@ from macroslow.errors import (
     UpstreamUnavailableError,
 )
 from macroslow.metering.ledger import Usage
+from macroslow.services.authenticate import Authenticate
 from macroslow.services.call_model import ModelAnswer, ModelStream
 from macroslow.services.manage_keys import NewKey
 from macroslow.tlog.event import EventType
 from macroslow.web import attention
-from macroslow.web.gate import GateSettings
+from macroslow.web.administration import admin_routes
+from macroslow.web.gate import Gate, GateSettings
 from macroslow.web.messages import Message, Receive, Scope, Send
 from macroslow.web.routes import CHAT_BYTES, PUBLIC_PATHS, ROUTES, Route
 from macroslow.web.visit import SECURITY_HEADERS
@@ -813,3 +818,42 @@ async def test_not_found_from_a_use_case_is_a_problem(house: House) -> None:
     assert answer.status == 404
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("administrators", [False, True])
+async def test_a_token_is_none_of_an_administrator_s_and_lends_an_administrators_key_nothing(
+    house: House, administrators: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever an issuer may say: administration is for keys alone, on a listener of their own."""
+    everything = Principal("alice", "key/a", "a", scopes=scopes.ALL)
+    subject = TokenPrincipal("jwt/main/eve", "jwt/main/eve", scopes=scopes.ALL, issuer="main", subject="eve")
+    client = replace(subject, scopes=scopes.CLIENT)
+    gate = Gate(
+        house.application,
+        admin_routes(perform) if administrators else ROUTES,
+        house.gate._authenticate,
+        house.security,
+        house.clock,
+        SystemEntropy(),
+        GateSettings(administrators=administrators),
+    )
+    for shown, opens in [
+        (everything, administrators),
+        (subject, False),
+        (together(everything, subject), False),
+        (together(everything, client), False),
+        (together(replace(everything, scopes=scopes.CLIENT), client), not administrators),
+    ]:
+
+        async def shows(*_: object, who: Principal = shown) -> Principal:
+            return who
+
+        monkeypatch.setattr(Authenticate, "__call__", shows)
+        asked = [("POST", "/admin/keys.list")] if administrators else [("GET", "/v1/models")]
+        for method, path in asked:
+            answer = await call(gate, method, path, [(b"host", b"127.0.0.1")])
+            assert answer.status == (200 if opens else 401), shown
+
+
+async def perform(verb: str, arguments: object, by: Principal) -> object:
+    return {"verb": verb, "by": by.name}

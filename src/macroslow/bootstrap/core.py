@@ -84,7 +84,7 @@ class Core:
             prove=self.prove,
             log_key=self.keys.log.public,
             usage=self.usage,
-            explain=ExplainRights(self.manage_keys, operator_rights(self.settings), clock),
+            explain=ExplainRights(self.manage_keys, operator_rights(self.settings)),
             jwt=JWTVerbs(self.manage_revocations, tokens, self._mint()),
             execute=execute,
         )

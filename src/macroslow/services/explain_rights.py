@@ -6,15 +6,13 @@ The same functions decide here and on the way of a request; only the order of te
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from macroslow.authn.api_keys import is_in_force
 from macroslow.authn.ports import KeyRecord
 from macroslow.authz import scopes as known_scopes
 from macroslow.authz.decision import decide, require_scope
 from macroslow.authz.uri import URI, Pattern
 from macroslow.errors import BadRequestError, MissingScopeError, NotFoundError
 from macroslow.maml.rights import OperatorRights
-from macroslow.ports import Clock
-from macroslow.services.manage_keys import ManageKeys
+from macroslow.services.manage_keys import IN_FORCE, ManageKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,6 @@ class ExplainRights:
 
     keys: ManageKeys
     operator: OperatorRights
-    clock: Clock
 
     def __call__(self, principal: str, action: str, uri: str = "") -> list[tuple[KeyRecord, list[Step]]]:
         """Explain each key of `principal` (a name, or a key's id). `action` is a scope.
@@ -50,7 +47,9 @@ class ExplainRights:
         return [(record, list(self._steps(record, action, asked))) for record in held]
 
     def _steps(self, record: KeyRecord, action: str, uri: URI | None) -> Iterator[Step]:
-        yield Step("key", is_in_force(record, self.clock.now_ns()), f"the key is {self.keys.state(record)}")
+        state = self.keys.state(record)
+        yield Step("key", state == IN_FORCE, f"the key is {state}")
+        yield _listener(record, action)
         try:
             require_scope(record.scopes, action)
         except MissingScopeError as error:
@@ -63,3 +62,12 @@ class ExplainRights:
             offered = asked if self.operator.offers(uri) else ()
             decision = decide(uri, document=asked, callers=(granted,), operator=offered)
             yield Step("uri", decision.allowed, decision.reason)
+
+
+def _listener(record: KeyRecord, action: str) -> Step:
+    """Whether the key opens the listener on which the action is asked for."""
+    own, asked = (
+        "administrators'" if known_scopes.ADMIN & scopes else "clients'"
+        for scopes in (record.scopes, {action})
+    )
+    return Step("listener", own == asked, f"the key is for the {own} listener, the action of the {asked}")

@@ -32,6 +32,7 @@ from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
 
 MAX_DEPTH: Final = 4  # of keys that were made by keys: each request looks at all of them
+IN_FORCE: Final = "in force"
 MAX_OVERLAP_NS: Final = 30 * DAY_NS  # two secrets for one key are for as long as it takes to deploy one
 
 
@@ -225,13 +226,13 @@ class ManageKeys:
         return self._keyring.records()
 
     def state(self, record: KeyRecord) -> str:
-        """Whether the key is "in force", "expired", "revoked" or "ended with its maker"."""
+        """Whether the key is IN_FORCE, "expired", "revoked" or "ended with its maker"."""
         if record.revoked_ns is not None:
             return "revoked"
         now_ns = self._clock.now_ns()
         if not is_in_force(record, now_ns):
             return "expired"
-        return "in force" if self._keyring.in_force(record, now_ns) else "ended with its maker"
+        return IN_FORCE if self._keyring.in_force(record, now_ns) else "ended with its maker"
 
     def _require_within(self, maker: KeyRecord) -> None:
         """ConflictError if a key that this one made would then be allowed more than its maker."""

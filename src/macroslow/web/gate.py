@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from macroslow.authn.principal import Principal
 from macroslow.authz.decision import require_scope
 from macroslow.authz.scopes import ADMIN
 from macroslow.authz.security import SecurityEvent, Verdict
@@ -236,12 +237,21 @@ class Gate:
         except CredentialError:
             self._failures.admit(scope)
             raise
-        if not (self._settings.administrators or ADMIN.isdisjoint(principal.scopes)):
+        if not self._belongs_here(principal):
             raise bad_credential(Refusal.ADMINISTRATIVE)
         for credential in principal.credentials:
             self._credentials.admit(visit, credential)
             self._present.enter(visit, credential)
         require_scope(principal.scopes, route.scope)
+
+    def _belongs_here(self, principal: Principal) -> bool:
+        """Administration is for keys alone, and theirs alone: no issuer makes an administrator of anybody.
+
+        A key that may administrate is none of a client beside a token either.
+        """
+        if self._settings.administrators:
+            return principal.token is None and principal.key_id != ""
+        return all(ADMIN.isdisjoint(each.scopes) for each in principal.credentials)
 
     def _refuse(self, visit: Visit, scope: Scope, error: MacroslowError) -> Response:
         reason = error.reason if isinstance(error, CredentialError) else error.code
