@@ -1,6 +1,7 @@
 """The operator's verbs about client keys."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Final, Unpack, cast
 
@@ -11,12 +12,13 @@ from macroslow.authn.ports import KeyRecord
 from macroslow.authn.principal import Principal
 from macroslow.authn.terms import told
 from macroslow.authz.scopes import CLIENT
-from macroslow.errors import BadRequestError, ConflictError, Problem
+from macroslow.errors import BadRequestError, ConflictError, NotFoundError, Problem
 from macroslow.ports import NS_PER_S
 from macroslow.services.manage_keys import ManageKeys, unknown_key
 from macroslow.services.verbs import Verbs, Whole, argument_problems, strictly, utc
 from macroslow.services.wished_keys import KeyTerms, NewKey, new_key
 
+SHOWN_KEYS: Final = 8  # of a principal whose name stood where a key was meant
 MAX_ADOPTED: Final = 1000  # keys that one `keys.adopt` takes over
 GRANTS: Final = ("gateway://*", "api://*")
 """What a key may use unless told otherwise: all that this gateway has."""
@@ -103,16 +105,26 @@ class KeyVerbs:
         return "adopted", ()
 
     def _own(self, key_id: str) -> KeyRecord:
-        record = self.keys.known(key_id)
-        if not self._may_see(record):
-            raise unknown_key(key_id)
-        return record
+        with suppress(NotFoundError):
+            record = self.keys.known(key_id)
+            if self._may_see(record):
+                return record
+        raise self._unknown(key_id)
+
+    def _unknown(self, key_id: str) -> NotFoundError:
+        """Of a principal's name its keys are told: those that the caller may see anyhow."""
+        theirs = [one.id for one in self.keys.list() if one.principal == key_id and self._may_see(one)]
+        if not theirs:
+            return unknown_key(key_id)
+        more = f" and {len(theirs) - SHOWN_KEYS} more" if len(theirs) > SHOWN_KEYS else ""
+        named = f"{', '.join(theirs[:SHOWN_KEYS])}{more}"
+        return NotFoundError(f"{key_id} is a principal and no key", fix=f"its keys: {named}", step="keys")
 
     def _may_see(self, record: KeyRecord) -> bool:
         return self.maker is None or record.maker == self.maker.key_id
 
     def _own_rights(self) -> KeyTerms:
-        """What a key gets unless told otherwise where its maker is no operator: all that a client may of it."""
+        """What a key gets unless told otherwise where its maker is no operator: of it, a client's."""
         if self.maker is None:
             return {}
         own = told(self.maker) | {"scopes": sorted(self.maker.scopes & CLIENT)}
