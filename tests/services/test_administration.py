@@ -30,8 +30,8 @@ VERBS = [
     "audit.checkpoint", "audit.key", "audit.prove", "audit.show", "audit.tail", "audit.verify",
     "authz.can",
     "jwt.explain", "jwt.list", "jwt.mint", "jwt.revoke", "jwt.revoke_all", "jwt.revoke_token",
-    "keys.adopt", "keys.create", "keys.list", "keys.revoke", "keys.revoke_all", "keys.rotate", "keys.set", "keys.show",
-    "run",
+    "keys.adopt", "keys.create", "keys.list", "keys.revoke", "keys.revoke_all", "keys.rotate", "keys.set",
+    "keys.show", "run",
     "signers.list", "signers.revoke", "signers.trust", "usage", "usage.budgets", "usage.days",
 ]  # fmt: skip
 

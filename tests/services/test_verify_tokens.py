@@ -1,6 +1,7 @@
 """Tokens as credentials: what is remembered of them and for how long, and a key beside one."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,6 +19,8 @@ from macroslow.services import verify_tokens
 from macroslow.services.authenticate import Refusal
 from macroslow.services.wished_keys import NewKey
 from macroslow.tlog.event import EventType
+from macroslow.tlog.ports import Entry
+from macroslow.workflow.books import Change
 
 MAPPING = ClaimMapping(
     pass_scopes=frozenset({"inference:chat", "usage:read"}),
@@ -172,6 +175,29 @@ async def test_only_an_unknown_key_makes_the_keys_be_looked_for() -> None:
     ):
         await reason(house, credential)
     assert house.source.renewals == 0
+
+
+@pytest.mark.parametrize("what", ["the token", "its key"])
+async def test_what_ends_while_the_account_is_opened_gets_nobody_in(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it remembered: it would be good until its own time is over."""
+    house = TokenHouse()
+    commit, good = house.books.commit, token()
+
+    async def slow(*changes: Change) -> Sequence[Entry]:
+        monkeypatch.undo()
+        entries = await commit(*changes)
+        if what == "the token":
+            await house.manage.revoke("main", jti="token-1")
+        else:
+            house.source.keys = EMPTY
+        return entries
+
+    monkeypatch.setattr(house.books, "commit", slow)
+    for _ in range(2):
+        assert await reason(house, good) == ("jwt-revoked" if what == "the token" else "jwt-key")
+    assert await house.books.account("jwt/main/alice") is not None
 
 
 async def test_where_the_books_are_away_no_new_subject_gets_in() -> None:

@@ -92,7 +92,6 @@ class VerifyTokens:
         if identity is None:
             raise _refused(examination.refused_at or Step.FORM)
         issuer = self._issuers[identity.issuer]
-        await self._open_account(identity.name)
         known = _Known(
             _principal(identity, issuer),
             issuer,
@@ -100,6 +99,9 @@ class VerifyTokens:
             _ends_s(identity, issuer.rules),
             self._revocations.version,
         )
+        await self._open_account(identity.name)
+        if not self._still_good(known):  # what it was checked against changed meanwhile
+            return await self(token)
         self._known[digest] = known
         if len(self._known) > MAX_KNOWN:
             del self._known[next(iter(self._known))]
