@@ -76,8 +76,10 @@ class Moment(click.ParamType[int | str]):
     name = "WHEN"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        if isinstance(value, int) or value == NONE:
+        if isinstance(value, int):
             return value
+        if value == NONE:
+            return NONE
         if re.fullmatch("[0-9]+[smhd]", str(value)):
             return clock.now_ns() + Span().convert(value, param, ctx) * NS_PER_S
         try:
