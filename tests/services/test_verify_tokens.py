@@ -11,12 +11,14 @@ from tests.services.token_house import TokenHouse
 
 from macroslow.authn.jwt.issuer import ClaimMapping
 from macroslow.authn.jwt.keys import EMPTY, read_key_set
+from macroslow.authn.jwt.revoked import Revocation
 from macroslow.authn.principal import TokenPrincipal
 from macroslow.authn.terms import Terms
 from macroslow.errors import BadRequestError, CredentialError, LogUnavailableError, NotFoundError
 from macroslow.metering.budgets import Spender, budgets_of, own_rules
 from macroslow.services import verify_tokens
 from macroslow.services.authenticate import Refusal
+from macroslow.services.jwt_verbs import JWTVerbs
 from macroslow.services.wished_keys import NewKey
 from macroslow.tlog.event import EventType
 from macroslow.tlog.ports import Entry
@@ -323,6 +325,52 @@ async def test_the_token_itself_can_be_revoked_until_its_time_is_over() -> None:
         await house.manage.revoke_token(token(claims(jti=None)).decode())
     with pytest.raises(BadRequestError, match="no token"):
         await house.manage.revoke_token("x")
+
+
+async def test_a_copy_with_a_shorter_time_does_not_let_the_token_itself_come_back() -> None:
+    """Nobody has checked what the operator was given; whatever it says, the later end stands."""
+    house = TokenHouse()
+    await house.manage.revoke_token(token(claims(exp=NOW_S - 10_000)).decode())
+    await house.manage.revoke_token(token().decode())
+    await house.manage.revoke_token(token(claims(exp=NOW_S)).decode())
+    await house.manage.load()
+    assert await reason(house, token()) == "jwt-revoked"
+    await house.manage.revoke("main", jti="token-1")
+    await house.manage.revoke_token(token().decode())
+    (kept,) = house.manage.all()
+    assert kept.expires_s is None
+
+
+@pytest.mark.parametrize("exp", [-1, -(2**53), 2**33 + 1, 2**53 - 1, 10**18, True, "soon", [], None])
+async def test_a_time_that_is_none_is_not_taken_from_a_token_that_is_revoked(exp: object) -> None:
+    house = TokenHouse()
+    verbs = JWTVerbs(house.manage, house.tokens, None).table()
+    await verbs["jwt.revoke_token"](token=token(claims(exp=exp)).decode())
+    (kept,) = house.manage.all()
+    assert kept.expires_s is None
+    assert await verbs["jwt.list"]()
+
+
+async def test_reading_anew_does_not_undo_a_revocation_that_is_made_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = TokenHouse()
+    read, stored = asyncio.Event(), house.books.revocations
+
+    async def slow() -> list[Revocation]:
+        found = await stored()
+        monkeypatch.undo()
+        await read.wait()
+        return found
+
+    monkeypatch.setattr(house.books, "revocations", slow)
+    loading = asyncio.create_task(house.manage.load())
+    await asyncio.sleep(0)
+    revoking = asyncio.create_task(house.manage.revoke("main", jti="token-1"))
+    await asyncio.sleep(0)
+    read.set()
+    await asyncio.gather(loading, revoking)
+    assert await reason(house, token()) == "jwt-revoked"
 
 
 async def test_another_process_reads_what_was_revoked() -> None:

@@ -7,7 +7,7 @@ all of a subject or of an issuer that were issued before an instant.
 import asyncio
 from collections.abc import Sequence
 
-from macroslow.authn.jwt.check import MAX_JTI_CHARACTERS, PREFIX
+from macroslow.authn.jwt.check import MAX_INSTANT_S, MAX_JTI_CHARACTERS, PREFIX
 from macroslow.authn.jwt.issuer import MAX_LEEWAY_S, IssuerRules
 from macroslow.authn.jwt.revoked import EVERYBODY, Revocation, Revocations
 from macroslow.authn.jwt.token import read
@@ -36,13 +36,14 @@ class ManageRevocations:
     async def load(self) -> None:
         """Read what is stored, without single tokens whose time is over.
 
-        Only these are ever dropped: they never change, so that nothing newer of the same id can be lost.
+        Only these are ever dropped: until then they are only kept for longer.
         """
-        stored = await self._books.revocations()
-        gone = [each for each in stored if each.expires_s is not None and each.expires_s <= self._now_s()]
-        if gone:
-            await self._books.commit(*(DropRevocation(each.id) for each in gone))
-        self._revocations.replace_all(each for each in stored if each not in gone)
+        async with self._changing:  # what was read before a revocation must not undo it
+            stored = await self._books.revocations()
+            gone = [each for each in stored if each.expires_s is not None and each.expires_s <= self._now_s()]
+            if gone:
+                await self._books.commit(*(DropRevocation(each.id) for each in gone))
+            self._revocations.replace_all(each for each in stored if each not in gone)
 
     async def revoke(
         self, who: str, *, jti: str = "", before_s: int | None = None, reason: str = ""
@@ -108,7 +109,7 @@ class ManageRevocations:
                 f"a `jti` has up to {MAX_JTI_CHARACTERS} characters and no subject", fix=fix
             )
         leeway_s = rules.leeway_s + MAX_LEEWAY_S  # whatever the leeway is set to later
-        if type(exp) is int and exp < 2**53:
+        if type(exp) is int and 0 <= exp <= MAX_INSTANT_S:  # no token is valid with another
             return Revocation(rules.name, jti, expires_s=exp + leeway_s)
         return Revocation(rules.name, jti, expires_s=_end_s(rules, self._now_s()))
 
@@ -116,7 +117,7 @@ class ManageRevocations:
         async with self._changing:
             stored = {each.id: each for each in await self._books.revocations()}
             held = stored.get(wanted.id)
-            if held is not None and (wanted.jti or held.before_s >= wanted.before_s):
+            if held is not None and _covers(held, wanted):
                 self._revocations.put(held)
                 return held
             await self._books.commit(PutRevocation(wanted), Append(self._event(wanted, reason)))
@@ -136,6 +137,16 @@ class ManageRevocations:
 
     def _now_s(self) -> int:
         return self._clock.now_ns() // NS_PER_S
+
+
+def _covers(held: Revocation, wanted: Revocation) -> bool:
+    """Whether nothing more is revoked, nor for longer, by `wanted` of the same id.
+
+    The time of a single token is what somebody wrote into one with its `jti`: another may say later.
+    """
+    if not wanted.jti:
+        return held.before_s >= wanted.before_s
+    return held.expires_s is None or (wanted.expires_s is not None and held.expires_s >= wanted.expires_s)
 
 
 def _end_s(rules: IssuerRules, issued_s: int) -> int | None:
