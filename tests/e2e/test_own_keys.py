@@ -1,5 +1,6 @@
 """A provider's key that a caller brings beside a token: who sees it, what it pays for, where it is not."""
 
+import base64
 import json
 import urllib.error
 import urllib.request
@@ -165,6 +166,19 @@ def test_what_looks_like_a_key_of_ours_or_like_none_is_refused_and_goes_nowhere(
         == 401
     )
     assert bench.shown == []
+
+
+def test_a_token_of_ours_is_no_provider_s_key_though_others_keys_may_be_tokens(bench: Bench) -> None:
+    """An SDK with one credential sends it in both headers: the provider would have it."""
+    bench.shown  # noqa: B018
+    header, claims, signature = bench.token.split(".")
+    theirs = base64.urlsafe_b64encode(b'{"iss":"https://provider.example"}').decode().rstrip("=")
+    other = bench.site.ask("jwt.mint", subject="bob", scopes=[], lifetime_s=60)["token"]
+    for ours in (bench.token, other, f"{header}.{claims}.{signature[::-1][:80]}", f"{header}.{claims}."):
+        assert bench.chat(ours).status == 401
+    assert bench.shown == []
+    bench.chat(f"{header}.{theirs}.{signature}")
+    assert bench.shown == [f"{header}.{theirs}.{signature}"]
 
 
 def test_without_a_valid_token_it_opens_nothing(bench: Bench) -> None:

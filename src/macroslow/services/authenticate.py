@@ -119,9 +119,12 @@ class Authenticate:
     def _own_key(self, credential: bytes) -> OwnKey | None:
         """The caller's own key with a provider; None where the credential is, or looks like, one of ours.
 
-        A key of another gateway that was taken over, even if it has ended since, is one of ours.
+        A key of another gateway that was taken over, even if it has ended since, is one of ours. So is a
+        token of an issuer of ours, which an SDK that has one credential may send in both headers.
         """
         if self._own_keys_for is None or PREFIX.encode() in credential.lower():
+            return None
+        if self.tokens is not None and self.tokens.is_ours(credential):
             return None
         parsed = self._parsed(credential)
         if parsed is not None and self.keyring.get(parsed.id) is not None:

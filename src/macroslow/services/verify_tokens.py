@@ -18,6 +18,7 @@ from macroslow.authn.jwt.issuer import IssuerRules
 from macroslow.authn.jwt.keys import KeySet
 from macroslow.authn.jwt.ports import KeySource
 from macroslow.authn.jwt.revoked import Revocations
+from macroslow.authn.jwt.token import looks_like_one, read
 from macroslow.authn.principal import TokenPrincipal
 from macroslow.authn.terms import terms_of
 from macroslow.errors import CredentialError
@@ -75,6 +76,15 @@ class VerifyTokens:
     def rules(self) -> Sequence[IssuerRules]:
         """What the operator says of each issuer."""
         return list(self._rules.values())
+
+    def is_ours(self, credential: bytes) -> bool:
+        """Whether a credential is a token that names an issuer of ours, good or bad."""
+        if not looks_like_one(credential):
+            return False
+        try:
+            return read(credential).issuer in self._rules
+        except ValueError:
+            return False
 
     async def __call__(self, token: bytes) -> TokenPrincipal:
         """Who acts by this token. CredentialError, whose `reason` is "jwt-" and the step that was not good.
