@@ -209,7 +209,15 @@ async def serve(settings: Settings, announce: Callable[[Started], None]) -> None
         open_gateway(settings) as gateway,
         open_edges(gateway) as edges,
         administrators.serving(settings, edges.administrators, tls),
-        serve_gate(edges.gate, sockets, edges.lifecycle, bounds=_bounds(settings), tls=tls, grace_s=grace_s),
+        serve_gate(
+            edges.gate,
+            sockets,
+            edges.lifecycle,
+            bounds=_bounds(settings),
+            refused=edges.gate.refused,
+            tls=tls,
+            grace_s=grace_s,
+        ),
     ):
         announce(_started(gateway, sockets[0]))
         await stop.wait()

@@ -13,6 +13,7 @@ hardly any request has to set it.
 import asyncio
 import os
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote
@@ -21,6 +22,8 @@ import orjson
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from macroslow.authn.addresses import is_from
+from macroslow.web.admission import address_of
+from macroslow.web.crowd import Crowd, place_of
 from macroslow.web.exchange import STATUS_LINES, Exchange, Flow, header_lines
 from macroslow.web.forwarded import TrustedProxies
 from macroslow.web.messages import ASGIApp, Scope
@@ -31,7 +34,7 @@ MAX_TARGET_BYTES: Final = 8 * 1024
 MAX_HEADERS: Final = 100
 MAX_HEAD_BYTES: Final = 64 * 1024  # target and headers, or anything else between two pieces of body
 PIECE_BYTES: Final = 2 * 1024  # are parsed at a time: as many requests as fit in it may wait, and no more
-STUCK_S: Final = 30.0  # a caller that takes nothing of a finished answer for so long is cut off
+STUCK_S: Final = 60.0  # a caller that takes nothing of what is sent to it for so long is cut off
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _NEVER: Final = float("inf")
 
@@ -53,10 +56,15 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What all connections of one listener share. `common` are headers of every answer; they may change."""
+    """What all connections of one listener share. `common` are headers of every answer; they may change.
+
+    `refused` is told of each refusal of what never became a request: status, code and address.
+    """
 
     app: ASGIApp
     bounds: Bounds
+    refused: Callable[[int, str, str], None]
+    crowd: Crowd
     common: list[tuple[bytes, bytes]] = field(default_factory=list)
     connections: set["Connection"] = field(default_factory=set)
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -88,7 +96,7 @@ class Connection(asyncio.Protocol):
         self._body_bytes = 0
         self._unparsed = b""  # what came behind a request that waits
         self._unproductive_bytes = 0
-        self._unsent_bytes = 0
+        self._unread: asyncio.TimerHandle | None = None  # runs while something waits to be taken
         self._verdict = (400, "bad-request", "this is not HTTP/1.1")
         self._last_word: tuple[int, str, str] | None = None  # comes after the answers under way
         self._due_s = _NEVER
@@ -121,10 +129,15 @@ class Connection(asyncio.Protocol):
         self._served.connections.add(self)
         if not is_from(self._bounds.networks, client[0] if client else ""):
             transport.abort()
-        elif len(self._served.connections) > self._bounds.connections:
-            self._end(503, "overloaded", "too many connections")
+        elif refusal := self._served.crowd.enter(self, self._place()):
+            self._end(503, "overloaded", refusal)
         else:
             self._expect(self._bounds.head_s)
+
+    def _place(self) -> str:
+        """Whose share of the connections this one is; "" for a proxy's, which are many callers'."""
+        client = self._scope["client"]
+        return "" if client is None or self._proxy else place_of(client[0])
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection; whoever works for it learns that nobody waits for him."""
@@ -132,19 +145,33 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._served.connections.discard(self)
+        self._served.crowd.leave(self)
         for exchange in (self._current, *self._waiting):
             if exchange is not None:
                 exchange.leave()
-        self._flow.resume_writing()
+        self.resume_writing()
         self._parser = None  # it holds on to us
 
     def pause_writing(self) -> None:
-        """The transport holds more than it likes."""
+        """The caller has not taken all that is written."""
         self._flow.pause_writing()
+        self._watch_reader()
 
     def resume_writing(self) -> None:
-        """There is room again."""
+        """He has."""
         self._flow.resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+
+    def _watch_reader(self) -> None:
+        unsent_bytes = self.transport.get_write_buffer_size()
+        self._unread = self._loop.call_later(STUCK_S, self._look_at_reader, unsent_bytes)
+
+    def _look_at_reader(self, unsent_bytes: int) -> None:
+        if self.transport.get_write_buffer_size() == unsent_bytes:
+            self.transport.abort()
+        else:
+            self._watch_reader()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, unless requests before it wait."""
@@ -289,10 +316,9 @@ class Connection(asyncio.Protocol):
         task.add_done_callback(self._served.tasks.discard)
 
     def _answered(self) -> None:
-        """The answer is written, though perhaps not taken; or there will be none, and the connection closes."""
+        """The answer is written, though perhaps not taken; or there is none, and the connection closes."""
         self._current = None
         if self.transport.is_closing():
-            self._expect(STUCK_S, idle=True)
             return
         if self._waiting:
             self._start(self._waiting.popleft())
@@ -330,20 +356,9 @@ class Connection(asyncio.Protocol):
         if self._loop.time() < self._due_s:
             self._timer = self._loop.call_at(self._due_s, self._look)
         elif self._idle:
-            self._close_or_cut_off()
+            self.transport.close()
         else:
             self._end(408, "request-timeout", f"no request came within {self._bounds.head_s:g} s")
-
-    def _close_or_cut_off(self) -> None:
-        """Close, once the caller has his answer, or takes no more of it."""
-        unsent_bytes = self.transport.get_write_buffer_size()
-        if unsent_bytes and unsent_bytes == self._unsent_bytes:
-            self.transport.abort()
-        elif unsent_bytes:
-            self._unsent_bytes = unsent_bytes
-            self._expect(STUCK_S, idle=True)
-        else:
-            self.transport.close()
 
     # Refusals
 
@@ -368,9 +383,9 @@ class Connection(asyncio.Protocol):
                 newest.leave()
                 self._current = None
         if self._current is None:
+            self._served.refused(status, code, address_of(self._scope))
             self.transport.write(_answer(status, code, detail))
             self.transport.close()
-            self._expect(STUCK_S, idle=True)
         else:
             self._last_word = (status, code, detail)
 

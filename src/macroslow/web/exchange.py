@@ -79,7 +79,7 @@ class Flow:
 
 
 class Exchange:
-    """`scope`, `receive` and `send` of one request. `over` is called when its answer is written, or never will be.
+    """`scope`, `receive` and `send` of one request. `over` is called when nothing more of its answer comes.
 
     `common` are headers of every answer, as they are when it begins.
     """

@@ -142,6 +142,13 @@ class Gate:
         finally:
             self._leave(visit)
 
+    def refused(self, status: int, code: str, address: str) -> None:
+        """Count and note what the listener refused before it was a request."""
+        self._application.metrics.refusal(code)
+        now_ns, refused = self._clock.now_ns(), Verdict.REFUSED
+        event = SecurityEvent(now_ns, refused, code, address=address, status=status, step="connection")
+        self._security.note(event)
+
     async def watch(self) -> None:
         """Until cancelled, end what goes on under credentials that are in force no more."""
         while True:

@@ -8,13 +8,14 @@ import asyncio
 import gc
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from email.utils import formatdate
 from typing import Final, TypedDict
 
 from macroslow.errors import ConfigurationError
 from macroslow.web.connection import Bounds, Connection, Served
+from macroslow.web.crowd import Crowd
 from macroslow.web.lifecycle import Lifecycle
 from macroslow.web.messages import ASGIApp
 from macroslow.web.tls import GOODBYE_S, HANDSHAKE_S, ServerTLS
@@ -70,15 +71,18 @@ async def serve(
     lifecycle: Lifecycle,
     *,
     bounds: Bounds | None = None,
+    refused: Callable[[int, str, str], None] | None = None,
     tls: ServerTLS | None = None,
     grace_s: float = 20.0,
 ) -> AsyncIterator[None]:
     """Serve the gate until the context is left, then end in order.
 
+    `refused` is told status, code and address whenever the listener refuses what never became a request.
+
     Readiness says no first, then no connection is taken any more; requests under way have
     `grace_s` to end, are cancelled after that, and have CANCELLED_S to settle. The sockets are closed.
     """
-    listener = Listener(app, bounds or Bounds())
+    listener = Listener(app, bounds or Bounds(), refused or _untold)
     await listener.open(sockets, tls)
     listener.tell_time()
     watching = asyncio.create_task(tls.watch()) if tls is not None else None
@@ -145,11 +149,17 @@ class _Encryption(TypedDict, total=False):
     ssl_shutdown_timeout: float
 
 
+def _untold(status: int, code: str, address: str) -> None:
+    """Nobody is told of a refusal."""
+
+
 class Listener:
     """Some listening sockets with one application, and the connections made to them."""
 
-    def __init__(self, app: ASGIApp, bounds: Bounds) -> None:
-        self._served = Served(app, bounds)
+    def __init__(
+        self, app: ASGIApp, bounds: Bounds, refused: Callable[[int, str, str], None] = _untold
+    ) -> None:
+        self._served = Served(app, bounds, refused, Crowd(bounds.connections))
         self._servers: list[asyncio.Server] = []
         self._clock_hand: asyncio.TimerHandle | None = None
 
