@@ -57,6 +57,12 @@ def test_a_counter_is_named_for_whom_it_counts_and_its_period(
     [
         ([rule(Scope.TAG, "ci"), rule(Scope.TAG, "other")], ANN, ["tag/ci/total"]),
         ([rule(Scope.TAG), rule(Scope.TEAM)], Spender("k1", "ann"), []),
+        (
+            [rule(Scope.KEY, "k0"), rule(Scope.KEY, "k9")],
+            Spender("k1", "ann", makers=("k0",)),
+            ["key/k0/total"],
+        ),
+        ([rule(Scope.KEY)], Spender("k1", "ann", makers=("k0",)), ["key/k1/total", "key/k0/total"]),
         ([rule(Scope.KEY, "k2"), rule(Scope.PRINCIPAL, "ann")], ANN, ["principal/ann/total"]),
         ([rule(Scope.TEAM, "ann"), rule(Scope.PRINCIPAL, "lab")], ANN, []),
         ([rule(Scope.ALL, "whatever")], Spender("", ""), ["all/total"]),

@@ -11,6 +11,7 @@ from tests.contract.changes import reserve
 from tests.services.key_house import PEPPER, START_NS, KeyHouse, at_once
 
 from macroslow.authn.api_keys import LegacyKey
+from macroslow.authn.principal import Principal, together
 from macroslow.authz import scopes
 from macroslow.errors import (
     BadRequestError,
@@ -21,6 +22,7 @@ from macroslow.errors import (
     MissingScopeError,
     NotFoundError,
 )
+from macroslow.metering.budgets import Period, Scope, own_rules
 from macroslow.metering.ledger import CallOutcome, Settle, Usage
 from macroslow.services.wished_keys import KeyTerms, NewKey
 from macroslow.tlog.event import EventType
@@ -383,6 +385,27 @@ async def test_what_a_key_makes_pays_from_its_account(house: KeyHouse) -> None:
         await house.keys.change(made[0], KeyTerms(budget_usd_micros=61))
     await house.keys.revoke(made[0])
     await house.keys.create(MADE, maker=maker)
+
+
+async def test_what_keys_spend_together_is_within_the_day_and_month_of_whoever_made_them(
+    house: KeyHouse,
+) -> None:
+    """Else a key could make itself as many days as it makes keys."""
+    unbound = replace(MAKER, addresses=(), budget_usd_micros=None)
+    maker = await house.keys.create(unbound)
+    middle = await house.keys.create(replace(unbound, day_usd_micros=40), maker=maker.record.id)
+    last = await house.keys.create(replace(unbound, day_usd_micros=30), maker=middle.record.id)
+    who = await house.authenticate([(b"x-api-key", last.text.encode())])
+    assert [each.key_id for each in who.makers] == [middle.record.id, maker.record.id]
+    limits = {
+        (one.scope, one.name, one.period): one.limit_usd_micros
+        for one in own_rules(together(who, Principal("jwt/a/b", "jwt/a/b")))
+    }
+    assert {limits[Scope.KEY, one.record.id, Period.DAY] for one in (maker, middle, last)} == {50, 40, 30}
+    await house.keys.change(last.record.id, KeyTerms(day_usd_micros=20))
+    await house.keys.change(middle.record.id, KeyTerms(day_usd_micros=20))
+    changed = await house.authenticate([(b"x-api-key", last.text.encode())])
+    assert [each.day_usd_micros for each in changed.makers] == [20, 50]
 
 
 async def test_what_ends_with_a_key_gives_its_makers_their_money_back(house: KeyHouse) -> None:

@@ -4,7 +4,7 @@ The books stay the truth. Whoever changes a key commits first and puts the new r
 so that a revoked key is refused from the next request on.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from macroslow.authn.api_keys import has_overlap, is_in_force
@@ -65,6 +65,18 @@ class KeyRing:
         """The key with this id, in force or not."""
         return self._held.get(key_id)
 
+    def makers(self, record: KeyRecord) -> Iterator[KeyRecord]:
+        """The keys between this one and the operator, the nearest first. It ends where one is not known."""
+        while record.maker and (maker := self._held.get(record.maker)) is not None:
+            record = maker.record
+            yield record
+
+    def with_makers(self, principal: Principal, record: KeyRecord) -> Principal:
+        """The caller by this key, and who made it, as they are bounded now."""
+        if not record.maker:
+            return principal
+        return replace(principal, makers=tuple(self._held[one.id].principal for one in self.makers(record)))
+
     def in_force(self, record: KeyRecord, now_ns: int) -> bool:
         """Whether a key, and the key that made it, and so on, are neither revoked nor past their expiry."""
         while is_in_force(record, now_ns):
@@ -78,10 +90,7 @@ class KeyRing:
 
     def depth(self, record: KeyRecord) -> int:
         """How many keys stand between this one and the operator."""
-        count = 0
-        while record.maker and (maker := self._held.get(record.maker)) is not None:
-            record, count = maker.record, count + 1
-        return count
+        return sum(1 for _ in self.makers(record))
 
     def admits(self, principal: Principal, now_ns: int) -> bool:
         """Whether a caller of one of these keys would still be let in: key and secret are in force."""

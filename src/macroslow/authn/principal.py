@@ -14,7 +14,8 @@ class Principal(Terms):
     `name` identifies the caller in the log and is the subject of its personal data; `account`
     is the ledger account that pays; `generation` is which secret of the key was shown. Where a key came
     with a token, `key` is the caller that the key alone would make and `token` the token's. `own_key` is a
-    provider's key that came with the request: its calls go to that provider, by that key.
+    provider's key that came with the request: its calls go to that provider, by that key. `makers` are the
+    callers that the keys would make which made the key, the nearest first: what it spends, they spend.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Principal(Terms):
     generation: int = 0
     key: Optional["Principal"] = None
     token: Optional["Principal"] = None
+    makers: tuple["Principal", ...] = ()
     own_key: OwnKey | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -60,6 +62,7 @@ def together(key: Principal, token: Principal) -> Principal:
         key.generation,
         key,
         token,
+        key.makers,
         scopes=key.scopes & token.scopes,
         team=key.team or token.team,  # of whoever pays: a token must not move its spending elsewhere
         weight=min(key.weight, token.weight),

@@ -53,12 +53,17 @@ class BudgetRule:
 
 @dataclass(frozen=True, slots=True)
 class Spender:
-    """What a call is counted by. Empty: it has none, and no rule of that scope matches."""
+    """What a call is counted by. Empty: it has none, and no rule of that scope matches.
+
+    By key it is counted for the keys that made its own too, `makers`: else whoever has the right to make
+    keys would have as many budgets as keys.
+    """
 
     key_id: str
     principal: str
     team: str = ""
     tag: str = ""
+    makers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +97,13 @@ def own_rules(principal: Principal) -> tuple[BudgetRule, ...]:
     """What bounds the spending of each credential, besides the account: in a day and in a month.
 
     A key's is counted by key, and its account bounds it in all. A token's is counted by the principal, which
-    is its subject, in all too: so it holds where a key beside it pays.
+    is its subject, in all too: so it holds where a key beside it pays. Those of the keys that made a key
+    bound it too.
     """
     return tuple(
         BudgetRule(scope, name, period, limit)
-        for each in principal.credentials
+        for credential in principal.credentials
+        for each in (credential, *credential.makers)
         for scope, name in [(Scope.KEY, each.key_id) if each.key_id else (Scope.PRINCIPAL, each.name)]
         for period, limit in _own_limits(each)
         if limit is not None
@@ -116,21 +123,21 @@ def budgets_of(rules: Iterable[BudgetRule], spender: Spender, now_ns: int) -> tu
     Where two rules bound the same counter, the lower limit is in force.
     """
     names = {
-        Scope.KEY: spender.key_id,
-        Scope.PRINCIPAL: spender.principal,
-        Scope.TEAM: spender.team,
-        Scope.TAG: spender.tag,
-        Scope.ALL: "all",
+        Scope.KEY: (spender.key_id, *spender.makers),
+        Scope.PRINCIPAL: (spender.principal,),
+        Scope.TEAM: (spender.team,),
+        Scope.TAG: (spender.tag,),
+        Scope.ALL: ("all",),
     }
     found: dict[str, Budget] = {}
     for rule in rules:
-        name = names[rule.scope]
-        if not name or (rule.scope is not Scope.ALL and rule.name not in (EACH, name)):
-            continue
-        budget = _budget(rule, name, now_ns)
-        known = found.get(budget.id)
-        if known is None or budget.limit_usd_micros < known.limit_usd_micros:
-            found[budget.id] = budget
+        for name in names[rule.scope]:
+            if not name or (rule.scope is not Scope.ALL and rule.name not in (EACH, name)):
+                continue
+            budget = _budget(rule, name, now_ns)
+            known = found.get(budget.id)
+            if known is None or budget.limit_usd_micros < known.limit_usd_micros:
+                found[budget.id] = budget
     return tuple(found.values())
 
 

@@ -172,7 +172,7 @@ class Authenticate:
             raise _refused(Refusal.MAKER)
         if principal is held.old and not has_overlap(held.record, now_ns):
             raise _refused(Refusal.ROTATED)
-        return principal
+        return self.keyring.with_makers(principal, held.record)
 
     def _parsed(self, credential: bytes) -> ParsedKey | LegacyKey | None:
         if self.keyring.has_legacy and (legacy := parse_legacy(credential)):

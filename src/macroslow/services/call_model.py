@@ -204,7 +204,8 @@ class CallModel:
         own = own_rules(principal)
         if not own and not self.rules:
             return ()
-        spender = Spender(principal.key_id, principal.name, principal.team, tag)
+        makers = tuple(each.key_id for each in principal.makers)
+        spender = Spender(principal.key_id, principal.name, principal.team, tag, makers)
         return budgets_of((*self.rules, *own), spender, now_ns)
 
 
