@@ -62,9 +62,9 @@ async def serving(house: House, tls: ServerTLS | None, bounds: Bounds | None = N
 
 
 async def ask(
-    port: int, context: ssl.SSLContext | None, more: bytes = b""
+    port: int, context: ssl.SSLContext | None, more: bytes = b"", name: str | None = None
 ) -> tuple[bytes, ssl.SSLObject | None]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
     spoken: ssl.SSLObject | None = writer.get_extra_info("ssl_object")
     writer.write(REQUEST % more)
     async with asyncio.timeout(10):
@@ -125,8 +125,11 @@ async def test_a_renewed_certificate_is_served_and_a_broken_one_is_not(
         assert tls.renew()
         with pytest.raises(ssl.SSLCertVerificationError):
             await ask(port, first)
-        second = trusting(files)
-        assert (await ask(port, second))[0].startswith(b"HTTP/1.1 200 ")
+        second, older = trusting(files), trusting(files)
+        older.maximum_version = ssl.TLSVersion.TLSv1_2
+        for context in (second, older):
+            for name in ("localhost", None):  # named in the handshake, and not
+                assert (await ask(port, context, name=name))[0].startswith(b"HTTP/1.1 200 ")
         for broken in (kept, b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
             files.certificate.write_bytes(broken)  # of another key, empty, half written
             assert not tls.renew()

@@ -97,7 +97,8 @@ class RecordSecurity:
         of_all = admit(OF_ALL, self._tat_of_all_ns, now_ns)
         if isinstance(own, Deferred) or isinstance(of_all, Deferred):
             return False
-        # Principals are of the operator's making, so this mapping does not grow with what callers send.
+        # Principals are the operator's keys, and of tokens at most so many subjects (`verify_tokens`): this
+        # mapping does not grow with what callers send.
         self._tats_ns[principal] = own.tat_ns
         self._tat_of_all_ns = of_all.tat_ns
         return True

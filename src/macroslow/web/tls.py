@@ -1,8 +1,8 @@
 """TLS from files, taken anew when they change: certificates are renewed while the server runs.
 
 TLS 1.2 and 1.3 with the library's own choice of suites (RFC 9325); no client certificates. A new pair is
-tried in a context of its own first, so that a half-written or mismatched one changes nothing: the old
-pair serves on and the log says why. Connections made before a change keep theirs.
+tried in a context of its own, and new connections get that one, so that a half-written or mismatched one
+changes nothing: the old pair serves on and the log says why. Connections made before a change keep theirs.
 """
 
 import asyncio
@@ -46,7 +46,8 @@ class ServerTLS:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._stamp: _Stamp = ()
-        self.context = _context()
+        self.context = self._newest = _context()
+        self.context.sni_callback = self._hand_over
         try:
             self._stamp = files.stamp()
             files.load(self.context)
@@ -62,14 +63,20 @@ class ServerTLS:
             stamp = self._files.stamp()
             if stamp == self._stamp:
                 return False
-            self._files.load(_context())
-            self._files.load(self.context)
+            newest = _context()
+            self._files.load(newest)
         except (OSError, ValueError) as error:
             log.warning("the new TLS files are not taken, the old ones serve on: %s", _told(error))
             return False
-        self._stamp = stamp
+        self._stamp, self._newest = stamp, newest
         log.info("TLS: a new certificate is served from now on")
         return True
+
+    def _hand_over(
+        self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _: ssl.SSLContext
+    ) -> None:
+        """Serve a new connection with the newest pair, whatever name it asks for, or none."""
+        connection.context = self._newest
 
     async def watch(self) -> None:
         """Look at the files every LOOK_EVERY_S, until cancelled."""
