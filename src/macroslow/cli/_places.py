@@ -67,7 +67,9 @@ def hidden(settings: Settings) -> list[str]:
     """One line for each secret of the environment that hides another one in `.env`: mostly by mistake."""
     source, dotenv = _environment(settings), settings.source.dotenv
     names = {
-        one.reference.name: one.reference for one in _wanted(settings) if one.reference.scheme is Scheme.ENV
+        one.reference.name: one.reference
+        for one in all_secrets(settings)
+        if one.reference.scheme is Scheme.ENV
     }
     return [
         f"{reference} is taken from the environment, and differs from {dotenv}:{line}, which it hides"
@@ -89,7 +91,8 @@ def _environment(settings: Settings) -> EnvironmentSource:
     return EnvironmentSource(os.environ, settings.source.dotenv)
 
 
-def _wanted(settings: Settings) -> tuple[Wanted, ...]:
+def all_secrets(settings: Settings) -> tuple[Wanted, ...]:
+    """Every secret that a setting refers to, also those that no server reads."""
     return settings.secrets() + settings.usage_secrets()
 
 

@@ -10,10 +10,9 @@ from macroslow.bootstrap.models import complete_catalogue, names_in_vain
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import BAD_CONFIGURATION, problem_lines
 from macroslow.cli._output import emit, json_option
-from macroslow.cli._places import problems_of, warnings_about
+from macroslow.cli._places import all_secrets, problems_of, warnings_about
 from macroslow.cli._toml import annotated
 from macroslow.errors import ConfigurationError, Problem
-from macroslow.secretstore.resolve import Wanted
 from macroslow.settings import Settings, dotted, schema
 
 
@@ -56,7 +55,7 @@ def check(config_file: Path | None, as_json: bool) -> int:
         settings = settings_of(config_file)
     except ConfigurationError as error:
         return _bad(error.problems or [Problem(error.detail, error.fix)], as_json=as_json)
-    if problems := problems_of(settings, _all_secrets(settings)):
+    if problems := problems_of(settings, all_secrets(settings)):
         return _bad(problems, as_json=as_json)
     warnings = [*warnings_about(settings), *names_in_vain(settings, complete_catalogue(settings))]
     if as_json:
@@ -92,7 +91,7 @@ def _summary(settings: Settings) -> str:
     parts = [
         _count(len(settings.providers), "provider"),
         _count(len(settings.apis), "outside API"),
-        _count(len(_all_secrets(settings)), "secret") + " found",
+        _count(len(all_secrets(settings)), "secret") + " found",
         *([_count(len(settings.budgets), "budget")] if settings.budgets else []),
         *(["refuses nothing: mode observe"] if settings.gateway.mode == "observe" else []),
         f"documents' signatures {settings.signature_rule}",
@@ -100,10 +99,6 @@ def _summary(settings: Settings) -> str:
         *[f"{name} not tried" for name in ("database", "rates") if getattr(settings.state, name)],
     ]
     return f"{settings.source.file or 'no file, defaults'}: good ({', '.join(parts)})"
-
-
-def _all_secrets(settings: Settings) -> tuple[Wanted, ...]:
-    return settings.secrets() + settings.usage_secrets()
 
 
 def _count(number: int, what: str) -> str:
