@@ -84,7 +84,7 @@ async def test_a_start_waits_for_a_command_that_is_under_way(settings: Settings,
 
 
 async def test_a_start_beside_a_server_is_refused_at_once(settings: Settings, monkeypatch) -> None:
-    monkeypatch.setattr(core.control, "is_alive", lambda _: True)
+    prepare(settings.state_folder).control_socket.touch()
     monkeypatch.setattr(core, "HOLD_WAIT_S", 600)
     with Holder(settings), pytest.raises(StateLockedError) as caught:
         async with asyncio.timeout(20), open_core(settings):

@@ -66,11 +66,8 @@ def warnings_about(settings: Settings) -> list[str]:
 def hidden(settings: Settings) -> list[str]:
     """One line for each secret of the environment that hides another one in `.env`: mostly by mistake."""
     source, dotenv = _environment(settings), settings.source.dotenv
-    names = {
-        one.reference.name: one.reference
-        for one in all_secrets(settings)
-        if one.reference.scheme is Scheme.ENV
-    }
+    references = (one.reference for one in all_secrets(settings))
+    names = {one.name: one for one in references if one.scheme is Scheme.ENV}
     return [
         f"{reference} is taken from the environment, and differs from {dotenv}:{line}, which it hides"
         f" (fix: unset {name}, or remove that line)"
