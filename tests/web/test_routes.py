@@ -32,6 +32,8 @@ EXPECTED_SCOPES = {
     ("GET", "/health/startup"): scopes.OPERATIONS_READ,
     ("GET", "/info"): scopes.OPERATIONS_READ,
     ("GET", "/metrics"): scopes.OPERATIONS_READ,
+    ("GET", "/openapi.json"): scopes.OPERATIONS_READ,
+    ("GET", "/docs"): scopes.OPERATIONS_READ,
 }
 
 

@@ -13,9 +13,10 @@ from macroslow.authz import scopes
 from macroslow.inference import CHAT_COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES
 from macroslow.inference.operation import Operation
 from macroslow.web.application import Application, Handler
-from macroslow.web.handlers import documents, inference, operations, runs, usage
+from macroslow.web.handlers import description, documents, inference, operations, runs, usage
 from macroslow.web.messages import ASGIApp
 from macroslow.web.once import once
+from macroslow.web.openapi_page import POLICY
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -53,7 +54,10 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of the table. `path` has variable segments as `{name}`; `cap_bytes` 0: takes no body."""
+    """One line of the table. `path` has variable segments as `{name}`; `cap_bytes` 0: takes no body.
+
+    `policy` is the content-security-policy of its answers, where it is not the one that allows nothing.
+    """
 
     method: str
     path: str
@@ -63,6 +67,7 @@ class Route:
     content_types: frozenset[str] = frozenset()
     limit: LimitedBy = LimitedBy.CREDENTIAL
     audit: Audit = Audit.REFUSALS
+    policy: bytes = b""
 
 
 def _public(path: str, handler: Handler) -> Route:
@@ -132,6 +137,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     _read("/health/startup", scopes.OPERATIONS_READ, operations.startup),
     _read("/info", scopes.OPERATIONS_READ, operations.info),
     _read("/metrics", scopes.OPERATIONS_READ, operations.metrics),
+    _read("/openapi.json", scopes.OPERATIONS_READ, description.as_json(lambda: ROUTES)),
+    Route("GET", "/docs", scopes.OPERATIONS_READ, description.as_page(lambda: ROUTES), policy=POLICY),
     _public("/health/live", operations.live),
     _public("/health/ready", operations.ready),
 )

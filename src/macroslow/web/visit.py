@@ -21,9 +21,10 @@ from macroslow.web.routes import Route
 
 log: Final = logging.getLogger("macroslow.web")
 
+POLICY_HEADER: Final = b"content-security-policy"
 SECURITY_HEADERS: Final[Headers] = (
     (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (POLICY_HEADER, b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
     (b"referrer-policy", b"no-referrer"),
@@ -138,6 +139,8 @@ def complete_headers(headers: Headers, visit: Visit) -> list[tuple[bytes, bytes]
     own = [*headers, *visit.limits, *protecting, (b"x-request-id", visit.request_id.encode("ascii"))]
     if not visit.body.complete:
         own.append(CLOSE)
+    if visit.route is not None and visit.route.policy:
+        return [(name, visit.route.policy if name == POLICY_HEADER else value) for name, value in own]
     return own
 
 

@@ -1,0 +1,336 @@
+"""The description of the HTTP interface (OpenAPI 3.1.1), made from the route table itself.
+
+Paths, methods, scopes, media types and caps are the table's, statuses and codes of errors those of
+`problems`; what only a reader needs (a sentence, an example) stands in PAGES, one entry a route. Bodies of
+/v1 are described as far as the gateway reads them: for the rest, the provider's own reference holds.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from macroslow import __version__, errors
+from macroslow.web.problems import SHAPES, TYPE_PREFIX, Style, style_of
+
+JSONObject = dict[str, Any]
+OPENAPI: Final = "3.1.1"
+JSON: Final = "application/json"
+EVENTS: Final = "text/event-stream"
+MARKDOWN: Final = "text/markdown"
+FORM: Final = "multipart/form-data"
+TEXT: Final = "text/plain"
+_PATH_NAME: Final = "[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,127}"
+
+
+class Described(Protocol):
+    """What the description takes of a route."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def scope(self) -> str | None: ...
+    @property
+    def cap_bytes(self) -> int: ...
+    @property
+    def content_types(self) -> frozenset[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a reader is told of one route: a sentence, what it answers, and an example of each body."""
+
+    summary: str
+    media_types: tuple[str, ...] = (JSON,)
+    status: int = 200
+    example: Mapping[str, object] = field(default_factory=dict)
+    answer: Mapping[str, object] = field(default_factory=dict)
+    headers: tuple[str, ...] = ()
+    query: Mapping[str, str] = field(default_factory=dict)
+    errors: tuple[int, ...] = ()
+
+
+_PAID: Final = (402, 409, 422, 502)
+_CALL: Final = ("Idempotency-Key", "x-macroslow-tag", "traceparent")
+_DOCUMENT: Final = {"document": "---\nmaml_version: …\n---\n## Intent\n…", "inputs": {"n": 3}}
+_ASKED: Final = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "Hello"}]}
+_RUN: Final = {"run_id": "r1", "state": "success"}
+
+PAGES: Final[Mapping[tuple[str, str], Page]] = {
+    ("POST", "/execute"): Page(
+        "Run a document; a document that fails while running is an answer with status `failed`",
+        example=_DOCUMENT,
+        answer={"status": "success", "run_id": "r1", "result": {"sum": 6}, "outputs": []},
+        headers=("Idempotency-Key", "x-macroslow-sign"),
+        errors=_PAID,
+    ),
+    ("POST", "/validate"): Page(
+        "Check a document and run nothing", example=_DOCUMENT, answer={"valid": True}
+    ),
+    ("GET", "/runs"): Page("Own runs, newest first", answer={"runs": [_RUN]}),
+    ("GET", "/runs/{id}"): Page("One run, with its answer once there is one", answer=_RUN),
+    ("GET", "/runs/{id}/events"): Page("A run's changes, until it has ended", (EVENTS,)),
+    ("GET", "/runs/{id}/document"): Page("The bytes that were submitted", (MARKDOWN,)),
+    ("GET", "/runs/{id}/history"): Page(
+        "The gateway's signed statement about a run", ("application/jose+json",)
+    ),
+    ("GET", "/runs/{id}/receipt"): Page("A run's receipt"),
+    ("POST", "/runs/{id}/cancel"): Page("Stop a run; what it spent stays spent", status=202, answer=_RUN),
+    ("POST", "/v1/chat/completions"): Page(
+        "OpenAI's chat completions", (JSON, EVENTS), 200, _ASKED, {"choices": []}, _CALL, errors=_PAID
+    ),
+    ("POST", "/v1/responses"): Page(
+        "OpenAI's responses",
+        (JSON, EVENTS),
+        200,
+        {"model": "gpt-5-mini", "input": "Hello"},
+        {"output": []},
+        _CALL,
+        errors=_PAID,
+    ),
+    ("POST", "/v1/embeddings"): Page(
+        "OpenAI's embeddings",
+        example={"model": "text-embedding-3-small", "input": "Hello"},
+        answer={"data": []},
+        headers=_CALL,
+        errors=_PAID,
+    ),
+    ("POST", "/v1/messages"): Page(
+        "Anthropic's messages",
+        (JSON, EVENTS),
+        200,
+        {**_ASKED, "model": "claude-sonnet-4-5", "max_tokens": 100},
+        {"content": []},
+        (*_CALL, "anthropic-version", "anthropic-beta"),
+        errors=_PAID,
+    ),
+    ("POST", "/v1/messages/count_tokens"): Page(
+        "How many tokens a message would take in, by our own count",
+        example={**_ASKED, "model": "claude-sonnet-4-5"},
+        answer={"input_tokens": 8},
+        errors=(422,),
+    ),
+    ("GET", "/v1/models"): Page("Models that have a price and a provider", headers=("anthropic-version",)),
+    ("GET", "/v1/models/{id}"): Page("One of them", headers=("anthropic-version",)),
+    ("GET", "/v1/usage"): Page(
+        "Own spending, and what is left of the budgets",
+        answer={"principal": "ada", "usd_micros": 1200, "budgets": []},
+        query={"from": "the first day, as 2026-01-31 (UTC)", "to": "the last one"},
+    ),
+    ("POST", "/mcp"): Page(
+        "Model Context Protocol, Streamable HTTP",
+        (JSON, EVENTS),
+        example={"jsonrpc": "2.0", "id": 1, "method": "ping"},
+        answer={"jsonrpc": "2.0", "id": 1, "result": {}},
+        headers=("MCP-Protocol-Version",),
+    ),
+    ("GET", "/log/checkpoint"): Page("The newest signed checkpoint of the log", (TEXT,)),
+    ("GET", "/health"): Page("Readiness with its reasons", answer={"status": "ready", "reasons": []}),
+    ("GET", "/health/startup"): Page("Whether the start is over", answer={"phase": "serving"}),
+    ("GET", "/info"): Page("Version, sandbox, providers, the log's fingerprint"),
+    ("GET", "/metrics"): Page("Metrics in Prometheus' text format", (TEXT,)),
+    ("GET", "/openapi.json"): Page("This description", ("application/openapi+json",)),
+    ("GET", "/docs"): Page("This description as a page", ("text/html",)),
+    ("GET", "/health/live"): Page("The process answers", answer={"status": "live"}),
+    ("GET", "/health/ready"): Page("Whether new work is taken", answer={"status": "ready"}),
+}
+
+HEADERS: Final[Mapping[str, str]] = {
+    "Idempotency-Key": "1 to 255 printable characters: do it once, however often it is sent",
+    "x-macroslow-tag": "labels spending",
+    "x-macroslow-sign": "`1` asks for a signed answer",
+    "traceparent": "the call's place in a trace (W3C Trace Context)",
+    "anthropic-version": "the version of Anthropic's API; asks for its shapes",
+    "anthropic-beta": "goes to the provider, except betas with a price of their own",
+    "MCP-Protocol-Version": "the version that was agreed",
+}
+_STRING: Final[JSONObject] = {"type": "string"}
+_OBJECT: Final[JSONObject] = {"type": "object"}
+_NULLABLE: Final[JSONObject] = {"type": ["string", "null"]}
+_REQUIRED: Final = {"/v1/messages": ("messages", "max_tokens"), "/v1/embeddings": ("input",)}
+
+SCHEMAS: Final[Mapping[str, JSONObject]] = {
+    "Problem": {
+        "description": "RFC 9457; facts of a code stand beside it",
+        "type": "object",
+        "required": ["type", "title", "status", "detail", "request_id"],
+        "properties": {
+            "type": {"type": "string", "pattern": f"^{TYPE_PREFIX}"},
+            "title": _STRING,
+            "status": {"type": "integer"},
+            "step": _STRING,
+            "detail": _STRING,
+            "fix": _STRING,
+            "docs": _STRING,
+            "request_id": _STRING,
+            "problems": {"type": "array", "items": _OBJECT},
+        },
+    },
+    "OpenAIError": {
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["message", "type", "code"],
+                "properties": {"message": _STRING, "type": _STRING, "param": _NULLABLE, "code": _STRING},
+            }
+        },
+    },
+    "AnthropicError": {
+        "type": "object",
+        "required": ["type", "error", "request_id"],
+        "properties": {
+            "type": {"const": "error"},
+            "request_id": _STRING,
+            "error": {"type": "object", "required": ["message", "type"]},
+        },
+    },
+    "JSONRPCError": {
+        "type": "object",
+        "required": ["jsonrpc", "error"],
+        "properties": {
+            "jsonrpc": {"const": "2.0"},
+            "error": {"type": "object", "required": ["code", "message"]},
+        },
+    },
+    "Document": {
+        "type": "object",
+        "required": ["document"],
+        "properties": {"document": _STRING, "inputs": _OBJECT},
+        "additionalProperties": False,
+    },
+}
+_ERRORS: Final[Mapping[Style, tuple[str, str]]] = {
+    Style.PROBLEM: ("application/problem+json", "Problem"),
+    Style.OPENAI: (JSON, "OpenAIError"),
+    Style.ANTHROPIC: (JSON, "AnthropicError"),
+    Style.JSON_RPC: (JSON, "JSONRPCError"),
+}
+SECURITY: Final[JSONObject] = {
+    "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "a client key (`msk_…`)"},
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "a client key, or an issuer's access token",
+    },
+}
+
+
+def describe(routes: Iterable[Described]) -> JSONObject:
+    """The whole description, as JSON."""
+    paths: dict[str, JSONObject] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": OPENAPI,
+        "info": {
+            "title": "Macroslow",
+            "version": __version__,
+            "summary": "The gateway between AI agents and the services they spend money and trust on",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": dict(SCHEMAS), "securitySchemes": SECURITY},
+    }
+
+
+def _operation(route: Described) -> JSONObject:
+    page = PAGES[route.method, route.path]
+    name = route.path.strip("/").replace("/", "_").replace("{", "").replace("}", "").replace(".", "_")
+    operation: JSONObject = {
+        "operationId": f"{route.method.lower()}_{name}",
+        "summary": page.summary,
+        "security": [{"key": [route.scope]}, {"bearer": [route.scope]}] if route.scope else [],
+        "parameters": _parameters(route, page),
+        "responses": _responses(route, page),
+    }
+    if route.cap_bytes:
+        operation["requestBody"] = _request_body(route, page)
+        operation["x-max-body-bytes"] = route.cap_bytes
+    return operation
+
+
+def _parameters(route: Described, page: Page) -> list[JSONObject]:
+    found: list[JSONObject] = []
+    if "{id}" in route.path:
+        schema = {"type": "string", "pattern": f"^{_PATH_NAME}$"}
+        found.append({"name": "id", "in": "path", "required": True, "schema": schema})
+    for name, text in page.query.items():
+        found.append(
+            {"name": name, "in": "query", "description": text, "schema": {**_STRING, "format": "date"}}
+        )
+    headers = ({"name": name, "in": "header", "description": HEADERS[name]} for name in page.headers)
+    return [*found, *({**header, "schema": _STRING} for header in headers)]
+
+
+def _request_body(route: Described, page: Page) -> JSONObject:
+    content = {media_type: _content(route, page, media_type) for media_type in sorted(route.content_types)}
+    return {"required": route.path != "/runs/{id}/cancel", "content": content}
+
+
+def _content(route: Described, page: Page, media_type: str) -> JSONObject:
+    if media_type == MARKDOWN:
+        return {"schema": _STRING, "example": page.example["document"]}
+    if media_type == FORM or "document" in page.example:
+        return {"schema": _reference("Document"), "example": page.example}
+    if not page.example:
+        return {"schema": _OBJECT}
+    schema: JSONObject = {"type": "object"}
+    if "model" in page.example:
+        schema = {
+            "description": "as the provider's own reference has it",
+            "type": "object",
+            "required": ["model", *_REQUIRED.get(route.path, ())],
+            "properties": {"model": _STRING, "stream": {"type": "boolean"}},
+        }
+    return {"schema": schema, "example": page.example}
+
+
+def _responses(route: Described, page: Page) -> JSONObject:
+    content = {media_type: _answer(page, media_type) for media_type in page.media_types}
+    found: JSONObject = {str(page.status): {"description": page.summary, "content": content}}
+    media_type, schema = _ERRORS[style_of(route.path.encode("ascii"), ())]
+    problem = {media_type: {"schema": _reference(schema)}}
+    for status in _statuses(route, page):
+        found[str(status)] = {"description": ", ".join(_CODES[status]), "content": problem}
+    if route.path in UNREADY:  # what is asked is the answer, whichever it is
+        found["503"] = {"description": "it is not", "content": content}
+    return found
+
+
+UNREADY: Final = frozenset({"/health", "/health/startup", "/health/ready"})
+
+
+def _answer(page: Page, media_type: str) -> JSONObject:
+    if media_type.endswith("json"):
+        return {"schema": _OBJECT, **({"example": page.answer} if page.answer else {})}
+    return {"schema": _STRING}
+
+
+def _statuses(route: Described, page: Page) -> Sequence[int]:
+    every = {400, 403, 408, 413, 429, 500, 503, *page.errors}
+    if route.scope is not None:
+        every.add(401)
+    if route.cap_bytes:
+        every.add(415)
+    if "{id}" in route.path or page.errors:
+        every.add(404)
+    return sorted(every)
+
+
+def _codes() -> Mapping[int, Sequence[str]]:
+    found: dict[int, list[str]] = {500: ["internal"]}
+    for error, shape in SHAPES.items():
+        if error is not errors.MacroslowError:
+            found.setdefault(shape.status, []).append(error.code)
+    return found
+
+
+_CODES: Final = _codes()
+
+
+def _reference(name: str) -> JSONObject:
+    return {"$ref": f"#/components/schemas/{name}"}
