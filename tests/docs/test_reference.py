@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from tests.conftest import ROOT
 from tests.docs.tables import leaves, page, rows, sections, words
 
+from macroslow.authn.refusal import Refusal
 from macroslow.cli._table import COMMANDS
 from macroslow.maml import front_matter
-from macroslow.services.authenticate import Refusal
 from macroslow.settings.model import schema
 from macroslow.tlog.event import EventType
 from macroslow.web import problems

@@ -7,10 +7,10 @@ from tests.services.key_house import PEPPER, START_NS, KeyHouse, SetClock, at_on
 from macroslow.adapters.system import SystemEntropy
 from macroslow.authn.api_keys import LegacyKey, checksum, parse_legacy
 from macroslow.authn.keyring import KeyRing
+from macroslow.authn.refusal import BAD_DETAIL, Refusal
 from macroslow.errors import CredentialError
-from macroslow.services.authenticate import Authenticate, Refusal
+from macroslow.services.authenticate import Authenticate
 from macroslow.services.manage_keys import ManageKeys
-from macroslow.services.verify_tokens import BAD_DETAIL
 from macroslow.services.wished_keys import NewKey
 
 

@@ -13,11 +13,11 @@ from macroslow.authn.jwt.issuer import ClaimMapping
 from macroslow.authn.jwt.keys import EMPTY, read_key_set
 from macroslow.authn.jwt.revoked import Revocation
 from macroslow.authn.principal import TokenPrincipal
+from macroslow.authn.refusal import BAD_DETAIL, BAD_FIX, Refusal
 from macroslow.authn.terms import Terms
 from macroslow.errors import BadRequestError, CredentialError, LogUnavailableError, NotFoundError
 from macroslow.metering.budgets import Spender, budgets_of, own_rules
 from macroslow.services import verify_tokens
-from macroslow.services.authenticate import Refusal
 from macroslow.services.jwt_verbs import JWTVerbs
 from macroslow.services.wished_keys import NewKey
 from macroslow.tlog.event import EventType
@@ -34,8 +34,8 @@ MAPPED = replace(RULES, mapping=MAPPING)
 async def reason(house: TokenHouse, credential: bytes, key: str = "") -> str:
     with pytest.raises(CredentialError) as caught:
         await house.by(credential, key)
-    assert (caught.value.detail, caught.value.step) == (verify_tokens.BAD_DETAIL, "authenticate")
-    assert caught.value.fix == verify_tokens.BAD_FIX
+    assert (caught.value.detail, caught.value.step) == (BAD_DETAIL, "authenticate")
+    assert caught.value.fix == BAD_FIX
     return caught.value.reason
 
 

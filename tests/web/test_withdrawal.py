@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from tests.web.fakes import Answer, House, build, call
 
+from macroslow.authn.refusal import BAD_DETAIL, BAD_FIX
 from macroslow.services.call_model import ModelAnswer, ModelStream
-from macroslow.services.verify_tokens import BAD_DETAIL, BAD_FIX
 from macroslow.web import gate as gates
 from macroslow.web.messages import Message
 

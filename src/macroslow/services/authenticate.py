@@ -12,7 +12,6 @@ Cost: a few microseconds. The keyed hash is computed for unknown ids too, so tha
 tell which ids exist.
 """
 
-import enum
 import hmac
 from collections.abc import Iterable
 from dataclasses import replace
@@ -34,11 +33,10 @@ from macroslow.authn.jwt.token import looks_like_one
 from macroslow.authn.keyring import HeldKey, KeyRing
 from macroslow.authn.own_key import OwnKey
 from macroslow.authn.principal import Principal, TokenPrincipal, together
-from macroslow.errors import CredentialError
+from macroslow.authn.refusal import Refusal, bad_credential, no_credential
 from macroslow.ports import Clock
-from macroslow.services.verify_tokens import VerifyTokens, bad_credential
+from macroslow.services.verify_tokens import VerifyTokens
 
-MISSING_DETAIL: Final = "no credential given: send a client key as `x-api-key` or as `Authorization: Bearer`"
 BEARER: Final = b"bearer "
 OTHER_KINDS: Final = frozenset(
     {b"api-key", b"proxy-authorization", b"x-amz-security-token", b"x-auth-token", b"x-goog-api-key"}
@@ -47,25 +45,6 @@ OTHER_KINDS: Final = frozenset(
 QUERY_NAMES: Final = frozenset({"access_token", "api-key", "api_key", "apikey", "x-api-key"})
 MAX_QUERY_FIELDS: Final = 100
 _NOBODY: Final = bytes(32)
-
-
-class Refusal(enum.StrEnum):
-    """Why a credential was refused. For the log and the metrics, never for the caller."""
-
-    MISSING = "credential-missing"
-    MALFORMED = "credential-malformed"
-    UNKNOWN = "credential-unknown"
-    WRONG_SECRET = "credential-wrong-secret"  # noqa: S105 - a word for the log
-    EXPIRED = "credential-expired"
-    REVOKED = "credential-revoked"
-    MAKER = "credential-maker-ended"
-    ROTATED = "credential-rotated"
-    ADDRESS = "credential-address"
-    AMBIGUOUS = "credential-ambiguous"
-    WITHDRAWN = "credential-withdrawn"  # it ended while a request of its was under way
-    OTHER_KIND = "credential-other-kind"
-    IN_QUERY = "credential-in-query"
-    ADMINISTRATIVE = "credential-administrative"
 
 
 class Authenticate:
@@ -134,7 +113,7 @@ class Authenticate:
     def _by_key(self, credential: bytes, address: str) -> Principal:
         principal = self._principal(credential)
         if not is_from(principal.addresses, address):
-            raise _refused(Refusal.ADDRESS)
+            raise bad_credential(Refusal.ADDRESS)
         self.keyring.used_ns[principal.key_id] = self._clock.now_ns()
         return principal
 
@@ -156,22 +135,22 @@ class Authenticate:
     def _principal(self, credential: bytes) -> Principal:
         parsed = self._parsed(credential)
         if parsed is None:
-            raise _refused(
+            raise bad_credential(
                 Refusal.MALFORMED if credential.startswith(PREFIX.encode()) else Refusal.OTHER_KIND
             )
         held = self.keyring.get(parsed.id)
         principal = _shown(held, self._hasher(parsed))
         if held is None:
-            raise _refused(Refusal.UNKNOWN)
+            raise bad_credential(Refusal.UNKNOWN)
         if principal is None:
-            raise _refused(Refusal.WRONG_SECRET)
+            raise bad_credential(Refusal.WRONG_SECRET)
         now_ns = self._clock.now_ns()
         if not is_in_force(held.record, now_ns):
-            raise _refused(Refusal.EXPIRED if held.record.revoked_ns is None else Refusal.REVOKED)
+            raise bad_credential(Refusal.EXPIRED if held.record.revoked_ns is None else Refusal.REVOKED)
         if not self.keyring.in_force(held.record, now_ns):
-            raise _refused(Refusal.MAKER)
+            raise bad_credential(Refusal.MAKER)
         if principal is held.old and not has_overlap(held.record, now_ns):
-            raise _refused(Refusal.ROTATED)
+            raise bad_credential(Refusal.ROTATED)
         return self.keyring.with_makers(principal, held.record)
 
     def _parsed(self, credential: bytes) -> ParsedKey | LegacyKey | None:
@@ -195,17 +174,17 @@ def _shown(held: HeldKey | None, keyed_hash: bytes) -> Principal | None:
 def _bearer(value: bytes) -> bytes:
     """The credential of an Authorization header (RFC 6750 section 2.1); the scheme's case is free."""
     if value[:7].lower() != BEARER:
-        raise _refused(Refusal.OTHER_KIND)
+        raise bad_credential(Refusal.OTHER_KIND)
     return value[7:].strip(b" ")
 
 
 def _the_one(api_key: bytes | None, bearer: bytes | None) -> bytes:
     if api_key is None and bearer is None:
-        raise CredentialError(MISSING_DETAIL, step="authenticate", reason=Refusal.MISSING)
+        raise no_credential()
     if api_key is None or bearer is None:
         return api_key or bearer or b""
     if not hmac.compare_digest(api_key, bearer):
-        raise _refused(Refusal.AMBIGUOUS)
+        raise bad_credential(Refusal.AMBIGUOUS)
     return api_key
 
 
@@ -214,14 +193,10 @@ def _refuse_key_in(query: bytes) -> None:
     try:
         fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:
-        raise _refused(Refusal.IN_QUERY) from None
+        raise bad_credential(Refusal.IN_QUERY) from None
     if any(name.lower() in QUERY_NAMES or PREFIX in name + value for name, value in fields):
-        raise _refused(Refusal.IN_QUERY)
+        raise bad_credential(Refusal.IN_QUERY)
 
 
 def _refuse(reason: Refusal) -> NoReturn:
-    raise _refused(reason)
-
-
-def _refused(reason: Refusal) -> CredentialError:
-    return bad_credential(reason)
+    raise bad_credential(reason)

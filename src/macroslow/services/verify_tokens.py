@@ -20,6 +20,7 @@ from macroslow.authn.jwt.ports import KeySource
 from macroslow.authn.jwt.revoked import Revocations
 from macroslow.authn.jwt.token import looks_like_one, read
 from macroslow.authn.principal import TokenPrincipal
+from macroslow.authn.refusal import bad_credential
 from macroslow.authn.terms import terms_of
 from macroslow.errors import CredentialError
 from macroslow.metering.ledger import OpenAccount
@@ -28,14 +29,6 @@ from macroslow.workflow.books import Books
 
 MAX_KNOWN: Final = 10_000  # tokens: some 20 MB with what hangs on them
 MAX_SUBJECTS: Final = 100_000  # that one process opens accounts for
-BAD_DETAIL: Final = "the credential is not valid"
-BAD_FIX: Final = "ask the operator for one: macroslow keys create NAME; or renew the token"
-"""One repair for all, or it would tell one bad credential from another."""
-
-
-def bad_credential(reason: str) -> CredentialError:
-    """The error of every credential that is given and no good; `reason` is for the log alone."""
-    return CredentialError(BAD_DETAIL, fix=BAD_FIX, step="authenticate", reason=reason)
 
 
 @dataclass(frozen=True, slots=True)

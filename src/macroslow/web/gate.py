@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from macroslow.authn.principal import Principal
+from macroslow.authn.refusal import Refusal, bad_credential
 from macroslow.authz.decision import require_scope
 from macroslow.authz.scopes import ADMIN
 from macroslow.authz.security import SecurityEvent, Verdict
@@ -30,9 +31,8 @@ from macroslow.errors import (
 )
 from macroslow.limits.byte_budget import ByteBudget
 from macroslow.ports import NS_PER_S, Clock, Entropy
-from macroslow.services.authenticate import Authenticate, Refusal
+from macroslow.services.authenticate import Authenticate
 from macroslow.services.record_security import RecordSecurity
-from macroslow.services.verify_tokens import bad_credential
 from macroslow.web import problems
 from macroslow.web.admission import AddressLimits, CredentialLimits, FailedAttempts, Present, address_of
 from macroslow.web.application import Application
