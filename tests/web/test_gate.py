@@ -28,7 +28,7 @@ from macroslow.web.administration import admin_routes
 from macroslow.web.gate import Gate, GateSettings
 from macroslow.web.messages import Message, Receive, Scope, Send
 from macroslow.web.routes import CHAT_BYTES, PUBLIC_PATHS, ROUTES, Route
-from macroslow.web.visit import SECURITY_HEADERS
+from macroslow.web.visit import POLICY_HEADER, SECURITY_HEADERS
 
 CHAT = "/v1/chat/completions"
 SECURED = [route for route in ROUTES if route.path not in PUBLIC_PATHS]
@@ -43,10 +43,11 @@ def concrete(route: Route) -> str:
     return route.path.replace("{id}", "r1")
 
 
-def dressed(answer: Answer) -> None:
-    """What every answer has."""
+def dressed(answer: Answer, policy: bytes = b"") -> None:
+    """What every answer has; `policy` is that of a route which has its own."""
     for name, value in SECURITY_HEADERS:
-        assert answer.headers[name.decode()] == value.decode()
+        expected = policy if policy and name == POLICY_HEADER else value
+        assert answer.headers[name.decode()] == expected.decode()
     assert len(answer.headers["x-request-id"]) == 24
     assert "server" not in answer.headers
 
@@ -63,19 +64,19 @@ async def test_every_route_but_the_public_ones_wants_a_credential_and_its_scope(
     unknown = await house.ask(route.method, concrete(route), key=None, body=body, content_type=content_type)
     assert unknown.status == 401
     assert unknown.headers["www-authenticate"].startswith("Bearer")
-    dressed(unknown)
+    dressed(unknown, route.policy)
     assert route.scope is not None
     poor = await house.new_key("poor", scopes=scopes.CLIENT - {route.scope})
     lacking = await house.ask(route.method, concrete(route), key=poor, body=body, content_type=content_type)
     assert lacking.status == 403
     assert route.scope.encode() in lacking.body
-    dressed(lacking)
+    dressed(lacking, route.policy)
     assert unknown.body_reads == lacking.body_reads == 0
     allowed = await house.ask(
         route.method, concrete(route), body=b'{"document":"x"}' if body else b"", content_type=content_type
     )
     assert allowed.status in {200, 202}
-    dressed(allowed)
+    dressed(allowed, route.policy)
 
 
 async def test_the_public_routes_answer_without_a_credential_and_say_little(house: House) -> None:
