@@ -1,10 +1,15 @@
 """Who acts: the outcome of authentication, and what everything above keys its state by."""
 
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Final, Optional
 
 from macroslow.authn.own_key import OwnKey
 from macroslow.authn.terms import Terms
+
+THE_OPERATOR: Final = "operator"
+THE_GATEWAY: Final = "gateway"
+RESERVED_NAMES: Final = frozenset({THE_OPERATOR, THE_GATEWAY})
+"""Who acts where no client does. No key has one of these names, or runs and claims would be mixed up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Final
 
 from macroslow import __version__, control
 from macroslow.authn.addresses import read_network
+from macroslow.authn.principal import THE_GATEWAY
 from macroslow.bootstrap import administrators
 from macroslow.bootstrap.checks import tls_of
 from macroslow.bootstrap.core import Core
@@ -47,7 +48,6 @@ from macroslow.web.serve import bind
 from macroslow.web.serve import serve as serve_gate
 from macroslow.workflow.sandbox import Level
 
-GATEWAY_SUBJECT: Final = "gateway"
 log: Final = logging.getLogger("macroslow.server")
 
 
@@ -184,7 +184,7 @@ def _info(gateway: Gateway) -> dict[str, object]:
 
 async def _note(core: Core, event_type: EventType, fields: Mapping[str, object]) -> None:
     """One entry about the gateway itself."""
-    await core.books.commit(Append(Event(event_type, clock.now_ns(), GATEWAY_SUBJECT, fields)))
+    await core.books.commit(Append(Event(event_type, clock.now_ns(), THE_GATEWAY, fields)))
 
 
 @dataclass(frozen=True, slots=True)

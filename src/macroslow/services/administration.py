@@ -14,7 +14,7 @@ from typing import Annotated, Final
 from pydantic import Field, ValidationError
 
 from macroslow.authn.ports import SignerRecord
-from macroslow.authn.principal import Principal
+from macroslow.authn.principal import THE_OPERATOR, Principal
 from macroslow.authz import scopes as known_scopes
 from macroslow.authz.uri import Pattern
 from macroslow.crypto.hybrid import HybridPublicKey
@@ -36,7 +36,7 @@ from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.tlog.event import EventType
 from macroslow.workflow.books import Books, LoggedEvent
 
-OPERATOR: Final = Principal("operator", "operator", scopes=known_scopes.ALL)
+OPERATOR: Final = Principal(THE_OPERATOR, THE_OPERATOR, scopes=known_scopes.ALL)
 MAX_TAIL: Final = 1000  # entries that one `audit tail` returns
 QUESTIONS: Final = frozenset(
     {
@@ -181,7 +181,7 @@ class Administration:
             Pattern.parse(uri)  # or it would be reported as a grant of a key
         caller = replace(OPERATOR, grants=("gateway://*", *allow))
         try:
-            return await self.execute(caller, submission, request_id="operator")
+            return await self.execute(caller, submission, request_id=THE_OPERATOR)
         except MissingRightError as error:
             # The one grant that is the operator's to give here; what this gateway does not have is not.
             if error.uri in allow or not error.uri.startswith("api://") or "caller" not in error.detail:

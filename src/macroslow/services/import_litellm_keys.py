@@ -17,12 +17,13 @@ from datetime import UTC, datetime
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Final
 
+from macroslow.authn.principal import RESERVED_NAMES
 from macroslow.errors import BadRequestError
 from macroslow.metering.ledger import MAX_COUNT
 from macroslow.metering.money import MICROS_PER_USD
 from macroslow.ports import NS_PER_S
 from macroslow.services.litellm_words import period_of
-from macroslow.services.wished_keys import MAX_NOTE_CHARACTERS, RESERVED
+from macroslow.services.wished_keys import MAX_NOTE_CHARACTERS
 
 MAX_KEYS: Final = 100_000
 EVERY_MODEL: Final = frozenset({"all-proxy-models", "*"})
@@ -111,7 +112,7 @@ def _named(row: Mapping[str, object], number: int, notes: list[str]) -> dict[str
     alias = _text(row.get("key_alias"))
     wished = user if user and user != "default_user_id" else alias
     principal = _name(wished) or f"litellm-{number}"
-    if principal.lower() in RESERVED:
+    if principal.lower() in RESERVED_NAMES:
         principal = f"litellm-{principal}"
     if wished and principal != wished:
         notes.append(f"is called {principal} here")

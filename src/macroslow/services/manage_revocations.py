@@ -12,13 +12,12 @@ from macroslow.authn.jwt.issuer import MAX_LEEWAY_S, IssuerRules
 from macroslow.authn.jwt.revoked import EVERYBODY, Revocation, Revocations
 from macroslow.authn.jwt.token import read
 from macroslow.authn.ports import DropRevocation, PutRevocation
+from macroslow.authn.principal import THE_OPERATOR
 from macroslow.errors import BadRequestError, NotFoundError
 from macroslow.ports import NS_PER_S, Clock
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
-
-OPERATOR_SUBJECT = "operator"
 
 
 class ManageRevocations:
@@ -132,7 +131,7 @@ class ManageRevocations:
             "before_s": revoked.before_s,
             "reason": reason,
         }
-        whose = f"{PREFIX}{revoked.issuer}/{revoked.subject}" if revoked.subject else OPERATOR_SUBJECT
+        whose = f"{PREFIX}{revoked.issuer}/{revoked.subject}" if revoked.subject else THE_OPERATOR
         return Event(EventType.JWT_REVOKED, self._clock.now_ns(), whose, fields)
 
     def _now_s(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from macroslow.authn.ports import PutSigner, SignerRecord
+from macroslow.authn.principal import THE_OPERATOR
 from macroslow.authz.uri import Pattern
 from macroslow.crypto.hybrid import HybridPublicKey
 from macroslow.errors import BadRequestError, ConflictError, NotFoundError
@@ -15,7 +16,6 @@ from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
 
-OPERATOR: Final = "operator"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
 
 
@@ -83,7 +83,7 @@ class ManageSigners:
 
     async def _put(self, record: SignerRecord, event_type: EventType) -> None:
         fields = {"key_id": record.key_id, "name": record.name, "origins": [*record.origins]}
-        event = Event(event_type, self._clock.now_ns(), OPERATOR, fields)
+        event = Event(event_type, self._clock.now_ns(), THE_OPERATOR, fields)
         await self._books.commit(PutSigner(record), Append(event))
         self._records[record.key_id] = record
         self._trusted = TrustedSigners(tuple(self._records.values()))

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
+from macroslow.authn.principal import THE_GATEWAY
 from macroslow.authz.security import SecurityEvent, Verdict
 from macroslow.errors import LogUnavailableError
 from macroslow.limits.admission import per_minute
@@ -27,7 +28,7 @@ from macroslow.workflow.books import Books
 FLUSH_S: Final = 1.0
 MAX_COUNTERS: Final = 256
 MAX_PENDING: Final = 1024
-NOBODY: Final = "gateway"  # the subject of an entry that is about no known person
+NOBODY: Final = THE_GATEWAY  # the subject of an entry that is about no known person
 OTHER: Final = "other"
 PER_PRINCIPAL: Final = per_minute("refusal entries of a principal", 30)
 OF_ALL: Final = per_minute("refusal entries", 300)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from macroslow.authn.keyring import KeyRing
+from macroslow.authn.principal import THE_GATEWAY
 from macroslow.errors import BudgetExhaustedError, ConflictError, LogUnavailableError
 from macroslow.metering.budgets import CountedSpending, Scope
 from macroslow.metering.ledger import Account
@@ -33,7 +34,6 @@ log: Final = logging.getLogger("macroslow.alerts")
 
 LOOK_EVERY_S: Final = 5.0
 MAX_REFUSED: Final = 1000  # budgets that refused between two looks; of more, the first are told
-GATEWAY: Final = "gateway"  # no client has this name, so the claims are the gateway's own
 BUDGET: Final = "budget.reached"
 REFUSED: Final = "budget.refused"
 RISE: Final = "spending.rose"
@@ -157,7 +157,7 @@ class WatchBudgets:
 
     def _rise_alert(self, rise: Rise, now_ns: int) -> Alert:
         held = self._keyring.get(rise.key)
-        subject = held.record.principal if held else GATEWAY
+        subject = held.record.principal if held else THE_GATEWAY
         facts = {
             "key_id": rise.key,
             "principal": subject,
@@ -173,15 +173,15 @@ class WatchBudgets:
         """Whose personal data it is to have spent this."""
         if counted.scope is Scope.KEY:
             held = self._keyring.get(counted.name)
-            return held.record.principal if held else GATEWAY
-        return counted.name if counted.scope is Scope.PRINCIPAL else GATEWAY
+            return held.record.principal if held else THE_GATEWAY
+        return counted.name if counted.scope is Scope.PRINCIPAL else THE_GATEWAY
 
     async def _tell(self, alert: Alert, now_ns: int) -> bool:
         """Log and send, unless it was told before. Whether it was told now."""
         if alert.claim in self._told:
             return False
         digest = hashlib.sha256(alert.claim.encode()).hexdigest()
-        claim = ClaimReply(GATEWAY, alert.claim, digest, now_ns, alert.expires_ns)
+        claim = ClaimReply(THE_GATEWAY, alert.claim, digest, now_ns, alert.expires_ns)
         fields = {"kind": alert.kind, **alert.facts}
         event = Event(EventType.BUDGET_ALERT, now_ns, alert.subject, fields)
         try:

@@ -9,8 +9,10 @@ from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict  # of typing itself only from 3.12 on, as pydantic reads it
 
 from macroslow.authn.addresses import read_network
+from macroslow.authn.api_keys import LEGACY_PREFIX, PREFIX
 from macroslow.authn.jwt.check import PREFIX as TOKEN_PREFIX
 from macroslow.authn.ports import KeyRecord
+from macroslow.authn.principal import RESERVED_NAMES
 from macroslow.authn.terms import Terms, untold
 from macroslow.authz import scopes as known_scopes
 from macroslow.authz.subset import WITHIN, beyond
@@ -21,7 +23,6 @@ from macroslow.services.verbs import Texts, TimeNs, Whole
 
 MAX_NOTE_CHARACTERS: Final = 200
 MAX_GRANTS: Final = 200
-RESERVED: Final = frozenset({"operator", "gateway"})  # who acts where no client does
 MAX_ADDRESSES: Final = 100
 _MOST: Final = {"weight": 100, "requests_per_minute": 10_000_000, "concurrent_requests": 100_000}
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)  # a verb's own is not handed down to these
@@ -73,6 +74,7 @@ def changed_record(before: KeyRecord, wanted: KeyTerms) -> KeyRecord:
 
 
 def faults_of(new: NewKey, now_ns: int) -> list[Problem]:
+    """Everything that is wrong with the wish for a new key."""
     faults = _name_faults(new.principal) + term_faults(new) + budget_faults(new.budget_usd_micros)
     return faults + expiry_faults(new.expires_ns, now_ns)
 
@@ -106,6 +108,7 @@ def change_faults(before: KeyRecord, after: KeyRecord, wanted: KeyTerms, now_ns:
 
 
 def expiry_faults(expires_ns: int | None, now_ns: int) -> list[Problem]:
+    """What is wrong with an expiry that is set now; one set before may have passed."""
     if expires_ns is not None and expires_ns <= now_ns:
         return [Problem("the expiry has passed", field="expires_ns")]
     return []
@@ -113,7 +116,7 @@ def expiry_faults(expires_ns: int | None, now_ns: int) -> list[Problem]:
 
 def _name_faults(principal: str) -> list[Problem]:
     faults = []
-    if principal.startswith(("msk_", "sk-")):
+    if principal.startswith((PREFIX, LEGACY_PREFIX)):
         faults.append(
             Problem(
                 "this is a key, not a name: the log would keep it for ever",
@@ -125,7 +128,7 @@ def _name_faults(principal: str) -> list[Problem]:
         faults.append(Problem(_NAME_FORM, field="principal"))
     if principal.lower().startswith(TOKEN_PREFIX):
         faults.append(Problem("names that begin so are those of tokens' subjects", field="principal"))
-    if principal.lower() in RESERVED:
+    if principal.lower() in RESERVED_NAMES:
         faults.append(
             Problem("this name is the gateway's own: its runs would be the key's", field="principal")
         )
@@ -148,6 +151,7 @@ def term_faults(key: NewKey | KeyRecord) -> list[Problem]:
 
 
 def budget_faults(usd_micros: int | None, field: str = "budget_usd_micros") -> list[Problem]:
+    """What is wrong with an amount of micro-dollars; None: no bound."""
     if usd_micros is None or 0 <= usd_micros <= MAX_COUNT:
         return []
     return [Problem("millionths of a dollar, 0 or more", field=field)]
