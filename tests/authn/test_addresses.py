@@ -2,7 +2,7 @@
 
 import pytest
 
-from macroslow.authn.addresses import is_from, read_network
+from macroslow.authn.addresses import is_from, neighbourhood, read_address, read_network
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,18 @@ def test_a_peer_is_in_a_network_or_refused(networks: tuple[str, ...], address: s
 def test_what_is_no_network_is_said_so(text: str) -> None:
     with pytest.raises(ValueError):
         read_network(text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::2", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("fe80::1%eth0", "fe80::1%eth1", True),
+    ],
+)
+def test_an_address_stands_for_all_that_its_caller_may_have(one: str, other: str, same: bool) -> None:
+    found = [neighbourhood(read) for text in (one, other) if (read := read_address(text)) is not None]
+    assert (found[0] == found[1]) is same

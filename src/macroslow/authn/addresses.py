@@ -1,4 +1,5 @@
-"""The networks that a credential may be used from, in CIDR notation (RFC 4632, RFC 4291 section 2.3).
+"""Addresses of callers, and the networks that a credential may be used from (CIDR notation: RFC 4632, and
+RFC 4291 section 2.3).
 
 A peer that came over an IPv4 socket of an IPv6 listener (`::ffff:192.0.2.1`) counts as the IPv4 address
 that it is. What is no address, such as a Unix socket's peer, is in no network.
@@ -6,8 +7,10 @@ that it is. What is no address, such as a Unix socket's peer, is in no network.
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
 
 Network = IPv4Network | IPv6Network
+OWN_PREFIX_BYTES: Final = 8  # of an IPv6 address: one caller has all of a /64
 
 
 def read_network(text: str) -> Network:
@@ -34,6 +37,11 @@ def read_address(text: str) -> IPv4Address | IPv6Address | None:
         return None
     mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
     return mapped or found
+
+
+def neighbourhood(address: IPv4Address | IPv6Address) -> str:
+    """A name for all the addresses that one caller may have: an IPv4 address, or an IPv6 /64."""
+    return str(address) if address.version == 4 else address.packed[:OWN_PREFIX_BYTES].hex()
 
 
 @lru_cache(maxsize=1024)

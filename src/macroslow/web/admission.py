@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Final
 
+from macroslow.authn.addresses import neighbourhood, read_address
 from macroslow.authn.principal import Principal
 from macroslow.errors import RateLimitedError
 from macroslow.limits.admission import per_minute
@@ -94,20 +94,20 @@ class CredentialLimits:
         self._default = default_per_minute
         self._tallies = Tallies(clock, MAX_CREDENTIALS)
 
-    def admit(self, visit: Visit, principal: Principal) -> None:
+    def admit(self, visit: Visit, credential: Principal) -> None:
         """Count one request, and have its answer say how the credential stands.
 
         RateLimitedError if the credential has used up its minute; the answer says that too.
         """
-        count = principal.requests_per_minute
+        count = credential.requests_per_minute
         count = self._default if count is None else count
         if count is None:
             return
-        whose = b"key" if principal.key_id else b"token"
+        whose = b"key" if credential.key_id else b"token"
         policy = _policy(whose, count)
         used_ns = policy.limit.burst * policy.limit.interval_ns
         try:
-            used_ns = self._tallies.admit(principal.account, policy.limit, *MORE[whose])
+            used_ns = self._tallies.admit(credential.account, policy.limit, *MORE[whose])
         finally:
             visit.limits = (*visit.limits, (POLICY, policy.told), (STANDING, policy.standing(used_ns)))
 
@@ -118,10 +118,10 @@ class Present:
     def __init__(self) -> None:
         self._visits: dict[str, dict[str, Visit]] = {}
 
-    def enter(self, visit: Visit, principal: Principal) -> None:
+    def enter(self, visit: Visit, credential: Principal) -> None:
         """Note that a request begins. RateLimitedError if as many are under way as its terms allow."""
-        mine = self._visits.setdefault(principal.account, {})
-        most = principal.concurrent_requests
+        mine = self._visits.setdefault(credential.account, {})
+        most = credential.concurrent_requests
         if most is not None and len(mine) >= most:
             raise RateLimitedError(
                 f"{most} requests of this credential are under way, which is all that it may have",
@@ -139,12 +139,12 @@ class Present:
             if visit.principal is not None and not admits(visit.principal):
                 visit.withdraw()
 
-    def leave(self, visit: Visit, principal: Principal) -> None:
+    def leave(self, visit: Visit, credential: Principal) -> None:
         """Note that a request is over."""
-        mine = self._visits.get(principal.account, {})
+        mine = self._visits.get(credential.account, {})
         mine.pop(visit.request_id, None)
         if not mine:
-            self._visits.pop(principal.account, None)
+            self._visits.pop(credential.account, None)
 
 
 class AddressLimits:
@@ -177,12 +177,12 @@ class FailedAttempts:
             raise
 
     def _tell_once(self, scope: Scope) -> None:
-        neighbourhood, now_ns = _neighbourhood(scope), self._clock.monotonic_ns()
-        told_ns = self._told_ns.get(neighbourhood)
+        whence, now_ns = _neighbourhood(scope), self._clock.monotonic_ns()
+        told_ns = self._told_ns.get(whence)
         if told_ns is not None and now_ns - told_ns < TOLD_AGAIN_NS:
             return
-        self._told_ns.pop(neighbourhood, None)  # so that the order of the dictionary is that of telling
-        self._told_ns[neighbourhood] = now_ns
+        self._told_ns.pop(whence, None)  # so that the order of the dictionary is that of telling
+        self._told_ns[whence] = now_ns
         if len(self._told_ns) > MAX_ADDRESSES:
             del self._told_ns[next(iter(self._told_ns))]
         self._tell(address_of(scope))
@@ -195,11 +195,5 @@ def address_of(scope: Scope) -> str:
 
 
 def _neighbourhood(scope: Scope) -> str:
-    host = address_of(scope)
-    if ":" not in host:
-        return host
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return LOCAL
-    return address.packed[:8].hex()
+    found = read_address(address_of(scope))
+    return LOCAL if found is None else neighbourhood(found)

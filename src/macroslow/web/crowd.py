@@ -7,10 +7,9 @@ no place: behind them are many callers, or the operator.
 from collections.abc import Hashable
 from typing import Final
 
-from macroslow.authn.addresses import read_address
+from macroslow.authn.addresses import neighbourhood, read_address
 
 PLACE_SHARE: Final = 2  # one place may hold this part of all connections
-_PREFIX_BYTES: Final = 8
 NOWHERE: Final = ""
 
 
@@ -47,6 +46,4 @@ class Crowd:
 def place_of(address: str) -> str:
     """The place of an address; NOWHERE for loopback."""
     found = read_address(address)
-    if found is None or found.is_loopback:
-        return NOWHERE
-    return str(found) if found.version == 4 else found.packed[:_PREFIX_BYTES].hex()
+    return NOWHERE if found is None or found.is_loopback else neighbourhood(found)
