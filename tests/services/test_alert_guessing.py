@@ -21,7 +21,7 @@ class Outlet:
 
 def test_guessing_is_told_everywhere(caplog: pytest.LogCaptureFixture) -> None:
     outlet = Outlet()
-    tell = AlertGuessing(outlet, SetClock(), SystemEntropy(), gateway="local")  # type: ignore[arg-type]
+    tell = AlertGuessing(outlet, SetClock(), SystemEntropy(), gateway="local")
     with caplog.at_level(logging.WARNING, "macroslow.security"):
         tell("192.0.2.7")
     tell("192.0.2.8")

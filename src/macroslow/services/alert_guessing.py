@@ -4,13 +4,11 @@ Where it comes from is told to the operator alone: an address is personal data, 
 none that it cannot erase.
 """
 
-import json
 import logging
 from typing import Final
 
 from macroslow.ports import Clock, Entropy
-from macroslow.services.send_alerts import Message, SendAlerts
-from macroslow.services.verbs import utc
+from macroslow.services.send_alerts import Outlet, message_of
 
 GUESSING: Final = "credentials.guessing"
 _ID_BYTES: Final = 16
@@ -23,7 +21,7 @@ class AlertGuessing:
     `raised` counts the alerts by kind.
     """
 
-    def __init__(self, outlet: SendAlerts, clock: Clock, entropy: Entropy, *, gateway: str) -> None:
+    def __init__(self, outlet: Outlet, clock: Clock, entropy: Entropy, *, gateway: str) -> None:
         self.raised = {GUESSING: 0}
         self._outlet = outlet
         self._clock = clock
@@ -34,7 +32,6 @@ class AlertGuessing:
         """Tell it."""
         log.warning("%s: too many bad credentials from %s", GUESSING, address)
         self.raised[GUESSING] += 1
-        data = {"gateway": self._gateway, "address": address}
-        body = {"type": GUESSING, "timestamp": utc(self._clock.now_ns()), "data": data}
-        message_id = f"alert_{self._entropy.random(_ID_BYTES).hex()}"
-        self._outlet.send(Message(message_id, json.dumps(body, ensure_ascii=False).encode()))
+        alert_id = self._entropy.random(_ID_BYTES).hex()
+        facts = {"address": address}
+        self._outlet.send(message_of(GUESSING, alert_id, self._gateway, facts, self._clock.now_ns()))

@@ -5,14 +5,16 @@ receiver that is down holds at most MAX_WAITING messages; of more, the oldest ar
 """
 
 import asyncio
+import json
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
 from macroslow.ports import Entropy
+from macroslow.services.verbs import utc
 
 log: Final = logging.getLogger("macroslow.alerts")
 
@@ -40,6 +42,18 @@ class Message:
 
     id: str
     body: bytes
+
+
+class Outlet(Protocol):
+    """Where alerts go besides the log; returns at once."""
+
+    def send(self, message: Message) -> None: ...
+
+
+def message_of(kind: str, alert_id: str, gateway: str, facts: Mapping[str, object], now_ns: int) -> Message:
+    """An alert of `kind` about `facts`, as Standard Webhooks recommend: type, timestamp, data."""
+    body = {"type": kind, "timestamp": utc(now_ns), "data": {"gateway": gateway, **facts}}
+    return Message(f"alert_{alert_id}", json.dumps(body, ensure_ascii=False).encode())
 
 
 class SendAlerts:

@@ -9,11 +9,10 @@ sent. A limit that was raised is a new one, and its shares are told anew.
 
 import asyncio
 import hashlib
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from macroslow.authn.keyring import KeyRing
 from macroslow.authn.principal import THE_GATEWAY
@@ -22,7 +21,7 @@ from macroslow.metering.budgets import CountedSpending, Scope
 from macroslow.metering.ledger import Account
 from macroslow.ports import DAY_NS, HOUR_NS, NS_PER_S, Clock
 from macroslow.services.budgets_in_force import BudgetInForce, read_in_force
-from macroslow.services.send_alerts import Message
+from macroslow.services.send_alerts import Outlet, message_of
 from macroslow.services.sudden_rise import DAYS, Rise, SuddenRise
 from macroslow.services.verbs import MAX_TIME_NS, utc
 from macroslow.tlog.event import Event, EventType
@@ -37,12 +36,6 @@ MAX_REFUSED: Final = 1000  # budgets that refused between two looks; of more, th
 BUDGET: Final = "budget.reached"
 REFUSED: Final = "budget.refused"
 RISE: Final = "spending.rose"
-
-
-class Outlet(Protocol):
-    """Where alerts go besides the log; returns at once."""
-
-    def send(self, message: Message) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +184,8 @@ class WatchBudgets:
             return False
         self._told.add(alert.claim)
         self.raised[alert.kind] += 1
-        self._outlet.send(self._message(alert, digest, now_ns))
+        self._outlet.send(message_of(alert.kind, digest[:32], self._gateway, alert.facts, now_ns))
         return True
-
-    def _message(self, alert: Alert, digest: str, now_ns: int) -> Message:
-        """As Standard Webhooks recommend: type, timestamp, data."""
-        data = {"gateway": self._gateway, **alert.facts}
-        body = {"type": alert.kind, "timestamp": utc(now_ns), "data": data}
-        return Message(f"alert_{digest[:32]}", json.dumps(body, ensure_ascii=False).encode())
 
 
 def reached(spent_usd_micros: int, limit_usd_micros: int, at_percent: Iterable[int]) -> int | None:
