@@ -81,10 +81,12 @@ class ChatReader(EventReader):
         super().__init__(counter, possible)
         self._wants_usage = wants_usage
 
-    def _speaks(self, event: bytes) -> bool:
+    def _speaks(self, events: bytes) -> bool:
         # Where usage was asked for, every chunk but the last one says that it has none.
         return (
-            event.count(b'"usage"') != event.count(b'"usage":null') or _DONE in event or b'"error"' in event
+            events.count(b'"usage"') != events.count(b'"usage":null')
+            or _DONE in events
+            or b'"error"' in events
         )
 
     def _take(self, event: bytes) -> Passing:

@@ -6,14 +6,14 @@ their bytes; what they say is each API's own matter.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum, auto
 from typing import Any, Final
 
 import orjson
 
 from macroslow.inference.operation import AnswerUnreadableError, Possible
-from macroslow.inference.sse import EventSplitter, data_of
+from macroslow.inference.sse import EventSplitter, data_of, split
 from macroslow.metering.encodings import Counter, upper_bound_tokens
 from macroslow.metering.prices import TokenCounts
 
@@ -53,20 +53,23 @@ class EventReader(ABC):
         """Bytes to send on. Raises EventTooLongError or AnswerUnreadableError."""
         if self.closing:
             return b""
-        passed = []
-        for event in self._splitter.feed(chunk):
-            if self._speaks(event):
-                passing = self._take(event)
-                if passing is Passing.LAST:
-                    self.closing = event
-                    break
-                if passing is Passing.HIDDEN:
-                    continue
-            passed.append(event)
-        together = b"".join(passed)
-        if together:
-            self._keep(together)
-        return together
+        events = self._splitter.feed(chunk)
+        if not events:
+            return b""
+        passed = b"".join(self._passing(split(events))) if self._speaks(events) else events
+        if passed:
+            self._keep(passed)
+        return passed
+
+    def _passing(self, events: Iterable[bytes]) -> Iterator[bytes]:
+        """Those to send on now, up to the closing one."""
+        for event in events:
+            passing = self._take(event) if self._speaks(event) else Passing.ON
+            if passing is Passing.LAST:
+                self.closing = event
+                break
+            if passing is Passing.ON:
+                yield event
 
     @property
     def complete(self) -> bool:
@@ -79,8 +82,7 @@ class EventReader(ABC):
         It runs between other calls, so of much text at once only the beginning is counted; the rest
         has at most as many tokens as bytes.
         """
-        splitter = EventSplitter()  # they are kept as they went on, which holds them once
-        events = [*splitter.feed(b"".join(self._unread)), bytes(splitter.rest)]
+        events = split(b"".join(self._unread))  # they are kept as they went on, which holds them once
         data = filter(None, map(data_of, events))
         text = "".join([text for event in data for text in self._texts(parsed_object(event))])
         self._counted_tokens += self._counter.text(text[:_COUNTED_CHARACTERS])
@@ -90,8 +92,8 @@ class EventReader(ABC):
         return self._counted_tokens
 
     @abstractmethod
-    def _speaks(self, event: bytes) -> bool:
-        """Whether an event may say something, by its bytes. Called for each, so it must be quick."""
+    def _speaks(self, events: bytes) -> bool:
+        """Whether any of these may say something, by their bytes. Called for all, so it must be quick."""
 
     @abstractmethod
     def _hear(self, said: Mapping[str, Any]) -> Passing:

@@ -84,8 +84,8 @@ class MessagesReader(EventReader):
         super().__init__(counter, possible)
         self._reported: dict[str, Any] = {}
 
-    def _speaks(self, event: bytes) -> bool:
-        return b'"usage"' in event or b'"message_stop"' in event or b'"error"' in event
+    def _speaks(self, events: bytes) -> bool:
+        return b'"usage"' in events or b'"message_stop"' in events or b'"error"' in events
 
     def _hear(self, said: Mapping[str, Any]) -> Passing:
         _require_no_failure(said)

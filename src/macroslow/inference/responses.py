@@ -73,8 +73,8 @@ class Responses:
 class ResponsesReader(EventReader):
     """The events that hold a whole response tell its id, and the last of them its usage."""
 
-    def _speaks(self, event: bytes) -> bool:
-        return b'"response"' in event or b'"error"' in event
+    def _speaks(self, events: bytes) -> bool:
+        return b'"response"' in events or b'"error"' in events
 
     def _hear(self, said: Mapping[str, Any]) -> Passing:
         kind = said.get("type")

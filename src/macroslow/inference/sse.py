@@ -25,40 +25,65 @@ class EventTooLongError(ValueError):
 
 
 class EventSplitter:
-    """Cuts a stream into events. `rest` is what has not been an event yet."""
+    """Cuts a stream after its last whole event so far. `rest` is what has not been an event yet."""
 
     def __init__(self) -> None:
         self.rest: bytes | bytearray = b""
         self._searched_bytes = 0
-        self._next_end = _end_by_lf
+        self._last_end = _last_by_lf
 
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """The events that `chunk` completes. Raises EventTooLongError."""
+    def feed(self, chunk: bytes) -> bytes:
+        """The events that `chunk` completes, together: `split` takes them apart. Raises EventTooLongError."""
         data: bytes | bytearray = chunk
         if self.rest:
             data = self.rest if isinstance(self.rest, bytearray) else bytearray(self.rest)
             data += chunk  # in place: a long event may come in many pieces
         if b"\r" in chunk:
-            self._next_end = _end_by_any
-        events, start, search = [], 0, self._searched_bytes
-        while end := self._next_end(data, search):
-            _require_short(end - start)
-            events.append(bytes(data[start:end]))
-            start = search = end
-        self.rest = data[start:] if start else data
+            self._last_end = _last_by_any
+        end = self._last_end(data, self._searched_bytes)
+        events, self.rest = bytes(data[:end]), data[end:] if end else data
+        if len(events) > MAX_EVENT_BYTES:
+            for event in split(events):
+                _require_short(len(event))
         _require_short(len(self.rest))
         self._searched_bytes = max(0, len(self.rest) - _OVERLAP_BYTES)
         return events
 
 
-def _end_by_lf(data: bytes | bytearray, search: int) -> int:
-    """Where the next event ends, 0 if it does not yet, while lines end with LF alone: twice as fast."""
+def split(events: bytes) -> list[bytes]:
+    """Take whole events apart. Their last line end may be half of one: what follows it is not here."""
+    next_end = _next_by_any if b"\r" in events else _next_by_lf
+    apart, start = [], 0
+    while end := next_end(events, start):
+        apart.append(events[start:end])
+        start = end
+    if start < len(events):
+        apart.append(events[start:])
+    return apart
+
+
+# Where the last or the next event ends, 0 if none does: while lines end with LF alone (twice as fast), and
+# with any line ends.
+
+
+def _last_by_lf(data: bytes | bytearray, search: int) -> int:
+    at = data.rfind(b"\n\n", search)
+    return 0 if at < 0 else at + 2
+
+
+def _last_by_any(data: bytes | bytearray, search: int) -> int:
+    end = 0
+    for found in _EMPTY_LINE.finditer(data, search):
+        end = found.end()
+    return end
+
+
+def _next_by_lf(data: bytes, search: int) -> int:
     at = data.find(b"\n\n", search)
     return 0 if at < 0 else at + 2
 
 
-def _end_by_any(data: bytes | bytearray, search: int) -> int:
-    """The same with any line ends."""
+def _next_by_any(data: bytes, search: int) -> int:
     found = _EMPTY_LINE.search(data, search)
     return 0 if found is None else found.end()
 

@@ -193,13 +193,11 @@ class Exchange:
         self._owner.watch(self._due_s())
         self._connection.resume()
 
-    async def _wait(self) -> None:
+    def _wait(self) -> asyncio.Future[None]:
+        """To be awaited: something has happened."""
         self._go_on()
         self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _go_on(self) -> None:
         """Raise if it has broken off."""
