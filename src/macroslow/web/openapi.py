@@ -324,7 +324,7 @@ def _statuses(route: Described, page: Page) -> Sequence[int]:
 def _codes() -> Mapping[int, Sequence[str]]:
     found: dict[int, list[str]] = {500: ["internal"]}
     for error, shape in SHAPES.items():
-        if error is not errors.MacroslowError:
+        if error.code != errors.MacroslowError.code:
             found.setdefault(shape.status, []).append(error.code)
     return found
 
