@@ -1,4 +1,4 @@
-"""What every layer may ask of the world: a clock, entropy and the keeper of the signing keys."""
+"""What every layer may ask of the world: a clock, entropy, fresh names and the keeper of the signing keys."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ MINUTE_NS: Final = 60 * NS_PER_S
 HOUR_NS: Final = 60 * MINUTE_NS
 DAY_NS: Final = 24 * HOUR_NS
 """Clocks here tell nanoseconds; files, protocols and timers take seconds."""
+_POOLED_NAMES: Final = 256
 
 
 class Clock(Protocol):
@@ -30,6 +31,25 @@ class Entropy(Protocol):
     def random(self, size_bytes: int) -> bytes:
         """Return fresh bytes from the system's generator."""
         ...
+
+
+class FreshNames:
+    """Unguessable names, each of so many bytes in hexadecimal digits.
+
+    The generator is asked once in 256 times: asking lets other threads run before it goes on.
+    """
+
+    def __init__(self, entropy: Entropy, size_bytes: int) -> None:
+        self._entropy = entropy
+        self._size_bytes = size_bytes
+        self._names: list[str] = []
+
+    def next(self) -> str:
+        """One that was never given before."""
+        if not self._names:
+            pool = self._entropy.random(_POOLED_NAMES * self._size_bytes)
+            self._names = pool.hex(":", self._size_bytes).split(":")
+        return self._names.pop()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ from macroslow.limits.admission import AccountQuota, Quota
 from macroslow.metering.budgets import BudgetRule
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.ledger import Account, OpenAccount, Settle
+from macroslow.ports import FreshNames
 from macroslow.services.admission import Admission
-from macroslow.services.call_model import CallModel
+from macroslow.services.call_model import NAME_BYTES, CallModel
 from macroslow.services.off_loop import OffLoop
 from macroslow.services.quote_call import QuoteCall
 from macroslow.services.reach_provider import ReachProvider
@@ -198,7 +199,7 @@ def call_on(
         ReachProvider(books, admission, settle, clock, entropy, deadline_s, attempts, max_wait_s=queue_s),
         settle,
         clock,
-        entropy,
+        FreshNames(entropy, NAME_BYTES),
         owner="tests",
         rules=rules,
         enforced=enforced,

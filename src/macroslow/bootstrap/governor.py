@@ -16,11 +16,11 @@ from macroslow.limits.allowance import Recent
 from macroslow.limits.ports import RateStore
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.encodings import Counters
-from macroslow.ports import DAY_NS, MINUTE_NS
+from macroslow.ports import DAY_NS, MINUTE_NS, FreshNames
 from macroslow.secretstore.secret import Secret
 from macroslow.services.admission import Admission
 from macroslow.services.answer_once import AnswerOnce
-from macroslow.services.call_model import CallModel
+from macroslow.services.call_model import NAME_BYTES, CallModel
 from macroslow.services.count_tokens import CountTokens
 from macroslow.services.list_models import ListModels
 from macroslow.services.off_loop import OffLoop
@@ -87,7 +87,7 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
             reach,
             settle,
             clock,
-            entropy,
+            FreshNames(entropy, NAME_BYTES),
             owner=core.owner,
             rules=settings.budget_rules,
             enforced=not observes(settings),

@@ -33,7 +33,7 @@ from macroslow.limits.backoff import repeatable
 from macroslow.metering.budgets import BudgetRule, Spender, budgets_of, own_rules
 from macroslow.metering.ledger import Budget
 from macroslow.metering.models import Model
-from macroslow.ports import NS_PER_S, Clock, Entropy
+from macroslow.ports import NS_PER_S, Clock, FreshNames
 from macroslow.services.paid_call import Order, PaidCall, UnderWay
 from macroslow.services.quote_call import LEAST_FILLED_OUTPUT_TOKENS, Asked, QuoteCall, Target
 from macroslow.services.reach_provider import ReachProvider
@@ -42,6 +42,7 @@ from macroslow.services.settle_call import ModelAnswer, ModelStream, SettleCall
 _TAG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}", re.ASCII)
 EXPIRY_MARGIN_S: Final = 60.0  # after a call's deadline, for its settlement
 FALLBACK_WAIT_S: Final = 2.0  # how long a call queues for a model that has a fall-back
+NAME_BYTES: Final = 8  # of a reservation, besides its time
 REQUOTES: Final = 3  # how often the bound of an open request is fitted to a budget that others use too
 
 
@@ -57,7 +58,7 @@ class CallModel:
     reach: ReachProvider
     settle: SettleCall
     clock: Clock
-    entropy: Entropy
+    names: FreshNames
     owner: str = ""
     rules: Sequence[BudgetRule] = ()
     enforced: bool = True
@@ -184,7 +185,7 @@ class CallModel:
         for requotes_left in reversed(range(REQUOTES)):
             target = await self.quote.target(asked, model, room_usd_micros)
             # It begins with its time, which keeps a store's index of many such ids quick.
-            call = PaidCall(f"{order.created_ns:016x}{self.entropy.random(8).hex()}", order, target)
+            call = PaidCall(f"{order.created_ns:016x}{self.names.next()}", order, target)
             try:
                 return await self.reach.reserve(call, wait_s)
             except BudgetExhaustedError as error:

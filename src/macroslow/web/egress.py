@@ -27,7 +27,7 @@ from macroslow.inference.dialect import Dialect
 from macroslow.inference.operation import Operation
 from macroslow.limits.admission import per_minute
 from macroslow.limits.byte_budget import ByteBudget
-from macroslow.ports import Clock, Entropy
+from macroslow.ports import Clock, Entropy, FreshNames
 from macroslow.services.run_egress import OpenEgress, RunEgress
 from macroslow.web import problems
 from macroslow.web.admission import Tallies
@@ -38,7 +38,7 @@ from macroslow.web.handlers.inference import dialect_of, passed_headers, respond
 from macroslow.web.messages import Receive, Response, Scope, Send, json_response
 from macroslow.web.routes import CHAT_BYTES
 from macroslow.web.serve import serve_socket
-from macroslow.web.visit import RequestIds, Visit, log_failure, send_answer
+from macroslow.web.visit import REQUEST_ID_BYTES, Visit, log_failure, send_answer
 from macroslow.workflow.sandbox import EgressServer
 
 BODY_DEADLINE_S: Final = 30.0
@@ -66,7 +66,7 @@ class EgressApp:
         self._run = run
         self._models = models
         self._clock = clock
-        self._ids = RequestIds(entropy)
+        self._ids = FreshNames(entropy, REQUEST_ID_BYTES)
         self._budget = budget
         self._tallies = Tallies(clock, capacity=1)
 

@@ -30,7 +30,7 @@ from macroslow.errors import (
     UpstreamError,
 )
 from macroslow.limits.byte_budget import ByteBudget
-from macroslow.ports import NS_PER_S, Clock, Entropy
+from macroslow.ports import NS_PER_S, Clock, Entropy, FreshNames
 from macroslow.services.authenticate import Authenticate
 from macroslow.services.record_security import RecordSecurity
 from macroslow.web import problems
@@ -42,7 +42,14 @@ from macroslow.web.framing import LOOPBACK_HOSTS, Framing, HostRule, read_framin
 from macroslow.web.messages import ASGIApp, Message, Receive, Request, Response, Scope, Send
 from macroslow.web.router import Found, Router
 from macroslow.web.routes import Audit, LimitedBy, Mount, Route
-from macroslow.web.visit import HUNG_UP, RequestIds, Visit, complete_headers, log_failure, send_answer
+from macroslow.web.visit import (
+    HUNG_UP,
+    REQUEST_ID_BYTES,
+    Visit,
+    complete_headers,
+    log_failure,
+    send_answer,
+)
 
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 BODY_SHARE: Final = 4  # of the bytes in flight, what one principal may hold: this part
@@ -99,7 +106,7 @@ class Gate:
         self._security = security
         self._clock = clock
         self._settings = settings
-        self._ids = RequestIds(entropy)
+        self._ids = FreshNames(entropy, REQUEST_ID_BYTES)
         self._hosts = HostRule(settings.hosts)
         share_bytes = max(settings.bytes_in_flight // BODY_SHARE, settings.max_body_bytes)
         self._budget = ByteBudget(settings.bytes_in_flight, share_bytes)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from macroslow.authn.principal import Principal
-from macroslow.ports import Entropy
 from macroslow.web.attention import Attention
 from macroslow.web.bodies import UNREAD_BODY, Body, discard_rest
 from macroslow.web.framing import UNREAD, Framing
@@ -41,22 +40,6 @@ CLOSE: Final = (b"connection", b"close")
 NO_CONTENT: Final = 204
 HUNG_UP: Final = 499  # what a caller that left would have got; only counted
 REQUEST_ID_BYTES: Final = 12
-_POOL_BYTES: Final = REQUEST_ID_BYTES * 256
-
-
-class RequestIds:
-    """Unguessable names of requests; the system's generator is asked once in 256 times."""
-
-    def __init__(self, entropy: Entropy) -> None:
-        self._entropy = entropy
-        self._ids: list[str] = []
-
-    def next(self) -> str:
-        """A fresh id of 24 hexadecimal digits."""
-        if not self._ids:
-            pool = self._entropy.random(_POOL_BYTES).hex(":", REQUEST_ID_BYTES)
-            self._ids = pool.split(":")
-        return self._ids.pop()
 
 
 @dataclass(slots=True)  # not frozen: it fills as the request goes on
