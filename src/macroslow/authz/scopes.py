@@ -1,5 +1,6 @@
 """Scopes: what a credential may be used for. One flat list, no wildcards."""
 
+from collections.abc import Set
 from typing import Final
 
 DOCUMENTS_EXECUTE: Final = "documents:execute"
@@ -33,3 +34,8 @@ CLIENT: Final = frozenset(
 CLIENT_DEFAULT: Final = CLIENT - {AUDIT_READ, OPERATIONS_READ}
 """What a new client key gets unless told otherwise."""
 ALL: Final = CLIENT | ADMIN
+
+
+def administrates(scopes: Set[str]) -> bool:
+    """Whether these are an administrator's, and so for the administrators' listener alone."""
+    return not ADMIN.isdisjoint(scopes)

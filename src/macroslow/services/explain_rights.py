@@ -67,7 +67,7 @@ class ExplainRights:
 def _listener(record: KeyRecord, action: str) -> Step:
     """Whether the key opens the listener on which the action is asked for."""
     own, asked = (
-        "administrators'" if known_scopes.ADMIN & scopes else "clients'"
+        "administrators'" if known_scopes.administrates(scopes) else "clients'"
         for scopes in (record.scopes, {action})
     )
     return Step("listener", own == asked, f"the key is for the {own} listener, the action of the {asked}")

@@ -19,7 +19,7 @@ from typing import Final
 from macroslow.authn.principal import Principal
 from macroslow.authn.refusal import Refusal, bad_credential
 from macroslow.authz.decision import require_scope
-from macroslow.authz.scopes import ADMIN
+from macroslow.authz.scopes import administrates
 from macroslow.authz.security import SecurityEvent, Verdict
 from macroslow.errors import (
     CredentialError,
@@ -265,7 +265,7 @@ class Gate:
         """
         if self._settings.administrators:
             return principal.token is None and principal.key_id != ""
-        return all(ADMIN.isdisjoint(each.scopes) for each in principal.credentials)
+        return not any(administrates(each.scopes) for each in principal.credentials)
 
     def _refuse(self, visit: Visit, scope: Scope, error: MacroslowError) -> Response:
         reason = error.reason if isinstance(error, CredentialError) else error.code
