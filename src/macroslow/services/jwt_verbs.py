@@ -12,11 +12,10 @@ from macroslow.errors import ConfigurationError
 from macroslow.ports import NS_PER_S
 from macroslow.services.manage_revocations import ManageRevocations
 from macroslow.services.mint_tokens import MintTokens
-from macroslow.services.verbs import Texts, Verbs, Whole, utc
+from macroslow.services.verbs import GivenReason, Reason, Texts, Verbs, Whole, utc
 from macroslow.services.verify_tokens import VerifyTokens
 
 TokenText = Annotated[str, Field(min_length=1, max_length=2 * MAX_TOKEN_BYTES)]
-Reason = Annotated[str, Field(min_length=1, max_length=1000)]
 NONE_CONFIGURED: Final = "no issuer of tokens is configured"
 
 
@@ -68,15 +67,15 @@ class JWTVerbs:
         return {"revoked": _told(self.revocations.all())}
 
     async def _revoke(
-        self, who: str, jti: str = "", before_s: Whole | None = None, reason: str = ""
+        self, who: str, jti: str = "", before_s: Whole | None = None, reason: Reason = ""
     ) -> object:
         revoked = await self.revocations.revoke(who, jti=jti, before_s=before_s, reason=reason)
         return {"revoked": _told([revoked])}
 
-    async def _revoke_token(self, token: TokenText, reason: str = "") -> object:
+    async def _revoke_token(self, token: TokenText, reason: Reason = "") -> object:
         return {"revoked": _told([await self.revocations.revoke_token(token, reason)])}
 
-    async def _revoke_all(self, reason: Reason) -> object:
+    async def _revoke_all(self, reason: GivenReason) -> object:
         return {"revoked": _told(await self.revocations.revoke_all(reason))}
 
 

@@ -15,7 +15,7 @@ from macroslow.authz.scopes import CLIENT
 from macroslow.errors import BadRequestError, ConflictError, NotFoundError, Problem
 from macroslow.ports import NS_PER_S
 from macroslow.services.manage_keys import ManageKeys, unknown_key
-from macroslow.services.verbs import Verbs, Whole, argument_problems, strictly, utc
+from macroslow.services.verbs import GivenReason, Reason, Verbs, Whole, argument_problems, strictly, utc
 from macroslow.services.wished_keys import KeyTerms, NewKey, new_key
 
 SHOWN_KEYS: Final = 8  # of a principal whose name stood where a key was meant
@@ -70,10 +70,10 @@ class KeyVerbs:
         rotated = await self.keys.rotate(self._own(key_id).id, overlap_s * NS_PER_S)
         return {"key": rotated.text, **self._told(rotated.record)}
 
-    async def _revoke(self, key_id: str, reason: str = "") -> object:
+    async def _revoke(self, key_id: str, reason: Reason = "") -> object:
         return self._told(await self.keys.revoke(self._own(key_id).id, reason))
 
-    async def _revoke_all(self, reason: Annotated[str, Field(min_length=1)]) -> object:
+    async def _revoke_all(self, reason: GivenReason) -> object:
         return {"revoked": [record.id for record in await self.keys.revoke_all(reason)]}
 
     async def _adopt(

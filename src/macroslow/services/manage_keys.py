@@ -65,7 +65,7 @@ class ManageKeys:
 
     async def load(self) -> None:
         """Read the stored keys into the key ring."""
-        async with self._changing:  # what was read before a revocation must not undo it
+        async with self._changing:
             self._keyring.replace_all(await self._books.keys())
         await self.learn_uses()
 
@@ -101,8 +101,13 @@ class ManageKeys:
         record = await self._stored(key_id)
         if ADMIN_KEYS not in record.scopes:
             raise MissingScopeError(f"key {key_id} lacks the scope {ADMIN_KEYS}", scope=ADMIN_KEYS)
-        if not self._keyring.in_force(record, now_ns) or self._keyring.depth(record) >= MAX_DEPTH:
-            raise ConflictError(f"key {key_id} makes no keys: it has ended, or is made by too many itself")
+        if not self._keyring.in_force(record, now_ns):
+            raise ConflictError(f"key {key_id} has ended, and makes no keys", fix="use one that is in force")
+        if self._keyring.depth(record) >= MAX_DEPTH:
+            raise ConflictError(
+                f"between key {key_id} and the operator are {MAX_DEPTH} keys, and there are never more",
+                fix="make the key with one of those",
+            )
         return record
 
     async def adopt(self, key: LegacyKey, new: NewKey, *, revoked: bool = False) -> KeyRecord:
@@ -177,7 +182,7 @@ class ManageKeys:
         """
         async with self._changing:
             stored = await self._books.keys()
-            record = next((one for one in stored if one.id == key_id), None) or self.known(key_id)
+            record = self._newest(key_id, stored)
             if record.revoked_ns is not None:
                 return record
             revoked = replace(record, revoked_ns=self._clock.now_ns())
@@ -247,8 +252,10 @@ class ManageKeys:
 
     async def _stored(self, key_id: str) -> KeyRecord:
         """The key as the books have it: another process may have changed it."""
-        stored = {record.id: record for record in await self._books.keys()}
-        return stored.get(key_id) or self.known(key_id)
+        return self._newest(key_id, await self._books.keys())
+
+    def _newest(self, key_id: str, stored: Sequence[KeyRecord]) -> KeyRecord:
+        return next((record for record in stored if record.id == key_id), None) or self.known(key_id)
 
     def known(self, key_id: str) -> KeyRecord:
         """A key by its id, in force or not. NotFoundError if there is none."""

@@ -69,7 +69,9 @@ class ManageRevocations:
         try:
             read_token = read(token.encode("utf-8", "replace"))
         except ValueError as error:
-            raise BadRequestError(f"this is no token: {error}") from None
+            raise BadRequestError(
+                f"this is no token: {error}", fix="give the token itself, as it was issued"
+            ) from None
         rules = next((each for each in self._issuers.values() if each.issuer == read_token.issuer), None)
         if rules is None:
             raise NotFoundError(

@@ -11,10 +11,13 @@ from macroslow.ports import NS_PER_S
 
 R = TypeVar("R")
 MAX_TIME_NS: Final = 2**63 - 1  # in the year 2262; no store holds more
+MAX_REASON_CHARACTERS: Final = 1000  # the log keeps them for ever
 
 Whole = Annotated[int, Field(ge=0, lt=2**53)]
 TimeNs = Annotated[int, Field(ge=0, le=MAX_TIME_NS)]
 Texts = Sequence[str]
+Reason = Annotated[str, Field(max_length=MAX_REASON_CHARACTERS)]
+GivenReason = Annotated[Reason, Field(min_length=1)]
 Verb = Callable[..., Awaitable[object]]
 Verbs = Mapping[str, Verb]
 
