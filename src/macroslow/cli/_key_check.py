@@ -1,14 +1,13 @@
 """`macroslow keys check`: what a leak scanner asks of a text that it found."""
 
 import sys
-from typing import Final
 
 import click
 
 from macroslow.authn.api_keys import KEY_LENGTH, parse
+from macroslow.cli._ask import STDIN
+from macroslow.cli._errors import CHECKED_IS_BAD
 from macroslow.cli._output import emit, json_option
-
-STDIN: Final = "-"
 
 
 @click.command()
@@ -24,4 +23,4 @@ def check(source: str, as_json: bool) -> int:
         emit({"key": parsed is not None, "id": parsed.id if parsed else None})
     else:
         click.echo(f"A key of a gateway: its id is {parsed.id}." if parsed else "No key of a gateway.")
-    return 0 if parsed else 1
+    return 0 if parsed else CHECKED_IS_BAD

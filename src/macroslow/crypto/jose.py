@@ -33,9 +33,6 @@ class Algorithm(enum.StrEnum):
     HS256 = "HS256"
 
 
-ASYMMETRIC: Final = frozenset(Algorithm) - {Algorithm.HS256}
-
-
 class SharedSecret(Guarded):
     """The secret of an issuer that signs with HMAC: at least 32 bytes, ValueError for fewer."""
 

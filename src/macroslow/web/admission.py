@@ -125,6 +125,7 @@ class Present:
         if most is not None and len(mine) >= most:
             raise RateLimitedError(
                 f"{most} requests of this credential are under way, which is all that it may have",
+                fix="wait for one, or have the operator allow more: macroslow keys set ID --concurrent N",
                 limit="concurrent requests",
                 count=most,
                 period_s=0,

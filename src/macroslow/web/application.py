@@ -84,10 +84,9 @@ class Application:
     """Everything that the routes serve.
 
     `models` returns the body of GET /v1/models in the shape of a dialect, `model` one of them by name,
-    `count_tokens` the tokens of a
-    message's body, `own_usage` the body of GET /v1/usage. `ready` returns reasons why new work would
-    fail now (empty: ready), besides those of `lifecycle`. `info` is what GET /info shows.
-    `figures` is what the books say, asked at each scrape of the metrics. `mcp` is the ASGI
+    `count_tokens` the tokens of a message's body, `own_usage` the body of GET /v1/usage. `ready` returns
+    reasons why new work would fail now (empty: ready), besides those of `lifecycle`. `info` is what GET
+    /info shows. `figures` is what the books say, asked at each scrape of the metrics. `mcp` is the ASGI
     application behind POST /mcp: it finds the principal in `scope["state"]["principal"]`. `guessing` is
     told of an address that goes on sending bad credentials.
     """
