@@ -96,3 +96,15 @@ async def test_refusals_of_what_is_no_request_are_counted_and_summed_up_in_one_e
     await house.security.flush(closing=True)
     noted = [(event.fields["reason"], event.fields["count"]) for event in house.books.events[-2:]]
     assert sorted(noted) == [("bad-request", 50), ("too-large", 1)]
+
+
+async def test_who_may_not_connect_at_all_hears_nothing_and_is_counted() -> None:
+    house = await build()
+    sockets = serve.bind("127.0.0.1", 0)
+    listener = serve.Listener(house.gate, Bounds(networks=("192.0.2.0/24",)), house.gate.refused)
+    await listener.open(sockets)
+    listener.port = sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    assert await say(listener, GOOD) == b""
+    await listener.close(0)
+    page = (await house.application.metrics.text(await house.application.figures())).decode()
+    assert 'macroslow_refusals_total{reason="address-refused"} 1.0' in page

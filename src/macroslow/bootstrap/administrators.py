@@ -15,7 +15,6 @@ from macroslow.web.administration import admin_routes
 from macroslow.web.application import Application
 from macroslow.web.connection import Bounds
 from macroslow.web.gate import Gate, GateSettings
-from macroslow.web.messages import ASGIApp
 from macroslow.web.serve import bind, serve_beside
 from macroslow.web.tls import ServerTLS
 
@@ -60,14 +59,14 @@ def gate_of(gateway: Gateway, application: Application) -> Gate:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, app: ASGIApp, tls: ServerTLS | None) -> AsyncIterator[None]:
-    """Serve `app` on the administrators' address while the context lasts, if there is one."""
+async def serving(settings: Settings, gate: Gate, tls: ServerTLS | None) -> AsyncIterator[None]:
+    """Serve `gate` on the administrators' address while the context lasts, if there is one."""
     listen = settings.administration.listen
     if listen is None:
         yield
         return
     bounds = Bounds(connections=CONNECTIONS, networks=settings.administration.allow)
-    async with serve_beside(app, bind(*split_listen(listen)), bounds, tls):
+    async with serve_beside(gate, bind(*split_listen(listen)), bounds, gate.refused, tls):
         yield
 
 

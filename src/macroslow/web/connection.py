@@ -128,6 +128,7 @@ class Connection(asyncio.Protocol):
         }
         self._served.connections.add(self)
         if not is_from(self._bounds.networks, client[0] if client else ""):
+            self._served.refused(403, "address-refused", address_of(self._scope))
             transport.abort()
         elif refusal := self._served.crowd.enter(self, self._place()):
             self._end(503, "overloaded", refusal)

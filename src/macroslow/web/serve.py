@@ -99,10 +99,14 @@ async def serve(
 
 @asynccontextmanager
 async def serve_beside(
-    app: ASGIApp, sockets: Sequence[socket.socket], bounds: Bounds, tls: ServerTLS | None = None
+    app: ASGIApp,
+    sockets: Sequence[socket.socket],
+    bounds: Bounds,
+    refused: Callable[[int, str, str], None],
+    tls: ServerTLS | None = None,
 ) -> AsyncIterator[None]:
     """Serve another application on sockets of its own, as long as the context lasts. They are closed then."""
-    listener = Listener(app, bounds)
+    listener = Listener(app, bounds, refused)
     await listener.open(sockets, tls)
     listener.tell_time()
     try:
