@@ -1,6 +1,5 @@
 """What a client key shall be, or shall be from now on, and everything that is wrong with the wish."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -13,7 +12,7 @@ from macroslow.authn.api_keys import LEGACY_PREFIX, PREFIX
 from macroslow.authn.jwt.check import PREFIX as TOKEN_PREFIX
 from macroslow.authn.ports import KeyRecord
 from macroslow.authn.principal import RESERVED_NAMES
-from macroslow.authn.terms import Terms, untold
+from macroslow.authn.terms import CALLER_NAME, CALLER_NAME_FORM, Terms, untold
 from macroslow.authz import scopes as known_scopes
 from macroslow.authz.subset import WITHIN, beyond
 from macroslow.authz.uri import Pattern
@@ -26,8 +25,6 @@ MAX_GRANTS: Final = 200
 MAX_ADDRESSES: Final = 100
 _MOST: Final = {"weight": 100, "requests_per_minute": 10_000_000, "concurrent_requests": 100_000}
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)  # a verb's own is not handed down to these
-_NAME_FORM: Final = "1 to 128 of letters, digits and . _ @ + : / -, a letter or digit first"
-_PRINCIPAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +121,8 @@ def _name_faults(principal: str) -> list[Problem]:
                 field="principal",
             )
         )
-    if not _PRINCIPAL.fullmatch(principal):
-        faults.append(Problem(_NAME_FORM, field="principal"))
+    if not CALLER_NAME.fullmatch(principal):
+        faults.append(Problem(CALLER_NAME_FORM, field="principal"))
     if principal.lower().startswith(TOKEN_PREFIX):
         faults.append(Problem("names that begin so are those of tokens' subjects", field="principal"))
     if principal.lower() in RESERVED_NAMES:
@@ -140,8 +137,8 @@ def term_faults(key: NewKey | KeyRecord) -> list[Problem]:
     faults = _scope_faults(key.scopes) + _grant_faults(key.grants) + _address_faults(key.addresses)
     if len(key.note) > MAX_NOTE_CHARACTERS or not (key.note.isprintable() or not key.note):
         faults.append(Problem(f"at most {MAX_NOTE_CHARACTERS} printable characters", field="note"))
-    if key.team and not _PRINCIPAL.fullmatch(key.team):
-        faults.append(Problem(_NAME_FORM, field="team"))
+    if key.team and not CALLER_NAME.fullmatch(key.team):
+        faults.append(Problem(CALLER_NAME_FORM, field="team"))
     for name, most in _MOST.items():
         value = getattr(key, name)
         if value is not None and not 1 <= value <= most:

@@ -8,7 +8,6 @@ subject, 3.9 audience, 3.11 type); RFC 9068, section 4 (an access token's valida
 """
 
 import enum
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +17,7 @@ from macroslow.authn.jwt.issuer import IssuerRules
 from macroslow.authn.jwt.keys import KeySet
 from macroslow.authn.jwt.revoked import Revocations
 from macroslow.authn.jwt.token import UnverifiedToken, read
+from macroslow.authn.terms import CALLER_NAME
 from macroslow.crypto.jose import Algorithm, verify
 from macroslow.errors import VerificationError
 
@@ -26,7 +26,6 @@ MAX_SUBJECT_CHARACTERS: Final = 100
 MAX_JTI_CHARACTERS: Final = 256  # what a revocation can name
 PREFIX: Final = "jwt/"  # of the principals and accounts that tokens make: no key's principal begins so
 _MAX_SEEN: Final = 120
-_TEAM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,127}")
 _KEPT: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@-")
 
 
@@ -292,7 +291,7 @@ class _Examiner:
         team = mapping.terms.team
         if mapping.team:
             found = find(self._claims, mapping.team)
-            team = found if isinstance(found, str) and _TEAM.fullmatch(found) else ""
+            team = found if isinstance(found, str) and CALLER_NAME.fullmatch(found) else ""
             self._say(Step.TEAM, bool(team), _shown(found), f"`{'.'.join(mapping.team)}`, the name of a team")
         try:
             said = mapping.words_in(self._claims)
