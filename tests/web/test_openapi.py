@@ -11,8 +11,9 @@ from tests.web.fakes import build
 
 from macroslow.authz import scopes
 from macroslow.web.administration import admin_routes
-from macroslow.web.openapi import PAGES, describe
+from macroslow.web.openapi import describe
 from macroslow.web.openapi_page import POLICY, page
+from macroslow.web.route_pages import PAGES
 from macroslow.web.routes import ROUTES, Route
 
 DESCRIPTION = describe(ROUTES)
