@@ -44,3 +44,8 @@ async def test_who_is_no_operator_learns_nothing_of_keys_of_others(house: KeyHou
     ]
     assert unknown.fix == foreign.fix == principal.fix == "macroslow keys list"
     assert unknown.detail.replace("nobody", "") == principal.detail.replace("ann", "")
+
+
+async def test_who_has_no_key_is_not_taken_for_the_operator(house: KeyHouse) -> None:
+    with pytest.raises(ValueError, match="neither the operator nor a key"):
+        KeyVerbs(house.keys, Principal("ann", "jwt/sso/ann", scopes=frozenset({"admin:keys"})))

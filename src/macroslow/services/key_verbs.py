@@ -35,6 +35,11 @@ class KeyVerbs:
     keys: ManageKeys
     maker: Principal | None = None
 
+    def __post_init__(self) -> None:
+        # Keys of the operator's have the maker "": who has no key would be taken for the operator.
+        if self.maker is not None and not self.maker.key_id:
+            raise ValueError("who asks is neither the operator nor a key")
+
     def table(self) -> Verbs:
         """The verbs by name."""
         return {
