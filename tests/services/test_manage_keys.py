@@ -124,6 +124,14 @@ async def test_an_unknown_key_is_not_found(house: KeyHouse) -> None:
             await asked
 
 
+async def test_a_key_where_its_id_belongs_is_not_repeated(house: KeyHouse) -> None:
+    made = await house.keys.create(NewKey("alice"))
+    for given in (made.text, "sk-proj-0123456789abcdef", "eyJhbGciOiJub25lIn0.e30."):
+        with pytest.raises(NotFoundError) as caught:
+            await house.keys.revoke(given)
+        assert given not in f"{caught.value} {caught.value.detail}"
+
+
 async def test_keys_survive_a_restart(house: KeyHouse) -> None:
     good = await house.keys.create(NewKey("alice", team="lab", month_usd_micros=7))
     bad = await house.keys.create(NewKey("bob"))

@@ -32,6 +32,7 @@ from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
 
 MAX_DEPTH: Final = 4  # of keys that were made by keys: each request looks at all of them
+MAX_ID_CHARACTERS: Final = 24
 IN_FORCE: Final = "in force"
 MAX_OVERLAP_NS: Final = 30 * DAY_NS  # two secrets for one key are for as long as it takes to deploy one
 
@@ -266,8 +267,9 @@ class ManageKeys:
 
 
 def unknown_key(key_id: str) -> NotFoundError:
-    """What everybody is told of a key that is none of theirs."""
-    return NotFoundError(f"no key {key_id!r}", fix="macroslow keys list", step="keys")
+    """What everybody is told of a key that is none of theirs. No id, not repeated: it may be a key."""
+    named = repr(key_id) if len(key_id) <= MAX_ID_CHARACTERS and key_id.isalnum() else "of that id"
+    return NotFoundError(f"no key {named}", fix="macroslow keys list", step="keys")
 
 
 def _account(record: KeyRecord, budget_usd_micros: int | None) -> OpenAccount:
