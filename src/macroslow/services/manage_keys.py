@@ -267,7 +267,10 @@ class ManageKeys:
 
 
 def unknown_key(key_id: str) -> NotFoundError:
-    """What everybody is told of a key that is none of theirs. No id, not repeated: it may be a key."""
+    """What everybody is told of a key that is none of theirs.
+
+    What cannot be an id is not repeated: it may be a key.
+    """
     named = repr(key_id) if len(key_id) <= MAX_ID_CHARACTERS and key_id.isalnum() else "of that id"
     return NotFoundError(f"no key {named}", fix="macroslow keys list", step="keys")
 
