@@ -16,7 +16,7 @@ from macroslow.web.openapi_page import POLICY, page
 from macroslow.web.route_pages import PAGES
 from macroslow.web.routes import ROUTES, Route
 
-DESCRIPTION = describe(ROUTES)
+DESCRIPTION = describe(ROUTES, "0")
 VECTORS = Path(__file__).parent.parent / "vectors"
 
 

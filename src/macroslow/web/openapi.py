@@ -8,7 +8,7 @@ Paths, methods, scopes, media types and caps are the table's, statuses and codes
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from macroslow import __version__, errors
+from macroslow import errors
 from macroslow.web.problems import SHAPES, TYPE_PREFIX, Style, style_of
 from macroslow.web.route_pages import FORM, HEADERS, JSON, MARKDOWN, PAGES, Page
 
@@ -105,8 +105,8 @@ SECURITY: Final[JSONObject] = {
 }
 
 
-def describe(routes: Iterable[Described]) -> JSONObject:
-    """The whole description, as JSON."""
+def describe(routes: Iterable[Described], version: str) -> JSONObject:
+    """The whole description, as JSON; `version` is the gateway's."""
     paths: dict[str, JSONObject] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
@@ -114,7 +114,7 @@ def describe(routes: Iterable[Described]) -> JSONObject:
         "openapi": OPENAPI,
         "info": {
             "title": "Macroslow",
-            "version": __version__,
+            "version": version,
             "summary": "The gateway between AI agents and the services they spend money and trust on",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },

@@ -13,19 +13,23 @@ from macroslow.web.openapi_page import page
 
 def as_json(routes: Callable[[], Iterable[Described]]) -> Handler:
     """The handler of the description; `routes` is asked once."""
-    body = cache(lambda: orjson.dumps(describe(routes())))
+    body = cache(lambda version: orjson.dumps(describe(routes(), version)))
 
-    async def handler(_application: Application, _request: Request) -> Response:
-        return Response(200, ((b"content-type", b"application/openapi+json"),), body())
+    async def handler(application: Application, _request: Request) -> Response:
+        return Response(200, ((b"content-type", b"application/openapi+json"),), body(_version(application)))
 
     return handler
 
 
 def as_page(routes: Callable[[], Iterable[Described]]) -> Handler:
     """The handler of the same as a page without a script."""
-    body = cache(lambda: page(describe(routes())).encode())
+    body = cache(lambda version: page(describe(routes(), version)).encode())
 
-    async def handler(_application: Application, _request: Request) -> Response:
-        return Response(200, ((b"content-type", b"text/html; charset=utf-8"),), body())
+    async def handler(application: Application, _request: Request) -> Response:
+        return Response(200, ((b"content-type", b"text/html; charset=utf-8"),), body(_version(application)))
 
     return handler
+
+
+def _version(application: Application) -> str:
+    return str(application.info()["version"])
