@@ -1,6 +1,7 @@
 """TLS on real sockets: what is negotiated, what renewal changes, and what a bad file does not."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -158,3 +160,18 @@ async def test_who_shakes_no_hands_is_cut_off(tmp_path: Path, monkeypatch: pytes
         async with asyncio.timeout(10):
             assert await reader.read() == b""
         writer.close()
+
+
+def test_on_the_loop_that_serves_nothing_is_logged_of_a_handshake(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = write_pair(tmp_path, "localhost")
+
+    async def several() -> None:
+        async with serving(await build(), ServerTLS(files)) as port:
+            for _ in range(3):
+                assert (await ask(port, trusting(files)))[0].startswith(b"HTTP/1.1 200 ")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(several())
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -103,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._proxy = ""  # whose word about the caller is taken
         self._idle = False  # `due_s` is for the next request to begin, not for a head to end
         self._timer: asyncio.TimerHandle | None = None
+        self._made = False  # whether what follows is there
         self.transport: asyncio.Transport
         self._flow: Flow
         self._scope: Scope
@@ -115,6 +116,7 @@ class Connection(asyncio.Protocol):
         # One piece waits here for a slow reader, and no second one. Not 0: over TLS that never lets go.
         transport.set_write_buffer_limits(1)
         self._flow = Flow(transport)
+        self._made = True
         client = _address(transport.get_extra_info("peername"))
         if client is not None and self._bounds.proxies.trusts(client[0]):
             self._proxy = client[0]
@@ -155,11 +157,15 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The caller has not taken all that is written."""
+        if not self._made:  # uvloop's TLS says so of its own handshake
+            return
         self._flow.pause_writing()
         self._watch_reader()
 
     def resume_writing(self) -> None:
         """He has."""
+        if not self._made:
+            return
         self._flow.resume_writing()
         if self._unread is not None:
             self._unread.cancel()
