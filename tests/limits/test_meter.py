@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from macroslow.limits.admission import Charge, Window
@@ -45,6 +45,7 @@ def test_what_is_admitted_now_is_what_fits_now_and_a_wait_is_exact(history, wind
 
 @settings(max_examples=60)
 @given(loads, windows, charges, st.integers(1, 500), st.integers(1, 300))
+@example([(0, 54, 0), (0, 200, 0), (0, 200, 0), (0, 48, 0)], Window.SLIDING, None, 99, 1)
 def test_what_is_spared_delays_nobody_and_a_unit_more_would(history, window, charge, large, later_s):
     meter, now_ns = filled(history, window, charge)
     start_ns = max(meter.fits_ns(large, now_ns), now_ns + later_s * S // 10)
@@ -60,6 +61,7 @@ def test_what_is_spared_delays_nobody_and_a_unit_more_would(history, window, cha
 
 @settings(max_examples=60)
 @given(loads, windows, charges, st.integers(1, 200), st.integers(0, 70 * S))
+@example([(0, 31, 0), (0, 82, 0)], Window.BUCKET, Charge.MOST, 1, 3_158_056_961)
 def test_what_never_went_out_leaves_no_trace_but_time(history, window, charge, units, later_ns):
     meter, now_ns = filled(history, window, charge)
     before = meter.fits_ns(500, now_ns)

@@ -23,6 +23,7 @@ from macroslow.limits.admission import (
     Pace,
     Verdict,
 )
+from macroslow.limits.bucket import Taken
 from macroslow.limits.meter import COLD_NS, Meter
 from macroslow.limits.reported import read
 from macroslow.limits.slots import Slots
@@ -55,8 +56,8 @@ class Pass:
     entered_ns: int
     counted_ns: int
     tokens: int
-    requests_taken_ns: int
-    tokens_taken_ns: int
+    requests_taken_ns: Taken
+    tokens_taken_ns: Taken
 
 
 @dataclass(frozen=True, slots=True)

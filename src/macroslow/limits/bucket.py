@@ -11,6 +11,9 @@ from typing import Final
 from macroslow.limits.gcra import Admitted, Limit, settle
 
 BURST_MARGIN: Final = 32  # a thirty-second of a minute: almost two seconds between here and there
+Taken = tuple[int, int]
+"""Both clocks, of the most and of what was used, after something was taken."""
+NOTHING_TAKEN: Final[Taken] = (0, 0)  # before there was a bucket: nothing comes back to it
 
 
 def burst_of(count: int) -> int:
@@ -49,24 +52,24 @@ class Bucket:
         """Units that come back in that time, at most."""
         return time_ns // self._interval_ns + 1
 
-    def take(self, units: int, now_ns: int) -> int:
+    def take(self, units: int, now_ns: int) -> Taken:
         """Take `units`, whether they fit or not; what to `end` or `take_back` them with."""
         cost_ns = units * self._interval_ns
         self.most_ns = max(self.most_ns, now_ns) + cost_ns
         self.used_ns = max(self.used_ns, now_ns) + cost_ns
-        return self.used_ns
+        return self.most_ns, self.used_ns
 
-    def end(self, taken_ns: int, units: int, used: int, now_ns: int) -> None:
+    def end(self, taken_ns: Taken, units: int, used: int, now_ns: int) -> None:
         """What was taken as `units` has used `used`."""
-        self.used_ns = settle(self._limit, self.used_ns, now_ns, Admitted(taken_ns, units), used)
+        self.used_ns = settle(self._limit, self.used_ns, now_ns, Admitted(taken_ns[1], units), used)
         if used > units:
             self.most_ns = max(self.most_ns, now_ns) + (used - units) * self._interval_ns
 
-    def take_back(self, taken_ns: int, units: int, now_ns: int) -> None:
+    def take_back(self, taken_ns: Taken, units: int, now_ns: int) -> None:
         """What was taken never went out."""
-        taken = Admitted(taken_ns, units)
-        self.used_ns = settle(self._limit, self.used_ns, now_ns, taken, 0)
-        self.most_ns = settle(self._limit, self.most_ns, now_ns, taken, 0)
+        most_ns, used_ns = taken_ns
+        self.most_ns = settle(self._limit, self.most_ns, now_ns, Admitted(most_ns, units), 0)
+        self.used_ns = settle(self._limit, self.used_ns, now_ns, Admitted(used_ns, units), 0)
 
     def lower(self, lacks: int, now_ns: int, *, most: bool) -> None:
         """It lacks no more than that."""

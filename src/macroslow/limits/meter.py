@@ -17,7 +17,7 @@ Pure state; times are `now_ns` of one clock.
 from typing import Any, Final
 
 from macroslow.limits.admission import Charge, Window, per_minute
-from macroslow.limits.bucket import Bucket, burst_of
+from macroslow.limits.bucket import NOTHING_TAKEN, Bucket, Taken, burst_of
 from macroslow.limits.evidence import LEAST_NS, BucketSign, FixedSign, Streak
 from macroslow.limits.gcra import Limit
 from macroslow.limits.reported import Figures
@@ -125,7 +125,7 @@ class Meter:
         even = max(0, left) + time_ns // (LAST_SHARE * limit.interval_ns) if time_ns >= 0 else -1
         return min(spare, max(early, even))
 
-    def take(self, units: int, counted_ns: int, now_ns: int) -> int:
+    def take(self, units: int, counted_ns: int, now_ns: int) -> Taken:
         """Let `units` in; what to `end` or `take_back` them with. Whether they fit is the caller's to ask.
 
         They count from `counted_ns` on, which is now, or COLD_NS later.
@@ -139,15 +139,15 @@ class Meter:
                 cost_ns = min(MINUTE_NS, last * LAST_SHARE * self.limit.interval_ns)
                 self._even_ns = max(self._even_ns, now_ns) + cost_ns
         self.slots.add(counted_ns, units)
-        return 0 if self._bucket is None else self._bucket.take(units, now_ns)
+        return NOTHING_TAKEN if self._bucket is None else self._bucket.take(units, now_ns)
 
-    def end(self, taken_ns: int, units: int, counted_ns: int, used: int, now_ns: int) -> None:
+    def end(self, taken_ns: Taken, units: int, counted_ns: int, used: int, now_ns: int) -> None:
         """What was let in as `units` has used `used`."""
         self.slots.end(counted_ns, units, used)
         if self._bucket is not None:
             self._bucket.end(taken_ns, units, used, now_ns)
 
-    def take_back(self, taken_ns: int, units: int, counted_ns: int, now_ns: int) -> None:
+    def take_back(self, taken_ns: Taken, units: int, counted_ns: int, now_ns: int) -> None:
         """What was let in never went out."""
         self._even_ns = 0
         self.slots.take_back(counted_ns, units)
