@@ -74,6 +74,16 @@ def test_wrong_usage_is_2_with_a_hint_on_stderr(macroslow, arguments, told):
     assert told in ran.stderr
 
 
+@pytest.mark.parametrize(
+    "given", ["msk_000000000001_0123456789", "sk-proj-0123456789", "eyJhbGciOiJub25lIn0.e30."]
+)
+def test_a_key_where_something_else_belongs_is_not_said_again(capsys, given):
+    assert run(["audit", "show", given]) == 2
+    assert run([given]) == 2
+    report(errors.NotFoundError(f"there is no {given!r}"))
+    assert given not in capsys.readouterr().err
+
+
 def test_without_arguments_the_help_is_shown(macroslow):
     ran = macroslow()
     assert ran.returncode == 2

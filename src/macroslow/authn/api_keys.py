@@ -45,6 +45,10 @@ _KEY: Final = re.compile(
     rf"{PREFIX}([0-9A-Za-z]{{{ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
 )
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_CREDENTIAL: Final = re.compile(
+    rf"(?<![0-9A-Za-z])(?:{PREFIX}\w+|{LEGACY_PREFIX}[\w-]+|e[wy][\w-]{{8,}}(?:\.[\w-]*){{2,4}})"
+)
+"""A key of ours, of another gateway or of a provider, or a token (a JSON object in base64 begins ey or ew)."""
 _PAIRS: Final = tuple(high + low for high in ALPHABET for low in ALPHABET)
 
 
@@ -108,6 +112,25 @@ def parse_legacy(credential: bytes) -> LegacyKey | None:
     if not credential.startswith(LEGACY_PREFIX.encode()) or len(credential) > MAX_LEGACY_BYTES:
         return None
     return LegacyKey(hashlib.sha256(credential).hexdigest())
+
+
+def is_credential(text: str) -> bool:
+    """Whether a text that should have been a name may be a key or a token instead."""
+    return _CREDENTIAL.match(text.strip()) is not None
+
+
+def without_credentials(text: str) -> str:
+    """`text` as it may be shown: whatever in it may be a key or a token is cut to three letters."""
+    return _CREDENTIAL.sub(lambda found: f"{found[0][:3]}…", text)
+
+
+def id_of(credential: str) -> str:
+    """The id under which a key would be known here; "" if the text names none."""
+    text = credential.strip()
+    if parsed := parse(text):
+        return parsed.id
+    legacy = parse_legacy(text.encode("utf-8", "surrogatepass"))
+    return legacy.id if legacy else ""
 
 
 def checksum(body: str) -> str:

@@ -40,7 +40,7 @@ def exit_code(error: MacroslowError) -> int:
 
 def report(error: MacroslowError) -> None:
     """Write the error to stderr, with every problem in it."""
-    click.echo(f"macroslow: {error.detail}", err=True)
+    click.echo(f"macroslow: {_shown(error.detail)}", err=True)
     if isinstance(error, LogUnavailableError) and error.reason != error.detail:
         click.echo(f"  {error.reason}", err=True)  # where the books are: who has them before him may know
     if isinstance(error, ProblemsError):
@@ -56,9 +56,16 @@ def report_usage(error: click.ClickException) -> None:
     if context is None or isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return
-    click.echo(f"macroslow: {error.format_message()}", err=True)
+    click.echo(f"macroslow: {_shown(error.format_message())}", err=True)
     click.echo(f"  usage: {' '.join(context.get_usage().removeprefix('Usage:').split())}", err=True)
     click.echo(f"  fix: {context.command_path} --help tells what it takes", err=True)
+
+
+def _shown(text: str) -> str:
+    """What was typed where it does not belong may be a key: terminals and logs of builds keep what we say."""
+    from macroslow.authn.api_keys import without_credentials  # here: it costs --help time
+
+    return without_credentials(text)
 
 
 def problem_lines(problems: Iterable[Problem]) -> Iterable[str]:

@@ -11,13 +11,15 @@ from macroslow.cli._output import emit, json_option
 
 
 @click.command()
-@click.argument("source", type=click.Choice([STDIN]), metavar=STDIN)
+@click.argument("source", metavar=STDIN)
 @json_option
 def check(source: str, as_json: bool) -> int:
     """Say whether what comes on stdin has the form of a key of ours; offline, without a gateway.
 
     The form says nothing about whether such a key was ever made. The answer does not hold the key.
     """
+    if source != STDIN:
+        raise click.UsageError("A key is read from stdin alone: write - and give it there.")
     parsed = parse(sys.stdin.read(KEY_LENGTH + 2).rstrip("\r\n"))
     if as_json:
         emit({"key": parsed is not None, "id": parsed.id if parsed else None})

@@ -9,7 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from macroslow.authn.api_keys import LegacyKey, SecretHasher, has_overlap, is_in_force, mint
+from macroslow.authn.api_keys import (
+    LegacyKey,
+    SecretHasher,
+    has_overlap,
+    id_of,
+    is_credential,
+    is_in_force,
+    mint,
+)
 from macroslow.authn.keyring import KeyRing, account_of
 from macroslow.authn.ports import KeyRecord, PutKey
 from macroslow.authn.terms import terms_of
@@ -271,6 +279,12 @@ def unknown_key(key_id: str) -> NotFoundError:
 
     What cannot be an id is not repeated: it may be a key.
     """
+    if is_credential(key_id):
+        own = id_of(key_id)
+        told = f"that is a key; its id is {own}" if own else "that is a credential, and no key's id"
+        return NotFoundError(
+            told, fix=f"macroslow keys show {own}" if own else "macroslow keys list", step="keys"
+        )
     named = repr(key_id) if len(key_id) <= MAX_ID_CHARACTERS and key_id.isalnum() else "of that id"
     return NotFoundError(f"no key {named}", fix="macroslow keys list", step="keys")
 
