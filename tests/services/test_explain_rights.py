@@ -90,3 +90,22 @@ def test_what_is_not_known_is_said(explain: ExplainRights):
     for uri in ("openai", "api://*", "api://a/../b"):
         with pytest.raises(BadRequestError):
             explain("ann", scopes.INFERENCE_CHAT, uri)
+
+
+async def test_the_networks_of_a_key_are_told(house: KeyHouse, explain: ExplainRights):
+    bound = (await house.keys.create(NewKey("bob", addresses=("10.0.0.0/8",)))).record
+    ((_, steps),) = explain(bound.id, scopes.INFERENCE_CHAT)
+    assert [step.reason for step in steps if step.step == "addresses"] == ["only from 10.0.0.0/8"]
+
+
+def test_who_has_a_token_is_asked_for_it(explain: ExplainRights):
+    with pytest.raises(NotFoundError, match="a token's principal") as caught:
+        explain("jwt/dev/alice", scopes.INFERENCE_CHAT)
+    assert "macroslow jwt explain -" in caught.value.fix
+
+
+async def test_a_key_in_place_of_a_name_is_not_repeated(house: KeyHouse, explain: ExplainRights):
+    made = await house.keys.create(NewKey("bob"))
+    with pytest.raises(NotFoundError, match=f"its id is {made.record.id}") as caught:
+        explain(made.text, scopes.INFERENCE_CHAT)
+    assert made.text not in caught.value.detail

@@ -6,13 +6,15 @@ The same functions decide here and on the way of a request; only the order of te
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from macroslow.authn.api_keys import is_credential
+from macroslow.authn.jwt.check import PREFIX as TOKEN_PREFIX
 from macroslow.authn.ports import KeyRecord
 from macroslow.authz import scopes as known_scopes
 from macroslow.authz.decision import decide, require_scope
 from macroslow.authz.uri import URI, Pattern
 from macroslow.errors import BadRequestError, MissingScopeError, NotFoundError
 from macroslow.maml.rights import OperatorRights
-from macroslow.services.manage_keys import IN_FORCE, ManageKeys
+from macroslow.services.manage_keys import IN_FORCE, ManageKeys, unknown_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,14 @@ class ExplainRights:
         asked = URI.parse(uri) if uri else None
         held = [record for record in self.keys.list() if principal in {record.principal, record.id}]
         if not held:
-            raise NotFoundError(f"no key of {principal!r}", fix="macroslow keys list")
+            raise _unknown(principal)
         return [(record, list(self._steps(record, action, asked))) for record in held]
 
     def _steps(self, record: KeyRecord, action: str, uri: URI | None) -> Iterator[Step]:
         state = self.keys.state(record)
         yield Step("key", state == IN_FORCE, f"the key is {state}")
+        if record.addresses:
+            yield Step("addresses", True, f"only from {', '.join(record.addresses)}")
         yield _listener(record, action)
         try:
             require_scope(record.scopes, action)
@@ -62,6 +66,17 @@ class ExplainRights:
             offered = asked if self.operator.offers(uri) else ()
             decision = decide(uri, document=asked, callers=(granted,), operator=offered)
             yield Step("uri", decision.allowed, decision.reason)
+
+
+def _unknown(principal: str) -> NotFoundError:
+    if is_credential(principal):
+        return unknown_key(principal)
+    if principal.startswith(TOKEN_PREFIX):
+        return NotFoundError(
+            f"{principal!r} is a token's principal: what it may do stands in the token",
+            fix="give the token on stdin: macroslow jwt explain -",
+        )
+    return NotFoundError(f"no key of {principal!r}", fix="macroslow keys list")
 
 
 def _listener(record: KeyRecord, action: str) -> Step:
