@@ -48,7 +48,7 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _CREDENTIAL: Final = re.compile(
     rf"(?<![0-9A-Za-z])(?:{PREFIX}\w+|{LEGACY_PREFIX}[\w-]+|e[wy][\w-]{{8,}}(?:\.[\w-]*){{2,4}})"
 )
-"""A key of ours, of another gateway or of a provider, or a token (a JSON object in base64 begins ey or ew)."""
+"""A key of ours, of another gateway or a provider, or a token (a JSON object in base64 begins ey or ew)."""
 _PAIRS: Final = tuple(high + low for high in ALPHABET for low in ALPHABET)
 
 
