@@ -27,6 +27,8 @@ from tests.e2e.documents import document
 from tests.e2e.upstream import Asked, Said, Upstream, serving
 from tests.web.test_tls import write_pair
 
+pytestmark = [pytest.mark.sweep, pytest.mark.timeout(600)]
+
 CONFIGURATION = """
 models = ["gpt-4o-mini"]
 
