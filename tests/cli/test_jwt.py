@@ -47,6 +47,13 @@ def test_a_token_is_never_taken_from_the_command_line(macroslow, minted) -> None
         assert (refused.returncode, refused.stdout) == (2, "")
 
 
+def test_a_lifetime_that_is_refused_names_one_that_is_not(macroslow, minted) -> None:
+    refused = macroslow("jwt", "mint", "zed", "--lifetime", "900d")
+    fix = refused.stderr.partition("fix: ")[2].split()
+    assert (refused.returncode, len(fix)) == (2, 2)
+    assert macroslow("jwt", "mint", "zed", *fix).returncode == 0
+
+
 def test_without_an_issuer_nothing_can_be_decided(macroslow, tmp_path) -> None:
     (tmp_path / "macroslow.toml").write_text("")
     assert macroslow("keys", "create", "ann").returncode == 0

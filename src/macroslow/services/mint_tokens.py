@@ -44,7 +44,7 @@ class MintTokens:
     def __call__(self, subject: str, scopes: Sequence[str], lifetime_s: int) -> str:
         """A token of `subject`, good for `lifetime_s` from now. BadRequestError for what makes no sense."""
         if not 1 <= lifetime_s <= MAX_LIFETIME_S:
-            raise BadRequestError(f"a lifetime is 1 to {MAX_LIFETIME_S} s", fix="--minutes 60")
+            raise BadRequestError(f"a lifetime is 1 to {MAX_LIFETIME_S} s", fix="--lifetime 60m")
         if unknown := set(scopes) - CLIENT:
             fix = f"one of {', '.join(sorted(CLIENT))}"
             raise BadRequestError(f"no scope {min(unknown)!r}", fix=fix)
