@@ -320,6 +320,15 @@ def test_times_are_held_with_the_leeway_and_not_a_second_more(ahead_s: int, leew
     assert (refused_at(token(claims(iat=at_s)), rules) is Step.ISSUED,) == early
 
 
+@pytest.mark.parametrize(
+    ("ahead_s", "seen"),
+    [(10, "in 10 s"), (-10, "10 s ago, within leeway of 60 s"), (-60, "60 s ago")],
+)
+def test_of_an_expired_token_that_still_counts_the_leeway_is_told(ahead_s: int, seen: str) -> None:
+    examination = examined(token(claims(exp=NOW_S + ahead_s)), replace(RULES, leeway_s=60))
+    assert [found.seen for found in examination.findings if found.step is Step.EXPIRY] == [seen]
+
+
 def test_an_old_token_is_refused_where_the_operator_bounds_its_age() -> None:
     rules = replace(RULES, max_age_s=600, leeway_s=0)
     assert refused_at(token(claims(iat=NOW_S - 600)), rules) is None

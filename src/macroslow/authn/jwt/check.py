@@ -220,8 +220,10 @@ class _Examiner:
             return 0
         left_s = expires_s - self._now_s
         seen = f"in {left_s} s" if left_s >= 0 else f"{-left_s} s ago"
-        wanted = f"not more than {self._rules.leeway_s} s ago"
-        self._say(Step.EXPIRY, left_s + self._rules.leeway_s > 0, seen, wanted)
+        ok = left_s + self._rules.leeway_s > 0
+        if ok and left_s <= 0:
+            seen += f", within leeway of {self._rules.leeway_s} s"
+        self._say(Step.EXPIRY, ok, seen, f"not more than {self._rules.leeway_s} s ago")
         return expires_s
 
     def _not_before(self) -> None:
