@@ -166,7 +166,9 @@ def test_a_development_issuer_stays_on_this_machine(tmp_path: Path, server: str)
     assert settings(tmp_path, text).auth.issuers["dev"].is_development
     with pytest.raises(ConfigurationError) as caught:
         settings(tmp_path, f"[server]\n{server}\n{text}")
-    assert "development issuer" in caught.value.problems[0].message
+    told = caught.value.problems[0].message
+    assert "development issuer" in told
+    assert told.endswith(f"by server.{server.partition(' ')[0]}")
 
 
 def test_the_secret_of_an_issuer_is_one_of_the_secrets_that_must_resolve(tmp_path: Path) -> None:

@@ -70,11 +70,16 @@ class Settings(Section):
     @model_validator(mode="after")
     def _development_stays_here(self) -> Self:
         server = self.server
-        reached = not is_loopback(server.host) or server.allowed_hosts or server.trusted_proxies
+        settings = {
+            "listen": not is_loopback(server.host),
+            "allowed_hosts": server.allowed_hosts,
+            "trusted_proxies": server.trusted_proxies,
+        }
+        reached = ", ".join(f"server.{name}" for name, opens in settings.items() if opens)
         if reached and any(issuer.is_development for issuer in self.auth.issuers.values()):
             raise refuse(
-                "a development issuer counts on this machine alone, and others can reach this listener",
-                'remove the issuer with preset = "development", or listen on 127.0.0.1',
+                f"a development issuer counts on this machine alone, and others come by {reached}",
+                f'remove the issuer with preset = "development", or what lets others in: {reached}',
             )
         return self
 
