@@ -14,6 +14,7 @@ from tests.docs.tables import leaves, page, rows, sections, words
 
 from macroslow.authn.refusal import Refusal
 from macroslow.cli._table import COMMANDS
+from macroslow.errors import InvalidDocumentError
 from macroslow.maml import front_matter
 from macroslow.settings.model import schema
 from macroslow.tlog.event import EventType
@@ -33,6 +34,12 @@ def test_every_error_has_its_section_where_its_link_points(code: str) -> None:
 def test_no_section_is_about_an_error_that_does_not_exist() -> None:
     codes = {cls.code for cls in leaves()} | {problems.INTERNAL}
     assert set(re.findall(r"^### (.+)$", page("problems.md"), re.MULTILINE)) <= codes
+
+
+def test_the_example_of_a_problem_has_the_status_of_its_code() -> None:
+    example = json.loads(re.findall(r"^```json\n(.*?)^```", page("problems.md"), re.MULTILINE | re.DOTALL)[0])
+    assert problems.SHAPES[InvalidDocumentError].status == example["status"]
+    assert example["type"].endswith(f":{InvalidDocumentError.code}")
 
 
 def test_the_facts_of_each_error_stand_in_its_section() -> None:
