@@ -16,9 +16,12 @@ from macroslow.authn.refusal import Refusal
 from macroslow.cli._table import COMMANDS
 from macroslow.errors import InvalidDocumentError
 from macroslow.maml import front_matter
+from macroslow.services.administration import Administration
+from macroslow.services.jwt_verbs import JWTVerbs
+from macroslow.services.verbs import arguments_of
 from macroslow.settings.model import schema
 from macroslow.tlog.event import EventType
-from macroslow.web import problems
+from macroslow.web import administration, problems
 
 
 @pytest.mark.parametrize(
@@ -40,6 +43,18 @@ def test_the_example_of_a_problem_has_the_status_of_its_code() -> None:
     example = json.loads(re.findall(r"^```json\n(.*?)^```", page("problems.md"), re.MULTILINE | re.DOTALL)[0])
     assert problems.SHAPES[InvalidDocumentError].status == example["status"]
     assert example["type"].endswith(f":{InvalidDocumentError.code}")
+
+
+def test_the_verbs_of_administrators_are_told_with_every_argument() -> None:
+    told = sections("how-to/administer-over-the-network.md")
+    terms = {name for cells in rows(told["Terms of a key"])[1:] for name in words(cells[0])}
+    nothing: Any = None  # the verbs are asked for their signatures alone
+    table = Administration(*[nothing] * 8, jwt=JWTVerbs(nothing, None, None))._verbs()
+    written = {words(verb)[0]: arguments for verb, arguments in rows(told["Arguments of the verbs"])[1:]}
+    assert set(written) == set(administration.SCOPES)
+    for verb, arguments in written.items():
+        names = {name for name in words(arguments) if re.fullmatch("[a-z_]+", name)}
+        assert names | (terms if "[terms]" in arguments else set()) == set(arguments_of(table[verb])), verb
 
 
 def test_the_facts_of_each_error_stand_in_its_section() -> None:

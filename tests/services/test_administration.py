@@ -120,6 +120,24 @@ async def test_arguments_that_do_not_fit_are_named_and_nothing_happens(
     assert (await house.books.head()).size == size
 
 
+@pytest.mark.parametrize(
+    ("verb", "arguments", "fix"),
+    [
+        ("keys.list", {"x": 1}, "it takes no arguments"),
+        ("keys.rotate", {"key_id": "a", "overlap": 1}, "it takes key_id, overlap_s"),
+        ("keys.create", {"principal": "a", "expires": "30d"}, "expires_ns"),
+        ("keys.show", {"key_id": 5}, ""),
+    ],
+)
+async def test_who_writes_an_unknown_argument_is_told_the_known_ones(
+    ask, verb: str, arguments: dict, fix: str
+) -> None:
+    with pytest.raises(BadRequestError) as refused:
+        await ask(verb, **arguments)
+    assert fix in refused.value.fix
+    assert bool(fix) == bool(refused.value.fix)
+
+
 async def test_a_defect_within_a_verb_is_not_taken_for_bad_arguments(house: House, monkeypatch) -> None:
     def broken(_: object) -> object:
         raise TypeError("a defect")

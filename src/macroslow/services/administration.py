@@ -30,7 +30,7 @@ from macroslow.services.manage_signers import ManageSigners
 from macroslow.services.prove_entry import ProveEntry
 from macroslow.services.report_usage import ReportUsage
 from macroslow.services.usage_verbs import UsageVerbs
-from macroslow.services.verbs import Texts, Verbs, Whole, argument_problems, strictly, utc
+from macroslow.services.verbs import Texts, Verbs, Whole, accepted_instead, argument_problems, strictly, utc
 from macroslow.services.verify_log import VerifyLog
 from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.tlog.event import EventType
@@ -89,7 +89,8 @@ class Administration:
             return await strictly(action)(**arguments)
         except ValidationError as error:  # of the arguments: nothing below validates in this way
             message = f"the arguments do not fit the verb {verb}"
-            raise BadRequestError(message, argument_problems(error)) from None
+            fix = accepted_instead(error, action)
+            raise BadRequestError(message, argument_problems(error), fix=fix) from None
 
     def _verbs(self, by: Principal = OPERATOR) -> Verbs:
         return {

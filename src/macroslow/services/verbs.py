@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Final, TypeVar
+from inspect import Parameter, signature
+from typing import Annotated, Final, TypeVar, get_args
 
 from pydantic import ConfigDict, Field, ValidationError, validate_call
 
@@ -21,12 +22,32 @@ GivenReason = Annotated[Reason, Field(min_length=1)]
 Verb = Callable[..., Awaitable[object]]
 Verbs = Mapping[str, Verb]
 
+_UNKNOWN: Final = frozenset({"unexpected_keyword_argument", "extra_forbidden"})  # pydantic's words
 _STRICT: Final = ConfigDict(strict=True, arbitrary_types_allowed=True)
 
 
 def strictly(action: Callable[..., R]) -> Callable[..., R]:
     """`action`, which raises ValidationError for arguments that its signature does not allow."""
     return validate_call(config=_STRICT)(action)
+
+
+def arguments_of(action: Callable[..., object]) -> list[str]:
+    """The names of the arguments that `action` takes, those of its TypedDict among them, in their order."""
+    names: list[str] = []
+    for parameter in signature(action).parameters.values():
+        if parameter.kind is Parameter.VAR_KEYWORD:
+            (terms,) = get_args(parameter.annotation)  # of Unpack[TERMS]
+            names += terms.__annotations__
+        else:
+            names.append(parameter.name)
+    return names
+
+
+def accepted_instead(error: ValidationError, action: Callable[..., object]) -> str:
+    """What `action` takes, where an argument came that it does not know; "" where all are known."""
+    if _UNKNOWN.isdisjoint(one["type"] for one in error.errors(include_url=False, include_input=False)):
+        return ""
+    return f"it takes {', '.join(arguments_of(action)) or 'no arguments'}"
 
 
 def argument_problems(error: ValidationError) -> list[Problem]:
