@@ -49,6 +49,9 @@ from macroslow.web.serve import serve as serve_gate
 from macroslow.workflow.sandbox import Level
 
 log: Final = logging.getLogger("macroslow.server")
+PLAIN_HTTP: Final = (
+    "plain HTTP, and not for this machine alone: keys can be read on the way (see [server.tls])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +223,15 @@ async def serve(settings: Settings, announce: Callable[[Started], None]) -> None
         ),
     ):
         announce(_started(gateway, sockets[0]))
+        warn_of_exposure(settings)
         await stop.wait()
         log.info("macroslow stops: requests under way have %g s", grace_s)
+
+
+def warn_of_exposure(settings: Settings) -> None:
+    """Say it in the log too: what a start prints is not kept where logs are."""
+    if is_exposed(settings.server):
+        log.warning("%s", PLAIN_HTTP)
 
 
 def _bounds(settings: Settings) -> Bounds:
@@ -241,9 +251,7 @@ def _started(gateway: Gateway, listener: socket.socket) -> Started:
     else:
         notes.append(f"sandbox {box.backend} ({box.level})")
     if is_exposed(settings.server):
-        notes.append(
-            "plain HTTP, and not for this machine alone: keys can be read on the way (see [server.tls])"
-        )
+        notes.append(PLAIN_HTTP)
     if settings.administration.listen is not None:
         notes.append(f"administration on {settings.administration.listen}, for keys with a scope admin:…")
     if not settings.providers:
