@@ -17,10 +17,12 @@ from macroslow.authn.api_keys import (
     LegacyKey,
     SecretHasher,
     checksum,
+    is_credential,
     is_in_force,
     mint,
     parse,
     parse_legacy,
+    without_credentials,
 )
 from macroslow.authn.ports import KeyRecord
 
@@ -145,3 +147,31 @@ def test_what_is_no_key_of_another_gateway_is_none(credential: bytes) -> None:
 def test_what_is_no_sha256_makes_no_legacy_key(digest: str) -> None:
     with pytest.raises(ValueError):
         LegacyKey(digest)
+
+
+@pytest.mark.parametrize("before", ["", "no key '", "a=", "x "])
+@pytest.mark.parametrize(
+    "text", ["msk_000000000001_012", "sk-a", "sk-proj-01_23", "eyJhbGciOiJub25lIn0.e30.x_y-z"]
+)
+def test_what_may_be_a_credential_is_cut_wherever_it_stands(before: str, text: str) -> None:
+    assert is_credential(text)
+    assert is_credential(f" {text}\n")
+    assert without_credentials(f"{before}{text}'") == f"{before}{text[:3]}…'"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "alice",
+        "jwt/dev/a.b.c",
+        "legacy0123456789ab",
+        "task-list",
+        "api.eu.example.org",
+        "sk-…",
+        "msk_…",
+        "a.b.c",
+    ],
+)
+def test_names_are_no_credentials(text: str) -> None:
+    assert not is_credential(text)
+    assert without_credentials(f"no {text!r}") == f"no {text!r}"

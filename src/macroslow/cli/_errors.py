@@ -45,7 +45,7 @@ def report(error: MacroslowError) -> None:
         click.echo(f"  {error.reason}", err=True)  # where the books are: who has them before him may know
     if isinstance(error, ProblemsError):
         for line in problem_lines(error.problems):
-            click.echo(f"  {line}", err=True)
+            click.echo(f"  {_shown(line)}", err=True)
     if error.fix:
         click.echo(f"  fix: {error.fix}", err=True)
 

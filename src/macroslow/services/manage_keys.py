@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from macroslow.authn.api_keys import (
+    LEGACY_ID_PREFIX,
     LegacyKey,
     SecretHasher,
     has_overlap,
@@ -281,10 +282,11 @@ def unknown_key(key_id: str) -> NotFoundError:
     """
     if is_credential(key_id):
         own = id_of(key_id)
-        told = f"that is a key; its id is {own}" if own else "that is a credential, and no key's id"
-        return NotFoundError(
-            told, fix=f"macroslow keys show {own}" if own else "macroslow keys list", step="keys"
-        )
+        told = "that is a key; its id is {}" if own else "that is a credential, and no key's id"
+        if own.startswith(LEGACY_ID_PREFIX):
+            told = "that is a key of others; its id is {} if it was imported"
+        fix = f"macroslow keys show {own}" if own else "macroslow keys list"
+        return NotFoundError(told.format(own), fix=fix, step="keys")
     named = repr(key_id) if len(key_id) <= MAX_ID_CHARACTERS and key_id.isalnum() else "of that id"
     return NotFoundError(f"no key {named}", fix="macroslow keys list", step="keys")
 
