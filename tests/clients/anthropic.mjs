@@ -37,7 +37,7 @@ assert.ok(listed.includes(model));
 
 const poor = new Anthropic({ apiKey: process.env.POOR_KEY });
 for (const [who, changed, problem] of [
-  [client, { model: "claude-99" }, { name: Anthropic.NotFoundError, status: 404, code: "not-found" }],
+  [client, { model: "claude-99" }, { name: Anthropic.NotFoundError, status: 404, code: "model-not-found" }],
   [client, { top_q: 1 }, { name: Anthropic.BadRequestError, status: 400, code: "invalid-model-request" }],
   [poor, {}, { name: Anthropic.APIError, status: 402, code: "budget-exhausted" }],
 ]) {

@@ -47,7 +47,7 @@ assert.ok(listed.includes("gpt-4o-mini"));
 
 const poor = new OpenAI({ apiKey: process.env.POOR_KEY });
 for (const [who, model, problem] of [
-  [client, "gpt-99", { name: OpenAI.NotFoundError, status: 404, code: "not-found" }],
+  [client, "gpt-99", { name: OpenAI.NotFoundError, status: 404, code: "model-not-found" }],
   [poor, "gpt-4o-mini", { name: OpenAI.APIError, status: 402, code: "budget-exhausted" }],
 ]) {
   await assert.rejects(who.chat.completions.create({ model, messages }), (error) => {

@@ -55,14 +55,16 @@ def usage_event(usage: object = USAGE) -> bytes:
 
 
 class Counting:
-    """Entropy that never repeats."""
+    """Entropy that never repeats, nor do pieces of what was drawn at once."""
 
     def __init__(self) -> None:
         self.drawn = 0
 
     def random(self, size_bytes: int) -> bytes:
-        self.drawn += 1
-        return self.drawn.to_bytes(size_bytes, "big")
+        piece_bytes = min(size_bytes, 8)
+        pieces = range(self.drawn + 1, self.drawn + 1 + -(-size_bytes // piece_bytes))
+        self.drawn = pieces[-1]
+        return b"".join(each.to_bytes(piece_bytes, "big") for each in pieces)[:size_bytes]
 
 
 class SlowBooks(FakeBooks):

@@ -6,7 +6,7 @@ import orjson
 import pytest
 from tests.inference.streams import named
 from tests.metering.vocabulary import catalogue, counters
-from tests.services.model_fakes import ScriptedProvider, World, call_on
+from tests.services.model_fakes import Counting, ScriptedProvider, World, call_on
 
 from macroslow.inference import MESSAGES
 from macroslow.inference.dialect import Dialect
@@ -40,9 +40,10 @@ class Claude(World):
         )
         self.accounts = {"anthropic": self.provider}
         lines = {("anthropic", MODEL.name): [AccountQuota("anthropic", Quota())]}
-        self.admission = Admission(lines, self.call.clock, self.call.entropy)
+        entropy = Counting()
+        self.admission = Admission(lines, self.call.clock, entropy)
         providers = {"anthropic": self.accounts}
-        self.call: CallModel = call_on(self.books, providers, self.admission, self.call.entropy)
+        self.call: CallModel = call_on(self.books, providers, self.admission, entropy)
 
 
 async def hung_up_after(usage: object):

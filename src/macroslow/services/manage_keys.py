@@ -110,7 +110,11 @@ class ManageKeys:
     async def _maker(self, key_id: str, now_ns: int) -> KeyRecord:
         record = await self._stored(key_id)
         if ADMIN_KEYS not in record.scopes:
-            raise MissingScopeError(f"key {key_id} lacks the scope {ADMIN_KEYS}", scope=ADMIN_KEYS)
+            raise MissingScopeError(
+                f"key {key_id} lacks the scope {ADMIN_KEYS}",
+                scope=ADMIN_KEYS,
+                fix=f"use a key that has it: macroslow keys create NAME --scope {ADMIN_KEYS}",
+            )
         if not self._keyring.in_force(record, now_ns):
             raise ConflictError(f"key {key_id} has ended, and makes no keys", fix="use one that is in force")
         if self._keyring.depth(record) >= MAX_DEPTH:

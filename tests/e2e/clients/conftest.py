@@ -50,7 +50,7 @@ def the_gateways_books_are_the_providers(gateway: Site) -> Iterator[None]:
 def booked(gateway: Site) -> dict[str, tuple[int, int, int]]:
     """Input tokens, output tokens and micro-dollars by model, in the gateway's books."""
     rows = gateway.ask("usage", by="model")["rows"]
-    return {row["key"]: _sums(row) for row in rows if row["usd_micros"]}
+    return {row["model"]: _sums(row) for row in rows if row["usd_micros"]}
 
 
 def billed(gateway: Site) -> dict[str, tuple[int, int, int]]:
