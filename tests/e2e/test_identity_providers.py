@@ -21,6 +21,8 @@ from tests.conftest import ROOT
 from tests.e2e.conftest import Answered, Site, make_site, wait_until
 from tests.node import ISSUER, SDKS, commands_of
 
+pytestmark = pytest.mark.sweep
+
 AUDIENCE = "https://gateway.example"
 CLIENT = "agents"
 SECRET = "only-for-this-test-0123456789abcdef"

@@ -118,6 +118,7 @@ async def test_each_shape_is_answered_as_the_corpus_says_and_others_are_served(
     assert statuses(await say(listener, GOOD)) == [200]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", CORPUS)
 async def test_a_shape_that_comes_byte_by_byte_is_the_same_shape(
     name: str, house: House, listener: serve.Listener
