@@ -5,7 +5,8 @@
 
 Nobody's body is read before its sender is known, and nothing is decided on a decoded or rebuilt
 path. Whatever is raised on the way becomes an answer here and nowhere else; refusals are noted for
-the log. The gate knows no use case: it hands a Request to the route's handler.
+the log. The gate hands a Request to the route's handler and knows no use case but one: work that goes
+on for an `Idempotency-Key` after its caller left is ended here with the credential that began it.
 """
 
 import asyncio
