@@ -28,11 +28,11 @@ from macroslow.authn.jwt.ports import FixedKeys
 from macroslow.authn.jwt.revoked import Revocations
 from macroslow.authn.keyring import KeyRing
 from macroslow.authz.scopes import CLIENT_DEFAULT, RUNS_READ
-from macroslow.services.authenticate import Authenticate
-from macroslow.services.manage_keys import ManageKeys
-from macroslow.services.mint_tokens import MintTokens, development_key, development_keys
-from macroslow.services.verify_tokens import TrustedIssuer, VerifyTokens
-from macroslow.services.wished_keys import NewKey
+from macroslow.services.identity.authenticate import Authenticate
+from macroslow.services.identity.manage_keys import ManageKeys
+from macroslow.services.identity.mint_tokens import MintTokens, development_key, development_keys
+from macroslow.services.identity.verify_tokens import TrustedIssuer, VerifyTokens
+from macroslow.services.identity.wished_keys import NewKey
 from macroslow.settings.identity import Issuer
 from macroslow.web.gate import Gate
 from macroslow.web.messages import Response

@@ -24,12 +24,12 @@ from macroslow.adapters.sqlite import _group, _ledger, _log, _stage, _writing
 from macroslow.cli import main
 from macroslow.inference.chat import ChatCompletions
 from macroslow.inference.request import ParsedRequest
-from macroslow.services import quote_call, settle_call
-from macroslow.services.admission import Admission
-from macroslow.services.authenticate import Authenticate
-from macroslow.services.call_model import CallModel
-from macroslow.services.paid_call import UnderWay
-from macroslow.services.reach_provider import ReachProvider
+from macroslow.services.calls import quote_call, settle_call
+from macroslow.services.calls.admission import Admission
+from macroslow.services.calls.call_model import CallModel
+from macroslow.services.calls.paid_call import UnderWay
+from macroslow.services.calls.reach_provider import ReachProvider
+from macroslow.services.identity.authenticate import Authenticate
 from macroslow.web.admission import CredentialLimits
 from macroslow.web.bodies import Body
 from macroslow.web.connection import Connection

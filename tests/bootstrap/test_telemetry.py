@@ -6,7 +6,7 @@ import pytest
 from macroslow.bootstrap.telemetry import peers, span_exporter
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.secret import Secret
-from macroslow.services.gen_ai import Peer
+from macroslow.services.calls.gen_ai import Peer
 from macroslow.settings import Settings
 from macroslow.settings.telemetry import Telemetry
 from macroslow.settings.upstream import Provider

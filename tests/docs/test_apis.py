@@ -17,7 +17,7 @@ from macroslow.inference.operation import Operation
 from macroslow.inference.request import MAX_TEXTS, ParsedRequest
 from macroslow.inference.responses_members import RESPONSE_OPTIONAL, RESPONSE_REQUIRED
 from macroslow.inference.sse import MAX_EVENT_BYTES
-from macroslow.services.answer_once import (
+from macroslow.services.calls.answer_once import (
     KEPT_BYTES,
     KEPT_HOURS,
     KEPT_SHARE_BYTES,

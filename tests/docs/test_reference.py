@@ -17,7 +17,7 @@ from macroslow.cli._table import COMMANDS
 from macroslow.errors import InvalidDocumentError
 from macroslow.maml import front_matter
 from macroslow.services.administration import Administration
-from macroslow.services.jwt_verbs import JWTVerbs
+from macroslow.services.identity.jwt_verbs import JWTVerbs
 from macroslow.services.verbs import arguments_of
 from macroslow.settings.model import schema
 from macroslow.tlog.event import EventType

@@ -11,7 +11,7 @@ from tests.limits.virtual_time import LoopClock
 
 from macroslow.errors import RateLimitedError
 from macroslow.limits.admission import AccountQuota, Demand, Ended, Quota, Verdict
-from macroslow.services.admission import Admission
+from macroslow.services.calls.admission import Admission
 
 
 class Seeded:

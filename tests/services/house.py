@@ -25,23 +25,23 @@ from macroslow.maml.rights import OperatorRights
 from macroslow.maml.stages import SignatureRule
 from macroslow.metering.ledger import OpenAccount
 from macroslow.services.administration import Administration
-from macroslow.services.admit_document import AdmitDocument, DocumentRules
-from macroslow.services.agent_tools import AgentTools
-from macroslow.services.call_api import CallAPI
-from macroslow.services.call_model import CallModel
-from macroslow.services.checkpoint_log import CheckpointLog
-from macroslow.services.execute_document import ExecuteDocument, Stop
-from macroslow.services.explain_rights import ExplainRights
-from macroslow.services.jwt_verbs import JWTVerbs
-from macroslow.services.manage_keys import ManageKeys
-from macroslow.services.manage_revocations import ManageRevocations
-from macroslow.services.manage_signers import ManageSigners
-from macroslow.services.prove_entry import ProveEntry
-from macroslow.services.read_runs import ReadRuns
-from macroslow.services.record_runs import RecordRuns
-from macroslow.services.report_usage import ReportUsage
-from macroslow.services.run_egress import RunEgress
-from macroslow.services.validate_document import ValidateDocument
+from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.services.audit.prove_entry import ProveEntry
+from macroslow.services.calls.call_api import CallAPI
+from macroslow.services.calls.call_model import CallModel
+from macroslow.services.documents.admit_document import AdmitDocument, DocumentRules
+from macroslow.services.documents.agent_tools import AgentTools
+from macroslow.services.documents.execute_document import ExecuteDocument, Stop
+from macroslow.services.documents.read_runs import ReadRuns
+from macroslow.services.documents.record_runs import RecordRuns
+from macroslow.services.documents.run_egress import RunEgress
+from macroslow.services.documents.validate_document import ValidateDocument
+from macroslow.services.identity.explain_rights import ExplainRights
+from macroslow.services.identity.jwt_verbs import JWTVerbs
+from macroslow.services.identity.manage_keys import ManageKeys
+from macroslow.services.identity.manage_revocations import ManageRevocations
+from macroslow.services.identity.manage_signers import ManageSigners
+from macroslow.services.spending.report_usage import ReportUsage
 from macroslow.tlog.checkpoint import LogPrivateKey, LogPublicKey
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append, Entry

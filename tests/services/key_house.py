@@ -9,8 +9,8 @@ from tests.contract.fake_books import FakeBooks
 
 from macroslow.adapters.system import SystemEntropy
 from macroslow.authn.keyring import KeyRing
-from macroslow.services.authenticate import Authenticate
-from macroslow.services.manage_keys import ManageKeys
+from macroslow.services.identity.authenticate import Authenticate
+from macroslow.services.identity.manage_keys import ManageKeys
 
 T = TypeVar("T")
 PEPPER = bytes(range(32))

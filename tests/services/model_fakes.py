@@ -22,12 +22,12 @@ from macroslow.metering.budgets import BudgetRule
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.ledger import Account, OpenAccount, Settle
 from macroslow.ports import FreshNames
-from macroslow.services.admission import Admission
-from macroslow.services.call_model import NAME_BYTES, CallModel
-from macroslow.services.off_loop import OffLoop
-from macroslow.services.quote_call import QuoteCall
-from macroslow.services.reach_provider import ReachProvider
-from macroslow.services.settle_call import SettleCall
+from macroslow.services.calls.admission import Admission
+from macroslow.services.calls.call_model import NAME_BYTES, CallModel
+from macroslow.services.calls.off_loop import OffLoop
+from macroslow.services.calls.quote_call import QuoteCall
+from macroslow.services.calls.reach_provider import ReachProvider
+from macroslow.services.calls.settle_call import SettleCall
 from macroslow.tlog.ports import Entry
 from macroslow.workflow.books import Change
 

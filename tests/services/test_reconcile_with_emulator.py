@@ -11,8 +11,8 @@ from macroslow.errors import UpstreamError
 from macroslow.inference.dialect import Dialect
 from macroslow.metering.ledger import DailyUsage
 from macroslow.secretstore.secret import Secret
-from macroslow.services.provider_reports import Span, report_of
-from macroslow.services.reconcile_usage import Reconciliation, reconcile
+from macroslow.services.spending.provider_reports import Span, report_of
+from macroslow.services.spending.reconcile_usage import Reconciliation, reconcile
 
 ADMIN = Secret("sk-emulator-admin-1")
 ASKED = {"messages": [{"role": "user", "content": "Tell me of the sea."}], "max_tokens": 20}

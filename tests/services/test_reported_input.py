@@ -14,8 +14,8 @@ from macroslow.limits.admission import AccountQuota, Quota
 from macroslow.metering.bounds import Bounds
 from macroslow.metering.count import count_prompt
 from macroslow.metering.prices import TokenCounts
-from macroslow.services.admission import Admission
-from macroslow.services.call_model import CallModel
+from macroslow.services.calls.admission import Admission
+from macroslow.services.calls.call_model import CallModel
 
 MODEL = catalogue().find("claude-haiku-4-5")
 BODY = orjson.dumps(

@@ -8,9 +8,9 @@ from macroslow.authn.jwt.keys import KeySet
 from macroslow.authn.jwt.revoked import Revocations
 from macroslow.authn.principal import Principal
 from macroslow.ports import NS_PER_S
-from macroslow.services.authenticate import Authenticate
-from macroslow.services.manage_revocations import ManageRevocations
-from macroslow.services.verify_tokens import TrustedIssuer, VerifyTokens
+from macroslow.services.identity.authenticate import Authenticate
+from macroslow.services.identity.manage_revocations import ManageRevocations
+from macroslow.services.identity.verify_tokens import TrustedIssuer, VerifyTokens
 
 
 class SetKeys:

@@ -14,12 +14,12 @@ from macroslow.errors import LogUnavailableError, NotFoundError
 from macroslow.inference.operation import Operation
 from macroslow.inference.trace import TraceParent
 from macroslow.metering.ledger import Account, OpenAccount, UsageRow
-from macroslow.services.admit_document import Submission
-from macroslow.services.answer_once import AnswerOnce
-from macroslow.services.authenticate import Authenticate
-from macroslow.services.manage_keys import ManageKeys, NewKey
-from macroslow.services.read_figures import Figures
-from macroslow.services.record_security import RecordSecurity
+from macroslow.services.calls.answer_once import AnswerOnce
+from macroslow.services.documents.admit_document import Submission
+from macroslow.services.identity.authenticate import Authenticate
+from macroslow.services.identity.manage_keys import ManageKeys, NewKey
+from macroslow.services.identity.record_security import RecordSecurity
+from macroslow.services.spending.read_figures import Figures
 from macroslow.tlog.event import Event
 from macroslow.tlog.ports import Append, Entry
 from macroslow.web.application import Application
@@ -256,7 +256,7 @@ async def call(
 async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **replacements: Any) -> House:
     """A house with one key that may do everything, and one of another principal."""
     from macroslow.metering.ledger import Usage
-    from macroslow.services.settle_call import ModelAnswer
+    from macroslow.services.calls.settle_call import ModelAnswer
 
     books, clock, keyring, seen, runs = FakeBooks(), FakeClock(), KeyRing(), Seen(), FakeRuns()
     keys = ManageKeys(books, keyring, PEPPER, clock, SystemEntropy())  # type: ignore[arg-type]

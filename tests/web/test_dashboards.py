@@ -4,7 +4,7 @@ import re
 
 from tests.conftest import ROOT
 
-from macroslow.services.read_figures import Figures
+from macroslow.services.spending.read_figures import Figures
 from macroslow.web.metrics import Metrics
 
 PAGE = (ROOT / "docs/how-to/watch-spending.md").read_text(encoding="utf-8")

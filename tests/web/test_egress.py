@@ -15,8 +15,8 @@ from macroslow.inference.dialect import Dialect
 from macroslow.inference.operation import Operation
 from macroslow.limits.byte_budget import ByteBudget
 from macroslow.metering.ledger import Usage
-from macroslow.services.run_egress import RunEgress
-from macroslow.services.settle_call import ModelAnswer, ModelStream
+from macroslow.services.calls.settle_call import ModelAnswer, ModelStream
+from macroslow.services.documents.run_egress import RunEgress
 from macroslow.web import egress, serve
 from macroslow.web.egress import RATE, EgressApp, egress_opener
 from macroslow.web.routes import CHAT_BYTES

@@ -19,9 +19,9 @@ from macroslow.errors import (
     UpstreamUnavailableError,
 )
 from macroslow.metering.ledger import Usage
-from macroslow.services.authenticate import Authenticate
-from macroslow.services.call_model import ModelAnswer, ModelStream
-from macroslow.services.manage_keys import NewKey
+from macroslow.services.calls.call_model import ModelAnswer, ModelStream
+from macroslow.services.identity.authenticate import Authenticate
+from macroslow.services.identity.manage_keys import NewKey
 from macroslow.tlog.event import EventType
 from macroslow.web import attention
 from macroslow.web.administration import admin_routes

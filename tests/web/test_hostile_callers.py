@@ -15,7 +15,7 @@ from tests.web.fakes import House, build
 from tests.web.test_hostile_requests import GOOD, say, statuses
 
 from macroslow.metering.ledger import Usage
-from macroslow.services.call_model import ModelAnswer, ModelStream
+from macroslow.services.calls.call_model import ModelAnswer, ModelStream
 from macroslow.web import connection, serve
 from macroslow.web.connection import PIECE_BYTES, Bounds
 from macroslow.web.exchange import Exchange

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from macroslow.limits.admission import Charge, LimitReport, LineReport, Window
 from macroslow.metering.ledger import UsageRow
-from macroslow.services.read_figures import BudgetFill, Figures
+from macroslow.services.spending.read_figures import BudgetFill, Figures
 from macroslow.web.book_metrics import MAX_BUDGETS
 from macroslow.web.metrics import MAX_LINES, MAX_REASONS, Metrics
 from macroslow.web.model_metrics import MAX_MODELS

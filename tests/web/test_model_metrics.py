@@ -7,9 +7,9 @@ import pytest
 from tests.web.test_metrics import samples
 
 from macroslow.metering.ledger import CallOutcome, Usage
-from macroslow.services.gen_ai import Peer
-from macroslow.services.paid_call import Settlement
-from macroslow.services.read_figures import Figures
+from macroslow.services.calls.gen_ai import Peer
+from macroslow.services.calls.paid_call import Settlement
+from macroslow.services.spending.read_figures import Figures
 from macroslow.web.metrics import Metrics
 from macroslow.web.model_metrics import DURATION_BOUNDS_S, MAX_MODELS, TOKEN_BOUNDS
 

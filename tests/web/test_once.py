@@ -16,9 +16,9 @@ from macroslow.errors import (
 )
 from macroslow.limits.byte_budget import ByteBudget, Ration
 from macroslow.metering.ledger import Usage
-from macroslow.services import answer_once
-from macroslow.services.answer_once import MAX_KEPT_BYTES, AnswerOnce
-from macroslow.services.settle_call import ModelAnswer, ModelStream
+from macroslow.services.calls import answer_once
+from macroslow.services.calls.answer_once import MAX_KEPT_BYTES, AnswerOnce
+from macroslow.services.calls.settle_call import ModelAnswer, ModelStream
 
 CHAT = "/v1/chat/completions"
 BODY = b'{"model":"gpt-4o"}'

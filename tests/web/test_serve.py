@@ -15,7 +15,7 @@ from tests.web.fakes import House, build
 
 from macroslow.errors import ConfigurationError
 from macroslow.metering.ledger import Usage
-from macroslow.services.call_model import ModelAnswer, ModelStream
+from macroslow.services.calls.call_model import ModelAnswer, ModelStream
 from macroslow.web import connection, serve
 from macroslow.web.connection import MAX_HEAD_BYTES, Bounds
 from macroslow.web.gate import GateSettings

@@ -9,7 +9,7 @@ import pytest
 from tests.web.fakes import Answer, House, build, call
 
 from macroslow.authn.refusal import BAD_DETAIL, BAD_FIX
-from macroslow.services.call_model import ModelAnswer, ModelStream
+from macroslow.services.calls.call_model import ModelAnswer, ModelStream
 from macroslow.web import gate as gates
 from macroslow.web.messages import Message
 

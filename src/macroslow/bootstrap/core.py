@@ -19,18 +19,18 @@ from macroslow.maml.rights import OperatorRights
 from macroslow.metering.ledger import OpenAccount
 from macroslow.ports import NS_PER_S, Signer
 from macroslow.services.administration import OPERATOR, Administration
-from macroslow.services.checkpoint_log import CheckpointLog
-from macroslow.services.execute_document import ExecuteDocument
-from macroslow.services.explain_rights import ExplainRights
-from macroslow.services.jwt_verbs import JWTVerbs
-from macroslow.services.manage_keys import ManageKeys
-from macroslow.services.manage_revocations import ManageRevocations
-from macroslow.services.manage_signers import ManageSigners
-from macroslow.services.mint_tokens import MintTokens, development_key
-from macroslow.services.prove_entry import ProveEntry
-from macroslow.services.recover_after_crash import RecoverAfterCrash, Recovered
-from macroslow.services.report_usage import ReportUsage
-from macroslow.services.verify_tokens import VerifyTokens
+from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.services.audit.prove_entry import ProveEntry
+from macroslow.services.audit.recover_after_crash import RecoverAfterCrash, Recovered
+from macroslow.services.documents.execute_document import ExecuteDocument
+from macroslow.services.identity.explain_rights import ExplainRights
+from macroslow.services.identity.jwt_verbs import JWTVerbs
+from macroslow.services.identity.manage_keys import ManageKeys
+from macroslow.services.identity.manage_revocations import ManageRevocations
+from macroslow.services.identity.manage_signers import ManageSigners
+from macroslow.services.identity.mint_tokens import MintTokens, development_key
+from macroslow.services.identity.verify_tokens import VerifyTokens
+from macroslow.services.spending.report_usage import ReportUsage
 from macroslow.settings import Settings
 from macroslow.tlog.checkpoint import verify_checkpoint
 from macroslow.tlog.ports import TreeHead

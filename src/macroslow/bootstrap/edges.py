@@ -27,10 +27,10 @@ from macroslow.bootstrap.telemetry import peers
 from macroslow.errors import ConfigurationError
 from macroslow.metering.budgets import Scope as BudgetScope
 from macroslow.metering.money import usd
-from macroslow.services.agent_tools import AgentTools
-from macroslow.services.gen_ai import Peer
-from macroslow.services.read_figures import ReadFigures
-from macroslow.services.trace_calls import TraceCalls
+from macroslow.services.calls.gen_ai import Peer
+from macroslow.services.calls.trace_calls import TraceCalls
+from macroslow.services.documents.agent_tools import AgentTools
+from macroslow.services.spending.read_figures import ReadFigures
 from macroslow.settings import Settings, load
 from macroslow.settings.sections import is_exposed
 from macroslow.tlog.event import Event, EventType

@@ -22,15 +22,15 @@ from macroslow.maml.stages import SignatureRule
 from macroslow.metering.money import MICROS_PER_USD
 from macroslow.secretstore.secret import Secret
 from macroslow.services.administration import Administration
-from macroslow.services.admit_document import AdmitDocument, DocumentRules
-from macroslow.services.authenticate import Authenticate
-from macroslow.services.call_api import CallAPI
-from macroslow.services.execute_document import ExecuteDocument, Stop
-from macroslow.services.read_runs import ReadRuns
-from macroslow.services.record_runs import RecordRuns
-from macroslow.services.record_security import RecordSecurity
-from macroslow.services.validate_document import ValidateDocument
-from macroslow.services.verify_tokens import VerifyTokens
+from macroslow.services.calls.call_api import CallAPI
+from macroslow.services.documents.admit_document import AdmitDocument, DocumentRules
+from macroslow.services.documents.execute_document import ExecuteDocument, Stop
+from macroslow.services.documents.read_runs import ReadRuns
+from macroslow.services.documents.record_runs import RecordRuns
+from macroslow.services.documents.validate_document import ValidateDocument
+from macroslow.services.identity.authenticate import Authenticate
+from macroslow.services.identity.record_security import RecordSecurity
+from macroslow.services.identity.verify_tokens import VerifyTokens
 from macroslow.settings import Settings
 from macroslow.web.egress import egress_opener
 from macroslow.workflow.sandbox import Sandbox

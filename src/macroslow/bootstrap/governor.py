@@ -18,15 +18,15 @@ from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.encodings import Counters
 from macroslow.ports import DAY_NS, MINUTE_NS, FreshNames
 from macroslow.secretstore.secret import Secret
-from macroslow.services.admission import Admission
-from macroslow.services.answer_once import AnswerOnce
-from macroslow.services.call_model import NAME_BYTES, CallModel
-from macroslow.services.count_tokens import CountTokens
-from macroslow.services.list_models import ListModels
-from macroslow.services.off_loop import OffLoop
-from macroslow.services.quote_call import QuoteCall
-from macroslow.services.reach_provider import ReachProvider
-from macroslow.services.settle_call import Report, SettleCall
+from macroslow.services.calls.admission import Admission
+from macroslow.services.calls.answer_once import AnswerOnce
+from macroslow.services.calls.call_model import NAME_BYTES, CallModel
+from macroslow.services.calls.count_tokens import CountTokens
+from macroslow.services.calls.list_models import ListModels
+from macroslow.services.calls.off_loop import OffLoop
+from macroslow.services.calls.quote_call import QuoteCall
+from macroslow.services.calls.reach_provider import ReachProvider
+from macroslow.services.calls.settle_call import Report, SettleCall
 from macroslow.settings import Settings
 
 OBSERVE: Final = "observe"

@@ -15,8 +15,8 @@ from macroslow.bootstrap.secrets_of import secrets_of
 from macroslow.crypto.jose import SharedSecret
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.secretstore.secret import Secret
-from macroslow.services.mint_tokens import development_key, development_keys
-from macroslow.services.verify_tokens import TrustedIssuer, VerifyTokens
+from macroslow.services.identity.mint_tokens import development_key, development_keys
+from macroslow.services.identity.verify_tokens import TrustedIssuer, VerifyTokens
 from macroslow.settings.identity import Issuer
 
 

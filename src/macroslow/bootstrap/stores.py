@@ -11,7 +11,7 @@ from macroslow.bootstrap.machine import clock, entropy
 from macroslow.crypto.quad import Quad
 from macroslow.limits.ports import RateStore
 from macroslow.secretstore.secret import Secret
-from macroslow.services.rate_rounds import RateRounds
+from macroslow.services.calls.rate_rounds import RateRounds
 from macroslow.settings import Settings
 from macroslow.workflow.books import Books
 

@@ -9,7 +9,7 @@ from macroslow.adapters.otlp import Collector, SpanExporter
 from macroslow.bootstrap.machine import entropy
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.secret import Secret
-from macroslow.services.gen_ai import Peer, peer_of
+from macroslow.services.calls.gen_ai import Peer, peer_of
 from macroslow.settings import Settings
 
 

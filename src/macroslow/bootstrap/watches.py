@@ -16,13 +16,13 @@ from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.telemetry import span_exporter
 from macroslow.errors import LogUnavailableError
 from macroslow.secretstore.secret import Secret
-from macroslow.services.alert_guessing import AlertGuessing
-from macroslow.services.interrupt_runs import InterruptRuns
-from macroslow.services.note_key_uses import NoteKeyUses
-from macroslow.services.reap_reservations import ReapReservations
-from macroslow.services.reap_the_dead import ReapTheDead
-from macroslow.services.send_alerts import SendAlerts
-from macroslow.services.watch_budgets import WatchBudgets
+from macroslow.services.calls.reap_reservations import ReapReservations
+from macroslow.services.calls.reap_the_dead import ReapTheDead
+from macroslow.services.documents.interrupt_runs import InterruptRuns
+from macroslow.services.identity.alert_guessing import AlertGuessing
+from macroslow.services.identity.note_key_uses import NoteKeyUses
+from macroslow.services.spending.send_alerts import SendAlerts
+from macroslow.services.spending.watch_budgets import WatchBudgets
 
 IDENTITIES_EVERY_S: Final = 0.3  # a key that another process revoked works so much longer here
 

@@ -15,8 +15,8 @@ from macroslow.cli._files import print_files, template, write_new
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._toml import annotated
 from macroslow.metering.catalogue import parse_catalogue
-from macroslow.services.import_litellm import Imported, Unpriced, import_config
-from macroslow.services.import_litellm_keys import KeyRow, read_keys
+from macroslow.services.litellm.import_litellm import Imported, Unpriced, import_config
+from macroslow.services.litellm.import_litellm_keys import KeyRow, read_keys
 from macroslow.settings import FILE_NAME, dotted, load
 from macroslow.settings.origin import quoted
 

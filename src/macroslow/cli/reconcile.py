@@ -21,8 +21,8 @@ from macroslow.errors import ConfigurationError, UpstreamError, UpstreamRefusedE
 from macroslow.metering.ledger import DailyUsage
 from macroslow.secretstore.resolve import resolve
 from macroslow.secretstore.secret import Secret
-from macroslow.services import reconcile_usage
-from macroslow.services.provider_reports import Reported, Span, report_of
+from macroslow.services.spending import reconcile_usage
+from macroslow.services.spending.provider_reports import Reported, Span, report_of
 from macroslow.settings import Settings
 
 DAYS: Final = 7  # that are compared unless told otherwise

@@ -19,19 +19,19 @@ from macroslow.authz import scopes as known_scopes
 from macroslow.authz.uri import Pattern
 from macroslow.crypto.hybrid import HybridPublicKey
 from macroslow.errors import BadRequestError, MissingRightError, NotFoundError
-from macroslow.services.admit_document import Submission
-from macroslow.services.checkpoint_log import CheckpointLog
-from macroslow.services.execute_document import ExecuteDocument
-from macroslow.services.explain_rights import ExplainRights
-from macroslow.services.jwt_verbs import JWTVerbs
-from macroslow.services.key_verbs import KeyVerbs
-from macroslow.services.manage_keys import ManageKeys
-from macroslow.services.manage_signers import ManageSigners
-from macroslow.services.prove_entry import ProveEntry
-from macroslow.services.report_usage import ReportUsage
-from macroslow.services.usage_verbs import UsageVerbs
+from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.services.audit.prove_entry import ProveEntry
+from macroslow.services.audit.verify_log import VerifyLog
+from macroslow.services.documents.admit_document import Submission
+from macroslow.services.documents.execute_document import ExecuteDocument
+from macroslow.services.identity.explain_rights import ExplainRights
+from macroslow.services.identity.jwt_verbs import JWTVerbs
+from macroslow.services.identity.key_verbs import KeyVerbs
+from macroslow.services.identity.manage_keys import ManageKeys
+from macroslow.services.identity.manage_signers import ManageSigners
+from macroslow.services.spending.report_usage import ReportUsage
+from macroslow.services.spending.usage_verbs import UsageVerbs
 from macroslow.services.verbs import Texts, Verbs, Whole, accepted_instead, argument_problems, strictly, utc
-from macroslow.services.verify_log import VerifyLog
 from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.tlog.event import EventType
 from macroslow.workflow.books import Books, LoggedEvent

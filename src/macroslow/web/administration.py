@@ -2,8 +2,8 @@
 
 The table is all there is: nothing here starts a process, evaluates anything or fetches a caller's URL. Each
 verb has its scope; an administrator's key makes keys that may do no more than itself, acts on no others
-(`services.key_verbs`), and opens nothing on the clients' listener. Running documents, taking over another
-gateway's keys and ending all keys at once stay with `control.sock`.
+(`services.identity.key_verbs`), and opens nothing on the clients' listener. Running documents, taking
+over another gateway's keys and ending all keys at once stay with `control.sock`.
 """
 
 from collections.abc import Mapping

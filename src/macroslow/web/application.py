@@ -12,10 +12,10 @@ from macroslow.authn.principal import Principal
 from macroslow.inference.dialect import Dialect
 from macroslow.inference.operation import Operation
 from macroslow.inference.trace import TraceParent
-from macroslow.services.admit_document import Submission
-from macroslow.services.answer_once import AnswerOnce
-from macroslow.services.read_figures import Figures
-from macroslow.services.settle_call import ModelAnswer, ModelStream
+from macroslow.services.calls.answer_once import AnswerOnce
+from macroslow.services.calls.settle_call import ModelAnswer, ModelStream
+from macroslow.services.documents.admit_document import Submission
+from macroslow.services.spending.read_figures import Figures
 from macroslow.web.lifecycle import Lifecycle
 from macroslow.web.messages import ASGIApp, Request, Response
 from macroslow.web.metrics import Metrics

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from macroslow.metering.ledger import UsageRow
-from macroslow.services.read_figures import BudgetFill, Figures
+from macroslow.services.spending.read_figures import BudgetFill, Figures
 from macroslow.web.model_metrics import MAX_MODELS, OTHER
 
 MAX_BUDGETS: Final = 100

@@ -28,7 +28,7 @@ from macroslow.inference.operation import Operation
 from macroslow.limits.admission import per_minute
 from macroslow.limits.byte_budget import ByteBudget
 from macroslow.ports import Clock, Entropy, FreshNames
-from macroslow.services.run_egress import OpenEgress, RunEgress
+from macroslow.services.documents.run_egress import OpenEgress, RunEgress
 from macroslow.web import problems
 from macroslow.web.admission import Tallies
 from macroslow.web.attention import Attention

@@ -32,8 +32,8 @@ from macroslow.errors import (
 )
 from macroslow.limits.byte_budget import ByteBudget
 from macroslow.ports import NS_PER_S, Clock, Entropy, FreshNames
-from macroslow.services.authenticate import Authenticate
-from macroslow.services.record_security import RecordSecurity
+from macroslow.services.identity.authenticate import Authenticate
+from macroslow.services.identity.record_security import RecordSecurity
 from macroslow.web import problems
 from macroslow.web.admission import AddressLimits, CredentialLimits, FailedAttempts, Present, address_of
 from macroslow.web.application import Application

@@ -17,8 +17,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from macroslow.limits.admission import LineReport
-from macroslow.services.gen_ai import Peer
-from macroslow.services.read_figures import Figures
+from macroslow.services.calls.gen_ai import Peer
+from macroslow.services.spending.read_figures import Figures
 from macroslow.web.book_metrics import BookMetrics
 from macroslow.web.limit_metrics import LimitMetrics
 from macroslow.web.model_metrics import OTHER, ModelMetrics

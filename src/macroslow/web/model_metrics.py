@@ -29,9 +29,9 @@ from prometheus_client.registry import Collector
 
 from macroslow.metering.ledger import CallOutcome
 from macroslow.ports import NS_PER_S
-from macroslow.services.gen_ai import Peer, error_type, operation_name
-from macroslow.services.paid_call import Settlement
-from macroslow.services.settle_call import Report
+from macroslow.services.calls.gen_ai import Peer, error_type, operation_name
+from macroslow.services.calls.paid_call import Settlement
+from macroslow.services.calls.settle_call import Report
 
 MAX_MODELS: Final = 100
 OTHER: Final = "other"

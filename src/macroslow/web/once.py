@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from macroslow.errors import MacroslowError, OverloadedError
-from macroslow.services.answer_once import MAX_KEPT_BYTES, Claim
+from macroslow.services.calls.answer_once import MAX_KEPT_BYTES, Claim
 from macroslow.web.application import Application, Handler
 from macroslow.web.messages import Request, Response
 from macroslow.workflow.replies import Reply

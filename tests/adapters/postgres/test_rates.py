@@ -10,7 +10,7 @@ from tests.postgres import PostgresServer
 
 from macroslow.adapters.postgres.rates import PostgresRates
 from macroslow.limits.ports import RateStore
-from macroslow.services.rate_rounds import RateRounds
+from macroslow.services.calls.rate_rounds import RateRounds
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from tests.tlog.logs import ORIGIN, octets
 
 from macroslow.adapters.postgres import PostgresBooks
 from macroslow.adapters.system import SystemClock
-from macroslow.services.reap_reservations import ReapReservations
-from macroslow.services.verify_log import VerifyLog
+from macroslow.services.audit.verify_log import VerifyLog
+from macroslow.services.calls.reap_reservations import ReapReservations
 from macroslow.tlog.checkpoint import LogPrivateKey
 from macroslow.tlog.ports import StoreCheckpoint
 from macroslow.tlog.tree import verify_consistency

@@ -13,7 +13,7 @@ from tests.redis import RedisServer, redis_server
 from macroslow.adapters.redis import RedisRates
 from macroslow.errors import ConfigurationError, OverloadedError
 from macroslow.limits.ports import RateStore
-from macroslow.services.rate_rounds import RateRounds
+from macroslow.services.calls.rate_rounds import RateRounds
 
 ROOT = Path(__file__).parents[3]
 
@@ -100,7 +100,7 @@ async def test_a_url_that_cannot_be_read_is_not_quoted(password: str) -> None:
 _PROCESS = """
 import asyncio, sys
 from macroslow.adapters.redis import RedisRates
-from macroslow.services.rate_rounds import RateRounds
+from macroslow.services.calls.rate_rounds import RateRounds
 from tests.contract.rate_store_contract import add_one
 
 async def main() -> None:

@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from macroslow.errors import BadRequestError, UnsupportedMediaTypeError
-from macroslow.services.admit_document import Submission
+from macroslow.services.documents.admit_document import Submission
 from macroslow.web.application import Application
 from macroslow.web.forms import parse_form
 from macroslow.web.messages import Request, Response, json_response

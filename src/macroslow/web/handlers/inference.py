@@ -8,7 +8,7 @@ from macroslow.errors import BadRequestError, InvalidModelRequestError
 from macroslow.inference.dialect import Dialect
 from macroslow.inference.operation import Operation
 from macroslow.inference.trace import TraceParent, read_traceparent
-from macroslow.services.settle_call import ModelAnswer, ModelStream
+from macroslow.services.calls.settle_call import ModelAnswer, ModelStream
 from macroslow.web.application import Application, Handler
 from macroslow.web.messages import Request, Response, json_response
 from macroslow.web.problems import ANTHROPIC_HEADER

@@ -1,0 +1,53 @@
+"""What a gateway that died left open is closed before the next one serves.
+
+A call whose outcome nobody saw is charged in full, since the work may have been done; a run that
+was cut off is reported as interrupted, never as success. Each closing is a log entry of its own.
+For the start of the only process: every other owner is dead.
+"""
+
+from dataclasses import dataclass
+
+from macroslow.metering.ledger import CloseAccount
+from macroslow.ports import Clock
+from macroslow.services.calls.reap_reservations import Reaped, ReapReservations
+from macroslow.services.documents.interrupt_runs import InterruptRuns
+from macroslow.workflow.books import Books
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """How much was found open."""
+
+    calls: int
+    runs: int
+    usd_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverAfterCrash:
+    """Closes open reservations, then run accounts, then runs. Safe to be killed and repeated."""
+
+    books: Books
+    clock: Clock
+
+    async def __call__(self) -> Recovered:
+        """Close everything that is open; each item in a commit of its own."""
+        reaped = await self._reap()
+        for account in await self.books.open_child_accounts():
+            await self.books.commit(CloseAccount(account.id))
+        interrupt = InterruptRuns(self.books, self.clock, alive=_nobody_is)
+        rounds = [await interrupt(at_start=True)]
+        while rounds[-1]:
+            rounds.append(await interrupt(at_start=True))
+        return Recovered(reaped.calls, sum(rounds), reaped.usd_micros)
+
+    async def _reap(self) -> Reaped:
+        reap = ReapReservations(self.books, self.clock, alive=_nobody_is)
+        rounds = [await reap(at_start=True)]
+        while rounds[-1].calls:
+            rounds.append(await reap(at_start=True))
+        return Reaped(sum(each.calls for each in rounds), sum(each.usd_micros for each in rounds))
+
+
+async def _nobody_is(_owner: str) -> bool:
+    return False

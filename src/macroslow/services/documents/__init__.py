@@ -1,0 +1,1 @@
+"""Workflow documents: admitted, executed, recorded, read."""

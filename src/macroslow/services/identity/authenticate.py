@@ -1,0 +1,202 @@
+"""Who sends this request: the headers of a request become a principal, or nobody.
+
+Keys of another gateway (`sk-…`) are looked at only where some were imported.
+
+A client key comes as `x-api-key` or as `Authorization: Bearer` (SDKs send it so). Where both are
+present both must be the same valid key. Where issuers are configured a JSON Web Token comes as Bearer;
+a key in `x-api-key` beside it must be valid too, and what both may is left. A credential of another
+kind is refused, never ignored, or a caller could believe in a check that nobody makes. All bad
+credentials look alike from outside; `reason` tells them apart in the log.
+
+Cost: a few microseconds. The keyed hash is computed for unknown ids too, so that time does not
+tell which ids exist.
+"""
+
+import hmac
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final, NoReturn
+from urllib.parse import parse_qsl
+
+from macroslow.authn.addresses import is_from
+from macroslow.authn.api_keys import (
+    PREFIX,
+    LegacyKey,
+    ParsedKey,
+    SecretHasher,
+    has_overlap,
+    is_in_force,
+    parse,
+    parse_legacy,
+)
+from macroslow.authn.jwt.token import looks_like_one
+from macroslow.authn.keyring import HeldKey, KeyRing
+from macroslow.authn.own_key import OwnKey
+from macroslow.authn.principal import Principal, TokenPrincipal, together
+from macroslow.authn.refusal import Refusal, bad_credential, no_credential
+from macroslow.ports import Clock
+from macroslow.services.identity.verify_tokens import VerifyTokens
+
+BEARER: Final = b"bearer "
+OTHER_KINDS: Final = frozenset(
+    {b"api-key", b"proxy-authorization", b"x-amz-security-token", b"x-auth-token", b"x-goog-api-key"}
+)
+"""Headers that carry credentials of kinds that are not configured here."""
+QUERY_NAMES: Final = frozenset({"access_token", "api-key", "api_key", "apikey", "x-api-key"})
+MAX_QUERY_FIELDS: Final = 100
+_NOBODY: Final = bytes(32)
+
+
+class Authenticate:
+    """Reads the key ring, and waits for nothing; what a token has to wait for, `VerifyTokens` says."""
+
+    def __init__(
+        self,
+        keyring: KeyRing,
+        pepper: bytes,
+        clock: Clock,
+        tokens: VerifyTokens | None = None,
+        own_keys_for: str | None = None,
+    ) -> None:
+        """`own_keys_for` is the provider whose keys callers may bring beside a token; None: no one's."""
+        self.keyring = keyring
+        self._own_keys_for = own_keys_for
+        self.tokens = tokens
+        self._hasher = SecretHasher(pepper)
+        self._clock = clock
+
+    async def __call__(
+        self, headers: Iterable[tuple[bytes, bytes]], query: bytes = b"", address: str = ""
+    ) -> Principal:
+        """Return who sent the request. `headers` have lower-case names, as ASGI gives them.
+
+        `address` is the peer's; "" if it has none, and then it is in no network.
+
+        Raises CredentialError, whose `reason` is a Refusal.
+        """
+        api_key: bytes | None = None
+        bearer: bytes | None = None
+        for name, value in headers:
+            if name == b"x-api-key":
+                api_key = value if api_key is None else _refuse(Refusal.AMBIGUOUS)
+            elif name == b"authorization":
+                bearer = _bearer(value) if bearer is None else _refuse(Refusal.AMBIGUOUS)
+            elif name in OTHER_KINDS:
+                _refuse(Refusal.OTHER_KIND)
+        if query:
+            _refuse_key_in(query)
+        if self.tokens is None or bearer is None or not looks_like_one(bearer):
+            return self._by_key(_the_one(api_key, bearer), address)
+        token = await self.tokens(bearer)
+        if api_key is None:
+            return token
+        own_key = self._own_key(api_key)
+        if own_key is not None:
+            return replace(token, own_key=own_key)
+        return together(self._by_key(api_key, address), token)
+
+    def _own_key(self, credential: bytes) -> OwnKey | None:
+        """The caller's own key with a provider; None where the credential is, or looks like, one of ours.
+
+        A key of another gateway that was taken over, even if it has ended since, is one of ours. So is a
+        token of an issuer of ours, which an SDK that has one credential may send in both headers.
+        """
+        if self._own_keys_for is None or PREFIX.encode() in credential.lower():
+            return None
+        if self.tokens is not None and self.tokens.is_ours(credential):
+            return None
+        parsed = self._parsed(credential)
+        if parsed is not None and self.keyring.get(parsed.id) is not None:
+            return None
+        return OwnKey.read(credential, self._own_keys_for)
+
+    def _by_key(self, credential: bytes, address: str) -> Principal:
+        principal = self._principal(credential)
+        if not is_from(principal.addresses, address):
+            raise bad_credential(Refusal.ADDRESS)
+        self.keyring.used_ns[principal.key_id] = self._clock.now_ns()
+        return principal
+
+    def admits(self, principal: Principal) -> bool:
+        """Whether a caller who was let in would be let in now: nothing that he showed has ended since.
+
+        What began under a token that is over in the meantime goes on: tokens last for minutes.
+        """
+        return all(self._still_admits(each) for each in principal.credentials)
+
+    def _still_admits(self, credential: Principal) -> bool:
+        if isinstance(credential, TokenPrincipal):
+            return self.tokens is not None and self.tokens.admits(credential)
+        now_ns = self._clock.now_ns()
+        if credential.key_id:
+            return self.keyring.admits(credential, now_ns)
+        return credential.expires_ns is None or now_ns < credential.expires_ns
+
+    def _principal(self, credential: bytes) -> Principal:
+        parsed = self._parsed(credential)
+        if parsed is None:
+            raise bad_credential(
+                Refusal.MALFORMED if credential.startswith(PREFIX.encode()) else Refusal.OTHER_KIND
+            )
+        held = self.keyring.get(parsed.id)
+        principal = _shown(held, self._hasher(parsed))
+        if held is None:
+            raise bad_credential(Refusal.UNKNOWN)
+        if principal is None:
+            raise bad_credential(Refusal.WRONG_SECRET)
+        now_ns = self._clock.now_ns()
+        if not is_in_force(held.record, now_ns):
+            raise bad_credential(Refusal.EXPIRED if held.record.revoked_ns is None else Refusal.REVOKED)
+        if not self.keyring.in_force(held.record, now_ns):
+            raise bad_credential(Refusal.MAKER)
+        if principal is held.old and not has_overlap(held.record, now_ns):
+            raise bad_credential(Refusal.ROTATED)
+        return self.keyring.with_makers(principal, held.record)
+
+    def _parsed(self, credential: bytes) -> ParsedKey | LegacyKey | None:
+        if self.keyring.has_legacy and (legacy := parse_legacy(credential)):
+            return legacy
+        return parse(credential.decode("latin-1"))
+
+
+def _shown(held: HeldKey | None, keyed_hash: bytes) -> Principal | None:
+    """Who shows the secret with this hash; None if it is neither of the key's.
+
+    Not `==`: the time of the comparison would tell how much of the hash fits.
+    """
+    if hmac.compare_digest(keyed_hash, held.record.secret_hmac if held else _NOBODY):
+        return held.principal if held else None
+    if held and held.old and hmac.compare_digest(keyed_hash, held.record.old_secret_hmac):
+        return held.old
+    return None
+
+
+def _bearer(value: bytes) -> bytes:
+    """The credential of an Authorization header (RFC 6750 section 2.1); the scheme's case is free."""
+    if value[:7].lower() != BEARER:
+        raise bad_credential(Refusal.OTHER_KIND)
+    return value[7:].strip(b" ")
+
+
+def _the_one(api_key: bytes | None, bearer: bytes | None) -> bytes:
+    if api_key is None and bearer is None:
+        raise no_credential()
+    if api_key is None or bearer is None:
+        return api_key or bearer or b""
+    if not hmac.compare_digest(api_key, bearer):
+        raise bad_credential(Refusal.AMBIGUOUS)
+    return api_key
+
+
+def _refuse_key_in(query: bytes) -> None:
+    """A URL ends up in logs and histories: a credential there is refused, even beside a good one."""
+    try:
+        fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+    except ValueError:
+        raise bad_credential(Refusal.IN_QUERY) from None
+    if any(name.lower() in QUERY_NAMES or PREFIX in name + value for name, value in fields):
+        raise bad_credential(Refusal.IN_QUERY)
+
+
+def _refuse(reason: Refusal) -> NoReturn:
+    raise bad_credential(reason)

@@ -1,0 +1,88 @@
+"""Why a caller may, or may not, do something: the decisions of a request, taken one by one and told.
+
+The same functions decide here and on the way of a request; only the order of telling is this module's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from macroslow.authn.api_keys import is_credential
+from macroslow.authn.jwt.check import PREFIX as TOKEN_PREFIX
+from macroslow.authn.ports import KeyRecord
+from macroslow.authz import scopes as known_scopes
+from macroslow.authz.decision import decide, require_scope
+from macroslow.authz.uri import URI, Pattern
+from macroslow.errors import BadRequestError, MissingScopeError, NotFoundError
+from macroslow.maml.rights import OperatorRights
+from macroslow.services.identity.manage_keys import IN_FORCE, ManageKeys, unknown_key
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One decision and its reason."""
+
+    step: str
+    allowed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainRights:
+    """Answers for client keys. What a token may do stands in the token: `macroslow jwt explain`."""
+
+    keys: ManageKeys
+    operator: OperatorRights
+
+    def __call__(self, principal: str, action: str, uri: str = "") -> list[tuple[KeyRecord, list[Step]]]:
+        """Explain each key of `principal` (a name, or a key's id). `action` is a scope.
+
+        `uri` is what a document that the caller runs would ask for. Raises NotFoundError for an unknown
+        principal, BadRequestError for an unknown scope or a URI that is none.
+        """
+        if action not in known_scopes.ALL:
+            known = ", ".join(sorted(known_scopes.ALL))
+            raise BadRequestError(f"there is no scope {action!r}", fix=f"one of {known}")
+        asked = URI.parse(uri) if uri else None
+        held = [record for record in self.keys.list() if principal in {record.principal, record.id}]
+        if not held:
+            raise _unknown(principal)
+        return [(record, list(self._steps(record, action, asked))) for record in held]
+
+    def _steps(self, record: KeyRecord, action: str, uri: URI | None) -> Iterator[Step]:
+        state = self.keys.state(record)
+        yield Step("key", state == IN_FORCE, f"the key is {state}")
+        if record.addresses:
+            yield Step("addresses", True, f"only from {', '.join(record.addresses)}")
+        yield _listener(record, action)
+        try:
+            require_scope(record.scopes, action)
+        except MissingScopeError as error:
+            yield Step("scope", False, error.detail)
+        else:
+            yield Step("scope", True, f"the credential has the scope {action}")
+        if uri is not None:
+            asked = (Pattern(uri.scheme, uri.segments, open_ended=False),)  # as a document would
+            granted = tuple(map(Pattern.parse, record.grants))
+            offered = asked if self.operator.offers(uri) else ()
+            decision = decide(uri, document=asked, callers=(granted,), operator=offered)
+            yield Step("uri", decision.allowed, decision.reason)
+
+
+def _unknown(principal: str) -> NotFoundError:
+    if is_credential(principal):
+        return unknown_key(principal)
+    if principal.startswith(TOKEN_PREFIX):
+        return NotFoundError(
+            f"{principal!r} is a token's principal: what it may do stands in the token",
+            fix="give the token on stdin: macroslow jwt explain -",
+        )
+    return NotFoundError(f"no key of {principal!r}", fix="macroslow keys list")
+
+
+def _listener(record: KeyRecord, action: str) -> Step:
+    """Whether the key opens the listener on which the action is asked for."""
+    own, asked = (
+        "administrators'" if known_scopes.administrates(scopes) else "clients'"
+        for scopes in (record.scopes, {action})
+    )
+    return Step("listener", own == asked, f"the key is for the {own} listener, the action of the {asked}")

@@ -1,0 +1,92 @@
+"""The operator's verbs about tokens of issuers."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from macroslow.authn.jwt.revoked import Revocation
+from macroslow.authn.jwt.token import MAX_TOKEN_BYTES
+from macroslow.errors import ConfigurationError
+from macroslow.ports import NS_PER_S
+from macroslow.services.identity.manage_revocations import ManageRevocations
+from macroslow.services.identity.mint_tokens import MintTokens
+from macroslow.services.identity.verify_tokens import VerifyTokens
+from macroslow.services.verbs import GivenReason, Reason, Texts, Verbs, Whole, utc
+
+TokenText = Annotated[str, Field(min_length=1, max_length=2 * MAX_TOKEN_BYTES)]
+NONE_CONFIGURED: Final = "no issuer of tokens is configured"
+
+
+@dataclass(frozen=True, slots=True)
+class JWTVerbs:
+    """Every verb takes JSON and returns JSON.
+
+    `tokens` is absent where no server is assembled, `mint` where no development issuer is configured.
+    """
+
+    revocations: ManageRevocations
+    tokens: VerifyTokens | None
+    mint: MintTokens | None
+
+    def table(self) -> Verbs:
+        """The verbs by name."""
+        return {
+            "jwt.explain": self._explain,
+            "jwt.mint": self._mint,
+            "jwt.list": self._list,
+            "jwt.revoke": self._revoke,
+            "jwt.revoke_token": self._revoke_token,
+            "jwt.revoke_all": self._revoke_all,
+        }
+
+    async def _explain(self, token: TokenText) -> object:
+        if self.tokens is None:
+            raise ConfigurationError(NONE_CONFIGURED, fix="write [auth.issuers.NAME]")
+        examination = await self.tokens.examine(token.encode("utf-8", "surrogatepass"))
+        identity = examination.identity
+        return {
+            "valid": identity is not None,
+            "refused_at": examination.refused_at,
+            "issuer": examination.issuer,
+            "principal": None if identity is None else identity.name,
+            "scopes": [] if identity is None else sorted(identity.scopes),
+            "grants": [] if identity is None else [*identity.grants],
+            "team": "" if identity is None else identity.team,
+            "findings": [asdict(finding) for finding in examination.findings],
+        }
+
+    async def _mint(self, subject: str, scopes: Texts, lifetime_s: Whole) -> object:
+        if self.mint is None:
+            fix = 'write [auth.issuers.development] and preset = "development"'
+            raise ConfigurationError("no development issuer is configured", fix=fix)
+        return {"token": self.mint(subject, scopes, lifetime_s)}
+
+    async def _list(self) -> object:
+        return {"revoked": _told(self.revocations.all())}
+
+    async def _revoke(
+        self, who: str, jti: str = "", before_s: Whole | None = None, reason: Reason = ""
+    ) -> object:
+        revoked = await self.revocations.revoke(who, jti=jti, before_s=before_s, reason=reason)
+        return {"revoked": _told([revoked])}
+
+    async def _revoke_token(self, token: TokenText, reason: Reason = "") -> object:
+        return {"revoked": _told([await self.revocations.revoke_token(token, reason)])}
+
+    async def _revoke_all(self, reason: GivenReason) -> object:
+        return {"revoked": _told(await self.revocations.revoke_all(reason))}
+
+
+def _told(revoked: Sequence[Revocation]) -> list[dict[str, object]]:
+    return [
+        {
+            "issuer": each.issuer,
+            "subject": each.subject,
+            "jti": each.jti,
+            "issued_before": None if each.jti else utc(each.before_s * NS_PER_S),
+            "forgotten_at": None if each.expires_s is None else utc(each.expires_s * NS_PER_S),
+        }
+        for each in revoked
+    ]

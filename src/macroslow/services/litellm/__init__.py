@@ -1,0 +1,1 @@
+"""Coming from LiteLLM: its configuration and its keys."""

@@ -1,0 +1,137 @@
+"""Checkpoints on demand: shared, monotonic, and unhurt by callers that go away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.services.house import House, open_house
+
+from macroslow.errors import LogUnavailableError
+from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.tlog.checkpoint import verify_checkpoint
+from macroslow.tlog.ports import StoreCheckpoint
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path) as opened:
+        yield opened
+
+
+async def test_a_checkpoint_covers_the_entry_and_is_the_tree_as_it_is(house: House) -> None:
+    await house.note(3)
+    size, note = await house.checkpoints.covering(1)
+    head = await house.books.head()
+    checkpoint = verify_checkpoint(note, house.log_key)
+    assert (size, checkpoint.size, checkpoint.root) == (head.size, head.size, head.root)
+    assert await house.books.checkpoint() == (size, note)
+
+
+async def test_an_entry_that_is_covered_already_costs_no_signature(house: House) -> None:
+    await house.note(3)
+    first = await house.checkpoints.covering(2)
+    assert await house.checkpoints.covering(0) == first
+    assert house.signer.asked == 1
+
+
+async def test_callers_that_wait_together_share_one_signature(house: House) -> None:
+    await house.note(20)
+    covering = await asyncio.gather(*(house.checkpoints.covering(index) for index in range(20)))
+    assert house.signer.asked == 1
+    assert len(set(covering)) == 1
+
+
+async def test_who_comes_while_an_older_tree_is_signed_gets_a_newer_one(house: House) -> None:
+    await house.note(1)
+    house.signer.leave = asyncio.Event()
+    first = asyncio.create_task(house.checkpoints.covering(0))
+    await until(lambda: house.signer.asked == 1)
+    await house.note(1)
+    newest = (await house.books.head()).size
+    second = asyncio.create_task(house.checkpoints.covering(newest - 1))
+    house.signer.leave.set()
+    assert (await first)[0] < newest
+    assert (await second)[0] == newest
+    assert house.signer.asked == 2
+
+
+async def test_a_caller_that_goes_away_while_the_signer_signs_harms_no_later_proof(house: House) -> None:
+    """The next caller came while the signature was still made, and started from the tree before it."""
+    await house.note(2)
+    await house.checkpoints.covering(0)
+    await house.note(2)
+    house.signer.leave = asyncio.Event()
+    gone = asyncio.create_task(house.checkpoints.covering(3))
+    await until(lambda: house.signer.asked == 2)
+    gone.cancel()
+    await asyncio.wait({gone})
+    await house.note(2)
+    following = [asyncio.create_task(house.checkpoints.covering(index)) for index in (3, 4, 5)]
+    await asyncio.sleep(0)
+    house.signer.leave.set()
+    sizes = [size for size, _ in await asyncio.gather(*following)]
+    assert all(size > index for size, index in zip(sizes, (3, 4, 5), strict=True))
+    assert house.signer.asked == 3
+
+
+async def test_a_storm_of_callers_of_whom_half_go_away_leaves_a_sound_log(house: House) -> None:
+    for round_ in range(8):
+        await house.note(1)
+        size = (await house.books.head()).size
+        callers = [asyncio.create_task(house.checkpoints.covering(size - 1)) for _ in range(6)]
+        for _ in range(round_):
+            await asyncio.sleep(0)
+        for caller in callers[::2]:
+            caller.cancel()
+        await asyncio.wait(callers)
+        for caller in callers[1::2]:
+            assert caller.result()[0] >= size
+
+
+async def test_a_checkpoint_that_cannot_be_kept_fails_its_caller_and_no_later_one(house: House) -> None:
+    await house.note(1)
+    house.books.fail_once(StoreCheckpoint)
+    with pytest.raises(LogUnavailableError, match="space"):
+        await house.checkpoints.covering(0)
+    assert verify_checkpoint((await house.checkpoints.covering(0))[1], house.log_key).size > 0
+    await house.note(1)
+    size = (await house.books.head()).size
+    assert (await house.checkpoints.covering(size - 1))[0] == size
+    assert (await house.books.checkpoint() or (0, b""))[0] == size
+
+
+async def test_a_signer_that_is_away_for_a_while_is_asked_again(house: House) -> None:
+    await house.note(1)
+    house.signer.broken = True
+    failed = await asyncio.gather(*(house.checkpoints.covering(0) for _ in range(3)), return_exceptions=True)
+    assert [type(one) for one in failed] == [LogUnavailableError] * 3
+    house.signer.broken = False
+    assert (await house.checkpoints.covering(0))[0] == (await house.books.head()).size
+
+
+async def test_an_entry_that_is_not_there_is_refused_and_nothing_is_signed(house: House) -> None:
+    size = (await house.books.head()).size
+    with pytest.raises(LogUnavailableError, match=f"entry {size} is not in"):
+        await house.checkpoints.covering(size)
+    assert house.signer.asked == 0
+
+
+async def test_after_a_restart_the_stored_checkpoint_is_taken_up(house: House) -> None:
+    await house.note(2)
+    size, note = await house.checkpoints.covering(1)
+    again = CheckpointLog(house.books, house.signer)
+    await again.load()
+    assert await again.covering(1) == (size, note)
+    await house.note(1)
+    newest = (await house.books.head()).size
+    assert verify_checkpoint(await again.newest(), house.log_key).size == newest
+
+
+async def until(true: object) -> None:
+    """Let others run until `true()`."""
+    for _ in range(10_000):
+        if true():  # type: ignore[operator]
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it did not come to pass")

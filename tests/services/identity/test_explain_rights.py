@@ -1,0 +1,111 @@
+"""`can`: the decisions of a request, told one by one; what it says is what a request meets."""
+
+import pytest
+from tests.services.key_house import START_NS, KeyHouse
+
+from macroslow.authz import scopes
+from macroslow.errors import BadRequestError, NotFoundError
+from macroslow.maml.rights import OperatorRights
+from macroslow.services.identity.explain_rights import ExplainRights
+from macroslow.services.identity.wished_keys import NewKey
+
+OFFERS = OperatorRights(("local",), frozenset({"openai"}), frozenset({"weather"}), circuits=False)
+
+
+@pytest.fixture
+async def house() -> KeyHouse:
+    house = KeyHouse()
+    await house.keys.create(NewKey("ann", grants=("gateway://*", "api://openai")))
+    return house
+
+
+@pytest.fixture
+def explain(house: KeyHouse) -> ExplainRights:
+    return ExplainRights(house.keys, OFFERS)
+
+
+@pytest.mark.parametrize(
+    ("action", "uri", "refused_at"),
+    [
+        (scopes.DOCUMENTS_EXECUTE, "", None),
+        (scopes.DOCUMENTS_EXECUTE, "gateway://local", None),
+        (scopes.DOCUMENTS_EXECUTE, "api://openai", None),
+        (scopes.AUDIT_READ, "", "scope"),
+        (scopes.DOCUMENTS_EXECUTE, "api://weather", "uri"),  # not granted
+        (scopes.DOCUMENTS_EXECUTE, "gateway://other", "uri"),  # not offered
+        (scopes.DOCUMENTS_EXECUTE, "quantum://simulator", "uri"),
+        (scopes.DOCUMENTS_EXECUTE, "api://openai/v1", "uri"),
+    ],
+)
+def test_the_step_that_refuses_is_named(explain: ExplainRights, action, uri, refused_at):
+    ((_, steps),) = explain("ann", action, uri)
+    assert next((step.step for step in steps if not step.allowed), None) == refused_at
+    assert all(step.reason for step in steps)
+
+
+async def test_each_key_of_a_name_is_told_and_a_dead_one_may_nothing(house: KeyHouse, explain: ExplainRights):
+    second = (await house.keys.create(NewKey("ann", expires_ns=START_NS + 1))).record
+    house.clock.time_ns += 10
+    verdicts = {
+        record.id: all(step.allowed for step in steps)
+        for record, steps in explain("ann", scopes.INFERENCE_CHAT)
+    }
+    assert sorted(verdicts.values()) == [False, True]
+    assert not verdicts[second.id]
+    ((record, _),) = explain(second.id, scopes.INFERENCE_CHAT)
+    assert record.id == second.id
+
+
+async def test_a_key_whose_maker_has_ended_may_nothing(house: KeyHouse, explain: ExplainRights):
+    rights = frozenset({scopes.ADMIN_KEYS, scopes.INFERENCE_CHAT})
+    maker = (await house.keys.create(NewKey("lab", scopes=rights))).record.id
+    made = NewKey("lab/eve", scopes=frozenset({scopes.INFERENCE_CHAT}))
+    await house.keys.create(made, maker=maker)
+    ((_, steps),) = explain("lab/eve", scopes.INFERENCE_CHAT)
+    assert all(step.allowed for step in steps)
+    await house.keys.revoke(maker)
+    ((_, steps),) = explain("lab/eve", scopes.INFERENCE_CHAT)
+    assert [(step.step, step.reason) for step in steps if not step.allowed] == [
+        ("key", "the key is ended with its maker")
+    ]
+
+
+async def test_each_action_has_its_listener_and_so_has_each_key(house: KeyHouse, explain: ExplainRights):
+    """A scope that an administrator's key only passes on is none that it can use."""
+    rights = frozenset({scopes.ADMIN_KEYS, scopes.INFERENCE_CHAT})
+    await house.keys.create(NewKey("lab", scopes=rights))
+    ((_, steps),) = explain("lab", scopes.ADMIN_KEYS)
+    assert all(step.allowed for step in steps)
+    ((_, steps),) = explain("lab", scopes.INFERENCE_CHAT)
+    assert [step.step for step in steps if not step.allowed] == ["listener"]
+    ((_, steps),) = explain("ann", scopes.ADMIN_KEYS)
+    assert [step.step for step in steps if not step.allowed] == ["listener", "scope"]
+
+
+def test_what_is_not_known_is_said(explain: ExplainRights):
+    with pytest.raises(NotFoundError):
+        explain("nobody", scopes.INFERENCE_CHAT)
+    with pytest.raises(BadRequestError, match="no scope"):
+        explain("ann", "everything")
+    for uri in ("openai", "api://*", "api://a/../b"):
+        with pytest.raises(BadRequestError):
+            explain("ann", scopes.INFERENCE_CHAT, uri)
+
+
+async def test_the_networks_of_a_key_are_told(house: KeyHouse, explain: ExplainRights):
+    bound = (await house.keys.create(NewKey("bob", addresses=("10.0.0.0/8",)))).record
+    ((_, steps),) = explain(bound.id, scopes.INFERENCE_CHAT)
+    assert [step.reason for step in steps if step.step == "addresses"] == ["only from 10.0.0.0/8"]
+
+
+def test_who_has_a_token_is_asked_for_it(explain: ExplainRights):
+    with pytest.raises(NotFoundError, match="a token's principal") as caught:
+        explain("jwt/dev/alice", scopes.INFERENCE_CHAT)
+    assert "macroslow jwt explain -" in caught.value.fix
+
+
+async def test_a_key_in_place_of_a_name_is_not_repeated(house: KeyHouse, explain: ExplainRights):
+    made = await house.keys.create(NewKey("bob"))
+    with pytest.raises(NotFoundError, match=f"its id is {made.record.id}") as caught:
+        explain(made.text, scopes.INFERENCE_CHAT)
+    assert made.text not in caught.value.detail
