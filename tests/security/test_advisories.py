@@ -33,19 +33,22 @@ BY_TEST: dict[str, list[str]] = {
         f"{HERE}::test_a_template_in_a_members_place_is_text",
     ],
     "CVE-2026-40217: code in the web process": ["adapters/sandbox/test_hostile.py"],
-    "CVE-2026-47101: a key mints more than itself": ["authz/test_subset.py", "services/test_manage_keys.py"],
+    "CVE-2026-47101: a key mints more than itself": [
+        "authz/test_subset.py",
+        "services/identity/test_manage_keys.py",
+    ],
     "CVE-2026-47102, CVE-2026-35029: a caller writes its own role": [
         f"{HERE}::test_a_caller_cannot_write_its_own_role_or_scopes",
         "authn/jwt/test_check.py",
         "e2e/test_administration.py",
     ],
-    "CVE-2026-35030: a cache that takes one token for another": ["services/test_verify_tokens.py"],
+    "CVE-2026-35030: a cache that takes one token for another": ["services/identity/test_verify_tokens.py"],
     "CVE-2026-49468 / GHSA-4xpc-pv4p-pm3w, CVE-2026-48710 / GHSA-86qp-5c8j-p5mr: a Host moves the path": [
         f"{HERE}::test_a_host_never_decides_which_path_is_authorised",
         "web/test_hostile_requests.py::test_each_shape_is_answered_as_the_corpus_says_and_others_are_served",
     ],
     "GHSA-69x8-hrgq-fjj8: a hash that serves as the password": [
-        "services/test_authenticate.py::test_the_stored_hash_is_no_key"
+        "services/identity/test_authenticate.py::test_the_stored_hash_is_no_key"
     ],
     "CVE-2024-6587 / GHSA-g26j-5385-hhw3: a caller's base URL gets the key": [
         f"{HERE}::test_a_destination_in_a_request_is_refused_or_means_nothing",
