@@ -10,6 +10,8 @@ from macroslow.errors import ConfigurationError
 from macroslow.settings import Settings, load
 from macroslow.settings.issuer_presets import PRESETS
 
+TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
 
 def settings(folder: Path, text: str) -> Settings:
     file = folder / "macroslow.toml"
@@ -61,9 +63,9 @@ def test_keycloak_has_nested_roles_and_tells_access_tokens_from_others(tmp_path:
 
 
 def test_entra_and_google_are_found_where_they_are(tmp_path: Path) -> None:
-    found, url = rules(tmp_path, 'preset = "entra"\ntenant = "0f0-1"\naudiences = ["api://macroslow"]')
-    assert found.issuer == "https://login.microsoftonline.com/0f0-1/v2.0"
-    assert url == "https://login.microsoftonline.com/0f0-1/discovery/v2.0/keys"
+    found, url = rules(tmp_path, f'preset = "entra"\ntenant = "{TENANT}"\naudiences = ["api://macroslow"]')
+    assert found.issuer == f"https://login.microsoftonline.com/{TENANT}/v2.0"
+    assert url == f"https://login.microsoftonline.com/{TENANT}/discovery/v2.0/keys"
     found, url = rules(tmp_path, 'preset = "google"\naudiences = ["1.apps.googleusercontent.com"]')
     assert (found.issuer, url) == (
         "https://accounts.google.com",

@@ -1,82 +1,47 @@
 """[auth]: who issues tokens that count here, and what the claims in them are worth."""
 
 import re
-from collections.abc import Mapping
 from decimal import ROUND_FLOOR, Decimal
-from types import MappingProxyType
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
 from macroslow.authn.jwt.claims import Path, parse_path
 from macroslow.authn.jwt.issuer import MAX_LEEWAY_S, ClaimMapping, IssuerRules
 from macroslow.authn.terms import Terms
-from macroslow.authz.scopes import CLIENT
-from macroslow.authz.uri import Pattern
 from macroslow.crypto.jose import Algorithm
-from macroslow.errors import BadRequestError
 from macroslow.metering.money import MICROS_PER_USD
-from macroslow.settings.fields import (
-    USD,
-    BaseURL,
-    Count,
-    Name,
-    SecretReference,
-    Table,
-    Texts,
-    is_loopback,
-    refuse,
+from macroslow.settings.fields import USD, Count, Name, SecretReference, Table, is_loopback, refuse
+from macroslow.settings.issuer_fields import (
+    ClaimPath,
+    ClaimPaths,
+    Domain,
+    Grants,
+    GrantTable,
+    KeysURL,
+    Part,
+    PresetName,
+    RequiredTable,
+    Scopes,
+    ScopeTable,
+    Some,
 )
+from macroslow.settings.issuer_names import A_POOL, A_TENANT, misnamed
 from macroslow.settings.issuer_presets import DEVELOPMENT, NO_PRESET, PRESETS, Preset
 from macroslow.settings.section import Section
 
-Some = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...], Field(strict=False)]
-_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 _HEADER_TYPE_OF_NOTHING: Final = "none"
+_EXAMPLES: Final = {
+    "region": "eu-west-1",
+    "user_pool_id": f"eu-west-1_{A_POOL}",
+    "domain": "acme.eu.auth0.com",
+    "tenant": A_TENANT,
+}
 DEFAULT_GRANTS: Final = ("gateway://*", "api://*")
 """What a token may use unless told otherwise: all that this gateway has, as a key may."""
-
-
-def _scopes(value: tuple[str, ...]) -> tuple[str, ...]:
-    if not set(value) <= CLIENT:  # administrators come with keys of their own
-        raise refuse("not a scope of clients", "choose among " + ", ".join(sorted(CLIENT)))
-    return value
-
-
-def _grants(value: tuple[str, ...]) -> tuple[str, ...]:
-    for each in value:
-        try:
-            Pattern.parse(each)
-        except BadRequestError as error:
-            raise refuse(error.detail, error.fix or 'write for example "api://*"') from None
-    return value
-
-
-def _path(value: str) -> str:
-    try:
-        parse_path(value)
-    except ValueError:
-        raise refuse("not a path to a claim", 'write for example "scope" or "realm_access.roles"') from None
-    return value
-
-
-def _part(value: str) -> str:
-    if not _PART.fullmatch(value):
-        raise refuse("not a part of an issuer's address", "use letters, digits and . _ -")
-    return value
-
-
-ClaimPath = Annotated[str, AfterValidator(_path)]
-ClaimPaths = Annotated[tuple[ClaimPath, ...], Field(strict=False)]
-Part = Annotated[str, AfterValidator(_part)]
-Scopes = Annotated[Texts, AfterValidator(_scopes)]
-Grants = Annotated[Texts, AfterValidator(_grants)]
-_FROZEN: Final = (AfterValidator(MappingProxyType), PlainSerializer(dict))
-ScopeTable = Annotated[Mapping[str, Scopes], *_FROZEN]
-GrantTable = Annotated[Mapping[str, Grants], *_FROZEN]
-RequiredTable = Annotated[Mapping[ClaimPath, Some], *_FROZEN]
 
 
 class Issuer(Section):
@@ -86,13 +51,13 @@ class Issuer(Section):
     scopes of ours that count under their own names; every token has `always_scopes` and `always_grants`.
     """
 
-    preset: Literal["cognito", "auth0", "google", "entra", "keycloak", "development"] | None = None
+    preset: PresetName | None = None
     issuer: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
-    jwks_url: BaseURL | None = None
+    jwks_url: KeysURL | None = None
     plain_http: bool = False
     region: Part | None = None
     user_pool_id: Part | None = None
-    domain: Part | None = None
+    domain: Domain | None = None
     tenant: Part | None = None
     secret: SecretReference | None = None
     audiences: Some = ()
@@ -208,11 +173,27 @@ class Issuer(Section):
         named = [name for template in templates for name in _PLACE.findall(template)]
         missing = [name for name in dict.fromkeys(named) if getattr(self, name) is None]
         if missing:
-            raise refuse(f"lacks {' and '.join(missing)}", f"set {missing[0]}")
+            raise refuse(f"lacks {' and '.join(missing)}", " and ".join(map(self._example, missing)))
         if not (self.audiences or self.client_ids or self._preset.audiences):
             raise refuse(
                 "has neither audiences nor client_ids, so a token for anybody would count",
                 'write audiences = ["…"], as the issuer names this gateway, or client_ids = ["…"]',
+            )
+        return self
+
+    def _example(self, name: str) -> str:
+        if name != "issuer":
+            return f'{name} = "{_EXAMPLES[name]}"'
+        realm = "/realms/REALM" if self.preset == "keycloak" else ""
+        return f'issuer = "https://id.example.org{realm}", as `iss` in its tokens is'
+
+    @model_validator(mode="after")
+    def _named_as_in_its_tokens(self) -> Self:
+        if found := misnamed(self.preset, self.iss):
+            setting, right = ("issuer", found.right) if self.issuer else (found.setting, found.part)
+            complaint = refuse(found.message, f'{setting} = "{right}"')
+            raise ValidationError.from_exception_data(  # so that it has the line of the setting
+                "Issuer", [InitErrorDetails(type=complaint, loc=(setting,), input=None)]
             )
         return self
 
