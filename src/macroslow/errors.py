@@ -186,10 +186,28 @@ class KeyReusedError(MacroslowError):
 
 
 class CredentialError(MacroslowError):
-    """No credential, or none that is valid. From outside all bad ones look alike; `reason` is for the log."""
+    """No credential, or none that is valid. From outside all bad ones look alike.
+
+    For the log alone are `reason`, the `key_id` of the key that was shown, where one has that id, and
+    the `principal` whose key it is, where its secret was shown too.
+    """
 
     code = "unauthorized"
     title = "Unauthorized"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        fix: str = "",
+        step: str = "",
+        reason: str = "",
+        principal: str = "",
+        key_id: str = "",
+    ) -> None:
+        super().__init__(detail, fix=fix, step=step, reason=reason)
+        self.principal = principal
+        self.key_id = key_id
 
 
 class ForbiddenError(MacroslowError):

@@ -5,6 +5,8 @@ from typing import Final
 
 from macroslow.errors import CredentialError
 
+STEP: Final = "authenticate"
+"""The step of a request in which these are refused."""
 MISSING_DETAIL: Final = "no credential given: send a client key as `x-api-key` or as `Authorization: Bearer`"
 BAD_DETAIL: Final = "the credential is not valid"
 BAD_FIX: Final = "ask the operator for one: macroslow keys create NAME; or renew the token"
@@ -32,12 +34,15 @@ class Refusal(enum.StrEnum):
 
 def no_credential() -> CredentialError:
     """The error where none is given."""
-    return CredentialError(MISSING_DETAIL, step="authenticate", reason=Refusal.MISSING)
+    return CredentialError(MISSING_DETAIL, step=STEP, reason=Refusal.MISSING)
 
 
-def bad_credential(reason: str) -> CredentialError:
-    """The error of every credential that is given and no good; `reason` is for the log alone.
+def bad_credential(reason: str, *, principal: str = "", key_id: str = "") -> CredentialError:
+    """The error of every credential that is given and no good; what is said of it is for the log alone.
 
-    It is a Refusal, or "jwt-" and the step of a token's check.
+    `reason` is a Refusal, or "jwt-" and the step of a token's check. `key_id` is of the key that it names;
+    `principal` is whose key it is, where who shows it has proved to have it.
     """
-    return CredentialError(BAD_DETAIL, fix=BAD_FIX, step="authenticate", reason=reason)
+    return CredentialError(
+        BAD_DETAIL, fix=BAD_FIX, step=STEP, reason=reason, principal=principal, key_id=key_id
+    )

@@ -34,6 +34,7 @@ class SecurityEvent:
     client_request_id: str = ""
     status: int = 0
     step: str = ""
+    target: str = ""  # what an act made, changed or ended: ids of keys, names of signers
 
     def fields(self) -> dict[str, object]:
         """What is known, by name; the time is left to whoever writes it."""

@@ -138,6 +138,24 @@ async def test_bad_credentials_look_alike_outside_and_differ_in_the_log(
     }
     assert {reason: error.reason for reason, error in errors.items()} == {reason: reason for reason in errors}
     assert len({(error.detail, error.fix, error.step, error.code) for error in errors.values()}) == 1
+    known = {reason: (error.principal, error.key_id) for reason, error in errors.items() if error.key_id}
+    assert known == {
+        Refusal.EXPIRED: ("alice", good.record.id),
+        Refusal.REVOKED: ("alice", revoked.record.id),
+        Refusal.WRONG_SECRET: ("", good.record.id),  # whoever shows it has not shown that it is his
+    }
+
+
+async def test_the_log_learns_whose_key_was_rotated_or_came_from_elsewhere(
+    keys: ManageKeys, authenticate: Authenticate, clock: SetClock
+) -> None:
+    rotated = await keys.create(NewKey("alice"))
+    await keys.rotate(rotated.record.id, 10)
+    clock.time_ns += 10
+    homely = await keys.create(NewKey("bob", addresses=("10.0.0.0/8",)))
+    for key, name, reason in ((rotated, "alice", Refusal.ROTATED), (homely, "bob", Refusal.ADDRESS)):
+        error = refused(authenticate, api_key(key.text))
+        assert (error.reason, error.principal, error.key_id) == (reason, name, key.record.id)
 
 
 async def test_a_missing_credential_says_which_headers_are_read(authenticate: Authenticate) -> None:

@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 from tests.web.fakes import FakeBooks, FakeClock
 
+from macroslow.authn.refusal import STEP as AUTHENTICATION
 from macroslow.authz.security import SecurityEvent, Verdict
 from macroslow.errors import LogUnavailableError
 from macroslow.services.identity.record_security import (
     MAX_COUNTERS,
     NOBODY,
+    OF_ALL,
     OTHER,
+    PER_KEY,
     PER_PRINCIPAL,
+    UNPROVED,
     RecordSecurity,
 )
 from macroslow.tlog.event import Event, EventType
@@ -100,6 +104,46 @@ async def test_a_known_callers_refusal_is_an_entry_of_its_own(
     }
     await security.flush()
     assert len(books.events) == 1
+
+
+async def test_the_first_refusals_of_a_known_key_name_their_requests_and_the_rest_are_counted(
+    security: RecordSecurity, books: FakeBooks, clock: FakeClock
+) -> None:
+    for minute in range(3):
+        for number in range(100):
+            for reason in ("credential-expired", "credential-address"):
+                security.note(
+                    refused(
+                        reason,
+                        principal="alice",
+                        key_id="k1",
+                        request_id=f"{minute}-{number}",
+                        step=AUTHENTICATION,
+                    )
+                )
+        clock.pass_s(61)
+        await security.flush()
+    single = [event for event in books.events if event.type is EventType.REFUSED]
+    counted = [event for event in books.events if event.type is EventType.REFUSALS_SUMMARY]
+    for reason in ("credential-expired", "credential-address"):
+        told = [event.fields["request_id"] for event in single if event.fields["reason"] == reason]
+        assert told == [f"{minute}-{number}" for minute in range(3) for number in range(PER_KEY.burst)]
+    assert {event.fields["key_id"] for event in single} == {"k1"}
+    assert len(single) + sum(event.fields["count"] for event in counted) == 600  # type: ignore[misc]
+    assert {event.subject for event in books.events} == {"alice"}
+
+
+async def test_whoever_names_the_ids_of_keys_takes_no_room_from_those_who_have_them(
+    security: RecordSecurity, books: FakeBooks, clock: FakeClock
+) -> None:
+    for number in range(1000):
+        security.note(refused("credential-wrong-secret", key_id=f"k{number}", step=AUTHENTICATION))
+    for number in range(OF_ALL.burst):
+        security.note(refused("missing-scope", principal=f"p{number}"))
+    await security.flush(closing=True)
+    single = [event.subject for event in books.events if event.type is EventType.REFUSED]
+    assert single.count(NOBODY) == UNPROVED.burst
+    assert len(set(single) - {NOBODY}) == OF_ALL.burst
 
 
 async def test_many_reasons_and_names_share_fixed_memory(

@@ -113,7 +113,7 @@ class Authenticate:
     def _by_key(self, credential: bytes, address: str) -> Principal:
         principal = self._principal(credential)
         if not is_from(principal.addresses, address):
-            raise bad_credential(Refusal.ADDRESS)
+            raise bad_credential(Refusal.ADDRESS, principal=principal.name, key_id=principal.key_id)
         self.keyring.used_ns[principal.key_id] = self._clock.now_ns()
         return principal
 
@@ -143,15 +143,21 @@ class Authenticate:
         if held is None:
             raise bad_credential(Refusal.UNKNOWN)
         if principal is None:
-            raise bad_credential(Refusal.WRONG_SECRET)
+            raise bad_credential(Refusal.WRONG_SECRET, key_id=parsed.id)
+        if ended := self._ended(held, principal):
+            raise bad_credential(ended, principal=principal.name, key_id=parsed.id)
+        return self.keyring.with_makers(principal, held.record)
+
+    def _ended(self, held: HeldKey, principal: Principal) -> Refusal | None:
+        """Why a key of which a secret was shown lets nobody in any more; None: it does."""
         now_ns = self._clock.now_ns()
         if not is_in_force(held.record, now_ns):
-            raise bad_credential(Refusal.EXPIRED if held.record.revoked_ns is None else Refusal.REVOKED)
+            return Refusal.EXPIRED if held.record.revoked_ns is None else Refusal.REVOKED
         if not self.keyring.in_force(held.record, now_ns):
-            raise bad_credential(Refusal.MAKER)
+            return Refusal.MAKER
         if principal is held.old and not has_overlap(held.record, now_ns):
-            raise bad_credential(Refusal.ROTATED)
-        return self.keyring.with_makers(principal, held.record)
+            return Refusal.ROTATED
+        return None
 
     def _parsed(self, credential: bytes) -> ParsedKey | LegacyKey | None:
         if self.keyring.has_legacy and (legacy := parse_legacy(credential)):

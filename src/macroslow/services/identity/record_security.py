@@ -1,25 +1,27 @@
 """Security events: noted at once, and told in the audit log and in the server's own.
 
-A refusal of a known principal is an entry of its own up to a rate; beyond that it is counted. A
-refusal before authentication is only counted. Counts become one summary entry per minute and
-reason (and principal), so that those who are refused fill neither log. Memory is fixed: reasons of nobody
-are an enumeration's or error codes, and past MAX_COUNTERS everything is counted as "other". What the
-operator does makes entries of its own where it changes something; here it is only told.
+A refusal of a known principal, or of a known key for what is wrong with it, is an entry of its own up
+to a rate; beyond that it is counted. A refusal of anybody else is only counted. Counts become one summary
+entry per minute and reason (and principal), so that those who are refused fill neither log. Memory is
+fixed: reasons of nobody are an enumeration's or error codes, and past MAX_COUNTERS everything is counted as
+"other". What the operator does makes entries of its own where it changes something; here it is only told.
 
-What is refused waits for no log: `note` only notes; `run` writes.
+What is refused waits for no log, and takes as long whether it is told or only counted (else a wrong secret
+would tell which ids there are): `note` only notes, `run` tells and writes.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from macroslow.authn.principal import THE_GATEWAY
+from macroslow.authn.refusal import STEP as AUTHENTICATION
 from macroslow.authz.security import SecurityEvent, Verdict
 from macroslow.errors import LogUnavailableError
 from macroslow.limits.admission import per_minute
-from macroslow.limits.gcra import Deferred, admit
+from macroslow.limits.gcra import Deferred, Limit, admit
 from macroslow.ports import MINUTE_NS, NS_PER_S, Clock
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
@@ -32,6 +34,10 @@ NOBODY: Final = THE_GATEWAY  # the subject of an entry that is about no known pe
 OTHER: Final = "other"
 PER_PRINCIPAL: Final = per_minute("refusal entries of a principal", 30)
 OF_ALL: Final = per_minute("refusal entries", 300)
+PER_KEY: Final = per_minute("refusal entries of a key and reason", 5)
+"""Enough for a person who tries again; a program that goes on with a key that has ended is counted."""
+UNPROVED: Final = per_minute("refusal entries of keys whose secret was not shown", 60)
+"""Anybody may name the id of a key: what they do so takes no room from those who showed a secret."""
 log: Final = logging.getLogger("macroslow.security")
 
 
@@ -41,20 +47,21 @@ class RecordSecurity:
     def __init__(self, books: Books, clock: Clock) -> None:
         self._books = books
         self._clock = clock
+        self._untold: deque[SecurityEvent] = deque()
         self._pending: deque[Event] = deque()
         self._counts: dict[tuple[str, str], int] = {}
         self._window_ns = clock.now_ns()
-        self._tats_ns: dict[str, int] = {}
-        self._tat_of_all_ns = 0
+        self._tats_ns: dict[tuple[Limit, str], int] = {}
 
     def note(self, event: SecurityEvent) -> None:
         """Note a decision."""
         if event.verdict is Verdict.ALLOWED:
             _tell(event.fields())
-        elif event.principal and len(self._pending) < MAX_PENDING and self._may_write(event.principal):
-            fields = event.fields()
-            _tell(fields)
-            self._pending.append(Event(EventType.REFUSED, event.time_ns, event.principal, fields))
+        elif len(self._pending) < MAX_PENDING and self._may_write(event):
+            self._untold.append(event)
+            self._pending.append(
+                Event(EventType.REFUSED, event.time_ns, event.principal or NOBODY, event.fields())
+            )
         else:
             self._count(event.principal or NOBODY, event.reason)
 
@@ -72,6 +79,8 @@ class RecordSecurity:
 
         Raises LogUnavailableError; then nothing is lost but the order.
         """
+        while self._untold:
+            _tell(self._untold.popleft().fields())
         now_ns = self._clock.now_ns()
         pending, counts, since_ns = self._pending, {}, self._window_ns
         self._pending = deque()
@@ -91,17 +100,17 @@ class RecordSecurity:
         for summary in summaries:
             _tell({"verdict": Verdict.REFUSED, "principal": summary.subject, **summary.fields})
 
-    def _may_write(self, principal: str) -> bool:
-        """Whether another entry of its own fits the principal's rate and everybody's."""
+    def _may_write(self, event: SecurityEvent) -> bool:
+        """Whether another entry of its own fits everything that bounds it."""
         now_ns = self._clock.monotonic_ns()
-        own = admit(PER_PRINCIPAL, self._tats_ns.get(principal, 0), now_ns)
-        of_all = admit(OF_ALL, self._tat_of_all_ns, now_ns)
-        if isinstance(own, Deferred) or isinstance(of_all, Deferred):
+        bounds = _bounds(event)
+        decisions = [admit(limit, self._tats_ns.get((limit, whose), 0), now_ns) for limit, whose in bounds]
+        granted = [one.tat_ns for one in decisions if not isinstance(one, Deferred)]
+        if not bounds or len(granted) < len(decisions):
             return False
-        # Principals are the operator's keys, and of tokens at most so many subjects (`verify_tokens`): this
-        # mapping does not grow with what callers send.
-        self._tats_ns[principal] = own.tat_ns
-        self._tat_of_all_ns = of_all.tat_ns
+        # Principals and keys are the operator's, and of tokens at most so many subjects (`verify_tokens`):
+        # this mapping does not grow with what callers send.
+        self._tats_ns.update(zip(bounds, granted, strict=True))
         return True
 
     def _count(self, subject: str, reason: str, count: int = 1) -> None:
@@ -109,6 +118,14 @@ class RecordSecurity:
         if key not in self._counts and len(self._counts) >= MAX_COUNTERS:
             key = (NOBODY, OTHER)
         self._counts[key] = self._counts.get(key, 0) + count
+
+
+def _bounds(event: SecurityEvent) -> Sequence[tuple[Limit, str]]:
+    """The limits that bound entries like this one, and whose each is; none: it is only counted."""
+    if event.key_id and event.step == AUTHENTICATION:
+        of_all = OF_ALL if event.principal else UNPROVED
+        return (PER_KEY, f"{event.key_id} {event.reason}"), (of_all, NOBODY)
+    return ((PER_PRINCIPAL, event.principal), (OF_ALL, NOBODY)) if event.principal else ()
 
 
 def _summaries(counts: Mapping[tuple[str, str], int], since_ns: int, until_ns: int) -> list[Event]:
