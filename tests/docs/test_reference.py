@@ -13,15 +13,22 @@ from tests.conftest import ROOT
 from tests.docs.tables import leaves, page, rows, sections, words
 
 from macroslow.authn.refusal import Refusal
+from macroslow.authz import scopes
 from macroslow.cli._table import COMMANDS
 from macroslow.errors import InvalidDocumentError
 from macroslow.maml import front_matter
-from macroslow.services.administration import Administration
+from macroslow.services.administration import VERBS, Administration
+from macroslow.services.audit.audit_verbs import AuditVerbs
+from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.identity.jwt_verbs import JWTVerbs
+from macroslow.services.identity.key_verbs import KeyVerbs
+from macroslow.services.identity.rights_verbs import RightsVerbs
+from macroslow.services.identity.signer_verbs import SignerVerbs
+from macroslow.services.spending.usage_verbs import UsageVerbs
 from macroslow.services.verbs import arguments_of
 from macroslow.settings.model import schema
 from macroslow.tlog.event import EventType
-from macroslow.web import administration, problems
+from macroslow.web import problems
 
 
 @pytest.mark.parametrize(
@@ -49,12 +56,30 @@ def test_the_verbs_of_administrators_are_told_with_every_argument() -> None:
     told = sections("how-to/administer-over-the-network.md")
     terms = {name for cells in rows(told["Terms of a key"])[1:] for name in words(cells[0])}
     nothing: Any = None  # the verbs are asked for their signatures alone
-    table = Administration(*[nothing] * 8, jwt=JWTVerbs(nothing, None, None))._verbs()
+    nobody = Administration(
+        KeyVerbs(nothing),
+        SignerVerbs(nothing),
+        JWTVerbs(nothing, None, None),
+        RightsVerbs(nothing),
+        UsageVerbs(nothing),
+        AuditVerbs(*[nothing] * 4),
+        RunVerb(),
+    )
     written = {words(verb)[0]: arguments for verb, arguments in rows(told["Arguments of the verbs"])[1:]}
-    assert set(written) == set(administration.SCOPES)
+    assert set(written) == {name for name, verb in VERBS.items() if verb.scope is not None}
     for verb, arguments in written.items():
         names = {name for name in words(arguments) if re.fullmatch("[a-z_]+", name)}
-        assert names | (terms if "[terms]" in arguments else set()) == set(arguments_of(table[verb])), verb
+        assert names | (terms if "[terms]" in arguments else set()) == set(
+            arguments_of(VERBS[verb].action(nobody))
+        ), verb
+
+
+def test_the_verbs_of_each_administrators_scope_are_told() -> None:
+    told = rows(sections("how-to/administer-over-the-network.md")["Its keys"])[1:]
+    written = {words(scope)[0]: set(words(verbs)) for scope, verbs in told}
+    assert set(written) == scopes.ADMIN
+    for scope, verbs in written.items():
+        assert verbs == {name for name, verb in VERBS.items() if verb.scope == scope}
 
 
 def test_the_facts_of_each_error_stand_in_its_section() -> None:

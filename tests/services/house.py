@@ -25,6 +25,7 @@ from macroslow.maml.rights import OperatorRights
 from macroslow.maml.stages import SignatureRule
 from macroslow.metering.ledger import OpenAccount
 from macroslow.services.administration import Administration
+from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.audit.checkpoint_log import CheckpointLog
 from macroslow.services.audit.prove_entry import ProveEntry
 from macroslow.services.calls.call_api import CallAPI
@@ -35,13 +36,18 @@ from macroslow.services.documents.execute_document import ExecuteDocument, Stop
 from macroslow.services.documents.read_runs import ReadRuns
 from macroslow.services.documents.record_runs import RecordRuns
 from macroslow.services.documents.run_egress import RunEgress
+from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.documents.validate_document import ValidateDocument
 from macroslow.services.identity.explain_rights import ExplainRights
 from macroslow.services.identity.jwt_verbs import JWTVerbs
+from macroslow.services.identity.key_verbs import KeyVerbs
 from macroslow.services.identity.manage_keys import ManageKeys
 from macroslow.services.identity.manage_revocations import ManageRevocations
 from macroslow.services.identity.manage_signers import ManageSigners
+from macroslow.services.identity.rights_verbs import RightsVerbs
+from macroslow.services.identity.signer_verbs import SignerVerbs
 from macroslow.services.spending.report_usage import ReportUsage
+from macroslow.services.spending.usage_verbs import UsageVerbs
 from macroslow.tlog.checkpoint import LogPrivateKey, LogPublicKey
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append, Entry
@@ -238,9 +244,14 @@ class House:
     @property
     def administration(self) -> Administration:
         return Administration(
-            self.books, self.keys, self.signers, self.checkpoints, self.prove, self.log_key,
-            self.usage, ExplainRights(self.keys, OPERATOR_RIGHTS), self.jwt, self.execute,
-        )  # fmt: skip
+            KeyVerbs(self.keys),
+            SignerVerbs(self.signers),
+            self.jwt,
+            RightsVerbs(ExplainRights(self.keys, OPERATOR_RIGHTS)),
+            UsageVerbs(self.usage),
+            AuditVerbs(self.books, self.checkpoints, self.prove, self.log_key),
+            RunVerb(self.execute),
+        )
 
     @property
     def jwt(self) -> JWTVerbs:

@@ -1,14 +1,12 @@
 """Administration's two ways in: `control.sock`, always, and a TCP listener where one is configured."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from macroslow.authn.principal import Principal
-from macroslow.authz.security import SecurityEvent, Verdict
 from macroslow.bootstrap.gateway import Gateway
 from macroslow.bootstrap.machine import clock, entropy
-from macroslow.services.administration import OPERATOR, QUESTIONS
+from macroslow.services.administration import ToldAdministration
 from macroslow.settings import Settings
 from macroslow.settings.fields import split_listen
 from macroslow.web.administration import admin_routes
@@ -23,28 +21,16 @@ REQUESTS_PER_MINUTE: Final = 600
 FAILURES_PER_MINUTE: Final = 10
 
 
-def operator(gateway: Gateway) -> Callable[[str, Mapping[str, object]], Awaitable[object]]:
+def operator(gateway: Gateway) -> ToldAdministration:
     """The verbs behind `control.sock`."""
-
-    async def perform(verb: str, arguments: Mapping[str, object]) -> object:
-        found = await gateway.administration.perform(verb, arguments)
-        _tell(gateway, verb, OPERATOR, "control")
-        return found
-
-    return perform
+    return ToldAdministration(gateway.administration, gateway.security, clock, "control")
 
 
 def gate_of(gateway: Gateway, application: Application) -> Gate:
     """The gate of the TCP listener: its own table, hosts and credentials, and limits of its own."""
-
-    async def perform(verb: str, arguments: Mapping[str, object], by: Principal) -> object:
-        found = await gateway.administration.perform(verb, arguments, by)
-        _tell(gateway, verb, by, "administration")
-        return found
-
     return Gate(
         application,
-        admin_routes(perform),
+        admin_routes(ToldAdministration(gateway.administration, gateway.security, clock, "administration")),
         gateway.authenticate,
         gateway.security,
         clock,
@@ -68,18 +54,3 @@ async def serving(settings: Settings, gate: Gate, tls: ServerTLS | None) -> Asyn
     bounds = Bounds(connections=CONNECTIONS, networks=settings.administration.allow)
     async with serve_beside(gate, bind(*split_listen(listen)), bounds, gate.refused, tls):
         yield
-
-
-def _tell(gateway: Gateway, verb: str, by: Principal, method: str) -> None:
-    """Tell the server's own log what was done, if it was more than a question."""
-    if verb not in QUESTIONS:
-        event = SecurityEvent(
-            clock.now_ns(),
-            Verdict.ALLOWED,
-            "administration",
-            method=method,
-            route=verb,
-            principal=by.name,
-            key_id=by.key_id,
-        )
-        gateway.security.note(event)

@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from macroslow import control
 from macroslow.adapters import statefolder
@@ -14,13 +14,8 @@ from macroslow.errors import MacroslowError, StateLockedError
 from macroslow.ports import DAY_NS, NS_PER_S
 from macroslow.settings import Settings
 
-MAKES_STATE: Final = frozenset({"keys.create", "keys.adopt", "signers.trust", "jwt.mint", "run"})
-CHECKS_TOKENS: Final = "jwt.explain"
 START_WAIT_S: Final = 30.0  # how long a server that holds the folder may take until it takes commands
 LOOK_EVERY_S: Final = 0.1
-
-Alone = Callable[[Settings, str, Mapping[str, object]], Coroutine[Any, Any, object]]
-"""Performs one verb on the state folder itself."""
 
 
 class NoStateError(MacroslowError):
@@ -60,19 +55,9 @@ def _micros(usd: Decimal | None) -> int | None:
 def administer(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
     """Perform one verb: by the running server if there is one, else on the state folder itself.
 
-    Only the verbs that begin something make a state folder. Any other would answer from an empty one
-    that it made on the spot: a log that is found sound because it is new proves nothing.
+    A server that is about to serve, or to end, is waited for. NoStateError where there is no state and the
+    verb begins none.
     """
-    return _administer(settings, verb, arguments, _perform)
-
-
-def administer_gateway(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
-    """As `administer`, for verbs that need providers and a sandbox: those of a server, or our own."""
-    return _administer(settings, verb, arguments, _perform_whole)
-
-
-def _administer(settings: Settings, verb: str, arguments: Mapping[str, object], alone: Alone) -> object:
-    """By the running server, or `alone`. One that is about to serve, or to end, is waited for."""
     _require_state(settings, verb)
     path = statefolder.prepare(settings.state_folder).control_socket
     ends_ns = clock.monotonic_ns() + int(START_WAIT_S * NS_PER_S)
@@ -80,7 +65,7 @@ def _administer(settings: Settings, verb: str, arguments: Mapping[str, object], 
         if control.is_alive(path):
             return control.call(path, verb, arguments)
         try:
-            return asyncio.run(alone(settings, verb, arguments))
+            return asyncio.run(_perform(settings, verb, arguments))
         except StateLockedError as error:
             if clock.monotonic_ns() >= ends_ns:
                 raise StateLockedError(
@@ -90,7 +75,11 @@ def _administer(settings: Settings, verb: str, arguments: Mapping[str, object], 
 
 
 def _require_state(settings: Settings, verb: str) -> None:
-    if verb not in MAKES_STATE and not statefolder.StateFolder(settings.state_folder).has_keys:
+    if statefolder.StateFolder(settings.state_folder).has_keys:
+        return
+    from macroslow.services.administration import VERBS  # here: most calls find state, and a server
+
+    if not VERBS[verb].begins:
         raise NoStateError(
             f"there is no gateway's state in {settings.state_folder}",
             fix="go where macroslow.toml is, or name it with --config; `macroslow init` begins a new one",
@@ -98,19 +87,23 @@ def _require_state(settings: Settings, verb: str) -> None:
 
 
 async def _perform(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
-    from macroslow.bootstrap.core import open_core  # here: most calls find a server and need no core
+    """Open as much of a gateway as the verb needs. Each is imported here: most calls find a server."""
+    from macroslow.services.administration import VERBS, Needs
 
-    async with open_core(settings) as core:
-        if verb != CHECKS_TOKENS:
-            return await core.administration().perform(verb, arguments)
-        from macroslow.bootstrap.issuers import issuers_of  # here: it brings an HTTP client
+    match VERBS[verb].needs:
+        case Needs.CORE:
+            from macroslow.bootstrap.core import open_core
 
-        async with issuers_of(core) as tokens:
-            return await core.administration(tokens=tokens).perform(verb, arguments)
+            async with open_core(settings) as core:
+                return await core.administration().perform(verb, arguments)
+        case Needs.ISSUERS:
+            from macroslow.bootstrap.core import open_core
+            from macroslow.bootstrap.issuers import issuers_of
 
+            async with open_core(settings) as core, issuers_of(core) as tokens:
+                return await core.administration(tokens=tokens).perform(verb, arguments)
+        case Needs.GATEWAY:
+            from macroslow.bootstrap.gateway import open_gateway
 
-async def _perform_whole(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
-    from macroslow.bootstrap.gateway import open_gateway  # here: for the same reason
-
-    async with open_gateway(settings) as gateway:
-        return await gateway.administration.perform(verb, arguments)
+            async with open_gateway(settings) as gateway:
+                return await gateway.administration.perform(verb, arguments)

@@ -18,19 +18,26 @@ from macroslow.errors import StateLockedError
 from macroslow.maml.rights import OperatorRights
 from macroslow.metering.ledger import OpenAccount
 from macroslow.ports import NS_PER_S, Signer
-from macroslow.services.administration import OPERATOR, Administration
+from macroslow.services.administration import Administration
+from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.audit.checkpoint_log import CheckpointLog
 from macroslow.services.audit.prove_entry import ProveEntry
 from macroslow.services.audit.recover_after_crash import RecoverAfterCrash, Recovered
 from macroslow.services.documents.execute_document import ExecuteDocument
+from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.identity.explain_rights import ExplainRights
 from macroslow.services.identity.jwt_verbs import JWTVerbs
+from macroslow.services.identity.key_verbs import KeyVerbs
 from macroslow.services.identity.manage_keys import ManageKeys
 from macroslow.services.identity.manage_revocations import ManageRevocations
 from macroslow.services.identity.manage_signers import ManageSigners
 from macroslow.services.identity.mint_tokens import MintTokens, development_key
+from macroslow.services.identity.rights_verbs import RightsVerbs
+from macroslow.services.identity.signer_verbs import SignerVerbs
 from macroslow.services.identity.verify_tokens import VerifyTokens
 from macroslow.services.spending.report_usage import ReportUsage
+from macroslow.services.spending.usage_verbs import UsageVerbs
+from macroslow.services.verbs import OPERATOR
 from macroslow.settings import Settings
 from macroslow.tlog.checkpoint import verify_checkpoint
 from macroslow.tlog.ports import TreeHead
@@ -76,19 +83,16 @@ class Core:
     ) -> Administration:
         """The operator's verbs over this state."""
         return Administration(
-            books=self.books,
-            keys=self.manage_keys,
-            signers=self.signers,
-            checkpoints=self.checkpoints,
-            prove=self.prove,
-            log_key=self.keys.log.public,
-            usage=self.usage,
-            explain=ExplainRights(self.manage_keys, operator_rights(self.settings)),
-            jwt=JWTVerbs(self.manage_revocations, tokens, self._mint()),
-            execute=execute,
+            keys=KeyVerbs(self.manage_keys),
+            signers=SignerVerbs(self.signers),
+            jwt=JWTVerbs(self.manage_revocations, tokens, self._minter()),
+            rights=RightsVerbs(ExplainRights(self.manage_keys, operator_rights(self.settings))),
+            usage=UsageVerbs(self.usage),
+            audit=AuditVerbs(self.books, self.checkpoints, self.prove, self.keys.log.public),
+            documents=RunVerb(execute),
         )
 
-    def _mint(self) -> MintTokens | None:
+    def _minter(self) -> MintTokens | None:
         issuers = self.settings.auth.issuers.items()
         rules = next((one.rules(name) for name, one in issuers if one.is_development), None)
         key = development_key(self.keys.api_key_pepper)

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import click
 
-from macroslow.bootstrap.commands import administer
 from macroslow.cli._errors import CHECKED_IS_BAD
 from macroslow.cli._files import print_files, template, write_new
+from macroslow.cli._operator import ask_with
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._toml import annotated
 from macroslow.metering.catalogue import parse_catalogue
@@ -164,9 +164,7 @@ def _adopt(folder: Path, rows: Sequence[KeyRow]) -> list[str]:
     for start in range(0, len(taken) if settings else 0, KEYS_AT_ONCE):
         some = taken[start : start + KEYS_AT_ONCE]
         assert settings is not None  # noqa: S101 - some are taken
-        answer = administer(settings, "keys.adopt", {"keys": [row.adopt for row in some]})
-        if not isinstance(answer, Mapping):
-            raise TypeError("the verb keys.adopt returned no object")
+        answer = ask_with(settings, "keys.adopt", keys=[row.adopt for row in some])
         for row, told in zip(some, answer["keys"], strict=True):
             outcomes[row.number] = told["outcome"]
     return [outcomes[row.number] for row in rows]

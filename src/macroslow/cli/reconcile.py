@@ -1,7 +1,7 @@
 """`macroslow usage reconcile`: did the provider count more than went through here?"""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,11 +10,11 @@ from typing import Any, Final
 import click
 
 from macroslow.adapters.model_api import UsageAPI
-from macroslow.bootstrap.commands import administer
 from macroslow.bootstrap.models import complete_catalogue
 from macroslow.cli._columns import columns, usd
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import CANNOT_DECIDE, CHECKED_IS_BAD
+from macroslow.cli._operator import ask_with
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._places import secret_sources
 from macroslow.errors import ConfigurationError, UpstreamError, UpstreamRefusedError
@@ -148,10 +148,7 @@ def _refused(settings: Settings, name: str, error: UpstreamError) -> str:
 def _compare(
     settings: Settings, name: str, secret: Secret, span: Span, projects: Sequence[str], per_mille: int
 ) -> Comparison:
-    asked = {"provider": name, "first_day": span.first_day, "last_day": span.last_day}
-    booked = administer(settings, "usage.days", asked)
-    if not isinstance(booked, Mapping):
-        raise TypeError("the verb usage.days returned no object")
+    booked = ask_with(settings, "usage.days", provider=name, first_day=span.first_day, last_day=span.last_day)
     try:
         reported = asyncio.run(_reported(settings, name, secret, span, projects))
     except UpstreamError as error:

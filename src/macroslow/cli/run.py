@@ -13,7 +13,7 @@ import orjson
 from macroslow.cli._columns import usd
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import CHECKED_IS_BAD
-from macroslow.cli._operator import ask_gateway
+from macroslow.cli._operator import ask_with
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._terminal import harmless
 from macroslow.maml.parse import MAX_DOCUMENT_BYTES
@@ -51,9 +51,9 @@ def run(
     if config_file is None and not Path(FILE_NAME).is_file():
         with tempfile.TemporaryDirectory(prefix="macroslow-run-") as folder:
             settings = settings_of(None, {"state.folder": folder, "documents.signatures": "optional"})
-            answer = ask_gateway(settings, "run", **asked)
+            answer = ask_with(settings, "run", **asked)
     else:
-        answer = ask_gateway(settings_of(config_file), "run", **asked)
+        answer = ask_with(settings_of(config_file), "run", **asked)
     if as_json:
         emit(answer)
     else:

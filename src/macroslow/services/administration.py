@@ -5,86 +5,110 @@ process, evaluates anything or fetches a caller's URL. Arguments are held agains
 signature, types and bounds, before anything of it happens.
 """
 
-import base64
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Final
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from macroslow.authn.ports import SignerRecord
-from macroslow.authn.principal import THE_OPERATOR, Principal
-from macroslow.authz import scopes as known_scopes
-from macroslow.authz.uri import Pattern
-from macroslow.crypto.hybrid import HybridPublicKey
-from macroslow.errors import BadRequestError, MissingRightError, NotFoundError
-from macroslow.services.audit.checkpoint_log import CheckpointLog
-from macroslow.services.audit.prove_entry import ProveEntry
-from macroslow.services.audit.verify_log import VerifyLog
-from macroslow.services.documents.admit_document import Submission
-from macroslow.services.documents.execute_document import ExecuteDocument
-from macroslow.services.identity.explain_rights import ExplainRights
+from macroslow.authn.principal import Principal
+from macroslow.authz.scopes import ADMIN_AUDIT, ADMIN_KEYS, ADMIN_SIGNERS, ADMIN_USAGE
+from macroslow.authz.security import SecurityEvent, Verdict
+from macroslow.errors import BadRequestError
+from macroslow.ports import Clock
+from macroslow.services.audit.audit_verbs import AuditVerbs
+from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.identity.jwt_verbs import JWTVerbs
 from macroslow.services.identity.key_verbs import KeyVerbs
-from macroslow.services.identity.manage_keys import ManageKeys
-from macroslow.services.identity.manage_signers import ManageSigners
-from macroslow.services.spending.report_usage import ReportUsage
+from macroslow.services.identity.record_security import RecordSecurity
+from macroslow.services.identity.rights_verbs import RightsVerbs
+from macroslow.services.identity.signer_verbs import SignerVerbs
 from macroslow.services.spending.usage_verbs import UsageVerbs
-from macroslow.services.verbs import Texts, Verbs, Whole, accepted_instead, argument_problems, strictly, utc
-from macroslow.tlog.checkpoint import LogPublicKey
-from macroslow.tlog.event import EventType
-from macroslow.workflow.books import Books, LoggedEvent
+from macroslow.services.verbs import OPERATOR, Action, accepted_instead, argument_problems, strictly
 
-OPERATOR: Final = Principal(THE_OPERATOR, THE_OPERATOR, scopes=known_scopes.ALL)
-MAX_TAIL: Final = 1000  # entries that one `audit tail` returns
-QUESTIONS: Final = frozenset(
-    {
-        "authz.can",
-        "keys.list",
-        "keys.show",
-        "signers.list",
-        "usage",
-        "usage.budgets",
-        "usage.days",
-        "audit.tail",
-        "audit.show",
-        "audit.prove",
-        "audit.verify",
-        "audit.checkpoint",
-        "audit.key",
-        "jwt.explain",
-        "jwt.list",
-    }
+
+class Needs(enum.Enum):
+    """What has to be open for a verb where no server runs."""
+
+    CORE = enum.auto()  # the state folder, its keys and books
+    ISSUERS = enum.auto()  # and what checks the tokens of issuers
+    GATEWAY = enum.auto()  # and everything else: providers, their secrets, the sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One line of the table.
+
+    `scope` is what an administrator's key needs that asks over TCP; None: the verb stays with `control.sock`.
+    `changes`: it does more than tell, and the server's own log is told of it. `begins`: it makes a state
+    folder where there is none. Any other would answer from an empty one that it made on the spot: a log that
+    is found sound because it is new proves nothing.
+    """
+
+    name: str
+    action: "Callable[[Administration], Action]"
+    scope: str | None = None
+    changes: bool = False
+    begins: bool = False
+    needs: Needs = Needs.CORE
+
+
+_TABLE: Final = (
+    Verb("keys.create", lambda a: a.keys.create, ADMIN_KEYS, changes=True, begins=True),
+    Verb("keys.list", lambda a: a.keys.list, ADMIN_KEYS),
+    Verb("keys.show", lambda a: a.keys.show, ADMIN_KEYS),
+    Verb("keys.set", lambda a: a.keys.set, ADMIN_KEYS, changes=True),
+    Verb("keys.rotate", lambda a: a.keys.rotate, ADMIN_KEYS, changes=True),
+    Verb("keys.revoke", lambda a: a.keys.revoke, ADMIN_KEYS, changes=True),
+    Verb("keys.revoke_all", lambda a: a.keys.revoke_all, changes=True),
+    Verb("keys.adopt", lambda a: a.keys.adopt, changes=True, begins=True),
+    Verb("signers.trust", lambda a: a.signers.trust, ADMIN_SIGNERS, changes=True, begins=True),
+    Verb("signers.list", lambda a: a.signers.list, ADMIN_SIGNERS),
+    Verb("signers.revoke", lambda a: a.signers.revoke, ADMIN_SIGNERS, changes=True),
+    Verb("jwt.explain", lambda a: a.jwt.explain, needs=Needs.ISSUERS),
+    Verb("jwt.mint", lambda a: a.jwt.mint, changes=True, begins=True),
+    Verb("jwt.list", lambda a: a.jwt.list),
+    Verb("jwt.revoke", lambda a: a.jwt.revoke, changes=True),
+    Verb("jwt.revoke_token", lambda a: a.jwt.revoke_token, changes=True),
+    Verb("jwt.revoke_all", lambda a: a.jwt.revoke_all, changes=True),
+    Verb("authz.can", lambda a: a.rights.can),
+    Verb("usage", lambda a: a.usage.usage, ADMIN_USAGE),
+    Verb("usage.budgets", lambda a: a.usage.budgets, ADMIN_USAGE),
+    Verb("usage.days", lambda a: a.usage.days, ADMIN_USAGE),
+    Verb("audit.tail", lambda a: a.audit.tail, ADMIN_AUDIT),
+    Verb("audit.show", lambda a: a.audit.show, ADMIN_AUDIT),
+    Verb("audit.prove", lambda a: a.audit.prove, ADMIN_AUDIT),
+    Verb("audit.verify", lambda a: a.audit.verify),
+    Verb("audit.checkpoint", lambda a: a.audit.checkpoint, ADMIN_AUDIT),
+    Verb("audit.key", lambda a: a.audit.key, ADMIN_AUDIT),
+    Verb("run", lambda a: a.documents.run, changes=True, begins=True, needs=Needs.GATEWAY),
 )
-"""Verbs that change nothing."""
-
-Tail = Annotated[int, Field(ge=0, le=MAX_TAIL)]
+VERBS: Final[Mapping[str, Verb]] = {verb.name: verb for verb in _TABLE}
+"""Everything that can be asked, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Administration:
-    """All verbs. `execute` is absent where no server is assembled (commands on keys, logs, reports)."""
+    """All verbs, over one state."""
 
-    books: Books
-    keys: ManageKeys
-    signers: ManageSigners
-    checkpoints: CheckpointLog
-    prove: ProveEntry
-    log_key: LogPublicKey
-    usage: ReportUsage
-    explain: ExplainRights
+    keys: KeyVerbs
+    signers: SignerVerbs
     jwt: JWTVerbs
-    execute: ExecuteDocument | None = None
+    rights: RightsVerbs
+    usage: UsageVerbs
+    audit: AuditVerbs
+    documents: RunVerb
 
     async def perform(self, verb: str, arguments: Mapping[str, object], by: Principal = OPERATOR) -> object:
         """Perform one verb for the operator, or `by` a lesser administrator.
 
         BadRequestError if there is no such verb or its arguments do not fit.
         """
-        action = self._verbs(by).get(verb)
-        if action is None:
+        known = VERBS.get(verb)
+        if known is None:
             raise BadRequestError(f"no verb {verb!r}", fix="use the server's own version of `macroslow`")
+        action = known.action(self._for(by))
         try:
             return await strictly(action)(**arguments)
         except ValidationError as error:  # of the arguments: nothing below validates in this way
@@ -92,123 +116,36 @@ class Administration:
             fix = accepted_instead(error, action)
             raise BadRequestError(message, argument_problems(error), fix=fix) from None
 
-    def _verbs(self, by: Principal = OPERATOR) -> Verbs:
-        return {
-            **KeyVerbs(self.keys, None if by is OPERATOR else by).table(),
-            **UsageVerbs(self.usage).table(),
-            **self.jwt.table(),
-            "authz.can": self._can,
-            "signers.trust": self._trust_signer,
-            "signers.list": self._list_signers,
-            "signers.revoke": self._revoke_signer,
-            "audit.tail": self._tail,
-            "audit.show": self._show_entry,
-            "audit.prove": self._prove,
-            "audit.verify": self._verify,
-            "audit.checkpoint": self._checkpoint,
-            "audit.key": self._log_key,
-            "run": self._run,
-        }
-
-    async def _can(self, principal: str, action: str, uri: str = "") -> object:
-        found = self.explain(principal, action, uri)
-        keys = [
-            {
-                "key_id": record.id,
-                "principal": record.principal,
-                "allowed": all(step.allowed for step in steps),
-                "steps": [asdict(step) for step in steps],
-            }
-            for record, steps in found
-        ]
-        return {"allowed": any(key["allowed"] for key in keys), "keys": keys}
-
-    async def _trust_signer(self, name: str, public_jwks: str, origins: Texts) -> object:
-        return _signer(await self.signers.trust(name, public_jwks, origins))
-
-    async def _list_signers(self) -> object:
-        return {"signers": [_signer(record) for record in self.signers.list()]}
-
-    async def _revoke_signer(self, name: str) -> object:
-        return _signer(await self.signers.revoke(name))
-
-    async def _tail(self, count: Tail = 20, start: Whole | None = None) -> object:
-        head = await self.books.head()
-        first = max(0, head.size - count) if start is None else start
-        opened = await self.books.entries(first, count)
-        return {"size": head.size, "entries": [_entry(entry) for entry in opened]}
-
-    async def _show_entry(self, index: Whole) -> object:
-        opened = await self.books.entries(index, 1)
-        if not opened:
-            raise NotFoundError(f"the log has no entry {index}", fix="macroslow audit tail")
-        return _entry(opened[0])
-
-    async def _prove(self, index: Whole) -> object:
-        return await self.prove.by_index(index)
-
-    async def _verify(self, since: str | None = None, key: str | None = None) -> object:
-        """Verify the whole log; `since` is a checkpoint in base64, `key` the text of a pinned log key."""
-        try:
-            pinned = self.log_key if key is None else LogPublicKey.parse(key)
-            kept = None if since is None else base64.b64decode(since, validate=True)
-        except ValueError as error:
-            raise BadRequestError(
-                f"the checkpoint or the log's key cannot be read: {error}",
-                fix="give both as they were written, the checkpoint in base64",
-            ) from None
-        found = await VerifyLog(self.books, pinned)(since=kept)
-        return {**asdict(found), "key_fingerprint": pinned.fingerprint}
-
-    async def _checkpoint(self) -> object:
-        return {"note": (await self.checkpoints.newest()).decode()}
-
-    async def _log_key(self) -> object:
-        return {"key": self.log_key.format(), "fingerprint": self.log_key.fingerprint}
-
-    async def _run(
-        self, document: str, inputs: Mapping[str, object] | None = None, allow: Texts = ()
-    ) -> object:
-        """Run a document (base64) as the local operator, who grants it the URIs in `allow`."""
-        if self.execute is None:
-            raise BadRequestError("this gateway runs no documents", fix="start it with `macroslow serve`")
-        try:
-            submission = Submission(base64.b64decode(document, validate=True), inputs)
-        except ValueError as error:
-            raise BadRequestError(
-                f"the document is not base64: {error}", fix="send its bytes in base64 (RFC 4648, section 4)"
-            ) from None
-        for uri in allow:
-            Pattern.parse(uri)  # or it would be reported as a grant of a key
-        caller = replace(OPERATOR, grants=("gateway://*", *allow))
-        try:
-            return await self.execute(caller, submission, request_id=THE_OPERATOR)
-        except MissingRightError as error:
-            # The one grant that is the operator's to give here; what this gateway does not have is not.
-            if error.uri in allow or not error.uri.startswith("api://") or "caller" not in error.detail:
-                raise
-            fix = f"allow it: --allow {error.uri}"
-            raise MissingRightError(error.detail, uri=error.uri, fix=fix) from None
+    def _for(self, by: Principal) -> "Administration":
+        """The same where keys are made by an administrator, who knows none but those."""
+        return self if by is OPERATOR else replace(self, keys=replace(self.keys, maker=by))
 
 
-def _entry(entry: LoggedEvent) -> dict[str, object]:
-    """One entry for people; `fields` is None where the subject was erased."""
-    fields = None if entry.event is None else json.loads(entry.event)["fields"]
-    return {
-        "index": entry.index,
-        "time": utc(entry.time_ns),
-        "type": EventType(entry.type).name.lower().replace("_", "-"),
-        "subject": entry.subject,
-        "fields": fields,
-    }
+@dataclass(frozen=True, slots=True)
+class ToldAdministration:
+    """Administration beside the requests, which tells the server's own log of all that changes something.
 
+    `method` is how it is reached.
+    """
 
-def _signer(record: SignerRecord) -> dict[str, object]:
-    return {
-        "key_id": record.key_id,
-        "fingerprint": HybridPublicKey.from_jwks(record.public_jwks, use="document").fingerprint,
-        "name": record.name,
-        "origins": [*record.origins],
-        "trusted_at": utc(record.trusted_ns),
-        "revoked_at": utc(record.revoked_ns),
-    }
+    administration: Administration
+    security: RecordSecurity
+    clock: Clock
+    method: str
+
+    async def __call__(self, verb: str, arguments: Mapping[str, object], by: Principal = OPERATOR) -> object:
+        """As `Administration.perform`; what is refused is told by whoever refuses it."""
+        found = await self.administration.perform(verb, arguments, by)
+        if VERBS[verb].changes:
+            self.security.note(
+                SecurityEvent(
+                    self.clock.now_ns(),
+                    Verdict.ALLOWED,
+                    "administration",
+                    method=self.method,
+                    route=verb,
+                    principal=by.name,
+                    key_id=by.key_id,
+                )
+            )
+        return found

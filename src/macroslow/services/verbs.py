@@ -1,16 +1,19 @@
-"""What the operator's verbs have in common: arguments held against their own signature, times as text."""
+"""What the operator's verbs have in common: who asks, arguments held against a signature, times as text."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from inspect import Parameter, signature
 from typing import Annotated, Final, TypeVar, get_args
 
 from pydantic import ConfigDict, Field, ValidationError, validate_call
 
+from macroslow.authn.principal import THE_OPERATOR, Principal
+from macroslow.authz import scopes
 from macroslow.errors import Problem
 from macroslow.ports import NS_PER_S
 
 R = TypeVar("R")
+OPERATOR: Final = Principal(THE_OPERATOR, THE_OPERATOR, scopes=scopes.ALL)
 MAX_TIME_NS: Final = 2**63 - 1  # in the year 2262; no store holds more
 MAX_REASON_CHARACTERS: Final = 1000  # the log keeps them for ever
 
@@ -19,8 +22,8 @@ TimeNs = Annotated[int, Field(ge=0, le=MAX_TIME_NS)]
 Texts = Sequence[str]
 Reason = Annotated[str, Field(max_length=MAX_REASON_CHARACTERS)]
 GivenReason = Annotated[Reason, Field(min_length=1)]
-Verb = Callable[..., Awaitable[object]]
-Verbs = Mapping[str, Verb]
+Action = Callable[..., Awaitable[object]]
+"""What a verb does: it takes keyword arguments and returns JSON."""
 
 _UNKNOWN: Final = frozenset({"unexpected_keyword_argument", "extra_forbidden"})  # pydantic's words
 _STRICT: Final = ConfigDict(strict=True, arbitrary_types_allowed=True)

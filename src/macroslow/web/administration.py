@@ -1,18 +1,18 @@
 """Administration over TCP: the operator's verbs as the routes of a listener of their own.
 
-The table is all there is: nothing here starts a process, evaluates anything or fetches a caller's URL. Each
-verb has its scope; an administrator's key makes keys that may do no more than itself, acts on no others
-(`services.identity.key_verbs`), and opens nothing on the clients' listener. Running documents, taking
-over another gateway's keys and ending all keys at once stay with `control.sock`.
+The verbs that have a scope in the table of `services.administration` are all there is. An administrator's
+key makes keys that may do no more than itself, acts on no others (`services.identity.key_verbs`), and opens
+nothing on the clients' listener. Running documents, taking over another gateway's keys and ending all keys
+at once stay with `control.sock`.
 """
 
 from collections.abc import Mapping
 from typing import Final, Protocol
 
 from macroslow.authn.principal import Principal
-from macroslow.authz import scopes
 from macroslow.crypto import strict_json
 from macroslow.errors import BadRequestError
+from macroslow.services.administration import VERBS
 from macroslow.web.application import Application, Handler
 from macroslow.web.messages import Request, Response, json_response
 from macroslow.web.routes import JSON, ROUTES, Audit, Route
@@ -20,26 +20,6 @@ from macroslow.web.routes import JSON, ROUTES, Audit, Route
 PREFIX: Final = "/admin/"
 ARGUMENTS_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 8
-SCOPES: Final[Mapping[str, str]] = {
-    "keys.create": scopes.ADMIN_KEYS,
-    "keys.list": scopes.ADMIN_KEYS,
-    "keys.revoke": scopes.ADMIN_KEYS,
-    "keys.rotate": scopes.ADMIN_KEYS,
-    "keys.set": scopes.ADMIN_KEYS,
-    "keys.show": scopes.ADMIN_KEYS,
-    "signers.list": scopes.ADMIN_SIGNERS,
-    "signers.revoke": scopes.ADMIN_SIGNERS,
-    "signers.trust": scopes.ADMIN_SIGNERS,
-    "usage": scopes.ADMIN_USAGE,
-    "usage.budgets": scopes.ADMIN_USAGE,
-    "usage.days": scopes.ADMIN_USAGE,
-    "audit.checkpoint": scopes.ADMIN_AUDIT,
-    "audit.key": scopes.ADMIN_AUDIT,
-    "audit.prove": scopes.ADMIN_AUDIT,
-    "audit.show": scopes.ADMIN_AUDIT,
-    "audit.tail": scopes.ADMIN_AUDIT,
-}
-"""The verbs that may be asked over TCP, and what a key needs for each."""
 
 
 class Perform(Protocol):
@@ -53,14 +33,15 @@ def admin_routes(perform: Perform) -> tuple[Route, ...]:
     verbs = (
         Route(
             "POST",
-            PREFIX + verb,
-            scope,
-            _asked(verb, perform),
+            PREFIX + verb.name,
+            verb.scope,
+            _asked(verb.name, perform),
             ARGUMENTS_BYTES,
             frozenset({JSON}),
             audit=Audit.OUTCOME,
         )
-        for verb, scope in SCOPES.items()
+        for verb in VERBS.values()
+        if verb.scope is not None
     )
     return (*verbs, *(route for route in ROUTES if route.scope is None))
 

@@ -44,7 +44,7 @@ async def test_uses_are_written_once_a_minute_and_key_and_known_after_a_restart(
     await house.authenticate([(b"x-api-key", keys[0].text.encode())])
     await note.flush()
     assert books.sizes == [2, 1]
-    shown = await KeyVerbs(restarted.keys).table()["keys.show"](key_id=keys[0].record.id)
+    shown = await KeyVerbs(restarted.keys).show(key_id=keys[0].record.id)
     assert shown["last_used_at"] == "2023-11-14T22:14:00+00:00"  # type: ignore[index]
 
 

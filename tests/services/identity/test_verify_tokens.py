@@ -347,11 +347,11 @@ async def test_a_copy_with_a_shorter_time_does_not_let_the_token_itself_come_bac
 @pytest.mark.parametrize("exp", [-1, -(2**53), 2**33 + 1, 2**53 - 1, 10**18, True, "soon", [], None])
 async def test_a_time_that_is_none_is_not_taken_from_a_token_that_is_revoked(exp: object) -> None:
     house = TokenHouse()
-    verbs = JWTVerbs(house.manage, house.tokens, None).table()
-    await verbs["jwt.revoke_token"](token=token(claims(exp=exp)).decode())
+    verbs = JWTVerbs(house.manage, house.tokens, None)
+    await verbs.revoke_token(token=token(claims(exp=exp)).decode())
     (kept,) = house.manage.all()
     assert kept.expires_s is None
-    assert await verbs["jwt.list"]()
+    assert await verbs.list()
 
 
 async def test_reading_anew_does_not_undo_a_revocation_that_is_made_meanwhile(

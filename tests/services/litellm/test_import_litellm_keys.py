@@ -153,17 +153,17 @@ async def test_whatever_is_taken_the_gateway_takes(members: dict) -> None:
         assert row.notes
         return
     house = KeyHouse()
-    answer = await KeyVerbs(house.keys).table()["keys.adopt"](keys=[row.adopt])
+    answer = await KeyVerbs(house.keys).adopt(keys=[row.adopt])
     assert [told["outcome"] for told in answer["keys"]] == ["adopted"], answer  # type: ignore[index]
 
 
 async def test_an_agent_goes_on_with_its_key() -> None:
     house = KeyHouse()
     adopt = one(user_id="ann", key_alias="agent-7", max_budget=5).adopt
-    table = KeyVerbs(house.keys).table()
-    answer = await table["keys.adopt"](keys=[adopt, adopt, {"digest": "x", "principal": "y"}, {"n": 1}])
+    verbs = KeyVerbs(house.keys)
+    answer = await verbs.adopt(keys=[adopt, adopt, {"digest": "x", "principal": "y"}, {"n": 1}])
     outcomes = [told["outcome"] for told in answer["keys"]]  # type: ignore[index]
     assert outcomes == ["adopted", "known", "refused", "refused"]
     assert (await house.authenticate([(b"authorization", b"Bearer sk-agent-7")])).name == "ann"
-    (listed,) = (await table["keys.list"]())["keys"]  # type: ignore[index]
+    (listed,) = (await verbs.list())["keys"]  # type: ignore[index]
     assert (listed["legacy"], listed["state"], listed["budget_usd_micros"]) == (True, "in force", 5_000_000)

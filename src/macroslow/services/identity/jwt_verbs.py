@@ -13,7 +13,7 @@ from macroslow.ports import NS_PER_S
 from macroslow.services.identity.manage_revocations import ManageRevocations
 from macroslow.services.identity.mint_tokens import MintTokens
 from macroslow.services.identity.verify_tokens import VerifyTokens
-from macroslow.services.verbs import GivenReason, Reason, Texts, Verbs, Whole, utc
+from macroslow.services.verbs import GivenReason, Reason, Texts, Whole, utc
 
 TokenText = Annotated[str, Field(min_length=1, max_length=2 * MAX_TOKEN_BYTES)]
 NONE_CONFIGURED: Final = "no issuer of tokens is configured"
@@ -23,25 +23,14 @@ NONE_CONFIGURED: Final = "no issuer of tokens is configured"
 class JWTVerbs:
     """Every verb takes JSON and returns JSON.
 
-    `tokens` is absent where no server is assembled, `mint` where no development issuer is configured.
+    `tokens` is absent where no server is assembled, `minter` where no development issuer is configured.
     """
 
     revocations: ManageRevocations
     tokens: VerifyTokens | None
-    mint: MintTokens | None
+    minter: MintTokens | None
 
-    def table(self) -> Verbs:
-        """The verbs by name."""
-        return {
-            "jwt.explain": self._explain,
-            "jwt.mint": self._mint,
-            "jwt.list": self._list,
-            "jwt.revoke": self._revoke,
-            "jwt.revoke_token": self._revoke_token,
-            "jwt.revoke_all": self._revoke_all,
-        }
-
-    async def _explain(self, token: TokenText) -> object:
+    async def explain(self, token: TokenText) -> object:
         if self.tokens is None:
             raise ConfigurationError(NONE_CONFIGURED, fix="write [auth.issuers.NAME]")
         examination = await self.tokens.examine(token.encode("utf-8", "surrogatepass"))
@@ -57,25 +46,25 @@ class JWTVerbs:
             "findings": [asdict(finding) for finding in examination.findings],
         }
 
-    async def _mint(self, subject: str, scopes: Texts, lifetime_s: Whole) -> object:
-        if self.mint is None:
+    async def mint(self, subject: str, scopes: Texts, lifetime_s: Whole) -> object:
+        if self.minter is None:
             fix = 'write [auth.issuers.development] and preset = "development"'
             raise ConfigurationError("no development issuer is configured", fix=fix)
-        return {"token": self.mint(subject, scopes, lifetime_s)}
+        return {"token": self.minter(subject, scopes, lifetime_s)}
 
-    async def _list(self) -> object:
+    async def list(self) -> object:
         return {"revoked": _told(self.revocations.all())}
 
-    async def _revoke(
+    async def revoke(
         self, who: str, jti: str = "", before_s: Whole | None = None, reason: Reason = ""
     ) -> object:
         revoked = await self.revocations.revoke(who, jti=jti, before_s=before_s, reason=reason)
         return {"revoked": _told([revoked])}
 
-    async def _revoke_token(self, token: TokenText, reason: Reason = "") -> object:
+    async def revoke_token(self, token: TokenText, reason: Reason = "") -> object:
         return {"revoked": _told([await self.revocations.revoke_token(token, reason)])}
 
-    async def _revoke_all(self, reason: GivenReason) -> object:
+    async def revoke_all(self, reason: GivenReason) -> object:
         return {"revoked": _told(await self.revocations.revoke_all(reason))}
 
 

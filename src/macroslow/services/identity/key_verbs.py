@@ -16,7 +16,7 @@ from macroslow.errors import BadRequestError, ConflictError, NotFoundError, Prob
 from macroslow.ports import NS_PER_S
 from macroslow.services.identity.manage_keys import ManageKeys, unknown_key
 from macroslow.services.identity.wished_keys import KeyTerms, NewKey, new_key
-from macroslow.services.verbs import GivenReason, Reason, Verbs, Whole, argument_problems, strictly, utc
+from macroslow.services.verbs import GivenReason, Reason, Whole, argument_problems, strictly, utc
 
 SHOWN_KEYS: Final = 8  # of a principal whose name stood where a key was meant
 MAX_ADOPTED: Final = 1000  # keys that one `keys.adopt` takes over
@@ -40,48 +40,35 @@ class KeyVerbs:
         if self.maker is not None and not self.maker.key_id:
             raise ValueError("who asks is neither the operator nor a key")
 
-    def table(self) -> Verbs:
-        """The verbs by name."""
-        return {
-            "keys.create": self._create,
-            "keys.list": self._list,
-            "keys.show": self._show,
-            "keys.set": self._set,
-            "keys.rotate": self._rotate,
-            "keys.revoke": self._revoke,
-            "keys.revoke_all": self._revoke_all,
-            "keys.adopt": self._adopt,
-        }
-
-    async def _create(self, principal: str, **wish: Unpack[KeyTerms]) -> object:
+    async def create(self, principal: str, **wish: Unpack[KeyTerms]) -> object:
         wished = _wished(principal, {**self._own_rights(), **wish})
         created = await self.keys.create(wished, "" if self.maker is None else self.maker.key_id)
         told_key = self._told(created.record)
         return {"key": created.text, **told_key, "budget_usd_micros": wished.budget_usd_micros}
 
-    async def _list(self) -> object:
+    async def list(self) -> object:
         await self.keys.learn_uses()
         shown = [record for record in self.keys.list() if self._may_see(record)]
         return {"keys": [await self._with_account(record) for record in shown]}
 
-    async def _show(self, key_id: str) -> object:
+    async def show(self, key_id: str) -> object:
         await self.keys.learn_uses()
         return await self._with_account(self._own(key_id))
 
-    async def _set(self, key_id: str, **wanted: Unpack[KeyTerms]) -> object:
+    async def set(self, key_id: str, **wanted: Unpack[KeyTerms]) -> object:
         return await self._with_account(await self.keys.change(self._own(key_id).id, wanted))
 
-    async def _rotate(self, key_id: str, overlap_s: Whole = 0) -> object:
+    async def rotate(self, key_id: str, overlap_s: Whole = 0) -> object:
         rotated = await self.keys.rotate(self._own(key_id).id, overlap_s * NS_PER_S)
         return {"key": rotated.text, **self._told(rotated.record)}
 
-    async def _revoke(self, key_id: str, reason: Reason = "") -> object:
+    async def revoke(self, key_id: str, reason: Reason = "") -> object:
         return self._told(await self.keys.revoke(self._own(key_id).id, reason))
 
-    async def _revoke_all(self, reason: GivenReason) -> object:
+    async def revoke_all(self, reason: GivenReason) -> object:
         return {"revoked": [record.id for record in await self.keys.revoke_all(reason)]}
 
-    async def _adopt(
+    async def adopt(
         self, keys: Annotated[Sequence[Mapping[str, object]], Field(max_length=MAX_ADOPTED)]
     ) -> object:
         """Take over keys of another gateway. One that makes no sense is refused alone, and said so."""

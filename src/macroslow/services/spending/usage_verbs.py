@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from macroslow.services.spending.report_usage import ReportUsage
-from macroslow.services.verbs import Verbs
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,15 +11,11 @@ class UsageVerbs:
 
     report: ReportUsage
 
-    def table(self) -> Verbs:
-        """The verbs by name."""
-        return {"usage": self._usage, "usage.budgets": self._budgets, "usage.days": self._days}
-
-    async def _usage(self, by: str = "key", first_day: str = "", last_day: str = "") -> object:
+    async def usage(self, by: str = "key", first_day: str = "", last_day: str = "") -> object:
         return await self.report.by(by, first_day=first_day, last_day=last_day)
 
-    async def _budgets(self) -> object:
+    async def budgets(self) -> object:
         return await self.report.budgets()
 
-    async def _days(self, provider: str, first_day: str, last_day: str) -> object:
+    async def days(self, provider: str, first_day: str, last_day: str) -> object:
         return await self.report.days(provider, first_day, last_day)
