@@ -28,17 +28,18 @@ class SetKeys:
 
 
 class TokenHouse(KeyHouse):
-    """Keys and tokens, over one store."""
+    """Keys and tokens, over one store. All issuers have the same keys."""
 
-    def __init__(self, rules: IssuerRules = RULES, budget_usd_micros: int | None = None) -> None:
+    def __init__(self, *rules: IssuerRules, budget_usd_micros: int | None = None) -> None:
         super().__init__()
         self.clock.time_ns = NOW_S * NS_PER_S
         self.source = SetKeys(usual_keys())
         self.revocations = Revocations()
-        issuer = TrustedIssuer(rules, self.source, budget_usd_micros)
-        self.tokens = VerifyTokens([issuer], self.revocations, self.books, self.clock)
+        known = rules or (RULES,)
+        issuers = [TrustedIssuer(each, self.source, budget_usd_micros) for each in known]
+        self.tokens = VerifyTokens(issuers, self.revocations, self.books, self.clock)
         self.authenticate = Authenticate(self.keyring, PEPPER, self.clock, self.tokens)
-        self.manage = ManageRevocations(self.books, self.revocations, [rules], self.clock)
+        self.manage = ManageRevocations(self.books, self.revocations, known, self.clock)
 
     async def by(self, token: bytes, key: str = "", address: str = "") -> Principal:
         """Who a request with this token is of, and with this key beside it."""

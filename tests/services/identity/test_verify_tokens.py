@@ -156,6 +156,24 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await reason(house, token(claims(sub="4"))) == "jwt-too-many-subjects"
 
 
+async def test_subjects_of_one_issuer_shut_out_and_drive_out_none_of_anothers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verify_tokens, "MAX_KNOWN", 4)
+    monkeypatch.setattr(verify_tokens, "MAX_SUBJECTS", 8)
+    house = TokenHouse(RULES, replace(RULES, name="open", issuer="https://open.example/"))
+    alice = token()
+    known = await house.by(alice)
+    for number in range(4):
+        await house.by(token(claims(iss="https://open.example/", sub=str(number))))
+    flood = token(claims(iss="https://open.example/", sub="one too many"))
+    assert await reason(house, flood) == "jwt-too-many-subjects"
+    assert await house.by(alice) is known
+    for subject in ("bob", "carol", "dave"):
+        assert (await house.by(token(claims(sub=subject)))).name == f"jwt/main/{subject}"
+    assert await reason(house, token(claims(sub="eve"))) == "jwt-too-many-subjects"
+
+
 async def test_rotated_keys_under_load_are_looked_for_and_found() -> None:
     house = TokenHouse()
     house.source.next = read_key_set(jwks(jwk(ed_key("second"), "new")))

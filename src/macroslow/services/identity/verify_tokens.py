@@ -5,7 +5,8 @@ are strangers to each other (CVE-2026-35030). It is forgotten when the token's t
 issuer's keys are others and when anything is revoked.
 
 A subject pays from an account of its own, `jwt/ISSUER/SUBJECT`, which its first token opens; its budget is a
-counter beside it, so that it holds where a key pays.
+counter beside it, so that it holds where a key pays. What is kept is bounded for each issuer: whoever can
+make an issuer name many subjects drives out, and shuts out, none of another's.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from typing import Final
 from macroslow.authn.jwt.check import Examination, Identity, Step, examine
 from macroslow.authn.jwt.issuer import IssuerRules
 from macroslow.authn.jwt.keys import KeySet
+from macroslow.authn.jwt.memory import FairMemory
 from macroslow.authn.jwt.ports import KeySource
 from macroslow.authn.jwt.revoked import Revocations
 from macroslow.authn.jwt.token import looks_like_one, read
@@ -28,7 +30,7 @@ from macroslow.ports import NS_PER_S, Clock
 from macroslow.workflow.books import Books
 
 MAX_KNOWN: Final = 10_000  # tokens: some 20 MB with what hangs on them
-MAX_SUBJECTS: Final = 100_000  # that one process opens accounts for
+MAX_SUBJECTS: Final = 100_000  # that one process opens accounts for: of each issuer an equal share
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ class VerifyTokens:
         self._revocations = revocations
         self._books = books
         self._clock = clock
-        self._known: dict[bytes, _Known] = {}
-        self._opened: set[str] = set()
+        self._known: FairMemory[_Known] = FairMemory(MAX_KNOWN)
+        self._opened: Mapping[str, set[str]] = {name: set() for name in self._issuers}
 
     @property
     def rules(self) -> Sequence[IssuerRules]:
@@ -86,9 +88,9 @@ class VerifyTokens:
         cannot be opened.
         """
         digest = hashlib.sha256(token).digest()
-        known = self._known.pop(digest, None)
+        known = self._known.pop(digest)
         if known is not None and self._still_good(known):
-            self._known[digest] = known  # so that the order of the dictionary is that of use
+            self._known.put(known.principal.issuer, digest, known)  # as the newest: it is in use
             return known.principal
         examination = await self.examine(token, whole=False)
         identity = examination.identity
@@ -102,12 +104,10 @@ class VerifyTokens:
             _ends_s(identity, issuer.rules),
             self._revocations.version,
         )
-        await self._open_account(identity.name)
+        await self._open_account(identity)
         if not self._still_good(known):  # what it was checked against changed meanwhile
             return await self(token)
-        self._known[digest] = known
-        if len(self._known) > MAX_KNOWN:
-            del self._known[next(iter(self._known))]
+        self._known.put(identity.issuer, digest, known)
         return known.principal
 
     async def examine(self, token: bytes, *, whole: bool = True) -> Examination:
@@ -144,14 +144,15 @@ class VerifyTokens:
             and known.revocations == self._revocations.version
         )
 
-    async def _open_account(self, name: str) -> None:
+    async def _open_account(self, identity: Identity) -> None:
         """Have the subject's account in the books."""
-        if name in self._opened:
+        opened = self._opened[identity.issuer]
+        if identity.subject in opened:
             return
-        if len(self._opened) >= MAX_SUBJECTS:
+        if len(opened) >= MAX_SUBJECTS // len(self._opened):
             raise bad_credential("jwt-too-many-subjects")
-        await self._books.commit(OpenAccount(name, None))
-        self._opened.add(name)
+        await self._books.commit(OpenAccount(identity.name, None))
+        opened.add(identity.subject)
 
 
 def _principal(identity: Identity, issuer: TrustedIssuer) -> TokenPrincipal:
