@@ -155,6 +155,7 @@ class House:
     clock: FakeClock
     keyring: KeyRing
     keys: ManageKeys
+    authenticate: Authenticate
     security: RecordSecurity
     runs: FakeRuns
     seen: Seen
@@ -329,7 +330,7 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
     security = RecordSecurity(books, clock)  # type: ignore[arg-type]
     authenticate = Authenticate(keyring, PEPPER, clock)
     gate = Gate(application, routes, authenticate, security, clock, SystemEntropy(), settings)
-    house = House(gate, application, books, clock, keyring, keys, security, runs, seen)
+    house = House(gate, application, books, clock, keyring, keys, authenticate, security, runs, seen)
     house.key = await house.new_key("alice", scopes=known_scopes.CLIENT)
     house.other_key = await house.new_key("mallory", scopes=known_scopes.CLIENT)
     return house

@@ -15,6 +15,7 @@ from macroslow.authz import scopes
 from macroslow.errors import (
     BudgetExhaustedError,
     NotFoundError,
+    OverloadedError,
     RateLimitedError,
     UpstreamUnavailableError,
 )
@@ -188,7 +189,7 @@ async def test_the_keyed_hash_is_computed_for_every_key_that_could_be_one(
 ) -> None:
     """So that time tells neither which ids exist nor what became of them."""
     hashed: list[str] = []
-    authenticate = house.gate._authenticate
+    authenticate = house.authenticate
     hasher = authenticate._hasher
     monkeypatch.setattr(authenticate, "_hasher", lambda key: hashed.append(key.id) or hasher(key))
     other = await build()
@@ -637,6 +638,16 @@ async def test_a_mounted_application_that_breaks_is_a_500(caplog: pytest.LogCapt
     assert "canary" not in caplog.text
 
 
+async def test_a_mounted_application_that_refuses_is_believed(house: House) -> None:
+    async def closed(scope: Scope, receive: Receive, send: Send) -> None:
+        raise OverloadedError("the gateway is shutting down")
+
+    house = await build(mcp=closed)
+    answer = await house.ask("POST", "/mcp", body=b"{}")
+    assert (answer.status, answer.json["error"]["data"]["detail"]) == (503, "the gateway is shutting down")
+    dressed(answer)
+
+
 # Hang-up.
 
 
@@ -832,7 +843,7 @@ async def test_a_token_is_none_of_an_administrator_s_and_lends_an_administrators
     gate = Gate(
         house.application,
         admin_routes(perform) if administrators else ROUTES,
-        house.gate._authenticate,
+        house.authenticate,
         house.security,
         house.clock,
         SystemEntropy(),

@@ -9,8 +9,8 @@ import pytest
 from tests.web.fakes import Answer, House, build, call
 
 from macroslow.authn.refusal import BAD_DETAIL, BAD_FIX
+from macroslow.bootstrap import watches
 from macroslow.services.calls.call_model import ModelAnswer, ModelStream
-from macroslow.web import gate as gates
 from macroslow.web.messages import Message
 
 CHAT = "/v1/chat/completions"
@@ -51,12 +51,13 @@ def endless() -> Endless:
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gates, "WATCH_S", 0.005)
+    monkeypatch.setattr(watches, "WITHDRAW_EVERY_S", 0.005)
 
 
 @asynccontextmanager
 async def watched(house: House) -> AsyncIterator[House]:
-    watching = asyncio.create_task(house.gate.watch())
+    withdraw = (house.gate.withdraw, house.application.answer_once.withdraw)
+    watching = asyncio.create_task(watches.withdraw_ended(house.authenticate.admits, *withdraw))
     try:
         async with asyncio.timeout(20):
             yield house
@@ -224,7 +225,7 @@ async def test_who_does_not_read_the_last_event_is_left(endless: Endless, house:
         await endless.working.wait()
         await house.keys.revoke(key[4:16])
         await asking
-    assert not house.gate._present._visits
+    assert not house.gate._doorkeeper._present._visits
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from macroslow.bootstrap.governor import observes
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.models import names_in_vain
 from macroslow.bootstrap.telemetry import peers
+from macroslow.bootstrap.watches import withdraw_ended
 from macroslow.errors import ConfigurationError
 from macroslow.metering.budgets import Scope as BudgetScope
 from macroslow.metering.money import usd
@@ -97,8 +98,9 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
     )
     await core.checkpoints.newest()  # so that what a crash left unsigned is signed from here on
     of_administrators = administrators.gate_of(gateway, application)
-    watching = (gateway.security.run(), gate.watch(), of_administrators.watch())
-    beside = {asyncio.create_task(each) for each in watching}
+    holders = (gate, of_administrators, application.answer_once)
+    ending = withdraw_ended(gateway.authenticate.admits, *(each.withdraw for each in holders))
+    beside = {asyncio.create_task(each) for each in (gateway.security.run(), ending)}
     try:
         async with (
             gateway.watches.running(),

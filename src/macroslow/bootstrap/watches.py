@@ -1,7 +1,7 @@
 """What goes on beside the requests while a gateway serves: it looks after money, keys, alerts and traces."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +11,7 @@ import aiohttp
 from macroslow.adapters.jwks import FetchedKeys
 from macroslow.adapters.otlp import SpanExporter
 from macroslow.adapters.webhook import WebhookReceiver, signing_key
+from macroslow.authn.principal import Principal
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.telemetry import span_exporter
@@ -24,6 +25,7 @@ from macroslow.services.identity.note_key_uses import NoteKeyUses
 from macroslow.services.spending.send_alerts import SendAlerts
 from macroslow.services.spending.watch_budgets import WatchBudgets
 
+WITHDRAW_EVERY_S: Final = 0.1  # a credential that has ended is in use for so much longer
 IDENTITIES_EVERY_S: Final = 0.3  # a key that another process revoked works so much longer here
 
 
@@ -101,6 +103,16 @@ def watches(
     uses = NoteKeyUses(core.books, core.keyring)
     spans = span_exporter(core.settings, secrets, session)
     return Watches(core, reap, budgets, alerts, guessing, uses, spans, key_sets)
+
+
+async def withdraw_ended(
+    admits: Callable[[Principal], bool], *withdraw: Callable[[Callable[[Principal], bool]], None]
+) -> None:
+    """Until cancelled, have each `withdraw` end what goes on for callers who would be let in no more."""
+    while True:
+        await asyncio.sleep(WITHDRAW_EVERY_S)
+        for each in withdraw:
+            each(admits)
 
 
 async def _follow_identities(core: Core) -> None:

@@ -1,0 +1,52 @@
+"""A whole ASGI application behind the gate: it gets the body already read and the principal, and answers."""
+
+import asyncio
+from dataclasses import dataclass
+
+from macroslow.web.messages import ASGIApp, Message, Receive, Scope, Send
+from macroslow.web.visit import Visit, complete_headers, log_failure
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A request that a mounted application answers."""
+
+    app: ASGIApp
+    body: bytes
+
+    async def answer(self, visit: Visit, scope: Scope, send: Send) -> None:
+        """Let the application answer, under the headers that every answer has.
+
+        Raises what it raises, unless its answer had begun: then it is logged, and the answer is cut off.
+        """
+        started = False
+
+        async def send_ours(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                visit.status = message["status"]
+                message = {**message, "headers": complete_headers(message.get("headers", ()), visit)}
+            await send(message)
+
+        state = {**scope.get("state", {}), "principal": visit.principal, "request_id": visit.request_id}
+        try:
+            await self.app({**scope, "state": state}, _replay(self.body), send_ours)
+        except Exception as error:
+            if not started:
+                raise
+            log_failure(visit, error)
+
+
+def _replay(body: bytes) -> Receive:
+    """A `receive` that gives a body already read. Who leaves is noticed, and cancelled, by the gate."""
+    given = False
+
+    async def receive() -> Message:
+        nonlocal given
+        if given:
+            await asyncio.get_running_loop().create_future()  # until cancelled
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
