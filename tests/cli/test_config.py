@@ -62,6 +62,16 @@ def test_check_of_a_good_configuration_says_so(macroslow, good):
     assert ran.stdout.startswith("macroslow.toml: good (1 provider, 0 outside APIs, 1 secret found")
 
 
+def test_check_warns_of_an_issuer_whose_tokens_can_do_nothing(macroslow, good):
+    issuer = '\n[auth.issuers.main]\npreset = "auth0"\ndomain = "acme.auth0.com"\naudiences = ["a"]\n'
+    (good / "macroslow.toml").write_text(GOOD + issuer)
+    ran = macroslow("config", "check")
+    assert (ran.returncode, "1 issuer" in ran.stdout) == (0, True)
+    assert ran.stderr.startswith(
+        "warning: macroslow.toml:8: auth.issuers.main: none of its tokens has a scope"
+    )
+
+
 def test_check_tells_all_problems_of_the_file_at_once_and_exits_78(process, good):
     (good / "macroslow.toml").write_text(GOOD.replace("base_url", "bas_url") + "[server]\nlisten = 8000\n")
     ran = process("config", "check")

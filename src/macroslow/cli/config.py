@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from macroslow.bootstrap.checks import issuers_in_vain
 from macroslow.bootstrap.models import complete_catalogue, names_in_vain
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import BAD_CONFIGURATION, problem_lines
@@ -57,7 +58,11 @@ def check(config_file: Path | None, as_json: bool) -> int:
         return _bad(error.problems or [Problem(error.detail, error.fix)], as_json=as_json)
     if problems := problems_of(settings, all_secrets(settings)):
         return _bad(problems, as_json=as_json)
-    warnings = [*warnings_about(settings), *names_in_vain(settings, complete_catalogue(settings))]
+    warnings = [
+        *warnings_about(settings),
+        *names_in_vain(settings, complete_catalogue(settings)),
+        *issuers_in_vain(settings),
+    ]
     if as_json:
         emit({"ok": True, "file": settings.source.file, "problems": [], "warnings": warnings})
         return 0
@@ -92,6 +97,7 @@ def _summary(settings: Settings) -> str:
         _count(len(settings.providers), "provider"),
         _count(len(settings.apis), "outside API"),
         _count(len(all_secrets(settings)), "secret") + " found",
+        *([_count(len(settings.auth.issuers), "issuer")] if settings.auth.issuers else []),
         *([_count(len(settings.budgets), "budget")] if settings.budgets else []),
         *(["refuses nothing: mode observe"] if settings.gateway.mode == "observe" else []),
         f"documents' signatures {settings.signature_rule}",

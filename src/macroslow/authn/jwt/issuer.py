@@ -59,6 +59,12 @@ class ClaimMapping:
         mapped = {scope for word in said for scope in self.scopes.get(word, ())}
         return self.terms.scopes | mapped | (self.pass_scopes & frozenset(said))
 
+    @property
+    def scopes_ever(self) -> frozenset[str]:
+        """All scopes that some token of the issuer may have; none: nobody can ever do anything by one."""
+        mapped = (scope for scopes in self.scopes.values() for scope in scopes)
+        return self.terms.scopes | (self.pass_scopes.union(mapped) if self.values else frozenset())
+
     def grants_of(self, said: tuple[str, ...]) -> tuple[str, ...]:
         """The grants that these words are worth, with those that every token of the issuer has."""
         mapped = (grant for word in said for grant in self.grants.get(word, ()))
