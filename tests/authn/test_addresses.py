@@ -39,6 +39,21 @@ def test_what_is_no_network_is_said_so(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("10.0.0.7/8", "10.0.0.7/8 names a host: did you mean 10.0.0.0/8, or 10.0.0.7 alone?"),
+        ("2001:db8::7/32", "2001:db8::7/32 names a host: did you mean 2001:db8::/32, or 2001:db8::7 alone?"),
+        ("home", "'home' is no network such as 192.0.2.0/24 or 2001:db8::/32"),
+        ("msk_0123456789ab_cd", "'msk…' is no network such as 192.0.2.0/24 or 2001:db8::/32"),
+    ],
+)
+def test_what_is_wrong_with_a_network_is_said_in_words_and_without_a_key(text: str, told: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        read_network(text)
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
     ("one", "other", "same"),
     [
         ("192.0.2.1", "::ffff:192.0.2.1", True),

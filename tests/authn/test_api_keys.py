@@ -17,6 +17,7 @@ from macroslow.authn.api_keys import (
     LegacyKey,
     SecretHasher,
     checksum,
+    holds_credential,
     is_credential,
     is_in_force,
     mint,
@@ -175,3 +176,31 @@ def test_what_may_be_a_credential_is_cut_wherever_it_stands(before: str, text: s
 def test_names_are_no_credentials(text: str) -> None:
     assert not is_credential(text)
     assert without_credentials(f"no {text!r}") == f"no {text!r}"
+
+
+@pytest.mark.parametrize("before", ["", "the key is ", "key="])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        f"msk_000000000001_{'0' * 43}",
+        "sk-ant-api03-0123456789abcdef",
+        "eyJhbGciOiJub25lIn0.e30.x_y-z",
+        "AIzaSy" + "0" * 33,
+        "AKIA0123456789ABCDEF",
+        "ghp_" + "a1" * 18,
+        "gsk_" + "a1" * 18,
+        "hf_" + "a1" * 17,
+        "xai-" + "a1" * 40,
+    ],
+)
+def test_a_secret_within_a_text_is_found_and_cut(before: str, secret: str) -> None:
+    text = f"{before}{secret}, found in a repository"
+    assert holds_credential(text)
+    assert without_credentials(text) == f"{before}{secret[:3]}…, found in a repository"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "sk-learn jobs", "msk_ and sk-… keys", "task-force-of-the-night", "hf_hub"]
+)
+def test_words_within_a_text_are_no_secrets(text: str) -> None:
+    assert not holds_credential(text)

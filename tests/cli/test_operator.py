@@ -106,8 +106,8 @@ def test_scopes_and_grants_are_those_that_were_asked_for(at_home) -> None:
         (["bob", "--budget", "1e20"], 2, "budget"),
         (["bob", "--note", "\x1b[2J"], 2, "note"),
         (["bob", "--expires", "soon"], 2, "30d"),
-        (["bob", "--expires", "2020-01-01"], 2, "expiry has passed"),
-        (["bob", "--address", "10.0.0.1/8"], 2, "host bits"),
+        (["bob", "--expires", "2020-01-01"], 2, "2020-01-01 00:00 UTC has passed"),
+        (["bob", "--address", "10.0.0.1/8"], 2, "did you mean 10.0.0.0/8, or 10.0.0.1 alone?"),
         (["bob", "--concurrent", "0"], 2, "--concurrent"),
     ],
 )
@@ -361,5 +361,5 @@ def test_a_log_whose_signatures_were_removed_is_not_called_sound(at_home, tmp_pa
 def test_a_key_pasted_as_a_name_does_not_get_into_the_log(at_home, pasted: str) -> None:
     ran = at_home("keys", "create", pasted)
     assert ran.returncode == 2
-    assert "this is a key" in ran.stderr
+    assert "looks like a key" in ran.stderr
     assert pasted not in at_home("audit", "tail").stdout

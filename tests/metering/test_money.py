@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from macroslow.metering.money import usd
+from macroslow.metering.money import in_cents, usd
 
 
 @given(st.integers(0, 2**53))
@@ -19,3 +19,11 @@ def test_what_is_written_is_the_amount_to_the_last_digit(usd_micros):
 )
 def test_there_are_always_six_decimals(usd_micros, text):
     assert usd(usd_micros) == text
+
+
+@given(st.integers(0, 2**53))
+def test_for_people_it_is_the_same_amount_with_at_least_its_cents(usd_micros):
+    told = in_cents(usd_micros)
+    assert Decimal(told[1:]) * 1_000_000 == usd_micros
+    decimals = told.partition(".")[2]
+    assert len(decimals) == 2 or (len(decimals) > 2 and decimals[-1] != "0")

@@ -9,13 +9,19 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
+from macroslow.authn.api_keys import without_credentials
+
 Network = IPv4Network | IPv6Network
 OWN_PREFIX_BYTES: Final = 8  # of an IPv6 address: one caller has all of a /64
+MAX_SHOWN_CHARACTERS: Final = 60
 
 
 def read_network(text: str) -> Network:
-    """A network; one address is a network of its own. ValueError says what is wrong with it."""
-    network = ip_network(text)
+    """A network; one address is a network of its own. ValueError says in words what is wrong with it."""
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise ValueError(_fault(text)) from None
     if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
         raise ValueError(f"{text!r} holds IPv4 addresses: write it as an IPv4 network")
     return network
@@ -42,6 +48,16 @@ def read_address(text: str) -> IPv4Address | IPv6Address | None:
 def neighbourhood(address: IPv4Address | IPv6Address) -> str:
     """A name for all the addresses that one caller may have: an IPv4 address, or an IPv6 /64."""
     return str(address) if address.version == 4 else address.packed[:OWN_PREFIX_BYTES].hex()
+
+
+def _fault(text: str) -> str:
+    """What was written where a network belongs may be a key, and is shown only as far as it cannot be."""
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        shown = without_credentials(text[:MAX_SHOWN_CHARACTERS])
+        return f"{shown!r} is no network such as 192.0.2.0/24 or 2001:db8::/32"
+    return f"{text} names a host: did you mean {network}, or {text.partition('/')[0]} alone?"
 
 
 @lru_cache(maxsize=1024)

@@ -46,9 +46,11 @@ _KEY: Final = re.compile(
 )
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _CREDENTIAL: Final = re.compile(
-    rf"(?<![0-9A-Za-z])(?:{PREFIX}\w+|{LEGACY_PREFIX}[\w-]+|e[wy][\w-]{{8,}}(?:\.[\w-]*){{2,4}})"
+    rf"(?<![0-9A-Za-z])(?:{PREFIX}\w+|{LEGACY_PREFIX}[\w-]+|e[wy][\w-]{{8,}}(?:\.[\w-]*){{2,4}}"
+    r"|(?:AIza|A[KS]IA|gsk_|gh[oprsu]_|github_pat_|hf_|whsec_|xai-|xox[abprs]-)[\w-]{16,})"
 )
 """A key of ours, of another gateway or a provider, or a token (a JSON object in base64 begins ey or ew)."""
+SECRET_CHARACTERS: Final = 16  # what is shorter and stands within a text may be a word
 _PAIRS: Final = tuple(high + low for high in ALPHABET for low in ALPHABET)
 
 
@@ -117,6 +119,11 @@ def parse_legacy(credential: bytes) -> LegacyKey | None:
 def is_credential(text: str) -> bool:
     """Whether a text that should have been a name may be a key or a token instead."""
     return _CREDENTIAL.match(text.strip()) is not None
+
+
+def holds_credential(text: str) -> bool:
+    """Whether something in a text may be a key or a token, and is long enough to be of use to a thief."""
+    return any(len(found[0]) >= SECRET_CHARACTERS for found in _CREDENTIAL.finditer(text))
 
 
 def without_credentials(text: str) -> str:

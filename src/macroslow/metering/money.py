@@ -10,3 +10,9 @@ def usd(usd_micros: int) -> str:
     """Exact dollars of an amount of 0 or more, without a sign: 1234567 → "1.234567"."""
     dollars, micros = divmod(usd_micros, MICROS_PER_USD)
     return f"{dollars}.{micros:06d}"
+
+
+def in_cents(usd_micros: int) -> str:
+    """The same for people, to the last digit that says something: 2000000 → "$2.00", 1500 → "$0.0015"."""
+    dollars, _, micros = usd(usd_micros).partition(".")
+    return f"${dollars}.{micros.rstrip('0'):0<2}"

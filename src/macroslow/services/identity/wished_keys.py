@@ -8,16 +8,17 @@ from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict  # of typing itself only from 3.12 on, as pydantic reads it
 
 from macroslow.authn.addresses import read_network
-from macroslow.authn.api_keys import LEGACY_PREFIX, PREFIX
+from macroslow.authn.api_keys import holds_credential, is_credential, without_credentials
 from macroslow.authn.jwt.check import PREFIX as TOKEN_PREFIX
 from macroslow.authn.ports import KeyRecord
 from macroslow.authn.principal import RESERVED_NAMES
 from macroslow.authn.terms import CALLER_NAME, CALLER_NAME_FORM, Terms, untold
 from macroslow.authz import scopes as known_scopes
-from macroslow.authz.subset import WITHIN, beyond
+from macroslow.authz.subset import WITHIN
 from macroslow.authz.uri import Pattern
 from macroslow.errors import BadRequestError, Problem
 from macroslow.metering.ledger import MAX_COUNT
+from macroslow.services.identity.key_words import excesses, moment
 from macroslow.services.verbs import Texts, TimeNs, Whole
 
 MAX_NOTE_CHARACTERS: Final = 200
@@ -73,7 +74,7 @@ def changed_record(before: KeyRecord, wanted: KeyTerms) -> KeyRecord:
 def faults_of(new: NewKey, now_ns: int) -> list[Problem]:
     """Everything that is wrong with the wish for a new key."""
     faults = _name_faults(new.principal) + term_faults(new) + budget_faults(new.budget_usd_micros)
-    return faults + expiry_faults(new.expires_ns, now_ns)
+    return faults + _listener_faults(new.scopes) + expiry_faults(new.expires_ns, now_ns)
 
 
 def faults_of_made(made: NewKey | KeyRecord, maker: KeyRecord) -> list[Problem]:
@@ -81,9 +82,7 @@ def faults_of_made(made: NewKey | KeyRecord, maker: KeyRecord) -> list[Problem]:
 
     Runs are their principal's: what it makes is the maker's own, or has a name below the maker's.
     """
-    faults = [
-        Problem("more than the key that makes it may do itself", field=name) for name in beyond(made, maker)
-    ]
+    faults = excesses(made, maker)
     if made.principal != maker.principal and not made.principal.startswith(f"{maker.principal}/"):
         own = f"{maker.principal}, or {maker.principal}/ and a name"
         faults.append(Problem(f"a key makes keys for its own principal: {own}", field="principal"))
@@ -107,20 +106,14 @@ def change_faults(before: KeyRecord, after: KeyRecord, wanted: KeyTerms, now_ns:
 def expiry_faults(expires_ns: int | None, now_ns: int) -> list[Problem]:
     """What is wrong with an expiry that is set now; one set before may have passed."""
     if expires_ns is not None and expires_ns <= now_ns:
-        return [Problem("the expiry has passed", field="expires_ns")]
+        return [Problem(f"{moment(expires_ns)} has passed", field="expires_ns")]
     return []
 
 
 def _name_faults(principal: str) -> list[Problem]:
     faults = []
-    if principal.startswith((PREFIX, LEGACY_PREFIX)):
-        faults.append(
-            Problem(
-                "this is a key, not a name: the log would keep it for ever",
-                "name whoever uses it",
-                field="principal",
-            )
-        )
+    if is_credential(principal) or holds_credential(principal):
+        faults.append(_kept_for_ever("principal"))
     if not CALLER_NAME.fullmatch(principal):
         faults.append(Problem(CALLER_NAME_FORM, field="principal"))
     if principal.lower().startswith(TOKEN_PREFIX):
@@ -132,9 +125,36 @@ def _name_faults(principal: str) -> list[Problem]:
     return faults
 
 
+def _kept_for_ever(field: str) -> Problem:
+    return Problem(
+        "what looks like a key or a token is in it, and the log would keep it for ever",
+        fix="name whoever uses the key, or what for; if a real one was typed, replace it where it is from",
+        field=field,
+    )
+
+
+def _listener_faults(scopes: frozenset[str]) -> list[Problem]:
+    """An administrator's key opens no client's route: a client's scope is only for what it may hand on."""
+    idle = scopes & known_scopes.CLIENT
+    if not idle or not known_scopes.administrates(scopes) or known_scopes.ADMIN_KEYS in scopes:
+        return []
+    return [
+        Problem(
+            "a key with a scope admin:… opens the administrators' listener alone, where"
+            f" {', '.join(sorted(idle))} would open nothing",
+            fix=f"make two keys; only with {known_scopes.ADMIN_KEYS} may one hand on such scopes",
+            field="scopes",
+        )
+    ]
+
+
 def term_faults(key: NewKey | KeyRecord) -> list[Problem]:
     """What is wrong with the terms and the note, whenever they were set."""
     faults = _scope_faults(key.scopes) + _grant_faults(key.grants) + _address_faults(key.addresses)
+    if is_credential(key.team) or holds_credential(key.team):
+        faults.append(_kept_for_ever("team"))
+    if holds_credential(key.note):
+        faults.append(_kept_for_ever("note"))
     if len(key.note) > MAX_NOTE_CHARACTERS or not (key.note.isprintable() or not key.note):
         faults.append(Problem(f"at most {MAX_NOTE_CHARACTERS} printable characters", field="note"))
     if key.team and not CALLER_NAME.fullmatch(key.team):
@@ -142,7 +162,7 @@ def term_faults(key: NewKey | KeyRecord) -> list[Problem]:
     for name, most in _MOST.items():
         value = getattr(key, name)
         if value is not None and not 1 <= value <= most:
-            faults.append(Problem(f"1 to {most}", field=name))
+            faults.append(Problem(f"{value} is not one of 1 to {most}", field=name))
     faults += budget_faults(key.day_usd_micros, "day_usd_micros")
     return faults + budget_faults(key.month_usd_micros, "month_usd_micros")
 
@@ -157,7 +177,7 @@ def budget_faults(usd_micros: int | None, field: str = "budget_usd_micros") -> l
 def _scope_faults(scopes: Collection[str]) -> list[Problem]:
     known = ", ".join(sorted(known_scopes.ALL))
     return [
-        Problem(f"no scope {scope!r}", fix=f"one of {known}", field="scopes")
+        Problem(f"no scope {without_credentials(scope)!r}", fix=f"one of {known}", field="scopes")
         for scope in sorted(scopes)
         if scope not in known_scopes.ALL
     ]
@@ -166,6 +186,8 @@ def _scope_faults(scopes: Collection[str]) -> list[Problem]:
 def _grant_faults(grants: Sequence[str]) -> list[Problem]:
     if len(grants) > MAX_GRANTS:
         return [Problem(f"more than {MAX_GRANTS} grants", field="grants")]
+    if any(map(holds_credential, grants)):
+        return [_kept_for_ever("grants")]
     return [fault for grant in grants if (fault := _grant_fault(grant)) is not None]
 
 
@@ -174,7 +196,7 @@ def _grant_fault(grant: str) -> Problem | None:
     try:
         Pattern.parse(grant)
     except BadRequestError as error:
-        return Problem(error.detail, fix=error.fix, field="grants")
+        return Problem(without_credentials(error.detail), fix=error.fix, field="grants")
     return None
 
 
@@ -188,5 +210,5 @@ def _address_fault(text: str) -> Problem | None:
     try:
         read_network(text)
     except ValueError as error:
-        return Problem(str(error), fix="such as 192.0.2.0/24 or 2001:db8::/32", field="addresses")
+        return Problem(str(error), field="addresses")
     return None
