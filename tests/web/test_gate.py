@@ -603,6 +603,23 @@ async def test_refusals_of_a_known_caller_are_entries_and_of_strangers_counts(ho
     }  # fmt: skip
 
 
+async def test_who_asks_why_a_key_is_refused_finds_the_request_and_the_reason(house: House) -> None:
+    ended = await house.keys.create(NewKey("bob"))
+    await house.keys.revoke(ended.record.id)
+    house.books.events.clear()
+    answers = [await house.ask("GET", "/v1/models", key=ended.text) for _ in range(20)]
+    await house.security.flush(closing=True)
+    *entries, summary = house.books.events
+    assert [entry.fields["request_id"] for entry in entries] == [
+        answer.headers["x-request-id"] for answer in answers[: len(entries)]
+    ]
+    assert {(entry.subject, entry.fields["key_id"], entry.fields["reason"]) for entry in entries} == {
+        ("bob", ended.record.id, "credential-revoked")
+    }
+    assert (summary.type, summary.subject) == (EventType.REFUSALS_SUMMARY, "bob")
+    assert summary.fields["count"] == 20 - len(entries) > 0  # type: ignore[operator]
+
+
 async def test_metrics_count_requests_refusals_and_the_ledgers_usage(house: House) -> None:
     await house.ask("GET", "/runs/none")
     await house.ask("GET", "/runs", key=None)

@@ -45,9 +45,7 @@ class Refusals:
             cause = "" if error.reason == error.detail else f" ({error.reason})"
             log.warning("%s %s: %s%s", visit.request_id, error.code, error.detail, cause)
         elif visit.principal is not None or visit.route is None or visit.route.audit is not Audit.NOTHING:
-            self._security.note(
-                _event(visit, scope, error.step, reason, response.status, self._clock.now_ns())
-            )
+            self._security.note(_event(visit, scope, error, reason, response.status, self._clock.now_ns()))
         return response
 
     def no_request(self, status: int, code: str, address: str) -> None:
@@ -77,8 +75,10 @@ def _style(scope: Scope) -> problems.Style:
     return problems.style_of(raw_path_of(scope), scope["headers"])
 
 
-def _event(visit: Visit, scope: Scope, step: str, reason: str, status: int, now_ns: int) -> SecurityEvent:
-    principal, route = visit.principal, visit.route
+def _event(
+    visit: Visit, scope: Scope, error: MacroslowError, reason: str, status: int, now_ns: int
+) -> SecurityEvent:
+    route, (principal, key_id) = visit.route, _whose(visit, error)
     theirs = visit.framing.headers.get(b"x-request-id", b"")
     return SecurityEvent(
         now_ns,
@@ -86,11 +86,18 @@ def _event(visit: Visit, scope: Scope, step: str, reason: str, status: int, now_
         reason,
         method=route.method if route else "",
         route=route.path if route else "",
-        principal=principal.name if principal else "",
-        key_id=principal.key_id if principal else "",
+        principal=principal,
+        key_id=key_id,
         address=address_of(scope),
         request_id=visit.request_id,
         client_request_id=theirs.decode("ascii") if _SANE_ID.fullmatch(theirs) else "",
         status=status,
-        step=step,
+        step=error.step,
     )
+
+
+def _whose(visit: Visit, error: MacroslowError) -> tuple[str, str]:
+    """The principal and the key that were let in, else those of a key that was shown and refused."""
+    if visit.principal is not None:
+        return visit.principal.name, visit.principal.key_id
+    return (error.principal, error.key_id) if isinstance(error, CredentialError) else ("", "")
