@@ -3,13 +3,14 @@
 import base64
 import inspect
 import json
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
-from tests.services.house import ENTROPY, House, open_house, paper, succeeded
+from tests.services.house import CLOCK, ENTROPY, House, open_house, paper, succeeded
 
 from macroslow.authz import scopes
 from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
@@ -21,8 +22,9 @@ from macroslow.errors import (
     NotFoundError,
     VerificationError,
 )
-from macroslow.services.administration import VERBS, Needs
+from macroslow.services.administration import MAX_TARGETS, VERBS, Needs, ToldAdministration
 from macroslow.services.documents.run_verb import RunVerb
+from macroslow.services.identity.record_security import RecordSecurity
 from macroslow.tlog import receipt
 from macroslow.tlog.checkpoint import LogPrivateKey, verify_checkpoint
 
@@ -317,3 +319,25 @@ async def test_without_an_assembled_gateway_nothing_runs(house: House) -> None:
     core = replace(house.administration, documents=RunVerb())
     with pytest.raises(BadRequestError, match="runs no documents"):
         await core.perform("run", {"document": ""})
+
+
+async def test_the_servers_log_says_which_key_was_made_changed_or_ended_and_by_whom(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "macroslow.security")
+    told = ToldAdministration(house.administration, RecordSecurity(house.books, CLOCK), CLOCK, "control")
+    key_id = (await told("keys.create", {"principal": "ann"}))["id"]  # type: ignore[index]
+    for verb in ("keys.show", "keys.set", "keys.rotate", "keys.revoke"):
+        await told(verb, {"key_id": key_id, **({"note": "x"} if verb == "keys.set" else {})})
+    many = [
+        (await told("keys.create", {"principal": "bob"}))["id"]  # type: ignore[index]
+        for _ in range(MAX_TARGETS + 3)
+    ]
+    await told("keys.revoke_all", {"reason": "leak"})
+    seen = [(record.security["route"], record.security["target"]) for record in caplog.records]
+    acts = ["keys.create", "keys.set", "keys.rotate", "keys.revoke"]
+    assert seen[:4] == [(verb, key_id) for verb in acts]
+    verb, target = seen[-1]
+    assert (verb, target.endswith(",+3")) == ("keys.revoke_all", True)
+    assert set(target.split(",")[:-1]) < set(many)
+    assert {record.security["principal"] for record in caplog.records} == {"operator"}

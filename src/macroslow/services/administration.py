@@ -12,6 +12,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from macroslow.authn.jwt.check import PREFIX as TOKEN_PREFIX
 from macroslow.authn.principal import Principal
 from macroslow.authz.scopes import ADMIN_AUDIT, ADMIN_KEYS, ADMIN_SIGNERS, ADMIN_USAGE
 from macroslow.authz.security import SecurityEvent, Verdict
@@ -26,6 +27,8 @@ from macroslow.services.identity.rights_verbs import RightsVerbs
 from macroslow.services.identity.signer_verbs import SignerVerbs
 from macroslow.services.spending.usage_verbs import UsageVerbs
 from macroslow.services.verbs import OPERATOR, Action, accepted_instead, argument_problems, strictly
+
+MAX_TARGETS: Final = 8  # of an act upon many; the entries in the log name each
 
 
 class Needs(enum.Enum):
@@ -146,6 +149,22 @@ class ToldAdministration:
                     route=verb,
                     principal=by.name,
                     key_id=by.key_id,
+                    target=_target(found),
                 )
             )
         return found
+
+
+def _target(answer: object) -> str:
+    """What a verb made, changed or ended, as its answer names it: ids of keys, signers, whose tokens."""
+    match answer:
+        case {"id": str(name)} | {"name": str(name)}:
+            return name
+        case {"issuer": str(issuer), "subject": str(subject)}:
+            return f"{TOKEN_PREFIX}{issuer}/{subject}" if subject else issuer
+        case {"revoked": [*many]} | {"keys": [*many]}:
+            names = [one if isinstance(one, str) else _target(one) for one in many]
+            more = f",+{len(names) - MAX_TARGETS}" if len(names) > MAX_TARGETS else ""
+            return ",".join(names[:MAX_TARGETS]) + more
+        case _:
+            return ""
