@@ -4,8 +4,10 @@ from itertools import product
 
 import pytest
 
-from macroslow.authz.decision import Party, decide
+from macroslow.authn.principal import Principal, TokenPrincipal, together
+from macroslow.authz.decision import Party, decide, require_scope
 from macroslow.authz.uri import URI, Pattern
+from macroslow.errors import MissingScopeError
 
 URI_ASKED = URI.parse("api://openai")
 COVERING = (Pattern.parse("api://open*"),)
@@ -45,3 +47,41 @@ def test_each_credential_of_the_caller_must_cover_the_uri() -> None:
         assert decision.missing is Party.CALLER
     without = decide(URI.parse("api://az"), document=document, callers=[callers[0], ()], operator=operator)
     assert without.missing is Party.CALLER
+
+
+# Scopes
+
+BOTH = frozenset({"usage:read", "inference:chat"})
+READS = frozenset({"usage:read"})
+MAKE_A_KEY = "macroslow keys create NAME --scope inference:chat"
+MAP_A_WORD = '[auth.issuers.main] scopes = { "WORD" = ["inference:chat"] }'
+
+
+def key(scopes: frozenset[str]) -> Principal:
+    return Principal("ann", "key/1", "1", scopes=scopes)
+
+
+def token(scopes: frozenset[str]) -> TokenPrincipal:
+    return TokenPrincipal("jwt/main/ann", "jwt/main/ann", issuer="main", subject="ann", scopes=scopes)
+
+
+@pytest.mark.parametrize(
+    ("caller", "who", "repairs"),
+    [
+        (key(READS), "the key lacks", [MAKE_A_KEY]),
+        (token(READS), "the token lacks", [MAP_A_WORD]),
+        (together(key(READS), token(BOTH)), "the key lacks", [MAKE_A_KEY]),
+        (together(key(BOTH), token(READS)), "the token lacks", [MAP_A_WORD]),
+        (together(key(READS), token(READS)), "the key and the token lack", [MAKE_A_KEY, MAP_A_WORD]),
+    ],
+    ids=range(5),
+)
+def test_whoever_lacks_a_scope_is_told_of_the_credential_that_does_and_of_its_repair(
+    caller: Principal, who: str, repairs: list[str]
+) -> None:
+    require_scope(caller, "usage:read")
+    with pytest.raises(MissingScopeError) as caught:
+        require_scope(caller, "inference:chat")
+    assert caught.value.detail == f"{who} the scope inference:chat"
+    assert [each for each in (MAKE_A_KEY, MAP_A_WORD) if each in caught.value.fix] == repairs
+    assert caught.value.scope == "inference:chat"

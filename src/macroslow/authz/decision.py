@@ -5,21 +5,40 @@ No list means no right.
 """
 
 import enum
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from macroslow.authn.principal import Principal, TokenPrincipal
+from macroslow.authn.terms import Terms
 from macroslow.authz.uri import URI, Pattern, any_covers
 from macroslow.errors import MissingScopeError
 
 
-def require_scope(scopes: Container[str], scope: str) -> None:
-    """Raise MissingScopeError unless a credential with `scopes` has `scope`."""
-    if scope not in scopes:
-        raise MissingScopeError(
-            f"the credential lacks the scope {scope}",
-            scope=scope,
-            fix=f"ask the operator for a key that has it: macroslow keys create NAME --scope {scope}",
+def require_scope(holder: Terms, scope: str) -> None:
+    """Raise MissingScopeError unless `holder`, a caller or a key, has `scope`.
+
+    Its `fix` is for the credential that lacks it: a key has other scopes than those it was made with only
+    if the operator makes another, and a token those that the operator gives to words of its claims.
+    """
+    if scope in holder.scopes:
+        return
+    credentials = holder.credentials if isinstance(holder, Principal) else (holder,)
+    lacking = [each for each in credentials if scope not in each.scopes] or [holder]
+    who = " and the ".join("token" if isinstance(each, TokenPrincipal) else "key" for each in lacking)
+    raise MissingScopeError(
+        f"the {who} lack{'s' * (len(lacking) == 1)} the scope {scope}",
+        scope=scope,
+        fix="; ".join(_repair(each, scope) for each in lacking),
+    )
+
+
+def _repair(lacking: Terms, scope: str) -> str:
+    if isinstance(lacking, TokenPrincipal):
+        return (
+            "ask the issuer for a token with more rights, or the operator to map one of its words:"
+            f' [auth.issuers.{lacking.issuer}] scopes = {{ "WORD" = ["{scope}"] }}'
         )
+    return f"ask the operator for a key that has it: macroslow keys create NAME --scope {scope}"
 
 
 class Party(enum.StrEnum):

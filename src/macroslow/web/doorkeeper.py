@@ -14,6 +14,7 @@ from macroslow.authz.scopes import administrates
 from macroslow.errors import CredentialError
 from macroslow.services.identity.authenticate import Authenticate
 from macroslow.web.admission import AddressLimits, CredentialLimits, FailedAttempts, Present, address_of
+from macroslow.web.credentials import read_credentials
 from macroslow.web.messages import Scope
 from macroslow.web.routes import LimitedBy, Route
 from macroslow.web.visit import Visit
@@ -39,9 +40,9 @@ class Doorkeeper:
             self.public.admit(scope)
         if route.scope is None:
             return
-        query = scope.get("query_string", b"")
         try:
-            principal = visit.principal = await self.authenticate(scope["headers"], query, address_of(scope))
+            shown = read_credentials(visit.framing.headers, scope.get("query_string", b""), address_of(scope))
+            principal = visit.principal = await self.authenticate(shown)
         except CredentialError:
             self.failures.admit(scope)
             raise
@@ -50,7 +51,7 @@ class Doorkeeper:
         for credential in principal.credentials:
             self.credentials.admit(visit, credential)
             self._present.enter(visit, credential)
-        require_scope(principal.scopes, route.scope)
+        require_scope(principal, route.scope)
 
     def leave(self, visit: Visit) -> None:
         """Note that a request is over, however far it came."""

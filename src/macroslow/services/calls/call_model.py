@@ -85,7 +85,7 @@ class CallModel:
         MissingRightError, InvalidModelRequestError, NotFoundError (no such model), RateLimitedError,
         BudgetExhaustedError, UpstreamRefusedError, UpstreamUnavailableError and LogUnavailableError.
         """
-        require_scope(principal.scopes, INFERENCE_CHAT)
+        require_scope(principal, INFERENCE_CHAT)
         if tag and not _TAG.fullmatch(tag):
             raise InvalidModelRequestError(
                 "a tag has 1 to 64 of letters, digits and . _ : / -, a letter or digit first",

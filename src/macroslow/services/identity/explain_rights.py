@@ -55,7 +55,7 @@ class ExplainRights:
             yield Step("addresses", True, f"only from {', '.join(record.addresses)}")
         yield _listener(record, action)
         try:
-            require_scope(record.scopes, action)
+            require_scope(record, action)
         except MissingScopeError as error:
             yield Step("scope", False, error.detail)
         else:
