@@ -4,7 +4,8 @@ import orjson
 import pytest
 from tests.emulator.asking import CLAUDE, KEY, VERSION, call
 
-from macroslow.emulator import create_emulator, data
+from macroslow.adapters import packaged
+from macroslow.emulator import create_emulator
 from macroslow.inference.chat import ChatCompletions
 from macroslow.inference.embeddings import Embeddings
 from macroslow.inference.messages import Messages
@@ -80,8 +81,8 @@ async def test_the_input_it_reports_is_within_what_was_held_for_it(
     assert reply.status == 200, reply.body
     usage = reply.json()["usage"]
     reported = usage.get("input_tokens", usage.get("prompt_tokens"))
-    model = data.catalogue().find(str(body["model"]))
+    model = packaged.catalogue().find(str(body["model"]))
     assert model is not None
-    counted = count_prompt(operation.parse(raw).prompt, model, data.counters())
+    counted = count_prompt(operation.parse(raw).prompt, model, packaged.counters())
     assert reported <= counted.most_tokens
     assert abs(reported - counted.tokens) <= max(20, counted.tokens // 4)

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.emulator.asking import Ask, FakeClock, Reply, call, chat_body
 
-from macroslow.emulator import Charge, Limits, create_emulator, data
+from macroslow.adapters import packaged
+from macroslow.emulator import Charge, Limits, create_emulator
 from macroslow.emulator.answer import prefix_within
 
 
@@ -67,7 +68,7 @@ async def test_every_choice_is_counted(ask: Ask) -> None:
 @settings(max_examples=200, deadline=None)
 @given(text=st.text(max_size=300) | st.text(" \n", max_size=2_000), most=st.integers(1, 60))
 def test_a_cut_answer_fits_and_is_a_beginning(text: str, most: int) -> None:
-    counter = data.counters()["o200k_base"]
+    counter = packaged.counters()["o200k_base"]
     kept = prefix_within(text, most, counter.text)
     assert text.startswith(kept)
     assert counter.text(kept) <= most
@@ -97,7 +98,7 @@ async def test_limits_are_each_models_own_under_all_its_names() -> None:
     app = create_emulator(Limits(requests=1), clock=FakeClock())
     assert (await call(app, chat_body(model="gpt-4o"))).status == 200
     assert (await call(app, chat_body(model="gpt-4o-mini"))).status == 200
-    for name, model in data.catalogue().names():
+    for name, model in packaged.catalogue().names():
         if model.name == "gpt-4o":
             assert (await call(app, chat_body(model=name))).status == 429
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tests.emulator.asking import CLAUDE, Reply, call, chat_body, message, response_body
 
-from macroslow.emulator import Emulator, data
+from macroslow.adapters import packaged
+from macroslow.emulator import Emulator
 from macroslow.metering.images import Image
 
 
@@ -48,7 +49,7 @@ def input_tokens(reply: Reply) -> int:
 @pytest.mark.parametrize("api", ["chat", "responses", "messages"])
 async def test_an_image_adds_what_the_catalogue_says(app: Emulator, api: str) -> None:
     with_image, without = await ask(app, api), await ask(app, api, size=None)
-    model = data.catalogue().find(CLAUDE if api == "messages" else "gpt-4o")
+    model = packaged.catalogue().find(CLAUDE if api == "messages" else "gpt-4o")
     assert model is not None
     assert model.images is not None
     added = input_tokens(with_image) - input_tokens(without)

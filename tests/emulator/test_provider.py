@@ -5,7 +5,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 from tests.emulator.asking import KEY, FakeClock, call, chat_body, message
 
-from macroslow.emulator import Limits, create_emulator, data, parse_limits
+from macroslow.adapters import packaged
+from macroslow.emulator import Limits, create_emulator, parse_limits
 from macroslow.emulator.keys import digest_of
 
 OTHER = "sk-emulator-other"
@@ -33,7 +34,7 @@ async def test_limits_are_each_familys_own_under_all_its_names() -> None:
     app = create_emulator(Limits(requests=1), clock=FakeClock())
     assert (await call(app, chat_body(model="gpt-4o"))).status == 200
     assert (await call(app, chat_body(model="gpt-4o-mini"))).status == 200
-    names = [name for name, model in data.catalogue().names() if model.family == "gpt-4o"]
+    names = [name for name, model in packaged.catalogue().names() if model.family == "gpt-4o"]
     assert len(names) > 2
     for name in names:
         assert (await call(app, chat_body(model=name))).status == 429

@@ -9,8 +9,8 @@ import pytest
 from tests.web.fakes import Answer, House, build, call
 
 from macroslow.authn.refusal import BAD_DETAIL, BAD_FIX
-from macroslow.bootstrap import watches
 from macroslow.services.calls.call_model import ModelAnswer, ModelStream
+from macroslow.services.identity.withdraw_ended import WithdrawEnded
 from macroslow.web.messages import Message
 
 CHAT = "/v1/chat/completions"
@@ -49,15 +49,10 @@ def endless() -> Endless:
     return Endless()
 
 
-@pytest.fixture(autouse=True)
-def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watches, "WITHDRAW_EVERY_S", 0.005)
-
-
 @asynccontextmanager
 async def watched(house: House) -> AsyncIterator[House]:
-    withdraw = (house.gate.withdraw, house.application.answer_once.withdraw)
-    watching = asyncio.create_task(watches.withdraw_ended(house.authenticate.admits, *withdraw))
+    holders = (house.gate.withdraw, house.application.answer_once.withdraw)
+    watching = asyncio.create_task(WithdrawEnded(house.authenticate.admits, holders).run(every_s=0.005))
     try:
         async with asyncio.timeout(20):
             yield house

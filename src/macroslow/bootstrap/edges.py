@@ -20,17 +20,16 @@ from macroslow.bootstrap import administrators
 from macroslow.bootstrap.checks import tls_of
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.gateway import Gateway, open_gateway
-from macroslow.bootstrap.governor import observes
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.models import names_in_vain
 from macroslow.bootstrap.telemetry import peers
-from macroslow.bootstrap.watches import withdraw_ended
 from macroslow.errors import ConfigurationError
 from macroslow.metering.budgets import Scope as BudgetScope
 from macroslow.metering.money import usd
 from macroslow.services.calls.gen_ai import Peer
 from macroslow.services.calls.trace_calls import TraceCalls
 from macroslow.services.documents.agent_tools import AgentTools
+from macroslow.services.identity.withdraw_ended import WithdrawEnded
 from macroslow.services.spending.read_figures import ReadFigures
 from macroslow.settings import Settings, load
 from macroslow.settings.sections import is_exposed
@@ -99,8 +98,8 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
     await core.checkpoints.newest()  # so that what a crash left unsigned is signed from here on
     of_administrators = administrators.gate_of(gateway, application)
     holders = (gate, of_administrators, application.answer_once)
-    ending = withdraw_ended(gateway.authenticate.admits, *(each.withdraw for each in holders))
-    beside = {asyncio.create_task(each) for each in (gateway.security.run(), ending)}
+    ending = WithdrawEnded(gateway.authenticate.admits, [each.withdraw for each in holders])
+    beside = {asyncio.create_task(each.run()) for each in (gateway.security, ending)}
     try:
         async with (
             gateway.watches.running(),
@@ -246,7 +245,7 @@ def _started(gateway: Gateway, listener: socket.socket) -> Started:
     shown = f"[{host}]" if ":" in host else host
     box, settings, recovered = gateway.sandbox, gateway.core.settings, gateway.core.recovered
     notes = [f"state {settings.state_folder}, documents' signatures {settings.signature_rule}"]
-    if observes(settings):
+    if settings.observes:
         notes.append("mode observe: NO budget refuses and no call waits; everything is only counted")
     if box.level is Level.NONE:
         notes.append("no sandbox works here: code blocks are refused (macroslow doctor says why)")

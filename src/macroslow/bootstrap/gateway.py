@@ -12,7 +12,7 @@ import aiohttp
 from macroslow.adapters import sandbox
 from macroslow.adapters.http_api import HTTPOutsideAPI, parse_placement
 from macroslow.bootstrap.core import Core, open_core, operator_rights
-from macroslow.bootstrap.governor import Governor, observes, open_governor
+from macroslow.bootstrap.governor import Governor, open_governor
 from macroslow.bootstrap.issuers import open_issuers
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.secrets_of import secrets_of
@@ -76,7 +76,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             entropy,
             RUN_BUDGET_USD_MICROS,
             owner=core.owner,
-            enforced=not observes(settings),
+            enforced=not settings.observes,
         )
         issuers = open_issuers(core, secrets, session)
         watching = watches(core, secrets, session, record.open_runs, issuers.fetched)

@@ -4,19 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
+from macroslow.adapters.packaged import counters
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.machine import clock, entropy
-from macroslow.bootstrap.models import complete_catalogue, counters
-from macroslow.bootstrap.providers import lines, open_accounts, tiers
+from macroslow.bootstrap.models import complete_catalogue
+from macroslow.bootstrap.providers import has_daily_limits, lines, open_accounts, tiers
 from macroslow.bootstrap.stores import open_rates
 from macroslow.errors import BudgetExhaustedError
-from macroslow.limits.allowance import Recent
 from macroslow.limits.ports import RateStore
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.encodings import Counters
-from macroslow.ports import DAY_NS, MINUTE_NS, FreshNames
+from macroslow.ports import FreshNames
 from macroslow.secretstore.secret import Secret
 from macroslow.services.calls.admission import Admission
 from macroslow.services.calls.answer_once import AnswerOnce
@@ -26,10 +25,9 @@ from macroslow.services.calls.list_models import ListModels
 from macroslow.services.calls.off_loop import OffLoop
 from macroslow.services.calls.quote_call import QuoteCall
 from macroslow.services.calls.reach_provider import ReachProvider
+from macroslow.services.calls.seed_admission import SeedAdmission
 from macroslow.services.calls.settle_call import Report, SettleCall
 from macroslow.settings import Settings
-
-OBSERVE: Final = "observe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
         rates = await stack.enter_async_context(open_rates(secrets))
         admission = _admission(settings, catalogue, rates)
         stack.push_async_callback(admission.close)
-        await _seed(core, admission)
+        await SeedAdmission(core.books, admission, clock)(daily=has_daily_limits(settings))
         off_loop = OffLoop()
         stack.push_async_callback(off_loop.close)
         limits = tiers(settings, catalogue)
@@ -90,7 +88,7 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
             FreshNames(entropy, NAME_BYTES),
             owner=core.owner,
             rules=settings.budget_rules,
-            enforced=not observes(settings),
+            enforced=not settings.observes,
             refusals=refusals,
         )
         stack.push_async_callback(call_model.close)
@@ -107,11 +105,6 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
         )
 
 
-def observes(settings: Settings) -> bool:
-    """Whether nothing is refused: the operator only looks on."""
-    return settings.gateway.mode == OBSERVE
-
-
 def _admission(settings: Settings, catalogue: Catalogue, rates: RateStore | None) -> Admission:
     """The lines before the providers, counted in `rates` where several processes share them."""
     return Admission(
@@ -121,22 +114,8 @@ def _admission(settings: Settings, catalogue: Catalogue, rates: RateStore | None
         store=rates,
         max_wait_s=settings.queue.max_wait_s,
         max_waiting=settings.queue.max_waiting,
-        observe=observes(settings),
+        observe=settings.observes,
     )
-
-
-async def _seed(core: Core, admission: Admission) -> None:
-    """Count what was sent before this start: a provider still does."""
-    accounts = [one for name, p in core.settings.providers.items() for one in p.accounts(name)]
-    daily = any(account.limits.rpd or account.limits.tier for account in accounts)
-    now_ns = clock.now_ns()
-    lines: dict[tuple[str, str], list[Recent]] = {}
-    for call in await core.books.recent_calls(now_ns - (DAY_NS if daily else 2 * MINUTE_NS)):
-        tokens = call.tokens or 0
-        recent = Recent(max(0, now_ns - call.created_ns), tokens, tokens)
-        lines.setdefault((call.provider, call.model), []).append(recent)
-    for (provider, model), calls in lines.items():
-        admission.seed(provider, model, calls)
 
 
 async def _load(counted: Counters, encodings: set[str]) -> None:

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
-from importlib import resources
 from itertools import product
 
+from macroslow.adapters import packaged
 from macroslow.bootstrap.priced import OPERATIONS, rule_problems, with_priced
 from macroslow.errors import ConfigurationError, Problem
-from macroslow.metering.catalogue import Catalogue, parse_catalogue
-from macroslow.metering.encodings import Counters, vocabulary_file
+from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.models import Model
 from macroslow.settings import Settings, dotted
 from macroslow.settings.origin import nearest
@@ -27,11 +26,11 @@ def complete_catalogue(settings: Settings) -> Catalogue:
 
 
 def _complete(settings: Settings) -> Catalogue:
-    packaged = parse_catalogue(_packaged("catalogue.toml"))
-    if wrong := [*rule_problems(settings, packaged.image_rules), *_tier_problems(settings, packaged)]:
+    known = packaged.catalogue()
+    if wrong := [*rule_problems(settings, known.image_rules), *_tier_problems(settings, known)]:
         raise ConfigurationError("names of the catalogue are wrong", wrong)
-    vendors = frozenset(model.provider for model in packaged.models.values())
-    whole = with_priced(packaged, settings)
+    vendors = frozenset(model.provider for model in known.models.values())
+    whole = with_priced(known, settings)
     served = {
         name: replace(model, provider=_provider_of(settings, model, vendors))
         for name, model in whole.models.items()
@@ -106,15 +105,6 @@ def _placed(problems: Sequence[Problem], settings: Settings) -> list[Problem]:
         named = dotted(path) + problem.field[len(field) :]
         placed.append(replace(problem, field=named, line=origin.line, file=origin.place))
     return sorted(placed, key=lambda one: (one.file, one.line or 0))
-
-
-def counters() -> Counters:
-    """The counters of the packaged vocabularies, each loaded when it is first needed."""
-    return Counters(lambda encoding: _packaged("vocabularies", vocabulary_file(encoding)))
-
-
-def _packaged(*path: str) -> bytes:
-    return resources.files("macroslow.metering").joinpath(*path).read_bytes()
 
 
 def _provider_of(settings: Settings, model: Model, vendors: Set[str]) -> str:

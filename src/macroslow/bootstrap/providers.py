@@ -40,6 +40,12 @@ def tiers(settings: Settings, catalogue: Catalogue) -> dict[str, LimitSets]:
     return {name: catalogue.limit_set(tier) for name, tier in named.items() if tier is not None}
 
 
+def has_daily_limits(settings: Settings) -> bool:
+    """Whether an account may have a limit of requests a day."""
+    accounts = [one for name, p in settings.providers.items() for one in p.accounts(name)]
+    return any(account.limits.rpd or account.limits.tier for account in accounts)
+
+
 def lines(settings: Settings, catalogue: Catalogue) -> dict[tuple[str, str], tuple[AccountQuota, ...]]:
     """What each account may use of each model that its provider serves."""
     return {

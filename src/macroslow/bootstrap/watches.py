@@ -1,17 +1,15 @@
 """What goes on beside the requests while a gateway serves: it looks after money, keys, alerts and traces."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
 
 import aiohttp
 
 from macroslow.adapters.jwks import FetchedKeys
 from macroslow.adapters.otlp import SpanExporter
 from macroslow.adapters.webhook import WebhookReceiver, signing_key
-from macroslow.authn.principal import Principal
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.telemetry import span_exporter
@@ -21,24 +19,22 @@ from macroslow.services.calls.reap_reservations import ReapReservations
 from macroslow.services.calls.reap_the_dead import ReapTheDead
 from macroslow.services.documents.interrupt_runs import InterruptRuns
 from macroslow.services.identity.alert_guessing import AlertGuessing
+from macroslow.services.identity.follow_identities import FollowIdentities
 from macroslow.services.identity.note_key_uses import NoteKeyUses
 from macroslow.services.spending.send_alerts import SendAlerts
 from macroslow.services.spending.watch_budgets import WatchBudgets
-
-WITHDRAW_EVERY_S: Final = 0.1  # a credential that has ended is in use for so much longer
-IDENTITIES_EVERY_S: Final = 0.3  # a key that another process revoked works so much longer here
 
 
 @dataclass(frozen=True, slots=True)
 class Watches:
     """The watchers of one gateway, not yet running."""
 
-    core: Core
     reap: ReapTheDead
     budgets: WatchBudgets
     alerts: SendAlerts
     guessing: AlertGuessing
     uses: NoteKeyUses
+    follow: FollowIdentities | None
     spans: SpanExporter | None
     key_sets: Sequence[FetchedKeys]
 
@@ -54,8 +50,8 @@ class Watches:
         ]
         if self.spans is not None:
             tasks.append(asyncio.create_task(self.spans.run()))
-        if self.core.stores.identities is not None:
-            tasks.append(asyncio.create_task(_follow_identities(self.core)))
+        if self.follow is not None:
+            tasks.append(asyncio.create_task(self.follow.run()))
         try:
             yield
         finally:
@@ -101,34 +97,9 @@ def watches(
     )
     guessing = AlertGuessing(alerts, clock, entropy, gateway=core.settings.gateway.name)
     uses = NoteKeyUses(core.books, core.keyring)
+    changes = core.stores.identities
+    follow = None
+    if changes is not None:
+        follow = FollowIdentities(changes, core.manage_keys, core.manage_revocations, core.signers)
     spans = span_exporter(core.settings, secrets, session)
-    return Watches(core, reap, budgets, alerts, guessing, uses, spans, key_sets)
-
-
-async def withdraw_ended(
-    admits: Callable[[Principal], bool], *withdraw: Callable[[Callable[[Principal], bool]], None]
-) -> None:
-    """Until cancelled, have each `withdraw` end what goes on for callers who would be let in no more."""
-    while True:
-        await asyncio.sleep(WITHDRAW_EVERY_S)
-        for each in withdraw:
-            each(admits)
-
-
-async def _follow_identities(core: Core) -> None:
-    """Take over keys, signers and revocations that another process changed."""
-    changed = core.stores.identities
-    if changed is None:
-        return
-    known = -1
-    while True:
-        try:
-            version = await changed()
-            if version != known:
-                await core.manage_keys.load()
-                await core.manage_revocations.load()
-                await core.signers.load()
-                known = version
-        except LogUnavailableError:  # the books are away: nothing is served that needs them
-            pass
-        await asyncio.sleep(IDENTITIES_EVERY_S)
+    return Watches(reap, budgets, alerts, guessing, uses, follow, spans, key_sets)

@@ -3,18 +3,17 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from macroslow.adapters import packaged
 from macroslow.cli._errors import CHECKED_IS_BAD
 from macroslow.cli._files import print_files, template, write_new
 from macroslow.cli._operator import ask_with
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._toml import annotated
-from macroslow.metering.catalogue import parse_catalogue
 from macroslow.services.litellm.import_litellm import Imported, Unpriced, import_config
 from macroslow.services.litellm.import_litellm_keys import KeyRow, read_keys
 from macroslow.settings import FILE_NAME, dotted, load
@@ -97,8 +96,7 @@ def _read(path: Path, limit_bytes: int) -> str:
 
 
 def _config(path: Path) -> Imported:
-    catalogue = parse_catalogue(files("macroslow.metering").joinpath("catalogue.toml").read_bytes())
-    found, problems = import_config(_read(path, MAX_CONFIG_BYTES), catalogue)
+    found, problems = import_config(_read(path, MAX_CONFIG_BYTES), packaged.catalogue())
     if found is None:
         lines = [f"  {path}:{one.line}: {one.message} (fix: {one.fix})" for one in problems]
         raise click.UsageError("\n".join([f"{path} is not read:", *lines]))

@@ -7,7 +7,8 @@ from typing import Final
 
 import click
 
-from macroslow.bootstrap.models import complete_catalogue, counters
+from macroslow.adapters.packaged import counters
+from macroslow.bootstrap.models import complete_catalogue
 from macroslow.cli._columns import usd
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._output import emit, json_option

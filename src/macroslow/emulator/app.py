@@ -17,8 +17,8 @@ from typing import Final
 
 import orjson
 
+from macroslow.adapters import packaged
 from macroslow.adapters.system import SystemClock
-from macroslow.emulator import data
 from macroslow.emulator.clock import ProviderClock
 from macroslow.emulator.counting import Scales
 from macroslow.emulator.exchange import Exchange, HungUpError, Receive, Scope, Send
@@ -53,7 +53,7 @@ def create_emulator(
     """
     limits = limits or Limits()
     generation = Generation(
-        scales=Scales(data.counters()),
+        scales=Scales(packaged.counters()),
         clock=ProviderClock(clock or SystemClock(), limits.skew_ms),
         limits=limits,
         latency=latency or Latency(),
@@ -62,7 +62,7 @@ def create_emulator(
     )
     return Emulator(
         generation,
-        Routes.of(catalogue or data.catalogue(), generation),
+        Routes.of(catalogue or packaged.catalogue(), generation),
         keys or AcceptedKeys(),
         admin_keys or AcceptedKeys(prefixes=(ADMIN_TEST_PREFIX,)),
     )

@@ -108,6 +108,11 @@ class Settings(Section):
         return self._source
 
     @property
+    def observes(self) -> bool:
+        """Whether nothing is refused: the operator only looks on."""
+        return self.gateway.mode == "observe"
+
+    @property
     def administration_hosts(self) -> frozenset[str]:
         """Host names that administrators' requests may carry."""
         listen = self.administration.listen

@@ -9,7 +9,8 @@ import orjson
 import pytest
 from tests.emulator.asking import EMBEDDER, KEY, Reply, call
 
-from macroslow.emulator import Emulator, create_emulator, data, running
+from macroslow.adapters import packaged
+from macroslow.emulator import Emulator, create_emulator, running
 
 APP = create_emulator()
 
@@ -60,7 +61,7 @@ async def test_base64_is_little_endian_floats() -> None:
 async def test_tokens_are_counted_in_the_models_own_encoding_and_may_be_given() -> None:
     text = "Grüße aus 東京"
     reply = await embed(text)
-    assert reply.json()["usage"]["prompt_tokens"] == data.counters()["cl100k_base"].text(text)
+    assert reply.json()["usage"]["prompt_tokens"] == packaged.counters()["cl100k_base"].text(text)
     assert (await embed([[1, 2, 3], [4]])).json()["usage"]["prompt_tokens"] == 4
     assert (await embed([1, 2, 3])).json()["usage"]["prompt_tokens"] == 3
 
