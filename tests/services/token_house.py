@@ -8,7 +8,7 @@ from macroslow.authn.jwt.keys import KeySet
 from macroslow.authn.jwt.revoked import Revocations
 from macroslow.authn.principal import Principal
 from macroslow.ports import NS_PER_S
-from macroslow.services.identity.authenticate import Authenticate
+from macroslow.services.identity.authenticate import Authenticate, Credentials
 from macroslow.services.identity.manage_revocations import ManageRevocations
 from macroslow.services.identity.verify_tokens import TrustedIssuer, VerifyTokens
 
@@ -43,10 +43,7 @@ class TokenHouse(KeyHouse):
 
     async def by(self, token: bytes, key: str = "", address: str = "") -> Principal:
         """Who a request with this token is of, and with this key beside it."""
-        headers = [(b"authorization", b"Bearer " + token)]
-        if key:
-            headers.append((b"x-api-key", key.encode()))
-        return await self.authenticate(headers, b"", address)
+        return await self.authenticate(Credentials(key.encode() or None, token, address))
 
     def later(self, seconds: int) -> None:
         self.clock.time_ns += seconds * NS_PER_S

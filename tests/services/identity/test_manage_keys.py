@@ -24,6 +24,7 @@ from macroslow.errors import (
 )
 from macroslow.metering.budgets import Period, Scope, own_rules
 from macroslow.metering.ledger import CallOutcome, Settle, Usage
+from macroslow.services.identity.authenticate import Credentials
 from macroslow.services.identity.wished_keys import KeyTerms, NewKey
 from macroslow.tlog.event import EventType
 
@@ -140,11 +141,11 @@ async def test_keys_survive_a_restart(house: KeyHouse) -> None:
     bad = await house.keys.create(NewKey("bob"))
     await house.keys.revoke(bad.record.id)
     restarted = await house.restarted()
-    principal = await restarted.authenticate([(b"x-api-key", good.text.encode())])
+    principal = await restarted.authenticate(Credentials(good.text.encode()))
     assert (principal.name, principal.team, principal.month_usd_micros) == ("alice", "lab", 7)
     assert {record.id for record in restarted.keys.list()} == {good.record.id, bad.record.id}
     with pytest.raises(CredentialError):
-        await restarted.authenticate([(b"x-api-key", bad.text.encode())])
+        await restarted.authenticate(Credentials(bad.text.encode()))
 
 
 async def test_a_key_gets_the_clients_scopes_unless_told_otherwise(house: KeyHouse) -> None:
@@ -171,7 +172,7 @@ async def test_what_is_changed_is_in_force_from_the_next_request_on_and_logged_a
     wanted = KeyTerms(team="lab", weight=1, budget_usd_micros=50, requests_per_minute=None)
     changed = await house.keys.change(made.record.id, wanted)
     assert (changed.team, changed.note, changed.requests_per_minute) == ("lab", "x", None)
-    assert (await house.authenticate([(b"x-api-key", made.text.encode())])).team == "lab"
+    assert (await house.authenticate(Credentials(made.text.encode()))).team == "lab"
     account = (await house.keys.show(made.record.id)).account
     assert account is not None
     assert account.limit_usd_micros == 50
@@ -260,7 +261,7 @@ async def test_a_change_by_another_process_is_not_undone(house: KeyHouse) -> Non
 
 def admitted(house: KeyHouse, text: str) -> bool:
     try:
-        return at_once(house.authenticate([(b"x-api-key", text.encode())])).name == "alice"
+        return at_once(house.authenticate(Credentials(text.encode()))).name == "alice"
     except CredentialError:
         return False
 
@@ -270,8 +271,8 @@ async def test_a_rotated_key_works_with_both_secrets_until_the_overlap_ends(hous
     second = await house.keys.rotate(first.record.id, 100)
     assert (second.record.id, second.record.team, second.text != first.text) == (first.record.id, "lab", True)
     for asked in (house, await house.restarted()):
-        old = await asked.authenticate([(b"x-api-key", first.text.encode())])
-        new = await asked.authenticate([(b"x-api-key", second.text.encode())])
+        old = await asked.authenticate(Credentials(first.text.encode()))
+        new = await asked.authenticate(Credentials(second.text.encode()))
         assert (old.account, old.key_id, old.generation) == (new.account, new.key_id, 1)
         assert asked.keyring.admits(old, house.clock.time_ns)
     house.clock.time_ns += 100
@@ -406,7 +407,7 @@ async def test_what_keys_spend_together_is_within_the_day_and_month_of_whoever_m
     maker = await house.keys.create(unbound)
     middle = await house.keys.create(replace(unbound, day_usd_micros=40), maker=maker.record.id)
     last = await house.keys.create(replace(unbound, day_usd_micros=30), maker=middle.record.id)
-    who = await house.authenticate([(b"x-api-key", last.text.encode())])
+    who = await house.authenticate(Credentials(last.text.encode()))
     assert [each.key_id for each in who.makers] == [middle.record.id, maker.record.id]
     limits = {
         (one.scope, one.name, one.period): one.limit_usd_micros
@@ -415,7 +416,7 @@ async def test_what_keys_spend_together_is_within_the_day_and_month_of_whoever_m
     assert {limits[Scope.KEY, one.record.id, Period.DAY] for one in (maker, middle, last)} == {50, 40, 30}
     await house.keys.change(last.record.id, KeyTerms(day_usd_micros=20))
     await house.keys.change(middle.record.id, KeyTerms(day_usd_micros=20))
-    changed = await house.authenticate([(b"x-api-key", last.text.encode())])
+    changed = await house.authenticate(Credentials(last.text.encode()))
     assert [each.day_usd_micros for each in changed.makers] == [20, 50]
 
 
@@ -451,7 +452,7 @@ async def test_what_a_key_made_falls_with_it(house: KeyHouse) -> None:
     own = replace(MADE, principal="alice", addresses=(), budget_usd_micros=None)
     child = await house.keys.create(replace(own, scopes=MAKER.scopes), maker=maker.record.id)
     grandchild = await house.keys.create(own, maker=child.record.id)
-    principal = await house.authenticate([(b"x-api-key", grandchild.text.encode())])
+    principal = await house.authenticate(Credentials(grandchild.text.encode()))
     assert house.keyring.admits(principal, START_NS)
     await house.keys.revoke(maker.record.id)
     for asked in (house, await house.restarted()):
@@ -495,7 +496,7 @@ async def test_a_key_of_another_gateway_works_under_its_own_text(house: KeyHouse
     assert record.legacy
     assert record.id.startswith("legacy")
     for asked in (house, await house.restarted()):
-        principal = await asked.authenticate([(b"authorization", b"Bearer sk-agent-7")])
+        principal = await asked.authenticate(Credentials(bearer=b"sk-agent-7"))
         assert (principal.name, principal.key_id, principal.team) == ("agent-7", record.id, "lab")
     account = (await house.keys.show(record.id)).account
     assert account is not None
@@ -526,7 +527,7 @@ async def test_a_key_that_was_blocked_or_expired_there_is_refused_here(house: Ke
     await house.keys.adopt(legacy("sk-expired"), NewKey("b", expires_ns=START_NS - 1))
     for text in (b"sk-blocked", b"sk-expired"):
         with pytest.raises(CredentialError):
-            await house.authenticate([(b"x-api-key", text)])
+            await house.authenticate(Credentials(text))
 
 
 async def test_what_makes_no_sense_is_not_taken_over(house: KeyHouse) -> None:

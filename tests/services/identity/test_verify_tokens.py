@@ -18,6 +18,7 @@ from macroslow.authn.terms import Terms
 from macroslow.errors import BadRequestError, CredentialError, LogUnavailableError, NotFoundError
 from macroslow.metering.budgets import Spender, budgets_of, own_rules
 from macroslow.services.identity import verify_tokens
+from macroslow.services.identity.authenticate import Credentials
 from macroslow.services.identity.jwt_verbs import JWTVerbs
 from macroslow.services.identity.wished_keys import NewKey
 from macroslow.tlog.event import EventType
@@ -86,7 +87,7 @@ async def test_without_issuers_a_token_is_a_credential_of_another_kind() -> None
 async def test_a_token_is_no_api_key() -> None:
     house = TokenHouse()
     with pytest.raises(CredentialError) as caught:
-        await house.authenticate([(b"x-api-key", token())])
+        await house.authenticate(Credentials(token()))
     assert caught.value.reason == Refusal.OTHER_KIND
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.services.key_house import KeyHouse
 
 from macroslow.errors import BadRequestError
+from macroslow.services.identity.authenticate import Credentials
 from macroslow.services.identity.key_verbs import KeyVerbs
 from macroslow.services.litellm.import_litellm_keys import KeyRow, read_keys
 
@@ -164,6 +165,6 @@ async def test_an_agent_goes_on_with_its_key() -> None:
     answer = await verbs.adopt(keys=[adopt, adopt, {"digest": "x", "principal": "y"}, {"n": 1}])
     outcomes = [told["outcome"] for told in answer["keys"]]  # type: ignore[index]
     assert outcomes == ["adopted", "known", "refused", "refused"]
-    assert (await house.authenticate([(b"authorization", b"Bearer sk-agent-7")])).name == "ann"
+    assert (await house.authenticate(Credentials(bearer=b"sk-agent-7"))).name == "ann"
     (listed,) = (await verbs.list())["keys"]  # type: ignore[index]
     assert (listed["legacy"], listed["state"], listed["budget_usd_micros"]) == (True, "in force", 5_000_000)

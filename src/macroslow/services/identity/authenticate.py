@@ -1,22 +1,17 @@
-"""Who sends this request: the headers of a request become a principal, or nobody.
+"""Who shows these credentials: a client key, a token or both become a principal, or nobody.
 
-Keys of another gateway (`sk-…`) are looked at only where some were imported.
-
-A client key comes as `x-api-key` or as `Authorization: Bearer` (SDKs send it so). Where both are
-present both must be the same valid key. Where issuers are configured a JSON Web Token comes as Bearer;
-a key in `x-api-key` beside it must be valid too, and what both may is left. A credential of another
-kind is refused, never ignored, or a caller could believe in a check that nobody makes. All bad
-credentials look alike from outside; `reason` tells them apart in the log.
+Where two keys are shown both must be the same valid key. Where issuers are configured a JSON Web Token
+may come as the bearer; a key beside it must be valid too, and what both may is left. Keys of another gateway
+(`sk-…`) are looked at only where some were imported. All bad credentials look alike from outside; `reason`
+tells them apart in the log.
 
 Cost: a few microseconds. The keyed hash is computed for unknown ids too, so that time does not
 tell which ids exist.
 """
 
 import hmac
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import Final, NoReturn
-from urllib.parse import parse_qsl
+from dataclasses import field, replace
+from typing import Final
 
 from macroslow.authn.addresses import is_from
 from macroslow.authn.api_keys import (
@@ -36,15 +31,21 @@ from macroslow.authn.principal import Principal, TokenPrincipal, together
 from macroslow.authn.refusal import Refusal, bad_credential, no_credential
 from macroslow.ports import Clock
 from macroslow.services.identity.verify_tokens import VerifyTokens
+from macroslow.values import value
 
-BEARER: Final = b"bearer "
-OTHER_KINDS: Final = frozenset(
-    {b"api-key", b"proxy-authorization", b"x-amz-security-token", b"x-auth-token", b"x-goog-api-key"}
-)
-"""Headers that carry credentials of kinds that are not configured here."""
-QUERY_NAMES: Final = frozenset({"access_token", "api-key", "api_key", "apikey", "x-api-key"})
-MAX_QUERY_FIELDS: Final = 100
 _NOBODY: Final = bytes(32)
+
+
+@value
+class Credentials:
+    """What one request shows, unexamined: each None where it is not there, and b"" where it is empty.
+
+    `address` is the peer's; "" if it has none, and then it is in no network.
+    """
+
+    api_key: bytes | None = field(default=None, repr=False)
+    bearer: bytes | None = field(default=None, repr=False)
+    address: str = ""
 
 
 class Authenticate:
@@ -65,26 +66,9 @@ class Authenticate:
         self._hasher = SecretHasher(pepper)
         self._clock = clock
 
-    async def __call__(
-        self, headers: Iterable[tuple[bytes, bytes]], query: bytes = b"", address: str = ""
-    ) -> Principal:
-        """Return who sent the request. `headers` have lower-case names, as ASGI gives them.
-
-        `address` is the peer's; "" if it has none, and then it is in no network.
-
-        Raises CredentialError, whose `reason` is a Refusal.
-        """
-        api_key: bytes | None = None
-        bearer: bytes | None = None
-        for name, value in headers:
-            if name == b"x-api-key":
-                api_key = value if api_key is None else _refuse(Refusal.AMBIGUOUS)
-            elif name == b"authorization":
-                bearer = _bearer(value) if bearer is None else _refuse(Refusal.AMBIGUOUS)
-            elif name in OTHER_KINDS:
-                _refuse(Refusal.OTHER_KIND)
-        if query:
-            _refuse_key_in(query)
+    async def __call__(self, shown: Credentials) -> Principal:
+        """Return who shows these. Raises CredentialError, whose `reason` says more to the log."""
+        api_key, bearer, address = shown.api_key, shown.bearer, shown.address
         if self.tokens is None or bearer is None or not looks_like_one(bearer):
             return self._by_key(_the_one(api_key, bearer), address)
         token = await self.tokens(bearer)
@@ -177,13 +161,6 @@ def _shown(held: HeldKey | None, keyed_hash: bytes) -> Principal | None:
     return None
 
 
-def _bearer(value: bytes) -> bytes:
-    """The credential of an Authorization header (RFC 6750 section 2.1); the scheme's case is free."""
-    if value[:7].lower() != BEARER:
-        raise bad_credential(Refusal.OTHER_KIND)
-    return value[7:].strip(b" ")
-
-
 def _the_one(api_key: bytes | None, bearer: bytes | None) -> bytes:
     if api_key is None and bearer is None:
         raise no_credential()
@@ -192,17 +169,3 @@ def _the_one(api_key: bytes | None, bearer: bytes | None) -> bytes:
     if not hmac.compare_digest(api_key, bearer):
         raise bad_credential(Refusal.AMBIGUOUS)
     return api_key
-
-
-def _refuse_key_in(query: bytes) -> None:
-    """A URL ends up in logs and histories: a credential there is refused, even beside a good one."""
-    try:
-        fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
-    except ValueError:
-        raise bad_credential(Refusal.IN_QUERY) from None
-    if any(name.lower() in QUERY_NAMES or PREFIX in name + value for name, value in fields):
-        raise bad_credential(Refusal.IN_QUERY)
-
-
-def _refuse(reason: Refusal) -> NoReturn:
-    raise bad_credential(reason)
