@@ -9,11 +9,11 @@ from typing import Final
 
 from macroslow.adapters.webhook import signing_key
 from macroslow.authn.jwt.issuer import ClaimMapping
-from macroslow.bootstrap.models import complete_catalogue
 from macroslow.bootstrap.telemetry import header_value
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.secretstore.resolve import Shape
 from macroslow.settings import Settings
+from macroslow.settings.catalogue import complete_catalogue
 from macroslow.settings.identity import Issuer
 from macroslow.settings.origin import dotted, nearest
 from macroslow.web.tls import Files, ServerTLS

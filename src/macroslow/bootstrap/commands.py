@@ -9,8 +9,8 @@ from typing import Final
 from macroslow import control
 from macroslow.adapters import statefolder
 from macroslow.bootstrap.machine import clock
-from macroslow.bootstrap.priced import micros
 from macroslow.errors import MacroslowError, StateLockedError
+from macroslow.metering.money import micros_down
 from macroslow.ports import DAY_NS, NS_PER_S
 from macroslow.settings import Settings
 
@@ -49,7 +49,7 @@ def key_defaults(settings: Settings) -> dict[str, object]:
 
 
 def _micros(usd: Decimal | None) -> int | None:
-    return None if usd is None else micros(usd)
+    return None if usd is None else micros_down(usd)
 
 
 def administer(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:

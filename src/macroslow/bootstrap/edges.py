@@ -21,7 +21,6 @@ from macroslow.bootstrap.checks import tls_of
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.gateway import Gateway, open_gateway
 from macroslow.bootstrap.machine import clock, entropy
-from macroslow.bootstrap.models import names_in_vain
 from macroslow.bootstrap.telemetry import peers
 from macroslow.errors import ConfigurationError
 from macroslow.metering.budgets import Scope as BudgetScope
@@ -32,6 +31,7 @@ from macroslow.services.documents.agent_tools import AgentTools
 from macroslow.services.identity.withdraw_ended import WithdrawEnded
 from macroslow.services.spending.read_figures import ReadFigures
 from macroslow.settings import Settings, load
+from macroslow.settings.catalogue import names_in_vain
 from macroslow.settings.sections import is_exposed
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from macroslow.adapters.packaged import counters
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.machine import clock, entropy
-from macroslow.bootstrap.models import complete_catalogue
 from macroslow.bootstrap.providers import has_daily_limits, lines, open_accounts, tiers
 from macroslow.bootstrap.stores import open_rates
 from macroslow.errors import BudgetExhaustedError
@@ -28,6 +27,7 @@ from macroslow.services.calls.reach_provider import ReachProvider
 from macroslow.services.calls.seed_admission import SeedAdmission
 from macroslow.services.calls.settle_call import Report, SettleCall
 from macroslow.settings import Settings
+from macroslow.settings.catalogue import complete_catalogue
 
 
 @dataclass(frozen=True, slots=True)

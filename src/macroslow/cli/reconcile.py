@@ -10,7 +10,6 @@ from typing import Any, Final
 import click
 
 from macroslow.adapters.model_api import UsageAPI
-from macroslow.bootstrap.models import complete_catalogue
 from macroslow.cli._columns import columns, usd
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import CANNOT_DECIDE, CHECKED_IS_BAD
@@ -24,6 +23,7 @@ from macroslow.secretstore.secret import Secret
 from macroslow.services.spending import reconcile_usage
 from macroslow.services.spending.provider_reports import Reported, Span, report_of
 from macroslow.settings import Settings
+from macroslow.settings.catalogue import complete_catalogue
 
 DAYS: Final = 7  # that are compared unless told otherwise
 LAG: Final = "today is compared too: providers count within minutes to hours, so look again tomorrow"

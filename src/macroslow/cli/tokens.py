@@ -8,7 +8,6 @@ from typing import Final
 import click
 
 from macroslow.adapters.packaged import counters
-from macroslow.bootstrap.models import complete_catalogue
 from macroslow.cli._columns import usd
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._output import emit, json_option
@@ -19,6 +18,7 @@ from macroslow.metering.count import Counted, count_prompt
 from macroslow.metering.models import Model
 from macroslow.metering.prices import TokenCounts
 from macroslow.metering.prompts import Prompt
+from macroslow.settings.catalogue import complete_catalogue
 
 TEXT: Final = "text"
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024  # more than any window takes; it is read as a whole

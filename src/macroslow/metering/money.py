@@ -1,9 +1,20 @@
-"""Money as text. Inside it is whole micro-dollars, so every amount can be written exactly."""
+"""Money as text and from it. Inside it is whole micro-dollars, so every amount can be written exactly."""
 
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final
 
 MICROS_PER_USD: Final = 1_000_000
 MICROS_PER_CENT: Final = MICROS_PER_USD // 100
+
+
+def micros_up(usd: Decimal) -> int:
+    """Micro-dollars of a price: a fraction of one is charged as one."""
+    return int((usd * MICROS_PER_USD).to_integral_value(ROUND_CEILING))
+
+
+def micros_down(usd: Decimal) -> int:
+    """Micro-dollars of a bound: a fraction of one is not granted."""
+    return int((usd * MICROS_PER_USD).to_integral_value(ROUND_FLOOR))
 
 
 def usd(usd_micros: int) -> str:

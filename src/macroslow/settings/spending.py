@@ -1,13 +1,12 @@
 """The sections about money: what a new key gets, who may spend how much in a day, and who is told."""
 
-from decimal import ROUND_FLOOR
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from macroslow.authz.scopes import ALL
 from macroslow.metering.budgets import EACH, BudgetRule, Period, Scope
-from macroslow.metering.money import MICROS_PER_USD
+from macroslow.metering.money import micros_down
 from macroslow.settings.fields import USD, Count, SecretReference, Texts, WebhookURL, refuse
 from macroslow.settings.section import Section
 
@@ -48,9 +47,8 @@ class BudgetSection(Section):
 
     @property
     def rule(self) -> BudgetRule:
-        """The same in micro-dollars; a fraction of one is not granted."""
-        limit = int((self.usd * MICROS_PER_USD).to_integral_value(ROUND_FLOOR))
-        return BudgetRule(Scope(self.scope), self.name, Period(self.period), limit)
+        """The same in micro-dollars."""
+        return BudgetRule(Scope(self.scope), self.name, Period(self.period), micros_down(self.usd))
 
 
 class Webhook(Section):

@@ -14,13 +14,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import ROUND_FLOOR, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from macroslow.authn.principal import RESERVED_NAMES
 from macroslow.errors import BadRequestError
 from macroslow.metering.ledger import MAX_COUNT
-from macroslow.metering.money import MICROS_PER_USD
+from macroslow.metering.money import micros_down
 from macroslow.ports import NS_PER_S
 from macroslow.services.identity.wished_keys import MAX_NOTE_CHARACTERS
 from macroslow.services.litellm.litellm_words import period_of
@@ -151,7 +151,7 @@ def _bounds(row: Mapping[str, object], notes: list[str]) -> dict[str, object]:
 
 
 def _micros(usd: Decimal) -> int:
-    return min(MAX_COUNT, int((max(usd, Decimal(0)) * MICROS_PER_USD).to_integral_value(ROUND_FLOOR)))
+    return min(MAX_COUNT, micros_down(max(usd, Decimal(0))))
 
 
 def _time_ns(text: str) -> int:

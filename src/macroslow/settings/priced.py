@@ -7,7 +7,7 @@ of the catalogue's input and output, rounded up.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from typing import Final
 
 from macroslow.errors import Problem
@@ -16,9 +16,9 @@ from macroslow.inference.dialect import Dialect
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.images import ImageRule
 from macroslow.metering.models import LongPrompts, Model
-from macroslow.metering.money import MICROS_PER_USD
+from macroslow.metering.money import micros_up
 from macroslow.metering.prices import Prices
-from macroslow.settings import Settings
+from macroslow.settings.model import Settings
 from macroslow.settings.upstream import Model as ModelSettings
 
 CONTEXT_TOKENS: Final = 128_000
@@ -57,11 +57,6 @@ def with_priced(packaged: Catalogue, settings: Settings) -> Catalogue:
     return replace(whole, models={**whole.models, **known})
 
 
-def micros(usd: Decimal) -> int:
-    """Micro-dollars, rounded up."""
-    return int((usd * MICROS_PER_USD).to_integral_value(ROUND_CEILING))
-
-
 def _kind(settings: Settings, name: str) -> Dialect | None:
     """The API of the provider that lists the name."""
     return next((one.kind for one in settings.providers.values() if name in (one.models or ())), None)
@@ -74,7 +69,7 @@ def _entry(name: str, said: ModelSettings, kind: Dialect) -> dict[str, object]:
         "cache_write_5m_usd_micros": said.cache_write_5m_usd,
         "cache_write_1h_usd_micros": said.cache_write_1h_usd,
     }
-    prices = {member: micros(usd) for member, usd in given.items() if isinstance(usd, Decimal)}
+    prices = {member: micros_up(usd) for member, usd in given.items() if isinstance(usd, Decimal)}
     optional = {
         "counting": said.counting,
         "images": said.image_rule,
@@ -87,8 +82,8 @@ def _entry(name: str, said: ModelSettings, kind: Dialect) -> dict[str, object]:
         "encoding": said.encoding or "o200k_base",
         "context_tokens": said.context_tokens or CONTEXT_TOKENS,
         "max_output_tokens": said.max_output_tokens or MAX_OUTPUT_TOKENS,
-        "input_usd_micros": micros(said.input_usd or Decimal(0)),
-        "output_usd_micros": micros(said.output_usd or Decimal(0)),
+        "input_usd_micros": micros_up(said.input_usd or Decimal(0)),
+        "output_usd_micros": micros_up(said.output_usd or Decimal(0)),
         "top_output_tokens_per_s": TOP_OUTPUT_TOKENS_PER_S,
         "operations": list(OPERATIONS[kind]),
         **prices,
@@ -129,12 +124,12 @@ def _overlaid(
 
 def _prices(listed: Prices, said: ModelSettings, usual: Prices) -> Prices:
     """`listed` at the operator's prices: what he does not give keeps its share of the `usual` ones."""
-    own_input, own_output = micros(said.input_usd or Decimal(0)), micros(said.output_usd or Decimal(0))
+    own_input, own_output = micros_up(said.input_usd or Decimal(0)), micros_up(said.output_usd or Decimal(0))
     short = listed is usual
 
     def of(given: Decimal | None, price: int, usual_price: int, own_price: int) -> int:
         if given is not None and short:
-            return micros(given)
+            return micros_up(given)
         return -(-price * own_price // usual_price) if usual_price else own_price
 
     usual_input = usual.input_usd_micros

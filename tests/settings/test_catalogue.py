@@ -1,16 +1,13 @@
-"""Which provider serves which model, at which price and within which limits."""
+"""Which provider serves which model, and at which price."""
 
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from macroslow.bootstrap.models import complete_catalogue, names_in_vain
-from macroslow.bootstrap.priced import micros
-from macroslow.bootstrap.providers import lines, tiers
 from macroslow.errors import ConfigurationError
-from macroslow.limits.admission import Charge, Pace, Quota, Window
 from macroslow.settings import Settings, load
+from macroslow.settings.catalogue import complete_catalogue, names_in_vain
 
 
 def settings(tmp_path, text: str) -> Settings:
@@ -67,43 +64,6 @@ output_usd = "0"
     assert (mine.input_usd_micros, mine.cached_input_usd_micros) == (1_000_001, 1_000_001)
     assert cached.cached_input_usd_micros == 0  # free, which is not the same as not given
     assert models["mine"].provider == "own"
-
-
-@pytest.mark.parametrize(
-    ("usd", "expected"), [("0", 0), ("0.000001", 1), ("0.0000001", 1), ("2.5", 2_500_000), ("1e3", 10**9)]
-)
-def test_dollars_become_micros_rounded_up(usd: str, expected: int) -> None:
-    assert micros(Decimal(usd)) == expected
-
-
-def test_quotas_are_those_of_the_provider_that_serves_the_model(tmp_path) -> None:
-    limits = 'limits = {rpm = 60, tpm = 6000, concurrency = 3, window = "minute", charge = "used"}'
-    text = provider("a", f'models = ["gpt-4o"]\n{limits}') + provider("b")
-    configured = settings(tmp_path, text)
-    made = lines(configured, complete_catalogue(configured))
-    [limited] = made["a", "gpt-4o"]
-    assert limited.account == "a"
-    expected = Quota(rpm=60, tpm=6000, concurrent=3, window=Window.SLIDING, charge=Charge.USED)
-    assert limited.quota == expected
-    [free] = made["b", "gpt-4o-mini"]
-    assert free.quota == Quota()
-    assert ("a", "gpt-4o-mini") not in made
-
-
-def test_every_key_has_limits_of_its_own(tmp_path, monkeypatch) -> None:
-    keys = 'keys = [{key = "env:ONE"}, {key = "env:TWO", limits = {rpm = 7, pace = "minute"}}]'
-    configured = settings(tmp_path, provider("a", f"{keys}\nlimits = {{rpm = 60}}"))
-    one, two = lines(configured, complete_catalogue(configured))["a", "gpt-4o"]
-    assert (one.account, one.quota) == ("a", Quota(rpm=60))
-    assert (two.account, two.quota) == ("a#2", Quota(rpm=7, pace=Pace.MINUTE))
-
-
-def test_a_named_tier_gives_what_the_operator_does_not(tmp_path) -> None:
-    configured = settings(tmp_path, provider("a", 'limits = {rpm = 150, tier = "seed-2025-10"}'))
-    catalogue = complete_catalogue(configured)
-    [limited] = lines(configured, catalogue)["a", "gpt-4o"]
-    assert (limited.quota.rpm, limited.quota.tpm) == (150, 10_000)
-    assert tiers(configured, catalogue)["a"].of("gpt-4o", "chat.completions").max_output_tokens == 4096
 
 
 def test_a_tier_that_is_none_stops_the_start(tmp_path) -> None:
@@ -294,8 +254,3 @@ def test_a_provider_called_as_a_vendor_has_that_vendors_models_alone(tmp_path) -
     assert catalogue.find("claude-haiku-4-5").provider == "anthropic"
     assert catalogue.find("gemini-2.5-pro").provider == ""
     assert served(tmp_path, provider("proxy"), "gemini-2.5-pro") == "proxy"
-
-
-def test_without_a_provider_nothing_is_limited(tmp_path) -> None:
-    configured = settings(tmp_path, "")
-    assert lines(configured, complete_catalogue(configured)) == {}

@@ -5,12 +5,12 @@ from dataclasses import replace
 from itertools import product
 
 from macroslow.adapters import packaged
-from macroslow.bootstrap.priced import OPERATIONS, rule_problems, with_priced
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.models import Model
-from macroslow.settings import Settings, dotted
-from macroslow.settings.origin import nearest
+from macroslow.settings.model import Settings
+from macroslow.settings.origin import dotted, nearest
+from macroslow.settings.priced import OPERATIONS, rule_problems, with_priced
 
 
 def complete_catalogue(settings: Settings) -> Catalogue:
