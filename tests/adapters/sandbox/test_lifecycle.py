@@ -261,7 +261,8 @@ async def test_limits_that_the_kernel_refuses_are_an_error_of_the_sandbox(sandbo
 
 @pytest.fixture
 async def pooled() -> AsyncIterator[ProcessSandbox]:
-    started = ProcessSandbox("native", preload=(), spares=2)
+    started = ProcessSandbox("native", preload=("colorsys",))
+    started.keep_spares(2)
     try:
         await started.run(job("print(1)"))
     except SandboxUnavailableError as error:
@@ -312,9 +313,36 @@ async def test_a_spare_gives_no_way_out_to_a_job_that_asks_for_none(pooled: Proc
     assert outcome.blocks[0].stdout.endswith(" {}\n")
 
 
+async def test_a_module_is_loaded_ahead_once_a_job_has_named_it_and_not_before(
+    pooled: ProcessSandbox,
+) -> None:
+    await spares_become(pooled, 2)
+    unnamed = job("import sys; print('color' + 'sys' in sys.modules)")
+    assert (await pooled.run(unnamed)).blocks[0].stdout == "False\n"
+    await spares_become(pooled, 2)
+    named = job("import sys; print('colorsys' in sys.modules)")
+    assert (await pooled.run(named)).blocks[0].stdout == "True\n"
+    assert (await pooled.run(unnamed)).blocks[0].stdout == "True\n"
+
+
+async def test_a_zygote_that_takes_the_place_of_another_loads_what_a_job_has_named() -> None:
+    sandbox = ProcessSandbox("native", preload=("colorsys",), runs_per_zygote=1)
+    try:
+        await sandbox.run(job("import colorsys"))
+        first = sandbox.zygote_pid
+        outcome = await sandbox.run(job("import sys; print('color' + 'sys' in sys.modules)"))
+        assert sandbox.zygote_pid != first
+    except SandboxUnavailableError as error:
+        pytest.skip(error.detail)
+    finally:
+        await sandbox.close()
+    assert outcome.blocks[0].stdout == "True\n"
+
+
 async def test_spares_end_with_the_sandbox() -> None:
     before = await settled_footprint()
-    sandbox = ProcessSandbox("native", preload=(), spares=3)
+    sandbox = ProcessSandbox("native", preload=())
+    sandbox.keep_spares(3)
     try:
         await asyncio.gather(*(sandbox.run(job("print(1)")) for _ in range(4)))
     except SandboxUnavailableError as error:

@@ -49,7 +49,6 @@ async def test_a_block_calls_its_model_with_no_word_about_the_gateway() -> None:
     environment = {"OPENAI_BASE_URL": "http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": "capability-of-the-run"}
     job = Job("r", (Block("python", "call", CODE),), {}, environment=environment, wants_egress=True)
     try:
-        await sandbox.warm()
         outcome = await sandbox.run(job, egress)
     except SandboxUnavailableError as error:
         pytest.skip(error.detail)

@@ -30,22 +30,19 @@ _LANGUAGES: Final = frozenset({"python", "bash"})
 class ProcessSandbox:
     """Runs jobs in forks of a zygote. `mode` is "native" or "landlock".
 
-    `spares` sandboxes are kept forked ahead (native only), each for one job.
+    The `preload` modules cost tens of MiB and a second: the zygote loads them for the first job whose
+    Python names one of them, and all later forks have them.
     """
 
     mode: str
     preload: tuple[str, ...] = PRELOADED
     runs_per_zygote: int = _RUNS_PER_ZYGOTE
-    spares: int = 0
-    _pool: Pool = field(init=False)
+    _pool: Pool = field(default_factory=Pool)
     _parent: _cgroup.GroupParent | None = field(default_factory=_cgroup.find_parent)
     _current: Zygote | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _warming: asyncio.Task[None] | None = None
+    _preloaded: bool = False  # from the first job on that names one of `preload`
     _closed: bool = False
-
-    def __post_init__(self) -> None:
-        self._pool = Pool(self.spares)
 
     @property
     def backend(self) -> str:
@@ -86,25 +83,21 @@ class ProcessSandbox:
             outcomes, result = await Run(job, process, cabin.meter, cabin.folder).blocks()
             return Outcome(outcomes, result, self.backend, self.level)
 
-    async def warm(self) -> None:
-        """Load the preloaded modules into the zygote now, rather than in each run."""
-        async with self._lock:
-            await self._zygote()
-        if self._warming is not None:
-            await self._warming
+    def keep_spares(self, count: int) -> None:
+        """From the next job on, keep `count` sandboxes forked ahead (native only), each for one job."""
+        self._pool.size = count
 
     async def close(self) -> None:
         self._closed = True
         await self._pool.close()
-        if self._warming is not None:
-            self._warming.cancel()
-            await asyncio.gather(self._warming, return_exceptions=True)
         if self._current is not None:
             await self._current.close()
             self._current = None
 
     async def _take(self, job: Job, stack: contextlib.AsyncExitStack) -> Cabin:
         """Return an empty sandbox: a spare one if there is one, else a new one."""
+        if not self._preloaded and self._names_preloaded(job):
+            await self._preload()
         wanted = Wanted(job.limits, egress=True, cell=True)
         spare = self._pool.take(wanted, self._current) if self.mode == "native" else None
         if spare is not None:
@@ -116,6 +109,18 @@ class ProcessSandbox:
         if self.mode == "native":
             self._pool.refill(wanted, self._fork)
         return cabin
+
+    def _names_preloaded(self, job: Job) -> bool:
+        code = [block.code for block in job.blocks if block.language == "python"]
+        return any(name in text for name in self.preload for text in code)
+
+    async def _preload(self) -> None:
+        """Load the modules ahead of all forks from now on; a spare that lacks them is dropped."""
+        async with self._lock:
+            self._preloaded = True
+            self._pool.drop_all()
+            if self._current is not None:
+                await self._current.warm(self.preload)
 
     async def _fork(self, wanted: Wanted) -> Cabin:
         """Fork an empty sandbox, from a second zygote if the first has died."""
@@ -144,7 +149,8 @@ class ProcessSandbox:
             if current is not None:
                 await self._retire(current)
             self._current = current = fresh
-            self._warming = asyncio.create_task(fresh.warm(list(self.preload)))
+            if self._preloaded:
+                await fresh.warm(self.preload)
         return current
 
     async def _retire(self, zygote: Zygote) -> None:

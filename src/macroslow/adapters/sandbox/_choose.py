@@ -52,7 +52,7 @@ class BackendReport:
 async def choose(*, preferred: str = "auto") -> Sandbox:
     """Return the strongest sandbox that works here, or the `preferred` one; else one that refuses.
 
-    The SDKs that blocks may import are loaded in the background. ValueError for an unknown name.
+    ValueError for an unknown name.
     """
     if preferred not in {"auto", "none", *BACKENDS}:
         raise ValueError(f"no sandbox is called {preferred!r}: choose auto, none or one of {BACKENDS}")
@@ -60,8 +60,9 @@ async def choose(*, preferred: str = "auto") -> Sandbox:
         return NoSandbox("the configuration says that no code is run", 'write [sandbox] backend = "auto"')
     reports = []
     for mode in BACKENDS if preferred == "auto" else (preferred,):
-        sandbox, report = await _try(mode, spares=_SPARES)
+        sandbox, report = await _try(mode)
         if sandbox is not None:
+            sandbox.keep_spares(_SPARES)  # only now: those of a trial's kind fit no job
             return sandbox
         reports.append(report)
     reason = "; ".join(f"{report.backend}: {report.reason}" for report in reports)
@@ -79,10 +80,10 @@ async def probe() -> list[BackendReport]:
     return reports
 
 
-async def _try(mode: str, *, spares: int = 0) -> tuple[ProcessSandbox | None, BackendReport]:
+async def _try(mode: str) -> tuple[ProcessSandbox | None, BackendReport]:
     reason = _unfit(mode)
     if not reason:
-        sandbox = ProcessSandbox(mode, spares=spares)
+        sandbox = ProcessSandbox(mode)
         try:
             await _trial(sandbox)
         except SandboxUnavailableError as error:

@@ -45,7 +45,7 @@ class Cabin:
 class Pool:
     """Up to `size` spares of one kind. Its tasks end with `close`."""
 
-    size: int
+    size: int = 0
     _wanted: Wanted | None = None
     spares: list[Cabin] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -55,7 +55,7 @@ class Pool:
         """Return a living spare of that kind and of the present zygote; drop those that do not fit."""
         if wanted != self._wanted:
             self._wanted = wanted
-            self._drop_all()
+            self.drop_all()
         while self.spares:
             spare = self.spares.pop()
             if spare.zygote is zygote and spare.alive:
@@ -81,7 +81,8 @@ class Pool:
         else:
             await spare.stack.aclose()
 
-    def _drop_all(self) -> None:
+    def drop_all(self) -> None:
+        """End the spares that wait."""
         for spare in self.spares:
             self._spawn(spare.stack.aclose())
         self.spares.clear()
@@ -94,5 +95,5 @@ class Pool:
     async def close(self) -> None:
         """End all spares and what is being done for them."""
         self.size = 0
-        self._drop_all()
+        self.drop_all()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,6 +1,7 @@
 """The gateway's handle of one zygote: start it, ask it for runs, notice when it dies."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -140,13 +141,10 @@ class Zygote:
             else:
                 return
 
-    async def warm(self, modules: list[str]) -> None:
-        """Have it import `modules` (those that exist) ahead of all later runs; returns when done."""
-        try:
-            await self.ask({"kind": "warm", "modules": modules})
-            await receive(self.channel)
-        except EOFError:
-            return
+    async def warm(self, modules: Sequence[str]) -> None:
+        """Have it import `modules` (those that exist) before it forks any run that is asked for later."""
+        with contextlib.suppress(EOFError):  # it has gone: who asks for a run will meet that
+            await self.ask({"kind": "warm", "modules": [*modules]})
 
     async def close(self) -> None:
         """End it and everything in it."""

@@ -1,4 +1,4 @@
-"""The zygote: an interpreter that has everything loaded, knows no secret and forks one run per request.
+"""The zygote: an interpreter that loads once what its runs share, knows no secret and forks each run.
 
 Started by exec with an empty environment and one socket; single-threaded, since a fork of a
 threaded process may inherit a lock that nobody will ever open. When the gateway hangs up it
@@ -81,7 +81,6 @@ def _serve(channel: socket.socket, config: Mapping[str, Any], own_namespace: int
                 os._exit(0)
             if message["kind"] == "warm":
                 warm.warm(message["modules"])
-                wire.send(channel, {"kind": "warmed"})
             else:
                 _spawn(descriptors, config, message, own_namespace)
 
