@@ -6,11 +6,15 @@ so that a revoked key is refused from the next request on.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from macroslow.authn.api_keys import has_overlap, is_in_force
 from macroslow.authn.ports import KeyRecord
 from macroslow.authn.principal import Principal
 from macroslow.authn.terms import terms_of
+from macroslow.ports import MINUTE_NS
+
+IN_FORCE: Final = "in force"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,14 @@ class KeyRing:
         for key_id, time_ns in used_ns.items():
             self.used_ns[key_id] = max(time_ns, self.used_ns.get(key_id, 0))
 
+    def last_uses_ns(self) -> dict[str, int]:
+        """The minute in which each key was last let in, of those of which it is known."""
+        return {key_id: _minute_ns(used_ns) for key_id, used_ns in self.used_ns.items()}
+
+    def last_used_ns(self, key_id: str) -> int | None:
+        """The same of one key; None: never, as far as is known."""
+        return _minute_ns(self.used_ns[key_id]) if key_id in self.used_ns else None
+
     @property
     def has_legacy(self) -> bool:
         """Whether any key was made by another gateway."""
@@ -88,6 +100,14 @@ class KeyRing:
             record = maker.record
         return False
 
+    def state(self, record: KeyRecord, now_ns: int) -> str:
+        """Whether a key is IN_FORCE, "expired", "revoked" or "ended with its maker"."""
+        if record.revoked_ns is not None:
+            return "revoked"
+        if not is_in_force(record, now_ns):
+            return "expired"
+        return IN_FORCE if self.in_force(record, now_ns) else "ended with its maker"
+
     def depth(self, record: KeyRecord) -> int:
         """How many keys stand between this one and the operator."""
         return sum(1 for _ in self.makers(record))
@@ -117,3 +137,8 @@ def principal_of(record: KeyRecord) -> Principal:
     return Principal(
         record.principal, account_of(record.id), record.id, record.generation, **terms_of(record)
     )
+
+
+def _minute_ns(time_ns: int) -> int:
+    """A use is known by its minute and no closer, here and in the books."""
+    return time_ns // MINUTE_NS * MINUTE_NS

@@ -391,8 +391,12 @@ async def test_a_key_makes_no_key_that_is_more_than_itself(house: KeyHouse, more
 async def test_what_a_key_makes_pays_from_its_account(house: KeyHouse) -> None:
     maker = (await house.keys.create(MAKER)).record.id
     made = [(await house.keys.create(MADE, maker=maker)).record.id for _ in range(2)]
-    with pytest.raises(BudgetExhaustedError):
+    with pytest.raises(BudgetExhaustedError) as caught:
         await house.keys.create(MADE, maker=maker)
+    assert caught.value.detail == (
+        f"the budget asked for takes $0.00004 out of the $0.0001 of key {maker}, of which $0.00 are spent and"
+        " $0.00008 are held for calls under way and for keys that it made"
+    )
     with pytest.raises(BudgetExhaustedError):
         await house.keys.change(made[0], KeyTerms(budget_usd_micros=61))
     await house.keys.revoke(made[0])

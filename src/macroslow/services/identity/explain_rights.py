@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from macroslow.authn.api_keys import is_credential
 from macroslow.authn.jwt.check import PREFIX as TOKEN_PREFIX
+from macroslow.authn.keyring import IN_FORCE
 from macroslow.authn.ports import KeyRecord
 from macroslow.authz import scopes as known_scopes
 from macroslow.authz.decision import decide, require_scope
 from macroslow.authz.uri import URI, Pattern
 from macroslow.errors import BadRequestError, MissingScopeError, NotFoundError
 from macroslow.maml.rights import OperatorRights
-from macroslow.services.identity.manage_keys import IN_FORCE, ManageKeys, unknown_key
+from macroslow.services.identity.manage_keys import ManageKeys
+from macroslow.services.identity.unknown_key import unknown_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ from pydantic import Field, ValidationError
 
 from macroslow.authn.api_keys import LegacyKey
 from macroslow.authn.ports import KeyRecord
-from macroslow.authn.principal import Principal
+from macroslow.authn.principal import THE_OPERATOR, Principal
 from macroslow.authn.terms import told
 from macroslow.authz.scopes import CLIENT
 from macroslow.errors import BadRequestError, ConflictError, NotFoundError, Problem
 from macroslow.ports import NS_PER_S
-from macroslow.services.identity.manage_keys import ManageKeys, unknown_key
+from macroslow.services.identity.manage_keys import ManageKeys
+from macroslow.services.identity.unknown_key import unknown_key
 from macroslow.services.identity.wished_keys import KeyTerms, NewKey, new_key
 from macroslow.services.verbs import GivenReason, Reason, Whole, argument_problems, strictly, utc
 
@@ -56,14 +57,14 @@ class KeyVerbs:
         return await self._with_account(self._own(key_id))
 
     async def set(self, key_id: str, **wanted: Unpack[KeyTerms]) -> object:
-        return await self._with_account(await self.keys.change(self._own(key_id).id, wanted))
+        return await self._with_account(await self.keys.change(self._own(key_id).id, wanted, self._by))
 
     async def rotate(self, key_id: str, overlap_s: Whole = 0) -> object:
-        rotated = await self.keys.rotate(self._own(key_id).id, overlap_s * NS_PER_S)
+        rotated = await self.keys.rotate(self._own(key_id).id, overlap_s * NS_PER_S, self._by)
         return {"key": rotated.text, **self._told(rotated.record)}
 
     async def revoke(self, key_id: str, reason: Reason = "") -> object:
-        return self._told(await self.keys.revoke(self._own(key_id).id, reason))
+        return self._told(await self.keys.revoke(self._own(key_id).id, reason, self._by))
 
     async def revoke_all(self, reason: GivenReason) -> object:
         return {"revoked": [record.id for record in await self.keys.revoke_all(reason)]}
@@ -95,6 +96,11 @@ class KeyVerbs:
         except ConflictError:
             return "known", ()
         return "adopted", ()
+
+    @property
+    def _by(self) -> str:
+        """Who asks, as the log names him."""
+        return THE_OPERATOR if self.maker is None else self.maker.key_id
 
     def _own(self, key_id: str) -> KeyRecord:
         with suppress(NotFoundError):

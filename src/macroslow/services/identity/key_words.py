@@ -31,14 +31,16 @@ def wider(child: Terms, parent: Terms) -> str:
     return ", ".join(TERMS[name][0] for name in beyond(child, parent))
 
 
-def no_room(error: BudgetExhaustedError, asked_usd_micros: int) -> BudgetExhaustedError:
-    """The same refusal, where what was asked for is a budget out of that of the key that makes the key."""
-    limit, spent, held = map(
-        in_cents, (error.limit_usd_micros, error.spent_usd_micros, error.held_usd_micros)
+def no_room(error: BudgetExhaustedError) -> BudgetExhaustedError:
+    """The same refusal, where what was asked for is a budget, which comes out of that of another key."""
+    needed, limit, spent, held = map(
+        in_cents,
+        (error.needed_usd_micros, error.limit_usd_micros, error.spent_usd_micros, error.held_usd_micros),
     )
+    payer = error.budget.replace("/", " ", 1)  # an account's name: key/ID
     return BudgetExhaustedError(
-        f"a budget of {in_cents(asked_usd_micros)} is asked for; the key that makes it has {limit}, of which"
-        f" {spent} are spent and {held} are held for calls under way and for keys that it made",
+        f"the budget asked for takes {needed} out of the {limit} of {payer}, of which {spent} are spent and"
+        f" {held} are held for calls under way and for keys that it made",
         fix="ask for no more than is left, or have the operator raise that budget: macroslow keys set",
         budget=error.budget,
         limit_usd_micros=error.limit_usd_micros,

@@ -5,29 +5,28 @@ returned by `create` and is nowhere afterwards.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from macroslow.authn.api_keys import (
-    LEGACY_ID_PREFIX,
-    LegacyKey,
-    SecretHasher,
-    has_overlap,
-    id_of,
-    is_credential,
-    is_in_force,
-    mint,
-)
+from macroslow.authn.api_keys import LegacyKey, SecretHasher, has_overlap, is_in_force, mint
 from macroslow.authn.keyring import KeyRing, account_of
-from macroslow.authn.ports import KeyRecord, PutKey
+from macroslow.authn.ports import KeyRecord
+from macroslow.authn.principal import THE_OPERATOR
 from macroslow.authn.terms import terms_of
 from macroslow.authz.scopes import ADMIN_KEYS
-from macroslow.authz.subset import beyond
-from macroslow.errors import BadRequestError, ConflictError, MissingScopeError, NotFoundError, Problem
-from macroslow.metering.ledger import Account, CloseAccount, OpenAccount
-from macroslow.ports import DAY_NS, MINUTE_NS, Clock, Entropy
-from macroslow.services.identity import key_events
+from macroslow.errors import (
+    BadRequestError,
+    BudgetExhaustedError,
+    ConflictError,
+    MissingScopeError,
+    Problem,
+)
+from macroslow.metering.ledger import Account
+from macroslow.ports import DAY_NS, Clock, Entropy
+from macroslow.services.identity import key_changes
+from macroslow.services.identity.key_words import moment, no_room, wider
+from macroslow.services.identity.unknown_key import unknown_key
 from macroslow.services.identity.wished_keys import (
     KeyTerms,
     NewKey,
@@ -36,13 +35,9 @@ from macroslow.services.identity.wished_keys import (
     faults_of,
     faults_of_made,
 )
-from macroslow.tlog.event import Event, EventType
-from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
 
 MAX_DEPTH: Final = 4  # of keys that were made by keys: each request looks at all of them
-MAX_ID_CHARACTERS: Final = 24
-IN_FORCE: Final = "in force"
 MAX_OVERLAP_NS: Final = 30 * DAY_NS  # two secrets for one key are for as long as it takes to deploy one
 
 
@@ -83,11 +78,6 @@ class ManageKeys:
         """Read when keys were last used, here or in another process, before this one began or since."""
         self._keyring.learn_uses(await self._books.key_uses())
 
-    def last_used_ns(self, record: KeyRecord) -> int | None:
-        """The minute in which a key was last let in; None: never, as far as is known."""
-        used_ns = self._keyring.used_ns.get(record.id)
-        return None if used_ns is None else used_ns // MINUTE_NS * MINUTE_NS
-
     async def create(self, new: NewKey, maker: str = "") -> CreatedKey:
         """Make a key and its account, for the operator or for the key with the id `maker`.
 
@@ -104,7 +94,7 @@ class ManageKeys:
                 raise BadRequestError("the key cannot be made", faults, step="keys")
             minted = mint(self._entropy)
             record = replace(_record(new, minted.id, self._hasher(minted), now_ns), maker=maker)
-            await self._open(record, new.budget_usd_micros)
+            await self._keep([record], key_changes.making(record, new.budget_usd_micros))
         return CreatedKey(minted.text, record)
 
     async def _maker(self, key_id: str, now_ns: int) -> KeyRecord:
@@ -140,11 +130,11 @@ class ManageKeys:
             if self._keyring.get(key.id) is not None:
                 fix = f"macroslow keys show {key.id}"
                 raise ConflictError(f"key {key.id} was taken over before", fix=fix)
-            await self._open(record, new.budget_usd_micros)
+            await self._keep([record], key_changes.making(record, new.budget_usd_micros))
         return record
 
-    async def change(self, key_id: str, wanted: KeyTerms) -> KeyRecord:
-        """Bound a key anew, from its next request on.
+    async def change(self, key_id: str, wanted: KeyTerms, by: str = THE_OPERATOR) -> KeyRecord:
+        """Bound a key anew, from its next request on. `by` is who does it, for the log.
 
         Raises BadRequestError with every fault, ConflictError if the key is revoked. A budget below what
         is spent is taken: then nothing more can be spent.
@@ -161,35 +151,26 @@ class ManageKeys:
                 raise BadRequestError("the key cannot be changed", faults, step="keys")
             self._require_within(after)
             account = await self._books.account(account_of(key_id))
-            changed = key_events.differences(before, after, account, wanted)
-            if changed:
-                await self._books.commit(*self._changes(after, wanted, changed))
-                self._keyring.put(after)
+            now_ns = self._clock.now_ns()
+            changes = key_changes.changing(before, after, account, wanted, by, now_ns)
+            if changes:
+                await self._keep([after], changes)
         return after
 
-    def _changes(
-        self, after: KeyRecord, wanted: KeyTerms, changed: Mapping[str, object]
-    ) -> Iterator[PutKey | OpenAccount | Append]:
-        yield PutKey(after)
-        if "budget_usd_micros" in wanted:
-            yield _account(after, wanted["budget_usd_micros"])
-        fields = {"key_id": after.id, "principal": after.principal, "changed": changed}
-        yield Append(Event(EventType.KEY_CHANGED, self._clock.now_ns(), after.principal, fields))
-
-    async def _open(self, record: KeyRecord, budget_usd_micros: int | None) -> None:
-        """Keep a new key, its account and its log entry, and let it work."""
-        await self._books.commit(
-            PutKey(record),
-            _account(record, budget_usd_micros),
-            Append(key_events.created(record, budget_usd_micros)),
-        )
-        self._keyring.put(record)
+    async def _keep(self, records: Sequence[KeyRecord], changes: Iterable[key_changes.Change]) -> None:
+        """Commit what is to be, and have it in force here."""
+        try:
+            await self._books.commit(*changes)
+        except BudgetExhaustedError as error:
+            raise no_room(error) from None
+        for record in records:
+            self._keyring.put(record)
 
     async def show(self, key_id: str) -> ShownKey:
         """One key with its account. NotFoundError if there is none."""
         return ShownKey(self.known(key_id), await self._books.account(account_of(key_id)))
 
-    async def revoke(self, key_id: str, reason: str = "") -> KeyRecord:
+    async def revoke(self, key_id: str, reason: str = "", by: str = THE_OPERATOR) -> KeyRecord:
         """Refuse a key from the next request on. Idempotent: the first revocation stands.
 
         What the key has under way is ended by whoever watches over it, and charged as when a caller hangs up.
@@ -200,9 +181,7 @@ class ManageKeys:
             if record.revoked_ns is not None:
                 return record
             revoked = replace(record, revoked_ns=self._clock.now_ns())
-            closed = map(CloseAccount, _accounts_ended_with(record, stored))
-            await self._books.commit(PutKey(revoked), *closed, Append(key_events.revoked(revoked, reason)))
-            self._keyring.put(revoked)
+            await self._keep([revoked], key_changes.ending([revoked], stored, reason, by))
         return revoked
 
     async def revoke_all(self, reason: str) -> Sequence[KeyRecord]:
@@ -212,14 +191,10 @@ class ManageKeys:
             now_ns = self._clock.now_ns()
             revoked = [replace(one, revoked_ns=now_ns) for one in stored if one.revoked_ns is None]
             if revoked:
-                closed = [CloseAccount(account_of(record.id)) for record in revoked if record.maker]
-                entries = [Append(key_events.revoked(record, reason)) for record in revoked]
-                await self._books.commit(*map(PutKey, revoked), *closed, *entries)
-            for record in revoked:
-                self._keyring.put(record)
+                await self._keep(revoked, key_changes.ending(revoked, stored, reason, THE_OPERATOR))
         return revoked
 
-    async def rotate(self, key_id: str, overlap_ns: int = 0) -> CreatedKey:
+    async def rotate(self, key_id: str, overlap_ns: int = 0, by: str = THE_OPERATOR) -> CreatedKey:
         """Give a key another secret; the one it had works for `overlap_ns` more, and any before it no more.
 
         Everything else of the key stays. ConflictError if it is revoked or of another gateway, or if an
@@ -236,8 +211,7 @@ class ManageKeys:
                 old_secret_hmac=before.secret_hmac if overlap_ns else b"",
                 old_until_ns=now_ns + overlap_ns if overlap_ns else None,
             )
-            await self._books.commit(PutKey(after), Append(key_events.rotated(after, now_ns)))
-            self._keyring.put(after)
+            await self._keep([after], key_changes.rotating(after, by, now_ns))
         return CreatedKey(minted.text, after)
 
     def list(self) -> list[KeyRecord]:
@@ -245,22 +219,21 @@ class ManageKeys:
         return self._keyring.records()
 
     def state(self, record: KeyRecord) -> str:
-        """Whether the key is IN_FORCE, "expired", "revoked" or "ended with its maker"."""
-        if record.revoked_ns is not None:
-            return "revoked"
-        now_ns = self._clock.now_ns()
-        if not is_in_force(record, now_ns):
-            return "expired"
-        return IN_FORCE if self._keyring.in_force(record, now_ns) else "ended with its maker"
+        """What has become of the key until now (`KeyRing.state`)."""
+        return self._keyring.state(record, self._clock.now_ns())
+
+    def last_used_ns(self, record: KeyRecord) -> int | None:
+        """The minute in which a key was last let in; None: never, as far as is known."""
+        return self._keyring.last_used_ns(record.id)
 
     def _require_within(self, maker: KeyRecord) -> None:
         """ConflictError if a key that this one made would then be allowed more than its maker."""
         now_ns = self._clock.now_ns()
         made = [one for one in self._keyring.records() if one.maker == maker.id and is_in_force(one, now_ns)]
-        wider = [one.id for one in made if beyond(one, maker)]
-        if wider:
+        found = [f"{one.id} ({more})" for one in made if (more := wider(one, maker))]
+        if found:
             raise ConflictError(
-                f"keys that {maker.id} made would be allowed more than it: {', '.join(wider)}",
+                f"keys that {maker.id} made would be allowed more than it: {', '.join(found)}",
                 fix="bound or revoke those first",
             )
 
@@ -279,39 +252,6 @@ class ManageKeys:
         return held.record
 
 
-def unknown_key(key_id: str) -> NotFoundError:
-    """What everybody is told of a key that is none of theirs.
-
-    What cannot be an id is not repeated: it may be a key.
-    """
-    if is_credential(key_id):
-        own = id_of(key_id)
-        told = "that is a key; its id is {}" if own else "that is a credential, and no key's id"
-        if own.startswith(LEGACY_ID_PREFIX):
-            told = "that is a key of others; its id is {} if it was imported"
-        fix = f"macroslow keys show {own}" if own else "macroslow keys list"
-        return NotFoundError(told.format(own), fix=fix, step="keys")
-    named = repr(key_id) if len(key_id) <= MAX_ID_CHARACTERS and key_id.isalnum() else "of that id"
-    return NotFoundError(f"no key {named}", fix="macroslow keys list", step="keys")
-
-
-def _account(record: KeyRecord, budget_usd_micros: int | None) -> OpenAccount:
-    parent = account_of(record.maker) if record.maker else None
-    return OpenAccount(account_of(record.id), budget_usd_micros, parent)
-
-
-def _accounts_ended_with(record: KeyRecord, stored: Sequence[KeyRecord]) -> Iterator[str]:
-    """The accounts that take no call any more without this key, and whose rest is their makers' again.
-
-    Not the key's own where it pays from no maker's: nobody waits for its rest.
-    """
-    if record.maker:
-        yield account_of(record.id)
-    for made in stored:
-        if made.maker == record.id:
-            yield from _accounts_ended_with(made, stored)
-
-
 def _may_rotate(record: KeyRecord, now_ns: int, overlap_ns: int) -> None:
     new_key = "make a new one: macroslow keys create"
     if record.revoked_ns is not None:
@@ -319,11 +259,12 @@ def _may_rotate(record: KeyRecord, now_ns: int, overlap_ns: int) -> None:
     if record.legacy:
         raise ConflictError(f"the text of key {record.id} is another gateway's", fix=new_key)
     if not 0 <= overlap_ns <= MAX_OVERLAP_NS:
-        problem = Problem("0 to 30 days", field="overlap_s")
+        most = f"both secrets work for at most {MAX_OVERLAP_NS // DAY_NS} days"
+        problem = Problem(most, field="overlap_s")
         raise BadRequestError("the key cannot be rotated", [problem], step="keys")
-    if overlap_ns and has_overlap(record, now_ns):
+    if overlap_ns and record.old_until_ns is not None and has_overlap(record, now_ns):
         raise ConflictError(
-            f"the secret that key {record.id} had before still works",
+            f"the secret that key {record.id} had before still works until {moment(record.old_until_ns)}",
             fix="wait for its end, or end it now: --overlap 0s",
         )
 

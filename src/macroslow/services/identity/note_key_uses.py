@@ -9,7 +9,6 @@ from typing import Final
 from macroslow.authn.keyring import KeyRing
 from macroslow.authn.ports import PutKeyUse
 from macroslow.errors import LogUnavailableError
-from macroslow.ports import MINUTE_NS
 from macroslow.workflow.books import Books
 
 EVERY_S: Final = 60.0
@@ -34,8 +33,8 @@ class NoteKeyUses:
 
     async def flush(self) -> None:
         """Write each use that is in another minute than the one written last, in one commit."""
-        minutes_ns = {name: used // MINUTE_NS * MINUTE_NS for name, used in self._keyring.used_ns.items()}
-        new_ns = {name: used for name, used in minutes_ns.items() if used != self._written_ns.get(name)}
+        uses_ns = self._keyring.last_uses_ns()
+        new_ns = {name: used for name, used in uses_ns.items() if used != self._written_ns.get(name)}
         if new_ns:
             await self._books.commit(*(PutKeyUse(name, used) for name, used in new_ns.items()))
             self._written_ns.update(new_ns)
