@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import uvloop
 
-from macroslow.bootstrap.edges import Started
-from macroslow.bootstrap.edges import serve as serve_gateway
+from macroslow.bootstrap.serving import Started
+from macroslow.bootstrap.serving import serve as serve_gateway
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._logging import log_to_stderr
 from macroslow.cli._output import emit, json_option

@@ -113,6 +113,12 @@ class Settings(Section):
         return self.gateway.mode == "observe"
 
     @property
+    def is_exposed(self) -> bool:
+        """Whether credentials may cross a network in clear: no TLS here, and no proxy is named that has it."""
+        server = self.server
+        return server.tls is None and not server.trusted_proxies and not is_loopback(server.host)
+
+    @property
     def administration_hosts(self) -> frozenset[str]:
         """Host names that administrators' requests may carry."""
         listen = self.administration.listen

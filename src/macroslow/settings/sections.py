@@ -24,7 +24,6 @@ from macroslow.settings.fields import (
     SecretReference,
     Texts,
     check_plain_http,
-    is_loopback,
     refuse,
     split_listen,
 )
@@ -103,11 +102,6 @@ class Server(Section):
         if self.in_flight_bytes < self.max_body_bytes:
             raise refuse("in_flight_bytes is below max_body_bytes", "raise in_flight_bytes")
         return self
-
-
-def is_exposed(server: Server) -> bool:
-    """Whether credentials may cross a network in clear: no TLS here, and no proxy named that brings it."""
-    return server.tls is None and not server.trusted_proxies and not is_loopback(server.host)
 
 
 class Administration(Section):

@@ -129,3 +129,9 @@ async def test_a_recovery_that_dies_between_commits_is_finished_by_the_next(
     async with opened(tmp_path) as books:
         await RecoverAfterCrash(books, CLOCK)()
         await assert_all_closed(books)
+
+
+def test_the_operator_is_told_of_what_was_open_and_of_nothing_else() -> None:
+    assert Recovered(0, 0, 0).notes == ()
+    (told,) = Recovered(2, 1, 1_500_000).notes
+    assert told == "after a crash: 2 calls charged in full ($1.500000), 1 runs reported as interrupted"

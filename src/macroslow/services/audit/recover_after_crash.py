@@ -5,9 +5,11 @@ was cut off is reported as interrupted, never as success. Each closing is a log 
 For the start of the only process: every other owner is dead.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from macroslow.metering.ledger import CloseAccount
+from macroslow.metering.money import usd
 from macroslow.ports import Clock
 from macroslow.services.calls.reap_reservations import Reaped, ReapReservations
 from macroslow.services.documents.interrupt_runs import InterruptRuns
@@ -21,6 +23,14 @@ class Recovered:
     calls: int
     runs: int
     usd_micros: int
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the operator is told of it: nothing, where nothing was open."""
+        if not self.calls and not self.runs:
+            return ()
+        charged = f"{self.calls} calls charged in full (${usd(self.usd_micros)})"
+        return (f"after a crash: {charged}, {self.runs} runs reported as interrupted",)
 
 
 @dataclass(frozen=True, slots=True)
