@@ -114,7 +114,7 @@ class Settings(Section):
 
     @property
     def is_exposed(self) -> bool:
-        """Whether credentials may cross a network in clear: no TLS here, and no proxy is named that has it."""
+        """Whether credentials may cross a network in clear: no TLS here, and no proxy named that has it."""
         server = self.server
         return server.tls is None and not server.trusted_proxies and not is_loopback(server.host)
 
