@@ -27,10 +27,10 @@ from macroslow.inference.dialect import Dialect
 from macroslow.inference.operation import Operation
 from macroslow.limits.admission import per_minute
 from macroslow.limits.byte_budget import ByteBudget
+from macroslow.limits.tallies import Tallies
 from macroslow.ports import Clock, Entropy, FreshNames
 from macroslow.services.documents.run_egress import OpenEgress, RunEgress
 from macroslow.web import problems
-from macroslow.web.admission import Tallies
 from macroslow.web.attention import Attention
 from macroslow.web.bodies import Body, CallerLeft
 from macroslow.web.framing import read_framing
