@@ -179,9 +179,12 @@ def test_a_vocabulary_is_read_when_it_is_first_asked_for_and_once():
 
     lazy = Counters(reading)
     assert read == []
+    assert "cl100k_base" not in lazy
     assert lazy["cl100k_base"].text("hello world") == 2
     assert lazy["cl100k_base"] is lazy["cl100k_base"]
     assert read == ["cl100k_base"]
+    assert "cl100k_base" in lazy
+    assert "o200k_base" not in lazy
 
 
 def test_the_shared_counters_are_loaded_once():

@@ -1,6 +1,5 @@
 """The governor: paid calls of models, and all that keeps their limits and budgets."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from macroslow.bootstrap.stores import open_rates
 from macroslow.errors import BudgetExhaustedError
 from macroslow.limits.ports import RateStore
 from macroslow.metering.catalogue import Catalogue
-from macroslow.metering.encodings import Counters
 from macroslow.ports import FreshNames
 from macroslow.secretstore.secret import Secret
 from macroslow.services.calls.admission import Admission
@@ -51,7 +49,6 @@ async def open_governor(core: Core, secrets: Mapping[str, Secret]) -> AsyncItera
     """Wire the use cases; at the end wait for what they have under way. ConfigurationError."""
     settings = core.settings
     catalogue, counted = complete_catalogue(settings), counters()
-    await _load(counted, {m.encoding for m in catalogue.models.values() if m.provider in settings.providers})
     async with AsyncExitStack() as stack:
         providers = open_accounts(settings, secrets)
         for accounts in providers.values():
@@ -116,9 +113,3 @@ def _admission(settings: Settings, catalogue: Catalogue, rates: RateStore | None
         max_waiting=settings.queue.max_waiting,
         observe=settings.observes,
     )
-
-
-async def _load(counted: Counters, encodings: set[str]) -> None:
-    """Load the vocabularies of the models that are served, in a thread: the first call need not wait."""
-    for encoding in sorted(encodings):
-        await asyncio.to_thread(counted.__getitem__, encoding)

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from tests.metering.vocabulary import catalogue
+from tests.metering.vocabulary import catalogue, packed
 from tests.services.model_fakes import PRINCIPAL, World
 
 from macroslow.errors import InvalidModelRequestError
 from macroslow.inference import MESSAGES
 from macroslow.inference.dialect import Dialect
 from macroslow.metering.count import OFF_LOOP_BYTES
+from macroslow.metering.encodings import Counters
 from macroslow.services.calls.count_tokens import CountTokens
 from macroslow.services.calls.off_loop import THREADS, OffLoop
 from macroslow.services.calls.quote_call import QuoteCall
@@ -159,6 +160,21 @@ async def test_counting_refuses_what_the_provider_would_not_take_before_it_count
     monkeypatch.setattr(QuoteCall, "count", None)
     with pytest.raises(InvalidModelRequestError, match="bytes"):
         await counting(len(body) - 1)(body, PRINCIPAL)
+
+
+async def test_the_first_count_loads_its_vocabulary_and_does_so_off_the_loop():
+    threads = []
+
+    def reading(encoding: str) -> bytes:
+        threads.append(threading.current_thread())
+        return packed(encoding)
+
+    quote = replace(counting(OFF_LOOP_BYTES).quote, counters=Counters(reading))
+    assert await CountTokens(quote)(message(10), PRINCIPAL) == await counting(OFF_LOOP_BYTES)(
+        message(10), PRINCIPAL
+    )
+    assert threading.current_thread() not in threads
+    assert len(threads) == 1
 
 
 async def test_counting_and_reading_a_call_wait_for_the_same_turn(work):

@@ -153,7 +153,8 @@ class QuoteCall:
         """The input of `request`, which came in `size_bytes`, without what it goes on from."""
         counters = RememberedCounters(self.counters, self.remembered, principal)
         asked = (request.prompt, model, counters, request.prompt_member)
-        if size_bytes <= OFF_LOOP_BYTES:
+        # The first call that needs a vocabulary loads it: most gateways use one of them, and some none.
+        if size_bytes <= OFF_LOOP_BYTES and model.encoding in self.counters:
             return count_prompt(*asked)
         return await self.off_loop(principal, count_prompt, *asked)
 
