@@ -24,7 +24,7 @@ from macroslow.adapters.sqlite import _group, _ledger, _log, _stage, _writing
 from macroslow.cli import main
 from macroslow.inference.chat import ChatCompletions
 from macroslow.inference.request import ParsedRequest
-from macroslow.services.calls import quote_call, settle_call
+from macroslow.services.calls import owed, quote_call, settle_call
 from macroslow.services.calls.admission import Admission
 from macroslow.services.calls.call_model import CallModel
 from macroslow.services.calls.paid_call import UnderWay
@@ -61,7 +61,7 @@ STAGES: Final = (
     (_group, "_tell", "books: to the writer and back"),
     (ModelAPI, "complete", "upstream client: send, read"),
     (UpstreamConnection, "buffer_updated", "upstream client: bytes in"),
-    (settle_call, "_concluded", "read the answer, hash it"),
+    (owed, "for_answer", "read the answer, hash it"),
     (settle_call.SettleCall, "settle", "settle: the rest"),
     (UnderWay, "book", "settle: make the changes"),
     (_group.GroupCommit, "_commit", "writer: batch"),

@@ -7,7 +7,7 @@ ledger named for it, so yesterday's money is never moved: a new day is a new cou
 """
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -100,21 +100,17 @@ def own_rules(principal: Principal) -> tuple[BudgetRule, ...]:
     is its subject, in all too: so it holds where a key beside it pays. Those of the keys that made a key
     bound it too.
     """
-    return tuple(
-        BudgetRule(scope, name, period, limit)
-        for credential in principal.credentials
-        for each in (credential, *credential.makers)
-        for scope, name in [(Scope.KEY, each.key_id) if each.key_id else (Scope.PRINCIPAL, each.name)]
-        for period, limit in _own_limits(each)
-        if limit is not None
-    )
-
-
-def _own_limits(credential: Principal) -> Iterator[tuple[Period, int | None]]:
-    yield Period.DAY, credential.day_usd_micros
-    yield Period.MONTH, credential.month_usd_micros
-    if isinstance(credential, TokenPrincipal):
-        yield Period.TOTAL, credential.budget_usd_micros
+    rules: list[BudgetRule] = []
+    for credential in principal.credentials:
+        for each in (credential, *credential.makers):
+            scope, name = (Scope.KEY, each.key_id) if each.key_id else (Scope.PRINCIPAL, each.name)
+            if each.day_usd_micros is not None:
+                rules.append(BudgetRule(scope, name, Period.DAY, each.day_usd_micros))
+            if each.month_usd_micros is not None:
+                rules.append(BudgetRule(scope, name, Period.MONTH, each.month_usd_micros))
+            if isinstance(each, TokenPrincipal) and each.budget_usd_micros is not None:
+                rules.append(BudgetRule(scope, name, Period.TOTAL, each.budget_usd_micros))
+    return tuple(rules)
 
 
 def budgets_of(rules: Iterable[BudgetRule], spender: Spender, now_ns: int) -> tuple[Budget, ...]:

@@ -108,8 +108,8 @@ class PaidCall:
 
     @property
     def emulator(self) -> bool:
-        """Whether no real provider is asked."""
-        return any(account.emulator for account in self.target.accounts.values())
+        """Whether no real provider is asked: all accounts are of one provider."""
+        return next(iter(self.target.accounts.values())).emulator
 
     @property
     def reserve(self) -> Reserve:

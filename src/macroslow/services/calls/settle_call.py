@@ -1,9 +1,4 @@
-"""The end of a paid call, whatever came of it: what is owed, booked once, then the answer.
-
-    the provider answered               what it says it used; our own count if it does not say: "ok"
-    it refused before doing any work    nothing: "refused"
-    the client hung up                  input, and what can have been written by then: "aborted"
-    it broke off, or nobody knows       the reservation: "unknown"
+"""The end of a paid call, whatever came of it: what is owed (see `owed`), booked once, then the answer.
 
 A commit that has begun is not undone by cancelling its caller (see `Books`); what must go on for
 longer than that runs as a task of its own, which no cancellation can reach.
@@ -13,20 +8,20 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from macroslow.errors import ConflictError, MacroslowError, UpstreamUnavailableError
-from macroslow.inference.operation import AnswerUnreadableError, StreamReader, WholeAnswer
+from macroslow.inference.operation import AnswerUnreadableError, StreamReader
 from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
 from macroslow.inference.sse import EventTooLongError
 from macroslow.limits.admission import Ended, Verdict
-from macroslow.limits.backoff import LOST_STATUSES
 from macroslow.metering.count import OFF_LOOP_BYTES
 from macroslow.metering.ledger import CallOutcome, Usage
 from macroslow.metering.money import usd
 from macroslow.ports import Clock
+from macroslow.services.calls import owed
 from macroslow.services.calls.admission import Admission
 from macroslow.services.calls.off_loop import OffLoop
 from macroslow.services.calls.paid_call import NOTHING, Settlement, UnderWay
@@ -98,7 +93,7 @@ class SettleCall:
         if isinstance(reached, ProviderAnswer) and len(reached.body) > OFF_LOOP_BYTES:
             ended, log_index = await asyncio.shield(self.booking(self._large(under_way, reached)))
         else:
-            ended = _concluded(under_way, reached)
+            ended = owed.for_answer(under_way, reached)
             log_index = await self.settle(under_way, ended)
         call = under_way.call
         if isinstance(reached, NotReached):
@@ -123,7 +118,7 @@ class SettleCall:
         )
 
     async def _large(self, under_way: UnderWay, answer: ProviderAnswer) -> tuple[Settlement, int]:
-        ended = await self.off_loop(under_way.call.order.principal.name, _concluded, under_way, answer)
+        ended = await self.off_loop(under_way.call.order.principal.name, owed.for_answer, under_way, answer)
         return ended, await self.settle(under_way, ended)
 
     async def stream(
@@ -162,10 +157,11 @@ class SettleCall:
                 whole = sent.copy()
                 whole.update(reader.closing)
                 # In here: without a usage it reads every event, and one may turn out to be unreadable.
-                ended = _stream_ended(under_way, reader, whole.hexdigest())
+                ended = owed.for_stream(under_way, reader, whole.hexdigest())
             except BaseException as error:
                 await stack.aclose()  # first of all stop the provider
-                ended = self._stream_failed(under_way, reader, error, sent.hexdigest())
+                now_ns = self.clock.monotonic_ns()
+                ended = owed.for_broken_stream(under_way, reader, error, sent.hexdigest(), now_ns)
                 await self.settle_failed(under_way, ended, first_ns)
                 if isinstance(error, (AnswerUnreadableError, EventTooLongError)):
                     broken = unreadable(under_way.call.provider, str(error))
@@ -176,25 +172,6 @@ class SettleCall:
             await self.settle(under_way, ended, first_ns)
         if reader.closing:
             yield reader.closing
-
-    def _stream_failed(
-        self, under_way: UnderWay, reader: StreamReader, error: BaseException, sha256: str
-    ) -> Settlement:
-        """The provider broke off, or our caller hung up, by cancelling or by closing."""
-        if not isinstance(error, (asyncio.CancelledError, GeneratorExit)):
-            return under_way.unknown(200, sha256)
-        if reader.usage is not None:
-            usage = under_way.call.target.bounds.reported(reader.usage)
-            return Settlement(CallOutcome.ABORTED, usage, 200, sha256)
-        try:
-            counted_tokens = under_way.call.target.written(reader.output_tokens())
-        except AnswerUnreadableError:
-            return under_way.unknown(200, sha256)
-        ended = under_way.aborted(counted_tokens, self.clock.monotonic_ns(), 200, sha256)
-        if reader.reported_input is None:
-            return ended
-        started = under_way.call.target.bounds.started(reader.reported_input, ended.usage.output_tokens)
-        return ended if started.usd_micros <= ended.usage.usd_micros else replace(ended, usage=started)
 
     async def failed(self, under_way: UnderWay, error: BaseException) -> Settlement:
         """Settle a call that raised `error`. Waits a bounded time; the booking itself goes on."""
@@ -275,40 +252,6 @@ def charged(ended: Settlement, error: UpstreamUnavailableError) -> UpstreamUnava
         fix="send it again if the answer is worth paying twice",
         reason=error.reason,
     )
-
-
-def _concluded(under_way: UnderWay, reached: ProviderAnswer | NotReached) -> Settlement:
-    """How a whole answer settles."""
-    if isinstance(reached, NotReached):
-        return Settlement(CallOutcome.REFUSED, NOTHING, 0)
-    sha256 = hashlib.sha256(reached.body).hexdigest()
-    if reached.status >= 400:
-        if reached.status in LOST_STATUSES:
-            return under_way.unknown(reached.status, sha256)
-        return Settlement(CallOutcome.REFUSED, NOTHING, reached.status, sha256)
-    call = under_way.call
-    try:
-        read = call.order.operation.read(reached.body, under_way.possible)
-    except AnswerUnreadableError:
-        return under_way.unknown(reached.status)
-    return Settlement(
-        CallOutcome.OK, _owed(under_way, read), reached.status, sha256, read.id, disputed=read.usage is None
-    )
-
-
-def _owed(under_way: UnderWay, read: WholeAnswer) -> Usage:
-    target = under_way.call.target
-    if read.usage is not None:
-        return target.bounds.reported(read.usage)
-    return target.bounds.unreported(target.written(target.counter.texts(read.texts)))
-
-
-def _stream_ended(under_way: UnderWay, reader: StreamReader, sha256: str) -> Settlement:
-    target = under_way.call.target
-    if reader.usage is not None:
-        return Settlement(CallOutcome.OK, target.bounds.reported(reader.usage), 200, sha256, reader.id)
-    usage = target.bounds.unreported(target.written(reader.output_tokens()))
-    return Settlement(CallOutcome.OK, usage, 200, sha256, reader.id, disputed=True)
 
 
 _VERDICTS: Final[Mapping[CallOutcome, Verdict]] = {
