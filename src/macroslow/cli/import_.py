@@ -14,7 +14,8 @@ from macroslow.cli._files import print_files, template, write_new
 from macroslow.cli._operator import ask_with
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._toml import annotated
-from macroslow.services.litellm.import_litellm import Imported, Unpriced, import_config
+from macroslow.services.litellm.deployments import Unpriced
+from macroslow.services.litellm.import_litellm import Imported, import_config
 from macroslow.services.litellm.import_litellm_keys import KeyRow, read_keys
 from macroslow.settings import FILE_NAME, dotted, load
 from macroslow.settings.origin import quoted

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from tests.metering.vocabulary import catalogue
 
 from macroslow.metering.catalogue import Catalogue
-from macroslow.services.litellm.import_litellm import Imported, Unpriced, import_config
+from macroslow.services.litellm.deployments import Unpriced
+from macroslow.services.litellm.import_litellm import Imported, import_config
 from macroslow.settings import Settings
 
 CATALOGUE = Catalogue({})

@@ -23,7 +23,7 @@ from macroslow.metering.ledger import MAX_COUNT
 from macroslow.metering.money import micros_down
 from macroslow.ports import NS_PER_S
 from macroslow.services.identity.wished_keys import MAX_NOTE_CHARACTERS
-from macroslow.services.litellm.litellm_words import period_of
+from macroslow.services.litellm.words import period_of
 
 MAX_KEYS: Final = 100_000
 EVERY_MODEL: Final = frozenset({"all-proxy-models", "*"})

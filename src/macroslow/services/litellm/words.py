@@ -61,6 +61,7 @@ PRICES: Final = {
     "cache_creation_input_token_cost": "cache_write_5m_usd",
 }
 KNOWN_PARAMS: Final = frozenset({"model", "api_key", "api_base", "base_url", "rpm", "tpm", *PRICES})
+NOTHING_LIKE_IT: Final = "there is nothing like it here"
 WHY: Final = {
     "master_key": "never carried: here the operator is whoever owns the state folder, and has no key",
     "database_url": "state is a folder, or a PostgreSQL of its own: [state] database",

@@ -6,20 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from macroslow.services.litellm.litellm_words import Vendor, is_plain_http
-
-Path = tuple[str, ...]
+from macroslow.services.litellm.found import Path
+from macroslow.services.litellm.words import Vendor, is_plain_http
 
 _NOT_NAME: Final = re.compile(r"[^a-z0-9_-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something that was not carried, or not as it stood: where, what, and why."""
-
-    line: int
-    what: str
-    why: str
 
 
 @dataclass(slots=True)

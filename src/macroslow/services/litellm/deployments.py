@@ -1,0 +1,191 @@
+"""Deployments of a LiteLLM configuration (`model_list`): providers with keys, limits and prices."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from macroslow.inference.dialect import Dialect
+from macroslow.maml.yaml_tree import Mapping, Node, Scalar
+from macroslow.services.litellm.found import Found
+from macroslow.services.litellm.providers import Deployed, Destination, Login, Providers
+from macroslow.services.litellm.words import (
+    ANTHROPIC_ALONE,
+    KNOWN_PARAMS,
+    NOTHING_LIKE_IT,
+    PRICES,
+    WHY,
+    Vendor,
+    text_of,
+    usd_per_million,
+    vendor_of,
+)
+
+_ENVIRON: Final = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """A deployment whose model has no price: its line, and the other names that it is asked for by."""
+
+    line: int
+    names: list[str]
+
+
+class Deployments:
+    """Takes them one by one, and gives each model one provider."""
+
+    def __init__(self, found: Found) -> None:
+        self._found = found
+        self._providers = Providers(found.note)
+        self._unpriced: dict[str, Unpriced] = {}
+        self._in_clear: dict[str, str] = {}
+        """References for keys that stand in the file, by the key. Of these only references leave here."""
+
+    def providers(self) -> dict[str, object]:
+        """[providers] by name, of all that was taken."""
+        return self._providers.tables(self._found.lines)
+
+    def without_price(self) -> dict[str, Unpriced]:
+        """The models without a price, each with those of its names that no other model has."""
+        return {
+            upstream: Unpriced(
+                one.line, [n for n in one.names if n != upstream and n not in self._found.models]
+            )
+            for upstream, one in self._unpriced.items()
+        }
+
+    def take(self, node: Node) -> None:
+        """Carry one entry, or say what of it is not carried."""
+        params = node.entries.get("litellm_params") if isinstance(node, Mapping) else None
+        name = text_of(node.entries.get("model_name")) if isinstance(node, Mapping) else ""
+        model = text_of(params.entries.get("model")) if isinstance(params, Mapping) else ""
+        if not isinstance(node, Mapping) or not isinstance(params, Mapping) or not name or not model:
+            self._found.note(node.line, "model_list", "an entry has no model_name or no litellm_params.model")
+            return
+        vendor, upstream = vendor_of(model)
+        if vendor is None:
+            prefix = model.partition("/")[0]
+            self._found.note(node.line, name, f"{prefix[:40]!r} speaks neither OpenAI's nor Anthropic's API")
+            return
+        if "*" in name or "*" in upstream:
+            pattern = upstream if "*" in upstream else name
+            self._found.note(node.line, name, f'a pattern: add "{pattern}" to `models` of its provider here')
+            return
+        base_url = self._base_url(params, vendor, name)
+        if base_url:
+            self._serve(node, params, name, upstream, vendor, base_url)
+        self._leftovers(name, node, params)
+
+    def _serve(
+        self, node: Mapping, params: Mapping, name: str, upstream: str, vendor: Vendor, base_url: str
+    ) -> None:
+        """Give the deployment to its provider, and the name to the model."""
+        owner = self._providers.owner_of(upstream)
+        destination = self._providers.destination(vendor, base_url, node.line)
+        if owner is not None and owner is not destination:
+            why = f"{upstream!r} is served by {owner.name} already: every model has one provider here"
+            self._found.note(node.line, name, why)
+            return
+        key = self._key(params, destination, name)
+        deployed = destination.models.setdefault(upstream, Deployed(node.line))
+        login = deployed.logins.setdefault(key, Login(key, node.line))
+        login.limits.add((self._count(params, "rpm"), self._count(params, "tpm")))
+        if not self._price(node, params, name, upstream):
+            return
+        if vendor.kind is Dialect.ANTHROPIC:
+            self._found.note(node.line, name, ANTHROPIC_ALONE)
+        self._found.dialects[upstream] = vendor.kind
+        self._found.dialects.setdefault(name, vendor.kind)
+        first = self._found.upstream_of.setdefault(name, upstream)
+        if self._found.dialects[name] is not vendor.kind:
+            why = "another deployment of the name, in another API than the first: not carried"
+            self._found.note(node.line, name, why)
+        elif first != upstream:
+            self._found.fall_back(name, [upstream], node.line)
+            why = "another deployment of the name: carried as a fall-back, for when the first is out of reach"
+            self._found.note(node.line, name, why)
+        elif name != upstream:
+            self._found.set_model(name, "alias_of", upstream, node.line)
+
+    def _base_url(self, params: Mapping, vendor: Vendor, name: str) -> str:
+        """The destination's base URL; empty, with a note, if the file does not say it."""
+        node = params.entries.get("api_base") or params.entries.get("base_url")
+        given = text_of(node)
+        line = node.line if node else params.line
+        if _ENVIRON.fullmatch(given):
+            self._found.note(
+                line, f"{name}.api_base", "a variable: write the URL, so that a key has one destination"
+            )
+            return ""
+        base_url = (given or vendor.base_url).rstrip("/")
+        if not base_url:
+            self._found.note(line, f"{name}.api_base", "is not given, and this provider has none of its own")
+        elif not re.fullmatch(r"https?://[^\s@?#\\]+", base_url):
+            self._found.note(
+                line, f"{name}.api_base", "is not an http or https URL without user, query and fragment"
+            )
+            return ""
+        after = vendor.after_base
+        return f"{base_url}{after}" if base_url and after and not base_url.endswith(after) else base_url
+
+    def _key(self, params: Mapping, destination: Destination, name: str) -> str | None:
+        node = params.entries.get("api_key")
+        given = text_of(node)
+        if node is None or not given or given.lower() in {"none", "anything", "fake-key"}:
+            return None if given or destination.vendor.name in {"ollama", "vllm"} else self._own(destination)
+        environ = _ENVIRON.fullmatch(given)
+        if environ:
+            return f"env:{environ[1]}"
+        reference = self._in_clear.setdefault(given, self._unused(destination))
+        why = f"the key stands in the file itself and is not carried: put it into .env as {reference[4:]}"
+        self._found.note(node.line, f"{name}.api_key", why)
+        return reference
+
+    def _unused(self, destination: Destination) -> str:
+        """A variable that no other key of the file is in: whether two are the same is not ours to guess."""
+        own = self._own(destination)
+        taken = {key for one in self._providers.all() for key in one.used_keys}
+        taken |= set(self._in_clear.values())
+        names = (own, *(f"{own}_{number}" for number in range(2, 2000)))
+        return next(name for name in names if name not in taken)
+
+    def _own(self, destination: Destination) -> str:
+        """The variable that LiteLLM reads where a deployment names none."""
+        return f"env:{destination.name.upper().replace('-', '_')}_API_KEY"
+
+    def _count(self, params: Mapping, member: str) -> int | None:
+        node = params.entries.get(member)
+        value = node.value if isinstance(node, Scalar) else None
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+        if node is not None:
+            self._found.note(node.line, member, "is not a number of 1 or more")
+        return None
+
+    def _price(self, node: Mapping, params: Mapping, name: str, upstream: str) -> bool:
+        """The file's own prices, per token; else the catalogue must have some. Whether there are."""
+        info = node.entries.get("model_info")
+        tables = [one for one in (params, info) if isinstance(one, Mapping)]
+        for member, setting in PRICES.items():
+            for table in tables:
+                usd = usd_per_million(table.entries.get(member))
+                if usd is not None:
+                    self._found.set_model(upstream, setting, usd, table.key_lines[member])
+        priced = {"input_usd", "output_usd"} <= self._found.models.get(upstream, {}).keys()
+        if not priced:
+            self._found.models.pop(upstream, None)
+        if priced or self._found.catalogue.find(upstream) is not None:
+            return True
+        self._unpriced.setdefault(upstream, Unpriced(node.line, [])).names.append(name)
+        why = f"no price of {upstream!r} is known: it is served once the lines for it at the end have one"
+        self._found.note(node.line, name, why)
+        return False
+
+    def _leftovers(self, name: str, node: Mapping, params: Mapping) -> None:
+        """Everything that was not looked at."""
+        for key, line in node.key_lines.items():
+            if key not in {"model_name", "litellm_params", "model_info"}:
+                self._found.note(line, f"{name}.{key[:60]}", NOTHING_LIKE_IT)
+        for key, line in params.key_lines.items():
+            if key not in KNOWN_PARAMS:
+                self._found.note(line, f"{name}.{key[:60]}", WHY.get(key, NOTHING_LIKE_IT))
