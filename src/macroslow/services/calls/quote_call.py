@@ -85,6 +85,7 @@ class QuoteCall:
     tiers: Mapping[str, LimitSets] = field(default_factory=dict)
     listed: Sequence[str] = ()
     remembered: Remembered = field(default_factory=Remembered)
+    _chains: dict[tuple[str, str], tuple[Model, ...]] = field(default_factory=dict, init=False, repr=False)
 
     async def read(
         self, operation: Operation, body: bytes, principal: str, own_key: OwnKey | None = None
@@ -160,10 +161,14 @@ class QuoteCall:
 
     def chain(self, operation: Operation, request: ModelRequest) -> tuple[Model, ...]:
         """The model and its fall-backs, if they serve this operation; ModelNotFoundError if it does not."""
-        found = self.catalogue.chain(request.model)
-        models = tuple(model for model in found if self._serves(model, operation))
-        if not models or models[0] is not found[0]:
-            raise unserved(request.model, operation, self.catalogue, self._serves, self.listed)
+        asked = operation.name, request.model
+        models = self._chains.get(asked)
+        if models is None:
+            found = self.catalogue.chain(request.model)
+            models = tuple(model for model in found if self._serves(model, operation))
+            if not models or models[0] is not found[0]:
+                raise unserved(request.model, operation, self.catalogue, self._serves, self.listed)
+            self._chains[asked] = models  # as many as the catalogue has names
         return models
 
     def _serves(self, model: Model, operation: Operation) -> bool:
