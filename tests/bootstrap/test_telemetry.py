@@ -1,8 +1,8 @@
 """The way to the collector, as the configuration says."""
 
-import aiohttp
 import pytest
 
+from macroslow.bootstrap.outward import Outward
 from macroslow.bootstrap.telemetry import peers, span_exporter
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.secret import Secret
@@ -20,14 +20,14 @@ def configured(**telemetry: object) -> Settings:
 
 
 async def test_without_an_endpoint_there_is_no_way() -> None:
-    async with aiohttp.ClientSession() as session:
-        assert span_exporter(Settings(), {}, session) is None
+    assert span_exporter(Settings(), {}, Outward()) is None
 
 
 async def test_with_one_there_is() -> None:
     settings = configured(endpoint="https://otlp.example", headers={"authorization": "env:A"})
-    async with aiohttp.ClientSession() as session:
-        found = span_exporter(settings, {"telemetry.headers.authorization": Secret("Bearer x")}, session)
+    outward = Outward()
+    found = span_exporter(settings, {"telemetry.headers.authorization": Secret("Bearer x")}, outward)
+    await outward.close()
     assert found is not None
     assert found.counts == {"exported": 0, "rejected": 0, "dropped": 0}
 
@@ -35,9 +35,8 @@ async def test_with_one_there_is() -> None:
 @pytest.mark.parametrize("text", ["x\r\nhost: evil.example", "x\n", "naïve", "\0"])
 async def test_a_secret_that_is_no_header_stops_the_start_and_is_not_shown(text: str) -> None:
     settings = configured(endpoint="https://otlp.example", headers={"authorization": "env:A"})
-    async with aiohttp.ClientSession() as session:
-        with pytest.raises(ConfigurationError) as refused:
-            span_exporter(settings, {"telemetry.headers.authorization": Secret(text)}, session)
+    with pytest.raises(ConfigurationError) as refused:
+        span_exporter(settings, {"telemetry.headers.authorization": Secret(text)}, Outward())
     assert text not in repr(refused.value) + refused.value.detail
 
 

@@ -7,7 +7,6 @@ store or a provider can be reached.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from macroslow.adapters.webhook import signing_key
 from macroslow.authn.jwt.issuer import ClaimMapping
 from macroslow.bootstrap.telemetry import header_value
 from macroslow.errors import ConfigurationError, Problem
@@ -46,8 +45,14 @@ def tls_of(settings: Settings) -> ServerTLS | None:
 
 def shapes(settings: Settings) -> Mapping[str, Shape]:
     """The form of those secrets that have one, by setting."""
-    hooks = {f"alerts.webhooks[{n}].secret": signing_key for n in range(len(settings.alerts.webhooks))}
-    return hooks | {f"telemetry.headers.{name}": header_value for name in settings.telemetry.headers}
+    found: dict[str, Shape] = {
+        f"telemetry.headers.{name}": header_value for name in settings.telemetry.headers
+    }
+    if settings.alerts.webhooks:
+        from macroslow.adapters.webhook import signing_key  # here: see Outward
+
+        found |= {f"alerts.webhooks[{n}].secret": signing_key for n in range(len(settings.alerts.webhooks))}
+    return found
 
 
 def issuers_in_vain(settings: Settings) -> Iterator[str]:

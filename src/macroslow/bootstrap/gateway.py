@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Final
 
-import aiohttp
-
 from macroslow.adapters import sandbox
-from macroslow.adapters.http_api import HTTPOutsideAPI, parse_placement
 from macroslow.bootstrap.core import Core, open_core, operator_rights
 from macroslow.bootstrap.governor import Governor, open_governor
 from macroslow.bootstrap.issuers import open_issuers
 from macroslow.bootstrap.machine import clock, entropy
+from macroslow.bootstrap.outward import Outward
 from macroslow.bootstrap.secrets_of import secrets_of
 from macroslow.bootstrap.watches import Watches, watches
 from macroslow.maml.plan import Runtime
@@ -33,6 +31,7 @@ from macroslow.services.identity.record_security import RecordSecurity
 from macroslow.services.identity.verify_tokens import VerifyTokens
 from macroslow.settings import Settings
 from macroslow.web.egress import egress_opener
+from macroslow.workflow.outside import OutsideAPI
 from macroslow.workflow.sandbox import Sandbox
 
 RUN_BUDGET_USD_MICROS: Final = MICROS_PER_USD  # the most that one run may hold of its caller's budget
@@ -65,9 +64,10 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         stack.push_async_callback(box.close)
         core = await stack.enter_async_context(open_core(settings))
         secrets = await secrets_of(settings, core.folder, core.quad, settings.secrets())
-        session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        outward = Outward()
+        stack.push_async_callback(outward.close)
         governor = await stack.enter_async_context(open_governor(core, secrets))
-        call_api = CallAPI(_apis(settings, secrets, session), core.books, clock)
+        call_api = CallAPI(_apis(settings, secrets, outward), core.books, clock)
         record = RecordRuns(
             core.books,
             core.signer,
@@ -78,14 +78,16 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             owner=core.owner,
             enforced=not settings.observes,
         )
-        issuers = open_issuers(core, secrets, session)
-        watching = watches(core, secrets, session, record.open_runs, issuers.fetched)
+        issuers = open_issuers(core, secrets, outward)
+        watching = watches(core, secrets, outward, record.open_runs, issuers.fetched)
         yield _gateway(core, box, governor, call_api, record, watching, issuers.tokens)
 
 
-def _apis(
-    settings: Settings, secrets: Mapping[str, Secret], session: aiohttp.ClientSession
-) -> dict[str, HTTPOutsideAPI]:
+def _apis(settings: Settings, secrets: Mapping[str, Secret], outward: Outward) -> dict[str, OutsideAPI]:
+    if not settings.apis:
+        return {}
+    from macroslow.adapters.http_api import HTTPOutsideAPI, parse_placement  # here: see Outward
+
     return {
         name: HTTPOutsideAPI(
             name=name,
@@ -93,7 +95,7 @@ def _apis(
             paths=api.paths,
             secret=secrets.get(f"apis.{name}.secret"),
             placement=parse_placement(api.placement),
-            session=session,
+            session=outward(),
         )
         for name, api in settings.apis.items()
     }

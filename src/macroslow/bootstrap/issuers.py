@@ -3,14 +3,13 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import aiohttp
-
-from macroslow.adapters.jwks import FetchedKeys
 from macroslow.authn.jwt.keys import OneSecret
 from macroslow.authn.jwt.ports import FixedKeys, KeySource
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.machine import clock
+from macroslow.bootstrap.outward import Outward
 from macroslow.bootstrap.secrets_of import secrets_of
 from macroslow.crypto.jose import SharedSecret
 from macroslow.errors import ConfigurationError, Problem
@@ -19,27 +18,32 @@ from macroslow.services.identity.mint_tokens import development_key, development
 from macroslow.services.identity.verify_tokens import TrustedIssuer, VerifyTokens
 from macroslow.settings.identity import Issuer
 
+if TYPE_CHECKING:
+    from macroslow.adapters.jwks import FetchedKeys
+
 
 @dataclass(frozen=True, slots=True)
 class Issuers:
     """What checks tokens (None: no issuer is configured), and the key sets that want fetching."""
 
     tokens: VerifyTokens | None
-    fetched: Sequence[FetchedKeys]
+    fetched: "Sequence[FetchedKeys]"
 
 
-def open_issuers(core: Core, secrets: Mapping[str, Secret], session: aiohttp.ClientSession) -> Issuers:
+def open_issuers(core: Core, secrets: Mapping[str, Secret], outward: Outward) -> Issuers:
     """Wire every issuer of the configuration. ConfigurationError for a secret that is too short."""
     settings = core.settings.auth.issuers
     if not settings:
         return Issuers(None, ())
-    sources = {name: _source(core, name, issuer, secrets, session) for name, issuer in settings.items()}
+    fetched = _fetched(settings, outward)
+    sources = {
+        name: fetched.get(name) or _source(core, name, issuer, secrets) for name, issuer in settings.items()
+    }
     trusted = [
         TrustedIssuer(issuer.rules(name), sources[name], issuer.budget_usd_micros)
         for name, issuer in settings.items()
     ]
-    fetched = [source for source in sources.values() if isinstance(source, FetchedKeys)]
-    return Issuers(VerifyTokens(trusted, core.revocations, core.books, clock), fetched)
+    return Issuers(VerifyTokens(trusted, core.revocations, core.books, clock), [*fetched.values()])
 
 
 @asynccontextmanager
@@ -47,17 +51,27 @@ async def issuers_of(core: Core) -> AsyncIterator[VerifyTokens | None]:
     """What checks tokens, for a command: nothing of a gateway is opened but this."""
     wanted = [one for one in core.settings.secrets() if one.setting.startswith("auth.issuers.")]
     secrets = await secrets_of(core.settings, core.folder, core.quad, wanted)
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        yield open_issuers(core, secrets, session).tokens
+    outward = Outward()
+    try:
+        yield open_issuers(core, secrets, outward).tokens
+    finally:
+        await outward.close()
 
 
-def _source(
-    core: Core, name: str, issuer: Issuer, secrets: Mapping[str, Secret], session: aiohttp.ClientSession
-) -> KeySource:
+def _fetched(issuers: Mapping[str, Issuer], outward: Outward) -> "dict[str, FetchedKeys]":
+    """The key sets that are fetched, by their issuers' names."""
+    urls = {name: issuer.keys_url for name, issuer in issuers.items() if issuer.keys_url is not None}
+    if not urls:
+        return {}
+    from macroslow.adapters.jwks import FetchedKeys  # here: see Outward
+
+    return {name: FetchedKeys(name, url, outward(), clock) for name, url in urls.items()}
+
+
+def _source(core: Core, name: str, issuer: Issuer, secrets: Mapping[str, Secret]) -> KeySource:
+    """The keys of an issuer that nothing is fetched for."""
     if issuer.is_development:
         return FixedKeys(development_keys(development_key(core.keys.api_key_pepper)))
-    if issuer.keys_url is not None:
-        return FetchedKeys(name, issuer.keys_url, session, clock)
     setting = f"auth.issuers.{name}.secret"
     try:
         return FixedKeys(OneSecret(secret=SharedSecret(secrets[setting].reveal().encode())))

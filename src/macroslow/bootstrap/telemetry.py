@@ -1,16 +1,18 @@
 """Traces for the operator's collector, and the providers as telemetry names them."""
 
 from collections.abc import Mapping
-
-import aiohttp
+from typing import TYPE_CHECKING
 
 from macroslow import __version__
-from macroslow.adapters.otlp import Collector, SpanExporter
 from macroslow.bootstrap.machine import entropy
+from macroslow.bootstrap.outward import Outward
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.secret import Secret
 from macroslow.services.calls.gen_ai import Peer, peer_of
 from macroslow.settings import Settings
+
+if TYPE_CHECKING:
+    from macroslow.adapters.otlp import SpanExporter
 
 
 def peers(settings: Settings) -> Mapping[str, Peer]:
@@ -19,12 +21,14 @@ def peers(settings: Settings) -> Mapping[str, Peer]:
 
 
 def span_exporter(
-    settings: Settings, secrets: Mapping[str, Secret], session: aiohttp.ClientSession
-) -> SpanExporter | None:
+    settings: Settings, secrets: Mapping[str, Secret], outward: Outward
+) -> "SpanExporter | None":
     """The way to the operator's collector; None without one. ConfigurationError for an impossible header."""
     telemetry = settings.telemetry
     if telemetry.endpoint is None:
         return None
+    from macroslow.adapters.otlp import Collector, SpanExporter  # here: see Outward
+
     headers = {name: header_value(secrets[f"telemetry.headers.{name}"]) for name in telemetry.headers}
     resource = {
         "service.name": telemetry.service_name,
@@ -32,7 +36,7 @@ def span_exporter(
         "service.namespace": "macroslow",
         "macroslow.gateway": settings.gateway.name,
     }
-    return SpanExporter(Collector(telemetry.endpoint, headers, session), resource, entropy)
+    return SpanExporter(Collector(telemetry.endpoint, headers, outward()), resource, entropy)
 
 
 def header_value(secret: Secret) -> str:

@@ -4,14 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import aiohttp
-
-from macroslow.adapters.jwks import FetchedKeys
-from macroslow.adapters.otlp import SpanExporter
-from macroslow.adapters.webhook import WebhookReceiver, signing_key
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.machine import clock, entropy
+from macroslow.bootstrap.outward import Outward
 from macroslow.bootstrap.telemetry import span_exporter
 from macroslow.errors import LogUnavailableError
 from macroslow.secretstore.secret import Secret
@@ -23,6 +20,12 @@ from macroslow.services.identity.follow_identities import FollowIdentities
 from macroslow.services.identity.note_key_uses import NoteKeyUses
 from macroslow.services.spending.send_alerts import SendAlerts
 from macroslow.services.spending.watch_budgets import WatchBudgets
+from macroslow.settings import Settings
+
+if TYPE_CHECKING:
+    from macroslow.adapters.jwks import FetchedKeys
+    from macroslow.adapters.otlp import SpanExporter
+    from macroslow.adapters.webhook import WebhookReceiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,8 @@ class Watches:
     guessing: AlertGuessing
     uses: NoteKeyUses
     follow: FollowIdentities | None
-    spans: SpanExporter | None
-    key_sets: Sequence[FetchedKeys]
+    spans: "SpanExporter | None"
+    key_sets: "Sequence[FetchedKeys]"
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -67,20 +70,16 @@ class Watches:
 def watches(
     core: Core,
     secrets: Mapping[str, Secret],
-    session: aiohttp.ClientSession,
+    outward: Outward,
     open_runs: Collection[str],
-    key_sets: Sequence[FetchedKeys],
+    key_sets: "Sequence[FetchedKeys]",
 ) -> Watches:
     """Wire the watchers as the configuration says. ConfigurationError for a secret that cannot sign.
 
     `open_runs` are those that this process carries out.
     """
     settings = core.settings.alerts
-    receivers = [
-        WebhookReceiver(one.url, signing_key(secrets[f"alerts.webhooks[{n}].secret"]), session, clock)
-        for n, one in enumerate(settings.webhooks)
-    ]
-    alerts = SendAlerts(receivers, entropy)
+    alerts = SendAlerts(_receivers(core.settings, secrets, outward), entropy)
     budgets = WatchBudgets(
         core.books,
         core.keyring,
@@ -101,5 +100,18 @@ def watches(
     follow = None
     if changes is not None:
         follow = FollowIdentities(changes, core.manage_keys, core.manage_revocations, core.signers)
-    spans = span_exporter(core.settings, secrets, session)
+    spans = span_exporter(core.settings, secrets, outward)
     return Watches(reap, budgets, alerts, guessing, uses, follow, spans, key_sets)
+
+
+def _receivers(
+    settings: Settings, secrets: Mapping[str, Secret], outward: Outward
+) -> "list[WebhookReceiver]":
+    if not settings.alerts.webhooks:
+        return []
+    from macroslow.adapters.webhook import WebhookReceiver, signing_key  # here: see Outward
+
+    return [
+        WebhookReceiver(one.url, signing_key(secrets[f"alerts.webhooks[{n}].secret"]), outward(), clock)
+        for n, one in enumerate(settings.alerts.webhooks)
+    ]
