@@ -1,12 +1,12 @@
 """`macroslow maml sign` and `verify`: the author's part. The gateway signs no document."""
 
-import os
 from datetime import timedelta
 from pathlib import Path
 
 import click
 
-from macroslow.cli._errors import CANNOT_DECIDE
+from macroslow.cli._errors import CANNOT_DECIDE, CHECKED_IS_BAD
+from macroslow.cli._files import write_over
 from macroslow.cli._output import emit, json_option
 from macroslow.crypto import documents
 from macroslow.crypto.hybrid import HybridPrivateKey, HybridPublicKey
@@ -51,7 +51,7 @@ def sign(
     now_ns = SystemClock().now_ns()
     expires_ns = None if days is None else now_ns + int(timedelta(days=days).total_seconds()) * NS_PER_S
     target = output or file
-    _replace(target, documents.sign(unsigned, key, issued_ns=now_ns, expires_ns=expires_ns))
+    write_over(target, documents.sign(unsigned, key, issued_ns=now_ns, expires_ns=expires_ns))
     if as_json:
         emit({"file": str(target), "key_id": key.key_id, "origin": parsed.front.origin})
     else:
@@ -77,7 +77,7 @@ def verify(file: Path, key_file: Path | None, *, as_json: bool) -> int:
     signed, signature = documents.split(file.read_bytes())
     if signature is None:
         click.echo(f"{file} is not signed")
-        return 1
+        return CHECKED_IS_BAD
     keys = {key.key_id: key}
     facts = documents.verify(signed, signature, keys.get, now_ns=SystemClock().now_ns())
     if as_json:
@@ -85,15 +85,3 @@ def verify(file: Path, key_file: Path | None, *, as_json: bool) -> int:
     else:
         click.echo(f"VERIFIED: {file} is unaltered and signed by {key.fingerprint} (Ed25519 and ML-DSA-65)")
     return 0
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Write beside the target and move into place, so that no half-written document is ever there."""
-    fresh = target.with_name(f".{target.name}.new")
-    with fresh.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    if target.exists():
-        fresh.chmod(target.stat().st_mode & 0o777)
-    fresh.replace(target)

@@ -9,7 +9,7 @@ import click
 
 from macroslow import __version__
 from macroslow.cli._configured import config_option, settings_of
-from macroslow.cli._errors import BAD_CONFIGURATION, problem_lines
+from macroslow.cli._errors import BAD_CONFIGURATION, CHECKED_IS_BAD, problem_lines
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._places import problems_of
 from macroslow.errors import ConfigurationError
@@ -29,7 +29,7 @@ def doctor(config_file: Path | None, *, as_json: bool) -> int:
     reports = asyncio.run(probe())
     problems = _configuration_problems(config_file)
     works = any(report.works for report in reports)
-    code = BAD_CONFIGURATION if problems else 0 if works else 1
+    code = BAD_CONFIGURATION if problems else 0 if works else CHECKED_IS_BAD
     if as_json:
         emit(
             {

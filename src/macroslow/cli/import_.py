@@ -10,7 +10,7 @@ import click
 
 from macroslow.adapters import packaged
 from macroslow.cli._errors import CHECKED_IS_BAD
-from macroslow.cli._files import print_files, template, write_new
+from macroslow.cli._files import print_files, read_whole, template, write_new
 from macroslow.cli._operator import ask_with
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._toml import annotated
@@ -84,16 +84,9 @@ def litellm(
 
 def _read(path: Path, limit_bytes: int) -> str:
     try:
-        with path.open("rb") as file:
-            raw = file.read(limit_bytes + 1)
-        text = raw.decode("utf-8-sig")
-    except OSError as error:
-        raise click.UsageError(f"{path} cannot be read: {error.strerror}") from None
+        return read_whole(path, limit_bytes).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise click.UsageError(f"{path} is not UTF-8.") from None
-    if len(raw) > limit_bytes:
-        raise click.UsageError(f"{path} is larger than {limit_bytes} bytes.")
-    return text
 
 
 def _config(path: Path) -> Imported:

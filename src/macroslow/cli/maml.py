@@ -1,18 +1,16 @@
 """`macroslow maml`: writing documents. Nothing here runs code, asks a server or reads a configuration."""
 
-import os
-import shutil
-import sys
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import click
 
+from macroslow.cli._documents import read_document
 from macroslow.cli._errors import CHECKED_IS_BAD, problem_lines
+from macroslow.cli._files import STDIN, write_over
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._signing import sign, verify
 from macroslow.crypto import documents
@@ -21,11 +19,8 @@ from macroslow.maml.document import TYPES, VERSIONS
 from macroslow.maml.fix import mend
 from macroslow.maml.fmt import format_document
 from macroslow.maml.new import new_document
-from macroslow.maml.parse import MAX_DOCUMENT_BYTES, parse
+from macroslow.maml.parse import parse
 
-MAX_SIGNED_BYTES: Final = MAX_DOCUMENT_BYTES + 16 * 1024  # a document and its trailer
-
-_STDIN: Final = Path("-")
 _FILES = click.argument(
     "files",
     metavar="FILE...",
@@ -70,7 +65,7 @@ def new(file: Path | None, origin: str, kind: str, maml_version: str) -> None:
         parse(raw)
     except InvalidDocumentError as error:
         raise click.UsageError("; ".join(problem.message for problem in error.problems)) from None
-    if file is None or file == _STDIN:
+    if file is None or file == STDIN:
         click.echo(raw, nl=False)
         return
     try:
@@ -103,7 +98,7 @@ def validate(files: tuple[Path, ...], *, mending: bool, as_json: bool) -> int:
 
 
 def _validate(file: Path, *, mending: bool) -> FileReport:
-    raw, name = _read(file), str(file)
+    raw, name = read_document(file), str(file)
     repairs: tuple[str, ...] = ()
     try:
         bare, signature = documents.split(raw)
@@ -129,7 +124,7 @@ def fmt(files: tuple[Path, ...], *, checking: bool) -> int:
     """
     code = 0
     for file in files:
-        raw = _read(file)
+        raw = read_document(file)
         try:
             formatted = format_document(raw)
         except MacroslowError as error:
@@ -141,7 +136,7 @@ def fmt(files: tuple[Path, ...], *, checking: bool) -> int:
         if not checking:
             _write(file, raw, formatted)
         if formatted != raw:
-            click.echo(f"{'would change' if checking else 'changed'} {file}", err=file == _STDIN)
+            click.echo(f"{'would change' if checking else 'changed'} {file}", err=file == STDIN)
             code = CHECKED_IS_BAD if checking else code
     return code
 
@@ -165,30 +160,14 @@ def _lines(lines: Iterable[str], to_stderr: bool) -> None:
         click.echo(line, err=to_stderr)
 
 
-def _read(file: Path) -> bytes:
-    """The bytes of a file or of standard input. More than the limit is cut off, and refused later by size."""
-    try:
-        if file == _STDIN:
-            return sys.stdin.buffer.read(MAX_SIGNED_BYTES + 1)
-        with file.open("rb") as source:
-            return source.read(MAX_SIGNED_BYTES + 1)
-    except OSError as error:
-        raise click.UsageError(f"{file}: {error.strerror}") from None
-
-
 def _write(file: Path, before: bytes, after: bytes) -> None:
     """Replace the file in one step, if it changed; standard input goes to standard output in any case."""
-    if file == _STDIN:
+    if file == STDIN:
         click.echo(after, nl=False)
     elif after != before:
-        beside = file.with_name(f".{file.name}.{os.getpid()}")
         try:
-            with beside.open("xb") as target:
-                target.write(after)
-            shutil.copymode(file, beside)
-            beside.replace(file)
+            write_over(file, after)
         except OSError as error:
-            beside.unlink(missing_ok=True)
             raise click.UsageError(f"{file}: {error.strerror}") from None
 
 

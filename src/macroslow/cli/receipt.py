@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from macroslow.cli._errors import CANNOT_DECIDE, CHECKED_IS_BAD
+from macroslow.cli._files import read_whole
 from macroslow.cli._output import emit, json_option
 from macroslow.crypto import strict_json
 from macroslow.errors import VerificationError
@@ -44,15 +45,15 @@ def verify(
             "  fix: --key FILE, what `macroslow audit key` prints where the answer came from", err=True
         )
         return CANNOT_DECIDE
-    given_answer = None if answer is None else _read(answer)
-    raw, held = _taken_out(_read(receipt_file))
+    given_answer = None if answer is None else read_whole(answer, MAX_FILE_BYTES)
+    raw, held = _taken_out(read_whole(receipt_file, MAX_FILE_BYTES))
     try:
-        key = LogPublicKey.parse(_read(key_file).decode("utf-8", "replace"))
+        key = LogPublicKey.parse(read_whole(key_file, MAX_FILE_BYTES).decode("utf-8", "replace"))
     except ValueError as error:
         raise click.UsageError(f"{key_file} is not a log's public key: {error}") from None
     # A receipt that came within an answer speaks for that one too, whatever else is brought.
     answers: list[bytes | None] = [one for one in (held, given_answer) if one is not None]
-    brought = None if document is None else _read(document)
+    brought = None if document is None else read_whole(document, MAX_FILE_BYTES)
     try:
         *_, verdict = [
             tlog_receipt.verify(raw, key, answer=one, document=brought) for one in answers or [None]
@@ -96,11 +97,3 @@ def _show(verdict: tlog_receipt.Verdict, key: LogPublicKey) -> None:
         click.echo(
             f"  {name:<10} {'is the one that was logged' if checked else 'not checked: --' + name + ' FILE'}"
         )
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        raw = file.read(MAX_FILE_BYTES + 1)
-    if len(raw) > MAX_FILE_BYTES:
-        raise click.UsageError(f"{path} is larger than {MAX_FILE_BYTES} bytes.")
-    return raw

@@ -1,7 +1,6 @@
 """`macroslow run`: a document on this machine, the same way as POST /execute, as the local operator."""
 
 import base64
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +11,11 @@ import orjson
 
 from macroslow.cli._columns import usd
 from macroslow.cli._configured import config_option, settings_of
+from macroslow.cli._documents import read_document
 from macroslow.cli._errors import CHECKED_IS_BAD
 from macroslow.cli._operator import ask_with
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._terminal import harmless
-from macroslow.maml.parse import MAX_DOCUMENT_BYTES
 from macroslow.settings import FILE_NAME
 
 
@@ -42,9 +41,8 @@ def run(
     that is gone afterwards, without providers, unsigned documents allowed. A document gets no
     outside right that --allow does not name. Exit code 1 if the document fails.
     """
-    raw = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES + 1) if str(file) == "-" else file.read_bytes()
     asked = {
-        "document": base64.b64encode(raw).decode(),
+        "document": base64.b64encode(read_document(file)).decode(),
         "inputs": None if inputs_file is None else _inputs(inputs_file),
         "allow": [*allow],
     }

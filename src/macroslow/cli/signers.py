@@ -1,6 +1,5 @@
 """`macroslow signers`: which signing key speaks for which origin."""
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -8,12 +7,14 @@ import click
 
 from macroslow.cli._columns import columns
 from macroslow.cli._configured import config_option
+from macroslow.cli._files import create
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
 from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
 from macroslow.errors import ConflictError
 
 PRIVATE_MODE: Final = 0o600
+PUBLIC_MODE: Final = 0o644
 
 
 @click.group()
@@ -33,8 +34,8 @@ def new(name: Path, as_json: bool) -> None:
 
     private = HybridPrivateKey.generate(KeyUse.DOCUMENT, SystemEntropy())
     secret, public = name.with_name(f"{name.name}.key"), name.with_name(f"{name.name}.pub")
-    _write_new(secret, private.to_json(), PRIVATE_MODE)
-    _write_new(public, private.public.to_jwks() + "\n", 0o644)
+    _make(secret, private.to_json(), PRIVATE_MODE)
+    _make(public, private.public.to_jwks() + "\n", PUBLIC_MODE)
     made = {"key": str(secret), "public": str(public), "key_id": private.key_id}
     if as_json:
         emit(made | {"fingerprint": private.public.fingerprint})
@@ -98,10 +99,6 @@ def revoke(name: str, config_file: Path | None, as_json: bool) -> None:
         click.echo(f"{revoked['name']} is not trusted any more; documents signed by it are refused.")
 
 
-def _write_new(path: Path, text: str, mode: int) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    except FileExistsError:
-        raise ConflictError(f"{path} exists; nothing was overwritten", fix="choose another name") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+def _make(path: Path, text: str, mode: int) -> None:
+    if not create(path, text, mode):
+        raise ConflictError(f"{path} exists; nothing was overwritten", fix="choose another name")

@@ -1,6 +1,5 @@
 """`macroslow tokens`: what a text or a request has in tokens and costs, before it is sent. Offline."""
 
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ import click
 from macroslow.adapters.packaged import counters
 from macroslow.cli._columns import usd
 from macroslow.cli._configured import config_option, settings_of
+from macroslow.cli._files import read_whole
 from macroslow.cli._output import emit, json_option
 from macroslow.errors import BadRequestError, NotFoundError
 from macroslow.inference import ALL_OPERATIONS
@@ -66,7 +66,7 @@ def count(
     Without a configuration the models are those that come with the program. An estimate is what
     to expect; money is held for the largest number that the provider could report.
     """
-    prompt, named, member = _prompt(_read(file), operation)
+    prompt, named, member = _prompt(read_whole(file, MAX_FILE_BYTES), operation)
     wanted = model_name or named
     if not wanted:
         raise click.UsageError("name a model with --model")
@@ -76,17 +76,6 @@ def count(
         emit(asdict(found))
     else:
         _print(found)
-
-
-def _read(file: Path) -> bytes:
-    if str(file) == "-":
-        content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
-    else:
-        with file.open("rb") as opened:
-            content = opened.read(MAX_FILE_BYTES + 1)
-    if len(content) > MAX_FILE_BYTES:
-        raise BadRequestError(f"{file} has more than {MAX_FILE_BYTES} bytes", fix="count it in parts")
-    return content
 
 
 def _prompt(content: bytes, operation: str) -> tuple[Prompt, str, str]:
