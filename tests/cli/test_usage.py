@@ -36,20 +36,20 @@ def test_a_key_has_a_team_and_budgets_by_day_and_month(at_home) -> None:
     )
     assert "lab" in at_home("keys", "list").stdout
     shown = at_home("keys", "show", at_home.key["id"]).stdout
-    assert re.search(r"^day +\$1.000000$", shown, re.MULTILINE)
-    assert re.search(r"^month +-$", shown, re.MULTILINE)
+    assert re.search(r"^budget by day +\$1.00$", shown, re.MULTILINE)
+    assert re.search(r"^budget by month +no bound$", shown, re.MULTILINE)
 
 
 def test_a_new_keys_budgets_are_told_and_that_it_has_none(at_home) -> None:
     told = at_home("keys", "create", "bob", "--budget-day", "1", "--budget-month", "20", "--export").stderr
-    assert "for bob, $1.000000 a day, $20.000000 a month. It is not shown again.\n" in told
+    assert "for bob, $1.00 a day, $20.00 a month. It is not shown again.\n" in told
     unlimited = at_home("keys", "create", "carl").stderr
     assert "for carl, NO budget: it may spend without limit." in unlimited
     assert "fix: macroslow keys set " in unlimited
     rows = [line.split() for line in at_home("keys", "list").stdout.splitlines()]
-    assert rows[0][-7:] == ["SPENT", "BUDGET", "A", "DAY", "A", "MONTH", "NOTE"]
-    assert {tuple(row[-3:]) for row in rows[1:]} == {
-        ("$2.500000", "$1.000000", "-"), ("-", "$1.000000", "$20.000000"), ("-", "-", "-")
+    assert rows[0][-9:] == ["SPENT", "BUDGET", "A", "DAY", "A", "MONTH", "EXPIRES", "LAST", "USED"]
+    assert {tuple(row[-5:-2]) for row in rows[1:]} == {
+        ("$2.50", "$1.00", "-"), ("-", "$1.00", "$20.00"), ("-", "-", "-")
     }  # fmt: skip
 
 

@@ -1,21 +1,27 @@
 """`macroslow keys`: who may use this gateway, for what, and for how much."""
 
-from collections.abc import Mapping
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
+from macroslow.authn.keyring import IN_FORCE
+from macroslow.authz.scopes import ADMIN, administrates
 from macroslow.bootstrap.commands import key_defaults
-from macroslow.cli._columns import columns, usd
+from macroslow.bootstrap.machine import clock
+from macroslow.cli._columns import columns
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._key_check import check
 from macroslow.cli._key_options import Span, bounds, given
+from macroslow.cli._key_words import BUDGETS, budgets_of, fitted, in_utc, page_of, rows_of
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
-
-BUDGETS: Final = ("budget_usd_micros", "day_usd_micros", "month_usd_micros")
+from macroslow.ports import NS_PER_S
 
 
 @click.group()
@@ -42,11 +48,13 @@ def create(
         emit(made)
         return
     _print_new(made, config_file, export=export)
-    click.echo(f"Key {made['id']} for {principal}, {_bounds(made)}. It is not shown again.", err=True)
+    click.echo(f"Key {made['id']} for {principal}, {budgets_of(made)}. It is not shown again.", err=True)
     if not any(made[name] is not None for name in BUDGETS):
         click.echo(
             f"  fix: macroslow keys set {made['id']} --budget 10, or [keys] for all new keys", err=True
         )
+    if administrates(set(made["scopes"])):
+        click.echo(f"note: {_of_an_administrator(made['scopes'])}", err=True)
 
 
 @keys.command(name="set")
@@ -67,39 +75,36 @@ def set_(key_id: str, *, config_file: Path | None, as_json: bool, **wanted: obje
         emit(shown)
         return
     _print_key(shown)
-    if any(changes.get(name) is not None for name in BUDGETS[1:]):
+    if any(changes.get(name) is not None for name in ("day_usd_micros", "month_usd_micros")):
         click.echo(
             "note: what it spent before it had a budget by day or month is not counted in that", err=True
         )
 
 
 @keys.command(name="list")
+@click.option("--all", "with_ended", is_flag=True, help="Those too that are revoked or expired.")
 @config_option
 @json_option
-def list_(config_file: Path | None, as_json: bool) -> None:
-    """List keys with their budgets; the keys themselves are kept nowhere."""
+def list_(config_file: Path | None, *, with_ended: bool, as_json: bool) -> None:
+    """List keys with their budgets; the keys themselves are kept nowhere.
+
+    As JSON it is always all of them.
+    """
     listed = ask(config_file, "keys.list")
     if as_json:
         emit(listed)
         return
-    if not listed["keys"]:
-        click.echo("There is no key.")
-        return
-    rows = [{**key, "state": _state(key), **_money(key)} for key in listed["keys"]]
-    titles = {
-        "id": "ID",
-        "principal": "PRINCIPAL",
-        "team": "TEAM",
-        "state": "STATE",
-        "spent": "SPENT",
-        "budget": "BUDGET",
-        "day": "A DAY",
-        "month": "A MONTH",
-        "note": "NOTE",
-    }
-    columns(rows, titles)
-    if any(key["legacy"] for key in listed["keys"]):
+    shown = [key for key in listed["keys"] if with_ended or key["state"] == IN_FORCE]
+    if shown:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        columns(*fitted(rows_of(shown, _now()), width))
+    else:
+        click.echo("There is no key in force." if listed["keys"] else "There is no key.")
+    if any(key["legacy"] for key in shown):
         click.echo("legacy: made by another gateway, which keeps its hash; replace it with a key of our own")
+    ended = len(listed["keys"]) - len(shown)
+    if ended:
+        click.echo(f"{ended} more, revoked or expired: macroslow keys list --all", err=True)
 
 
 @keys.command()
@@ -138,7 +143,7 @@ def rotate(key_id: str, *, overlap_s: int, export: bool, config_file: Path | Non
         emit(made)
         return
     _print_new(made, config_file, export=export)
-    until = f"works until {made['overlap_until']}" if made["overlap_until"] else "works no more"
+    until = f"works until {in_utc(made['overlap_until'])}" if made["overlap_until"] else "works no more"
     click.echo(f"Key {key_id} has a new secret; the one before {until}. It is not shown again.", err=True)
 
 
@@ -153,7 +158,8 @@ def revoke(key_id: str, reason: str, config_file: Path | None, as_json: bool) ->
     if as_json:
         emit(revoked)
     else:
-        click.echo(f"Key {revoked['id']} of {revoked['principal']} is revoked since {revoked['revoked_at']}.")
+        since = in_utc(revoked["revoked_at"])
+        click.echo(f"Key {revoked['id']} of {revoked['principal']} is revoked since {since}.")
 
 
 def _print_new(made: Mapping[str, Any], config_file: Path | None, *, export: bool) -> None:
@@ -165,22 +171,16 @@ def _print_new(made: Mapping[str, Any], config_file: Path | None, *, export: boo
 
 
 def _print_key(shown: Mapping[str, Any]) -> None:
-    for name, value in shown.items():
-        text = usd(value) if name.endswith("usd_micros") else value
-        told = ", ".join(value) if isinstance(value, list) else text
-        click.echo(f"{name.removesuffix('_usd_micros'):<20} {'-' if told in (None, '') else told}")
+    for name, told in page_of(shown, _now()):
+        click.echo(f"{name:<17}  {told}")
 
 
-def _state(key: Mapping[str, Any]) -> str:
-    return f"{key['state']}, legacy" if key["legacy"] else str(key["state"])
+def _now() -> datetime:
+    return datetime.fromtimestamp(clock.now_ns() / NS_PER_S, UTC)
 
 
-def _money(key: Mapping[str, Any]) -> dict[str, str]:
-    return {name: usd(key[f"{name}_usd_micros"]) for name in ("spent", "budget", "day", "month")}
-
-
-def _bounds(key: Mapping[str, Any]) -> str:
-    """Its own budgets in words."""
-    names = zip(BUDGETS, ("budget {}", "{} a day", "{} a month"), strict=True)
-    told = [form.format(usd(key[name])) for name, form in names if key[name] is not None]
-    return ", ".join(told) or "NO budget: it may spend without limit"
+def _of_an_administrator(scopes: Sequence[str]) -> str:
+    """What a key with a scope admin:… is not for, which is where its first use would surprise."""
+    passed_on = [scope for scope in scopes if scope not in ADMIN]
+    told = "it opens the administrators' listener alone, and no route of clients"
+    return f"{told}; {', '.join(passed_on)}: for the keys that it makes" if passed_on else told
