@@ -34,6 +34,40 @@ def test_a_minted_token_is_valid_until_it_is_revoked(macroslow, minted) -> None:
     assert [(one["issuer"], one["subject"]) for one in listed["revoked"]] == [("dev", "")]
 
 
+def test_a_token_that_may_do_nothing_is_let_in_for_nothing_and_the_exit_code_says_so(
+    macroslow, minted
+) -> None:
+    idle = macroslow("jwt", "mint", "bob").stdout
+    found = macroslow("jwt", "explain", "-", given=idle)
+    *_, verdict, fix = found.stdout.splitlines()
+    assert (found.returncode, verdict.startswith("let in as jwt/dev/bob, and refused whatever")) == (1, True)
+    assert fix.startswith("  fix: ask the issuer for a token with one of the words that count")
+    told = json.loads(macroslow("jwt", "explain", "-", "--json", given=idle).stdout)
+    assert (told["valid"], told["scopes"], told["issuers"]) == (True, [], ["dev"])
+
+
+def test_a_key_in_place_of_a_token_is_told_by_its_id_alone(macroslow, minted) -> None:
+    made = json.loads(macroslow("keys", "create", "ann", "--json").stdout)
+    found = macroslow("jwt", "explain", "-", given=made["key"])
+    assert (found.returncode, f"the client key {made['id']}" in found.stdout) == (1, True)
+    assert made["key"] not in found.stdout + found.stderr
+
+
+def test_what_a_token_may_is_asked_with_the_token_on_stdin(macroslow, minted) -> None:
+    may = macroslow("can", "-", "inference:chat", given=f"Bearer {minted}")
+    assert (may.returncode, may.stdout.splitlines()[0]) == (0, "token of jwt/dev/alice: yes")
+    may_not = macroslow("can", "-", "usage:read", "--json", given=minted)
+    assert (may_not.returncode, json.loads(may_not.stdout)["allowed"]) == (1, False)
+    spoilt = macroslow("can", "-", "inference:chat", given=minted[:-9])
+    assert (spoilt.returncode, spoilt.stdout.splitlines()[0]) == (1, "token of nobody: no")
+    key = json.loads(macroslow("keys", "create", "ann", "--json").stdout)
+    by_key = macroslow("can", "-", "inference:chat", given=key["key"])
+    assert (by_key.returncode, by_key.stdout.splitlines()[0]) == (0, f"key {key['id']} of ann: yes")
+    named = macroslow("can", "jwt/dev/alice", "inference:chat")
+    assert (named.returncode, "macroslow can - ACTION" in named.stderr) == (1, True)
+    assert macroslow("can", "-", "inference:chat").returncode == 2  # nothing came
+
+
 def test_what_is_no_token_is_explained_as_such(macroslow, minted) -> None:
     for text in ("nonsense", "a.b.c", "x y", "é", minted.rpartition(".")[0]):
         found = macroslow("jwt", "explain", "-", given=text)

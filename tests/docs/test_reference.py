@@ -59,7 +59,7 @@ def test_the_verbs_of_administrators_are_told_with_every_argument() -> None:
     nobody = Administration(
         KeyVerbs(nothing),
         SignerVerbs(nothing),
-        JWTVerbs(nothing, None, None),
+        JWTVerbs(nothing, nothing, None),
         RightsVerbs(nothing),
         UsageVerbs(nothing),
         AuditVerbs(*[nothing] * 4),

@@ -39,6 +39,7 @@ from macroslow.services.documents.run_egress import RunEgress
 from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.documents.validate_document import ValidateDocument
 from macroslow.services.identity.explain_rights import ExplainRights
+from macroslow.services.identity.explain_tokens import ExplainTokens
 from macroslow.services.identity.jwt_verbs import JWTVerbs
 from macroslow.services.identity.key_verbs import KeyVerbs
 from macroslow.services.identity.manage_keys import ManageKeys
@@ -255,7 +256,8 @@ class House:
 
     @property
     def jwt(self) -> JWTVerbs:
-        return JWTVerbs(ManageRevocations(self.books, Revocations(), (), CLOCK), None, None)
+        revocations = ManageRevocations(self.books, Revocations(), (), CLOCK)
+        return JWTVerbs(revocations, ExplainTokens(self.keys, None), None)
 
     @property
     def usage(self) -> ReportUsage:

@@ -32,6 +32,7 @@ AUTHOR = HybridPrivateKey.generate(KeyUse.DOCUMENT, ENTROPY)
 ASKING = {
     "audit.checkpoint", "audit.key", "audit.prove", "audit.show", "audit.tail", "audit.verify",
     "authz.can",
+    "authz.can_token",
     "jwt.explain", "jwt.list",
     "keys.list", "keys.show",
     "signers.list", "usage", "usage.budgets", "usage.days",
@@ -69,7 +70,7 @@ def test_the_table_is_the_expected_one() -> None:
     begins = {"keys.create", "keys.adopt", "signers.trust", "jwt.mint", "run"}
     assert {name for name, verb in VERBS.items() if verb.begins} == begins < CHANGING
     whole = {name: verb.needs for name, verb in VERBS.items() if verb.needs is not Needs.CORE}
-    assert whole == {"jwt.explain": Needs.ISSUERS, "run": Needs.GATEWAY}
+    assert whole == {"jwt.explain": Needs.ISSUERS, "authz.can_token": Needs.ISSUERS, "run": Needs.GATEWAY}
 
 
 def test_each_verb_is_called_by_its_own_name(house: House) -> None:

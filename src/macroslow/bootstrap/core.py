@@ -26,6 +26,7 @@ from macroslow.services.audit.recover_after_crash import RecoverAfterCrash, Reco
 from macroslow.services.documents.execute_document import ExecuteDocument
 from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.identity.explain_rights import ExplainRights
+from macroslow.services.identity.explain_tokens import ExplainTokens
 from macroslow.services.identity.jwt_verbs import JWTVerbs
 from macroslow.services.identity.key_verbs import KeyVerbs
 from macroslow.services.identity.manage_keys import ManageKeys
@@ -85,8 +86,8 @@ class Core:
         return Administration(
             keys=KeyVerbs(self.manage_keys),
             signers=SignerVerbs(self.signers),
-            jwt=JWTVerbs(self.manage_revocations, tokens, self._minter()),
-            rights=RightsVerbs(ExplainRights(self.manage_keys, operator_rights(self.settings))),
+            jwt=JWTVerbs(self.manage_revocations, ExplainTokens(self.manage_keys, tokens), self._minter()),
+            rights=RightsVerbs(ExplainRights(self.manage_keys, operator_rights(self.settings)), tokens),
             usage=UsageVerbs(self.usage),
             audit=AuditVerbs(self.books, self.checkpoints, self.prove, self.keys.log.public),
             documents=RunVerb(execute),

@@ -1,6 +1,5 @@
 """`macroslow jwt`: tokens of identity providers explained, revoked and, for trials, made."""
 
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,16 +7,17 @@ from typing import Any, Final
 
 import click
 
-from macroslow.authn.jwt.token import MAX_TOKEN_BYTES
+from macroslow.authn.jwt.check import PREFIX
 from macroslow.cli._ask import STDIN
 from macroslow.cli._columns import columns
 from macroslow.cli._configured import config_option
+from macroslow.cli._credential import read_credential
 from macroslow.cli._errors import CHECKED_IS_BAD
+from macroslow.cli._issuers import RESTART, ask_of_issuers, every, unknown_to_it
 from macroslow.cli._key_options import Span
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
 
-_SCHEME: Final = "bearer "
 _TIME: Final = click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"])
 _REASON = click.option("--reason", default="", help="Kept in the log.")
 
@@ -35,14 +35,16 @@ def explain(source: str, config_file: Path | None, as_json: bool) -> int:
     """Check the token that comes on stdin, and say every step of it.
 
     A token is a credential: it is never taken from the command line. It is checked as a request with it
-    would be, with the keys of its issuer as they are now. Exit code 0: valid; 1: not.
+    would be, with the keys of its issuer as they are now. Exit code 0: it is let in, and has a scope; 1: not.
     """
-    found = ask(config_file, "jwt.explain", token=_token_from(source))
+    settings, found = ask_of_issuers(config_file, "jwt.explain", every, token=read_credential(source))
     if as_json:
         emit(found)
     else:
         _print(found)
-    return 0 if found["valid"] else CHECKED_IS_BAD
+        if unknown := sorted(settings.auth.issuers.keys() - found["issuers"]):
+            click.echo(f"note: {unknown_to_it(unknown)}\n  fix: {RESTART}", err=True)
+    return 0 if found["scopes"] else CHECKED_IS_BAD
 
 
 @jwt.command()
@@ -63,10 +65,12 @@ def revoke(
     if who == STDIN:
         if jti or before is not None:
             raise click.UsageError("The token on stdin says itself which it is.")
-        found = ask(config_file, "jwt.revoke_token", token=_token_from(who), reason=reason)
+        found = ask(config_file, "jwt.revoke_token", token=read_credential(who), reason=reason)
     else:
         before_s = None if before is None else int(before.replace(tzinfo=UTC).timestamp())
-        found = ask(config_file, "jwt.revoke", who=who, jti=jti, before_s=before_s, reason=reason)
+        name = who.removeprefix(PREFIX).partition("/")[0]
+        arguments = {"who": who, "jti": jti, "before_s": before_s, "reason": reason}
+        _, found = ask_of_issuers(config_file, "jwt.revoke", lambda each, _: each == name, **arguments)
     if as_json:
         emit(found)
         return
@@ -102,32 +106,21 @@ def mint(
 
     Needs an issuer with preset = "development" in the configuration, which keeps the gateway on loopback.
     """
-    made = ask(config_file, "jwt.mint", subject=subject, scopes=[*scopes], lifetime_s=lifetime)
+    arguments = {"subject": subject, "scopes": [*scopes], "lifetime_s": lifetime}
+    _, made = ask_of_issuers(config_file, "jwt.mint", lambda _, issuer: issuer.is_development, **arguments)
     if as_json:
         emit(made)
     else:
         click.echo(made["token"])
 
 
-def _token_from(source: str) -> str:
-    if source != STDIN:
-        raise click.UsageError("A token is read from stdin alone: write - and give it there.")
-    text = sys.stdin.read(2 * MAX_TOKEN_BYTES).strip()
-    if text[: len(_SCHEME)].lower() == _SCHEME:
-        text = text[len(_SCHEME) :].strip()
-    if not text:
-        raise click.UsageError("Nothing came on stdin.")
-    return text
-
-
 def _print(found: Mapping[str, Any]) -> None:
     for finding in found["findings"]:
         wanted = f"; wanted: {finding['wanted']}" if finding["wanted"] else ""
         click.echo(f"{'ok ' if finding['ok'] else 'BAD'} {finding['step']:<11} {finding['seen']}{wanted}")
-    if found["valid"]:
-        click.echo(f"valid: {found['principal']}, scopes {', '.join(found['scopes']) or 'none'}")
-    else:
-        click.echo(f"not valid: a request with it is refused at the step {found['refused_at']}")
+    click.echo(found["verdict"])
+    if found["fix"]:
+        click.echo(f"  fix: {found['fix']}")
 
 
 def _named(one: Mapping[str, Any]) -> str:

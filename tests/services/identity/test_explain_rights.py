@@ -1,12 +1,20 @@
 """`can`: the decisions of a request, told one by one; what it says is what a request meets."""
 
-import pytest
-from tests.services.key_house import START_NS, KeyHouse
+from dataclasses import replace
+from typing import Any
 
+import pytest
+from tests.authn.jwt.tokens import NOW_S, RULES, claims, token
+from tests.services.key_house import START_NS, KeyHouse
+from tests.services.token_house import TokenHouse
+
+from macroslow.authn.jwt.issuer import ClaimMapping
+from macroslow.authn.principal import TokenPrincipal
 from macroslow.authz import scopes
-from macroslow.errors import BadRequestError, NotFoundError
+from macroslow.errors import BadRequestError, ConfigurationError, NotFoundError
 from macroslow.maml.rights import OperatorRights
 from macroslow.services.identity.explain_rights import ExplainRights
+from macroslow.services.identity.rights_verbs import RightsVerbs
 from macroslow.services.identity.wished_keys import NewKey
 
 OFFERS = OperatorRights(("local",), frozenset({"openai"}), frozenset({"weather"}), circuits=False)
@@ -101,7 +109,7 @@ async def test_the_networks_of_a_key_are_told(house: KeyHouse, explain: ExplainR
 def test_who_has_a_token_is_asked_for_it(explain: ExplainRights):
     with pytest.raises(NotFoundError, match="a token's principal") as caught:
         explain("jwt/dev/alice", scopes.INFERENCE_CHAT)
-    assert "macroslow jwt explain -" in caught.value.fix
+    assert "macroslow can - ACTION" in caught.value.fix
 
 
 async def test_a_key_in_place_of_a_name_is_not_repeated(house: KeyHouse, explain: ExplainRights):
@@ -109,3 +117,62 @@ async def test_a_key_in_place_of_a_name_is_not_repeated(house: KeyHouse, explain
     with pytest.raises(NotFoundError, match=f"its id is {made.record.id}") as caught:
         explain(made.text, scopes.INFERENCE_CHAT)
     assert made.text not in caught.value.detail
+
+
+# Tokens
+
+ALICE = TokenPrincipal(
+    "jwt/main/alice",
+    "jwt/main/alice",
+    issuer="main",
+    subject="alice",
+    scopes=frozenset({scopes.DOCUMENTS_EXECUTE}),
+    grants=("gateway://*", "api://openai"),
+)
+
+
+@pytest.mark.parametrize(
+    ("action", "uri", "refused_at"),
+    [
+        (scopes.DOCUMENTS_EXECUTE, "", None),
+        (scopes.DOCUMENTS_EXECUTE, "api://openai", None),
+        (scopes.INFERENCE_CHAT, "", "scope"),
+        (scopes.ADMIN_KEYS, "", "listener"),
+        (scopes.DOCUMENTS_EXECUTE, "api://weather", "uri"),  # not granted
+        (scopes.DOCUMENTS_EXECUTE, "gateway://other", "uri"),  # not offered
+    ],
+)
+def test_a_token_meets_the_same_steps(explain: ExplainRights, action, uri, refused_at):
+    steps = explain.of_token(ALICE, action, uri)
+    assert next((step.step for step in steps if not step.allowed), None) == refused_at
+
+
+def test_what_a_token_lacks_is_mended_at_its_issuer(explain: ExplainRights):
+    (lacking,) = [step for step in explain.of_token(ALICE, scopes.INFERENCE_CHAT) if not step.allowed]
+    assert "[auth.issuers.main]" in lacking.fix
+    lacking = explain.of_token(ALICE, scopes.ADMIN_KEYS)[-1]
+    assert (lacking.allowed, "keys create" in lacking.fix) == (False, True)  # no token administrates
+
+
+async def test_a_token_is_explained_without_an_account_of_its_subject() -> None:
+    house = TokenHouse(replace(RULES, mapping=ClaimMapping(pass_scopes=frozenset({scopes.INFERENCE_CHAT}))))
+    verbs = RightsVerbs(ExplainRights(house.keys, OFFERS), house.tokens)
+
+    async def can(credential: bytes) -> Any:
+        return await verbs.can_token(credential.decode(), scopes.INFERENCE_CHAT)
+
+    good = await can(token())
+    assert (good["allowed"], good["principal"]) == (True, "jwt/main/alice")
+    assert await house.books.account("jwt/main/alice") is None
+    less = await can(token(claims(scope="openid")))
+    assert (less["allowed"], less["principal"]) == (False, "jwt/main/alice")
+    late = await can(token(claims(exp=NOW_S - 1000)))
+    assert (late["allowed"], late["principal"]) == (False, None)
+    assert [step["reason"] for step in late["steps"]] == [
+        "the token is not let in: it is refused at the step expiry"
+    ]
+
+
+async def test_without_an_issuer_no_token_can_be_decided_on(explain: ExplainRights):
+    with pytest.raises(ConfigurationError, match="no issuer"):
+        await RightsVerbs(explain).can_token(token().decode(), scopes.INFERENCE_CHAT)

@@ -19,6 +19,7 @@ from macroslow.errors import BadRequestError, CredentialError, LogUnavailableErr
 from macroslow.metering.budgets import Spender, budgets_of, own_rules
 from macroslow.services.identity import verify_tokens
 from macroslow.services.identity.authenticate import Credentials
+from macroslow.services.identity.explain_tokens import ExplainTokens
 from macroslow.services.identity.jwt_verbs import JWTVerbs
 from macroslow.services.identity.wished_keys import NewKey
 from macroslow.tlog.event import EventType
@@ -366,7 +367,7 @@ async def test_a_copy_with_a_shorter_time_does_not_let_the_token_itself_come_bac
 @pytest.mark.parametrize("exp", [-1, -(2**53), 2**33 + 1, 2**53 - 1, 10**18, True, "soon", [], None])
 async def test_a_time_that_is_none_is_not_taken_from_a_token_that_is_revoked(exp: object) -> None:
     house = TokenHouse()
-    verbs = JWTVerbs(house.manage, house.tokens, None)
+    verbs = JWTVerbs(house.manage, ExplainTokens(house.keys, house.tokens), None)
     await verbs.revoke_token(token=token(claims(exp=exp)).decode())
     (kept,) = house.manage.all()
     assert kept.expires_s is None

@@ -8,7 +8,7 @@ subject, 3.9 audience, 3.11 type); RFC 9068, section 4 (an access token's valida
 """
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -117,7 +117,7 @@ def examine(
     form = Finding(Step.FORM, True, seen)
     rules = issuers.get(token.issuer) if token.issuer else None
     if rules is None:
-        wanted = "an issuer of the configuration, to the letter"
+        wanted = f"to the letter one of {listed(issuers)}"
         return Examination((form, Finding(Step.ISSUER, False, _shown(token.claims.get("iss")), wanted)))
     issuer = Finding(Step.ISSUER, True, _shown(token.issuer))
     examiner = _Examiner(token, rules, keys_of(rules.name), revocations, now_s, whole=whole)
@@ -256,7 +256,7 @@ class _Examiner:
         ok = isinstance(named, list) and any(
             isinstance(each, str) and each in self._rules.audiences for each in named
         )
-        self._say(Step.AUDIENCE, ok, _shown(audience), f"one of {_listed(self._rules.audiences)}")
+        self._say(Step.AUDIENCE, ok, _shown(audience), f"one of {listed(self._rules.audiences)}")
 
     def _client(self) -> None:
         if not self._rules.client_ids:
@@ -264,7 +264,7 @@ class _Examiner:
         claim = next((each for each in self._rules.client_claims if each in self._claims), "")
         client = self._token.text(claim)
         seen = f"`{claim}` is {_shown(self._claims[claim])}" if claim else "no client is named"
-        wanted = f"one of {_listed(self._rules.client_ids)}"
+        wanted = f"one of {listed(self._rules.client_ids)}"
         self._say(Step.CLIENT, client in self._rules.client_ids, seen, wanted)
 
     def _required(self) -> None:
@@ -276,7 +276,7 @@ class _Examiner:
                 ok = False
             name = ".".join(path)
             self._say(
-                Step.CLAIMS, ok, f"`{name}` is {_shown(found)}", f"`{name}` has one of {_listed(allowed)}"
+                Step.CLAIMS, ok, f"`{name}` is {_shown(found)}", f"`{name}` has one of {listed(allowed)}"
             )
 
     def _subject(self) -> str:
@@ -302,7 +302,7 @@ class _Examiner:
             return None
         jti = self._token.text("jti")
         scopes, grants = mapping.scopes_of(said), mapping.grants_of(said)
-        self._say(Step.RIGHTS, True, f"{_listed(said)} → scopes {_listed(scopes)}; grants {_listed(grants)}")
+        self._say(Step.RIGHTS, True, f"{listed(said)} → scopes {listed(scopes)}; grants {listed(grants)}")
         return Identity(self._rules.name, subject, scopes, grants, team, expires_s, issued_s, jti)
 
     def _revoked(self, subject: str, issued_s: int | None) -> None:
@@ -329,7 +329,8 @@ def _exactly(found: object) -> tuple[str, ...]:
     return (str(found).lower(),) if isinstance(found, bool) else words(found)
 
 
-def _listed(names: Any) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Names in order, for people: escaped, and not more than fit a line."""
     return _cut(", ".join(ascii(each)[1:-1] for each in sorted(names)) or "none")
 
 

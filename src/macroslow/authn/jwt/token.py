@@ -59,7 +59,7 @@ def read(credential: bytes) -> UnverifiedToken:
         raise ValueError("it has characters outside ASCII")
     parts = credential.decode("ascii").split(".")
     if len(parts) != 3:
-        raise ValueError(f"it has {len(parts)} parts, not the 3 of a signed token")
+        raise ValueError(f"it has {len(parts) - 1} full stops, not the 2 of a signed token")
     header = _json_object(parts[0], "header")
     claims = _json_object(parts[1], "payload")
     signature = _decode(parts[2], "signature")

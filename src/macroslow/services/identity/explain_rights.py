@@ -10,6 +10,8 @@ from macroslow.authn.api_keys import is_credential
 from macroslow.authn.jwt.check import PREFIX as TOKEN_PREFIX
 from macroslow.authn.keyring import IN_FORCE
 from macroslow.authn.ports import KeyRecord
+from macroslow.authn.principal import TokenPrincipal
+from macroslow.authn.terms import Terms
 from macroslow.authz import scopes as known_scopes
 from macroslow.authz.decision import decide, require_scope
 from macroslow.authz.uri import URI, Pattern
@@ -21,16 +23,17 @@ from macroslow.services.identity.unknown_key import unknown_key
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One decision and its reason."""
+    """One decision, its reason, and what to do where it is a refusal that can be mended."""
 
     step: str
     allowed: bool
     reason: str
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainRights:
-    """Answers for client keys. What a token may do stands in the token: `macroslow jwt explain`."""
+    """Answers for client keys, by name or id, and for a token that is there: no name tells what one may."""
 
     keys: ManageKeys
     operator: OperatorRights
@@ -41,33 +44,45 @@ class ExplainRights:
         `uri` is what a document that the caller runs would ask for. Raises NotFoundError for an unknown
         principal, BadRequestError for an unknown scope or a URI that is none.
         """
-        if action not in known_scopes.ALL:
-            known = ", ".join(sorted(known_scopes.ALL))
-            raise BadRequestError(f"there is no scope {action!r}", fix=f"one of {known}")
-        asked = URI.parse(uri) if uri else None
+        asked = _asked(action, uri)
         held = [record for record in self.keys.list() if principal in {record.principal, record.id}]
         if not held:
             raise _unknown(principal)
-        return [(record, list(self._steps(record, action, asked))) for record in held]
+        return [
+            (record, [*self._key(record), *self._rights(record, action, asked, "key")]) for record in held
+        ]
 
-    def _steps(self, record: KeyRecord, action: str, uri: URI | None) -> Iterator[Step]:
+    def of_token(self, token: TokenPrincipal, action: str, uri: str = "") -> list[Step]:
+        """Explain what a token that is let in may do. Raises BadRequestError as for a key."""
+        return list(self._rights(token, action, _asked(action, uri), "token"))
+
+    def _key(self, record: KeyRecord) -> Iterator[Step]:
         state = self.keys.state(record)
         yield Step("key", state == IN_FORCE, f"the key is {state}")
         if record.addresses:
             yield Step("addresses", True, f"only from {', '.join(record.addresses)}")
-        yield _listener(record, action)
+
+    def _rights(self, holder: Terms, action: str, uri: URI | None, kind: str) -> Iterator[Step]:
+        yield _listener(holder, action, kind)
         try:
-            require_scope(record, action)
+            require_scope(holder, action)
         except MissingScopeError as error:
-            yield Step("scope", False, error.detail)
+            yield Step("scope", False, error.detail, error.fix)
         else:
-            yield Step("scope", True, f"the credential has the scope {action}")
+            yield Step("scope", True, f"the {kind} has the scope {action}")
         if uri is not None:
             asked = (Pattern(uri.scheme, uri.segments, open_ended=False),)  # as a document would
-            granted = tuple(map(Pattern.parse, record.grants))
+            granted = tuple(map(Pattern.parse, holder.grants))
             offered = asked if self.operator.offers(uri) else ()
             decision = decide(uri, document=asked, callers=(granted,), operator=offered)
             yield Step("uri", decision.allowed, decision.reason)
+
+
+def _asked(action: str, uri: str) -> URI | None:
+    if action not in known_scopes.ALL:
+        known = ", ".join(sorted(known_scopes.ALL))
+        raise BadRequestError(f"there is no scope {action!r}", fix=f"one of {known}")
+    return URI.parse(uri) if uri else None
 
 
 def _unknown(principal: str) -> NotFoundError:
@@ -76,15 +91,15 @@ def _unknown(principal: str) -> NotFoundError:
     if principal.startswith(TOKEN_PREFIX):
         return NotFoundError(
             f"{principal!r} is a token's principal: what it may do stands in the token",
-            fix="give the token on stdin: macroslow jwt explain -",
+            fix="give the token on stdin: macroslow can - ACTION",
         )
     return NotFoundError(f"no key of {principal!r}", fix="macroslow keys list")
 
 
-def _listener(record: KeyRecord, action: str) -> Step:
-    """Whether the key opens the listener on which the action is asked for."""
+def _listener(holder: Terms, action: str, kind: str) -> Step:
+    """Whether the credential opens the listener on which the action is asked for."""
     own, asked = (
         "administrators'" if known_scopes.administrates(scopes) else "clients'"
-        for scopes in (record.scopes, {action})
+        for scopes in (holder.scopes, {action})
     )
-    return Step("listener", own == asked, f"the key is for the {own} listener, the action of the {asked}")
+    return Step("listener", own == asked, f"the {kind} is for the {own} listener, the action of the {asked}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import Field
 
@@ -10,40 +10,40 @@ from macroslow.authn.jwt.revoked import Revocation
 from macroslow.authn.jwt.token import MAX_TOKEN_BYTES
 from macroslow.errors import ConfigurationError
 from macroslow.ports import NS_PER_S
+from macroslow.services.identity.explain_tokens import ExplainTokens
 from macroslow.services.identity.manage_revocations import ManageRevocations
 from macroslow.services.identity.mint_tokens import MintTokens
-from macroslow.services.identity.verify_tokens import VerifyTokens
 from macroslow.services.verbs import GivenReason, Reason, Texts, Whole, utc
 
 TokenText = Annotated[str, Field(min_length=1, max_length=2 * MAX_TOKEN_BYTES)]
-NONE_CONFIGURED: Final = "no issuer of tokens is configured"
 
 
 @dataclass(frozen=True, slots=True)
 class JWTVerbs:
     """Every verb takes JSON and returns JSON.
 
-    `tokens` is absent where no server is assembled, `minter` where no development issuer is configured.
+    `minter` is absent where no development issuer is configured.
     """
 
     revocations: ManageRevocations
-    tokens: VerifyTokens | None
+    explainer: ExplainTokens
     minter: MintTokens | None
 
     async def explain(self, token: TokenText) -> object:
-        if self.tokens is None:
-            raise ConfigurationError(NONE_CONFIGURED, fix="write [auth.issuers.NAME]")
-        examination = await self.tokens.examine(token.encode("utf-8", "surrogatepass"))
-        identity = examination.identity
+        found = await self.explainer(token)
+        identity = found.identity
         return {
             "valid": identity is not None,
-            "refused_at": examination.refused_at,
-            "issuer": examination.issuer,
+            "refused_at": found.refused_at,
+            "issuer": found.issuer,
             "principal": None if identity is None else identity.name,
             "scopes": [] if identity is None else sorted(identity.scopes),
             "grants": [] if identity is None else [*identity.grants],
             "team": "" if identity is None else identity.team,
-            "findings": [asdict(finding) for finding in examination.findings],
+            "findings": [asdict(finding) for finding in found.findings],
+            "verdict": found.verdict,
+            "fix": found.fix,
+            "issuers": self.revocations.issuers,
         }
 
     async def mint(self, subject: str, scopes: Texts, lifetime_s: Whole) -> object:

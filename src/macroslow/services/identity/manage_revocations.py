@@ -87,6 +87,11 @@ class ManageRevocations:
         """Revoke every token of every issuer that was issued until now."""
         return [await self.revoke(name, reason=reason) for name in self._issuers]
 
+    @property
+    def issuers(self) -> list[str]:
+        """The names of all that are configured."""
+        return sorted(self._issuers)
+
     def all(self) -> list[Revocation]:
         """All that are kept, by their ids."""
         return self._revocations.all()

@@ -98,7 +98,7 @@ class VerifyTokens:
             raise _refused(examination.refused_at or Step.FORM)
         issuer = self._issuers[identity.issuer]
         known = _Known(
-            _principal(identity, issuer),
+            self.principal_of(identity),
             issuer,
             issuer.source.keys,
             _ends_s(identity, issuer.rules),
@@ -123,6 +123,26 @@ class VerifyTokens:
             if source.keys is not before:
                 examination = self._examined(token, whole)
         return examination
+
+    def principal_of(self, identity: Identity) -> TokenPrincipal:
+        """Who acts by a token of this identity."""
+        issuer = self._issuers[identity.issuer]
+        terms = terms_of(issuer.rules.mapping.terms) | {
+            "scopes": identity.scopes,
+            "grants": identity.grants,
+            "team": identity.team,
+            "expires_ns": identity.expires_s * NS_PER_S,
+        }
+        return TokenPrincipal(
+            identity.name,
+            identity.name,
+            issuer=identity.issuer,
+            subject=identity.subject,
+            jti=identity.jti,
+            issued_s=identity.issued_s,
+            budget_usd_micros=issuer.budget_usd_micros,
+            **terms,
+        )
 
     def admits(self, principal: TokenPrincipal) -> bool:
         """Whether nothing that was revoked since concerns this caller. One whose time is over finishes."""
@@ -153,25 +173,6 @@ class VerifyTokens:
             raise bad_credential("jwt-too-many-subjects")
         await self._books.commit(OpenAccount(identity.name, None))
         opened.add(identity.subject)
-
-
-def _principal(identity: Identity, issuer: TrustedIssuer) -> TokenPrincipal:
-    terms = terms_of(issuer.rules.mapping.terms) | {
-        "scopes": identity.scopes,
-        "grants": identity.grants,
-        "team": identity.team,
-        "expires_ns": identity.expires_s * NS_PER_S,
-    }
-    return TokenPrincipal(
-        identity.name,
-        identity.name,
-        issuer=identity.issuer,
-        subject=identity.subject,
-        jti=identity.jti,
-        issued_s=identity.issued_s,
-        budget_usd_micros=issuer.budget_usd_micros,
-        **terms,
-    )
 
 
 def _ends_s(identity: Identity, rules: IssuerRules) -> int:
