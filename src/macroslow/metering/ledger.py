@@ -61,6 +61,13 @@ class Account:
     counter: bool = False
     resets_s: int | None = None
 
+    @property
+    def left_usd_micros(self) -> int | None:
+        """What may still be reserved by its own budget, which may have been overdrawn; None: it has none."""
+        if self.limit_usd_micros is None:
+            return None
+        return max(0, self.limit_usd_micros - self.spent_usd_micros - self.held_usd_micros)
+
 
 @value
 class Usage:

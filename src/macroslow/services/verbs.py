@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from inspect import Parameter, signature
-from typing import Annotated, Final, TypeVar, get_args
+from typing import Annotated, Final, TypeVar, get_args, overload
 
 from pydantic import ConfigDict, Field, ValidationError, validate_call
 
@@ -66,6 +66,10 @@ def _is_place(part: int | str, located: tuple[int | str, ...]) -> bool:
     return isinstance(part, int) or part == located[0]
 
 
+@overload
+def utc(time_ns: int) -> str: ...
+@overload
+def utc(time_ns: int | None) -> str | None: ...
 def utc(time_ns: int | None) -> str | None:
     """A time as people and programs read it: 2026-01-31T12:00:00+00:00."""
     return None if time_ns is None else datetime.fromtimestamp(time_ns // NS_PER_S, UTC).isoformat()

@@ -116,9 +116,9 @@ class RecordRuns:
         """One bounded sub-account: the rule's amount, or what the caller has left if that is less."""
         limit = self.budget_usd_micros
         parent = await self.books.account(principal.account)
-        if self.enforced and parent is not None and parent.limit_usd_micros is not None:
-            left = parent.limit_usd_micros - parent.spent_usd_micros - parent.held_usd_micros
-            limit = max(1, min(limit, left))  # with nothing left, the commit refuses and says the numbers
+        left_usd_micros = None if parent is None else parent.left_usd_micros
+        if self.enforced and left_usd_micros is not None:
+            limit = max(1, min(limit, left_usd_micros))  # of nothing, the commit refuses and says it
         return OpenAccount(account_of_run(run_id), limit, principal.account, self.enforced)
 
     def _acceptance(self, run: Accepted, sandbox: Mapping[str, str]) -> list[Change]:

@@ -59,7 +59,7 @@ class ReportUsage:
 
         From the first of this month if no day is given. BadRequestError for what is no day.
         """
-        first_day = first_day or f"{(utc(self.clock.now_ns()) or '')[:7]}-01"
+        first_day = first_day or f"{utc(self.clock.now_ns())[:7]}-01"
         _check_days(first_day, last_day)
         span = {"first_day": first_day, "last_day": last_day}
         groups = {
@@ -93,12 +93,6 @@ class ReportUsage:
         return found
 
 
-def left(account: Account) -> int | None:
-    """What may still be reserved; None: no bound."""
-    limit = account.limit_usd_micros
-    return None if limit is None else max(0, limit - account.spent_usd_micros - account.held_usd_micros)
-
-
 def _told(account: Account) -> dict[str, object]:
     resets_s = account.resets_s
     return {
@@ -106,7 +100,7 @@ def _told(account: Account) -> dict[str, object]:
         "limit_usd_micros": account.limit_usd_micros,
         "spent_usd_micros": account.spent_usd_micros,
         "held_usd_micros": account.held_usd_micros,
-        "left_usd_micros": left(account),
+        "left_usd_micros": account.left_usd_micros,
         "resets_at": None if resets_s is None else utc(resets_s * NS_PER_S),
     }
 

@@ -142,7 +142,7 @@ class WatchBudgets:
         if self._days_of != today:
             found: dict[str, dict[int, int]] = {}
             for day in range(today - DAYS, today):
-                text = (utc(day * DAY_NS) or "")[:10]
+                text = utc(day * DAY_NS)[:10]
                 for row in await self._books.usage("key", first_day=text, last_day=text):
                     found.setdefault(row.key, {})[day] = row.usd_micros
             self._days, self._days_of = found, today
