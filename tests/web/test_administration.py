@@ -6,7 +6,7 @@ from tests.web.test_routes import PUBLIC
 from macroslow.authz import scopes
 from macroslow.errors import BadRequestError
 from macroslow.services.administration import VERBS
-from macroslow.web.administration import PREFIX, _arguments, admin_routes
+from macroslow.web.administration import ADMIN_PATH, _arguments, admin_routes
 from macroslow.web.router import Router
 from macroslow.web.routes import ROUTES, Audit, LimitedBy, Mount
 
@@ -57,7 +57,7 @@ def test_each_verb_is_capped_limited_logged_and_only_an_administrators(route) ->
 def test_no_client_has_an_administrators_scope_unless_it_is_given_and_no_path_is_shared() -> None:
     assert not scopes.ADMIN & scopes.CLIENT
     assert not scopes.CLIENT_DEFAULT - scopes.CLIENT
-    assert not [route.path for route in ROUTES if route.path.startswith(PREFIX)]
+    assert not [route.path for route in ROUTES if route.path.startswith(ADMIN_PATH)]
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ from macroslow.errors import BadRequestError, MacroslowError, ProblemsError, Too
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024  # a document of 1 MiB, escaped, with its inputs
 SUN_PATH_BYTES: Final = 108  # of a Unix socket's name, its final zero included (unix(7))
 log: Final = logging.getLogger("macroslow.control")
-Verb = Callable[[str, Mapping[str, object]], Awaitable[object]]
+Perform = Callable[[str, Mapping[str, object]], Awaitable[object]]
 
 
 @asynccontextmanager
-async def serve_control(path: Path, perform: Verb) -> AsyncIterator[None]:
+async def serve_control(path: Path, perform: Perform) -> AsyncIterator[None]:
     """Serve `perform(verb, arguments)` on the socket at `path` until the context is left.
 
     What is under way then is cancelled and waited for.
@@ -87,7 +87,7 @@ def _peer_uid(writer: asyncio.StreamWriter) -> int:
     return int(uid)
 
 
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, perform: Verb) -> None:
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, perform: Perform) -> None:
     """One connection, from its owner or root alone."""
     try:
         if _peer_uid(writer) in {0, os.geteuid()}:
@@ -100,7 +100,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, per
         writer.transport.abort()  # where we were cancelled: nobody waits for what is not sent yet
 
 
-async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, perform: Verb) -> None:
+async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, perform: Perform) -> None:
     while True:
         try:
             line = await reader.readuntil()
@@ -117,7 +117,7 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         await writer.drain()
 
 
-async def _answer(line: bytes, perform: Verb) -> bytes:
+async def _answer(line: bytes, perform: Perform) -> bytes:
     try:
         match orjson.loads(line):
             case {"verb": str(verb), "arguments": dict(arguments)}:

@@ -17,7 +17,7 @@ from macroslow.web.application import Application, Handler
 from macroslow.web.messages import Request, Response, json_response
 from macroslow.web.routes import JSON, ROUTES, Audit, Route
 
-PREFIX: Final = "/admin/"
+ADMIN_PATH: Final = "/admin/"
 ARGUMENTS_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 8
 
@@ -33,7 +33,7 @@ def admin_routes(perform: Perform) -> tuple[Route, ...]:
     verbs = (
         Route(
             "POST",
-            PREFIX + verb.name,
+            ADMIN_PATH + verb.name,
             verb.scope,
             _asked(verb.name, perform),
             ARGUMENTS_BYTES,
