@@ -28,7 +28,7 @@ from macroslow.services.calls.answer_once import (
     UNDER_WAY_EACH_BYTES,
     UNDER_WAY_SHARE_BYTES,
 )
-from macroslow.web import connection, problems, routes
+from macroslow.web import connection, problems, reading, routes
 from macroslow.web.gate import GateSettings
 from macroslow.web.handlers.inference import PASSED_HEADERS
 from macroslow.web.routes import ROUTES
@@ -63,7 +63,7 @@ def test_the_limits_of_http_are_those_in_force() -> None:
     assert (8 * mib, 8 * mib) == (routes.DOCUMENT_BYTES, routes.CHAT_BYTES)
     assert "| 8 MiB, or `server.max_body_bytes`" in told
     assert f"| {routes.MCP_BYTES // mib} MiB; {routes.CALL_BYTES // kib} KiB |" in told
-    head = (connection.MAX_TARGET_BYTES // kib, connection.MAX_HEAD_BYTES // kib, connection.MAX_HEADERS)
+    head = (reading.MAX_TARGET_BYTES // kib, reading.MAX_HEAD_BYTES // kib, reading.MAX_HEADERS)
     assert "| {} KiB, {} KiB, {} |".format(*head) in told
     bounds, gate = connection.Bounds(), GateSettings()
     assert f"| {bounds.connections} |" in told

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from macroslow.web.exchange import Exchange, Flow, header_lines
+from macroslow.web.exchange import Exchange, header_lines
+from macroslow.web.flow import Flow
 from macroslow.web.messages import Message
 
 
@@ -29,6 +30,12 @@ class Wire(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closed
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        assert high == 1
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
 
 class Talk:

@@ -16,7 +16,7 @@ from tests.web.test_hostile_requests import GOOD, say, statuses
 
 from macroslow.metering.ledger import Usage
 from macroslow.services.calls.call_model import ModelAnswer, ModelStream
-from macroslow.web import connection, serve
+from macroslow.web import flow, serve
 from macroslow.web.connection import PIECE_BYTES, Bounds
 from macroslow.web.exchange import Exchange
 from macroslow.web.gate import GateSettings
@@ -190,7 +190,7 @@ async def unread(house: House, then: bytes) -> None:
 async def test_who_reads_nothing_of_an_answer_is_cut_off_whatever_he_sends(
     then: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "STUCK_S", 0.1)
+    monkeypatch.setattr(flow, "STUCK_S", 0.1)
 
     async def large(*_: object, **__: object) -> ModelAnswer:
         return ModelAnswer(200, {}, b"x" * 20_000_000, Usage(0, 0, 0), 0)
@@ -201,7 +201,7 @@ async def test_who_reads_nothing_of_an_answer_is_cut_off_whatever_he_sends(
 async def test_who_reads_nothing_of_a_stream_that_breaks_off_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "STUCK_S", 0.1)
+    monkeypatch.setattr(flow, "STUCK_S", 0.1)
 
     async def chunks() -> AsyncIterator[bytes]:
         yield b"x" * 20_000_000

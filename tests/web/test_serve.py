@@ -16,11 +16,13 @@ from tests.web.fakes import House, build
 from macroslow.errors import ConfigurationError
 from macroslow.metering.ledger import Usage
 from macroslow.services.calls.call_model import ModelAnswer, ModelStream
-from macroslow.web import connection, serve
-from macroslow.web.connection import MAX_HEAD_BYTES, Bounds
+from macroslow.web import flow, problems, serve
+from macroslow.web.connection import Bounds
 from macroslow.web.gate import GateSettings
 from macroslow.web.lifecycle import Phase
+from macroslow.web.reading import MAX_HEAD_BYTES, MAX_TARGET_BYTES
 from macroslow.web.routes import CHAT_BYTES
+from macroslow.web.visit import SECURITY_HEADERS
 
 BOUNDS = Bounds(connections=8, head_s=0.3, keep_alive_s=5)
 
@@ -67,6 +69,30 @@ def request(house: House, *headers: bytes, line: bytes = b"GET /runs HTTP/1.1", 
     """A request that would be served, were it not for `headers`."""
     own = [b"host: localhost", b"x-api-key: " + house.key.encode(), b"connection: close"]
     return b"\r\n".join([line, *own, *headers, b"", body])
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "kind"),
+    [
+        (b"nonsense\r\n\r\n", 400, "bad-request"),
+        (b"GET / HTTP/2.0\r\n\r\n", 505, "bad-request"),
+        (b"GET /" + b"x" * MAX_TARGET_BYTES + b" HTTP/1.1\r\n\r\n", 414, "too-large"),
+        (b"GET / HTTP/1.1\r\n", 408, "request-timeout"),
+    ],
+)
+async def test_what_never_became_a_request_is_told_as_any_problem_is(
+    said: bytes, told: int, kind: str, client: Client
+) -> None:
+    answer = await client.say(said)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = [line.partition(b": ")[::2] for line in head.split(b"\r\n")[1:]]
+    headers, problem = dict(lines), json.loads(body)
+    assert (status(answer), headers[b"content-type"]) == (told, b"application/problem+json")
+    assert set(SECURITY_HEADERS) <= set(lines)
+    assert {b"date", b"connection"} <= headers.keys()
+    assert (problem["status"], problem["step"]) == (told, "connection")
+    assert (problem["type"], problem["docs"]) == (problems.TYPE_PREFIX + kind, problems.DOCS_PREFIX + kind)
+    assert problem["request_id"] == headers[b"x-request-id"].decode()
 
 
 async def test_a_good_request_is_served_with_a_date_and_without_a_server_name(
@@ -342,7 +368,7 @@ async def test_a_stream_that_breaks_off_ends_the_connection_without_its_last_chu
 
 
 async def test_a_caller_that_never_reads_its_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "STUCK_S", 0.1)
+    monkeypatch.setattr(flow, "STUCK_S", 0.1)
 
     async def large(*_: object, **__: object) -> ModelAnswer:
         return ModelAnswer(200, {}, b"x" * 20_000_000, Usage(0, 0, 0), 0)

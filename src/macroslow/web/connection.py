@@ -1,42 +1,30 @@
-"""One HTTP/1.1 connection: llhttp's parser (httptools) within bounds, and requests served in their order.
+"""One HTTP/1.1 connection: requests are read within bounds and served in their order.
 
-A head has a deadline and a size, a target is a path (RFC 9112 section 3.2.1), trailers are dropped, and
-a caller that does not read its answer is cut off. Bodies are bounded by the application, which knows
-their route. A request that comes before the answer to the one before it waits for its turn, and the
-caller is not read meanwhile; what came with it stays bytes until then, since a request that is parsed
-weighs a hundred times what its caller sent. Everything that arrives here may come from an adversary.
-
-One timer serves all of a connection's deadlines. It looks again when one has moved meanwhile, so that
-hardly any request has to set it.
+A head has a deadline, and a caller that does not read its answer is cut off. A request that comes before
+the answer to the one before it waits for its turn, and the caller is not read meanwhile; what came with it
+stays bytes until then, since a request that is parsed weighs a hundred times what its caller sent. Everything
+that arrives here may come from an adversary.
 """
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
-from urllib.parse import unquote
-
-import orjson
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from typing import Final
 
 from macroslow.authn.addresses import is_from
+from macroslow.errors import OverloadedError, RequestTimeoutError
 from macroslow.web.admission import address_of
 from macroslow.web.crowd import Crowd, place_of
-from macroslow.web.exchange import STATUS_LINES, Exchange, Flow, header_lines
+from macroslow.web.deadline import Deadline
+from macroslow.web.exchange import Exchange
+from macroslow.web.faults import Fault, last_answer
+from macroslow.web.flow import Flow
 from macroslow.web.forwarded import TrustedProxies
 from macroslow.web.messages import ASGIApp, Scope
-from macroslow.web.problems import TYPE_PREFIX
-from macroslow.web.visit import REQUEST_ID_BYTES, SECURITY_HEADERS
+from macroslow.web.reading import RequestReader
 
-MAX_TARGET_BYTES: Final = 8 * 1024
-MAX_HEADERS: Final = 100
-MAX_HEAD_BYTES: Final = 64 * 1024  # target and headers, or anything else between two pieces of body
 PIECE_BYTES: Final = 2 * 1024  # are parsed at a time: as many requests as fit in it may wait, and no more
-STUCK_S: Final = 60.0  # a caller that takes nothing of what is sent to it for so long is cut off
-_VERSIONS: Final = frozenset({"1.0", "1.1"})
-_NEVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +58,6 @@ class Served:
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
 
-class _Refused(Exception):  # noqa: N818 - ends the parser, which turns it into an answer
-    """What came is not a request that is taken here."""
-
-
 class Connection(asyncio.Protocol):
     """One client's connection. Requests on it are served one after the other."""
 
@@ -81,42 +65,25 @@ class Connection(asyncio.Protocol):
         self._served = served
         self._bounds = served.bounds
         self._loop = asyncio.get_running_loop()
-        self._parser: Any = HttpRequestParser(self)
-        # What follows a request with `connection: close` is not read, and no reason to refuse that one.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._waiting: deque[Exchange] = deque()
         self._current: Exchange | None = None  # is being answered
-        self._newest: Exchange | None = None  # the last whose head came
-        self._url = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._expects_continue = False
-        self._in_head = False
-        self._head_bytes = 0
-        self._length = b"0"  # what the newest declares of its body, and how much of that came
-        self._body_bytes = 0
         self._unparsed = b""  # what came behind a request that waits
-        self._unproductive_bytes = 0
-        self._unread: asyncio.TimerHandle | None = None  # runs while something waits to be taken
-        self._verdict = (400, "bad-request", "this is not HTTP/1.1")
-        self._last_word: tuple[int, str, str] | None = None  # comes after the answers under way
-        self._due_s = _NEVER
+        self._last_word: Fault | None = None  # comes after the answers under way
         self._proxy = ""  # whose word about the caller is taken
-        self._idle = False  # `due_s` is for the next request to begin, not for a head to end
-        self._timer: asyncio.TimerHandle | None = None
+        self._idle = False  # the deadline is for the next request to begin, not for a head to end
+        self._deadline = Deadline(self._too_late)
         self._made = False  # whether what follows is there
         self.transport: asyncio.Transport
         self._flow: Flow
         self._scope: Scope
+        self._reader: RequestReader
 
     # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or say that there are too many."""
         self.transport = transport
-        # One piece waits here for a slow reader, and no second one. Not 0: over TLS that never lets go.
-        transport.set_write_buffer_limits(1)
         self._flow = Flow(transport)
-        self._made = True
         client = _address(transport.get_extra_info("peername"))
         if client is not None and self._bounds.proxies.trusts(client[0]):
             self._proxy = client[0]
@@ -128,14 +95,16 @@ class Connection(asyncio.Protocol):
             "scheme": "http" if transport.get_extra_info("sslcontext") is None else "https",
             "root_path": "",
         }
+        self._reader = RequestReader(self._scope, self._begin)
+        self._made = True
         self._served.connections.add(self)
         if not is_from(self._bounds.networks, client[0] if client else ""):
             self._served.refused(403, "address-refused", address_of(self._scope))
             transport.abort()
         elif refusal := self._served.crowd.enter(self, self._place()):
-            self._end(503, "overloaded", refusal)
+            self._end(Fault(503, OverloadedError(refusal)))
         else:
-            self._expect(self._bounds.head_s)
+            self._deadline.expect(self._bounds.head_s)
 
     def _place(self) -> str:
         """Whose share of the connections this one is; "" for a proxy's, which are many callers'."""
@@ -144,41 +113,24 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection; whoever works for it learns that nobody waits for him."""
-        self._due_s = _NEVER
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadline.close()
         self._served.connections.discard(self)
         self._served.crowd.leave(self)
         for exchange in (self._current, *self._waiting):
             if exchange is not None:
                 exchange.leave()
         self.resume_writing()
-        self._parser = None  # it holds on to us
+        self._reader.close()
 
     def pause_writing(self) -> None:
         """The caller has not taken all that is written."""
-        if not self._made:  # uvloop's TLS says so of its own handshake
-            return
-        self._flow.pause_writing()
-        self._watch_reader()
+        if self._made:  # uvloop's TLS says so of its own handshake
+            self._flow.pause_writing()
 
     def resume_writing(self) -> None:
         """He has."""
-        if not self._made:
-            return
-        self._flow.resume_writing()
-        if self._unread is not None:
-            self._unread.cancel()
-
-    def _watch_reader(self) -> None:
-        unsent_bytes = self.transport.get_write_buffer_size()
-        self._unread = self._loop.call_later(STUCK_S, self._look_at_reader, unsent_bytes)
-
-    def _look_at_reader(self, unsent_bytes: int) -> None:
-        if self.transport.get_write_buffer_size() == unsent_bytes:
-            self.transport.abort()
-        else:
-            self._watch_reader()
+        if self._made:
+            self._flow.resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, unless requests before it wait."""
@@ -194,127 +146,45 @@ class Connection(asyncio.Protocol):
         else:
             (self._waiting[-1] if self._waiting else self._current).keep_alive = False
 
-    # The parser
+    # One request after the other
 
-    def on_message_begin(self) -> None:
-        """A head begins."""
-        self._in_head = True
-        self._head_bytes = 0
-        self._url = b""
-        self._headers = []
-        self._expects_continue = False
-        self._length = b"0"
-        self._body_bytes = 0
+    def _parse(self, data: bytes) -> None:
+        """Up to the first request that has to wait."""
+        at, reader = 0, self._reader
+        while at < len(data) and not (self._waiting or self._last_word or self.transport.is_closing()):
+            size_bytes = len(data) if len(data) <= PIECE_BYTES else max(PIECE_BYTES, reader.body_left_bytes)
+            fault = reader.feed(data[at : at + size_bytes])
+            at += size_bytes
+            if fault is not None:
+                self._end(fault)
+            elif self._idle:
+                self._idle = False
+                self._deadline.expect(self._bounds.head_s)
+        self._unparsed = data[at:] if self._waiting else b""
 
-    def on_url(self, url: bytes) -> None:
-        """Gather the target."""
-        self._url += url
-        if len(self._url) > MAX_TARGET_BYTES:
-            self._refuse(414, "too-large", "the request's target is too long")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Gather a header; a trailer is dropped, since everything is decided by then."""
-        if not self._in_head:
-            return
-        self._head_bytes += len(name) + len(value)
-        if len(self._headers) >= MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(431, "too-large", "too many or too large headers")
-        name = name.lower()
-        if name == b"content-length":
-            self._length = value
-        elif name == b"expect" and value.lower() == b"100-continue":
-            self._expects_continue = True
-        self._headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """The head is complete: start the request if it is one."""
-        self._in_head = self._idle = False
-        self._unproductive_bytes = 0
-        self._due_s = _NEVER
-        if not self._url.startswith(b"/") or not self._url.isascii():
-            self._refuse(400, "bad-request", "the request's target is not a path")
-        parser = self._parser
-        version: str = parser.get_http_version()
-        if version not in _VERSIONS:
-            self._refuse(505, "bad-request", "HTTP/1.1 is spoken here")
-        if parser.should_upgrade():
-            self._refuse(400, "bad-request", "the connection is not upgraded to anything")
-        exchange = self._newest = Exchange(
-            self._scope_of(parser.get_method().decode("ascii"), version),
+    def _begin(self, scope: Scope, keep_alive: bool, expects_continue: bool) -> Exchange:
+        """Serve the request of a head, or have it wait."""
+        self._idle = False
+        self._deadline.lift()
+        if self._proxy:
+            origin = self._bounds.proxies.origin(self._proxy, scope["headers"])
+            scope["client"] = (origin.address, 0)
+            scope["scheme"] = "https" if origin.https else "http"
+        exchange = Exchange(
+            scope,
             self.transport,
             self._flow,
             self._served.common,
             self._answered,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
-            expects_continue=self._expects_continue and version != "1.0",  # RFC 9110 section 10.1.1
+            keep_alive=keep_alive,
+            expects_continue=expects_continue,
         )
         if self._current is None:
             self._start(exchange)
         else:
             self._flow.hold()
             self._waiting.append(exchange)
-
-    def on_body(self, body: bytes) -> None:
-        """A piece of body."""
-        self._unproductive_bytes = 0
-        self._body_bytes += len(body)
-        if self._newest is not None and not self._newest.complete:
-            self._newest.take(body)
-
-    def on_message_complete(self) -> None:
-        """The body is complete."""
-        self._unproductive_bytes = 0
-        if self._newest is not None and not self._newest.complete:
-            self._newest.end_body()
-
-    # Bytes
-
-    def _parse(self, data: bytes) -> None:
-        """Up to the first request that has to wait."""
-        at = 0
-        while at < len(data) and not (self._waiting or self._last_word or self.transport.is_closing()):
-            size_bytes = len(data) if len(data) <= PIECE_BYTES else max(PIECE_BYTES, self._body_left_bytes())
-            self._feed(data[at : at + size_bytes])
-            at += size_bytes
-        self._unparsed = data[at:] if self._waiting else b""
-
-    def _body_left_bytes(self) -> int:
-        """In which no other request can begin."""
-        return int(self._length) - self._body_bytes
-
-    def _feed(self, data: bytes) -> None:
-        """Parse a piece; end the connection if it is long and still says nothing."""
-        self._unproductive_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade):
-            self._end(*self._verdict)
-            return
-        if self._unproductive_bytes > MAX_HEAD_BYTES:
-            self._end(431, "too-large", "the request's head is too large")
-        elif self._idle:
-            self._expect(self._bounds.head_s)
-
-    # One request after the other
-
-    def _scope_of(self, method: str, version: str) -> Scope:
-        raw_path, _, query = self._url.partition(b"?")
-        path = raw_path.decode("ascii")
-        scope = {
-            **self._scope,
-            "http_version": version,
-            "method": method,
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": self._headers,
-            "state": {},
-        }
-        if self._proxy:
-            origin = self._bounds.proxies.origin(self._proxy, self._headers)
-            scope["client"] = (origin.address, 0)
-            scope["scheme"] = "https" if origin.https else "http"
-        return scope
+        return exchange
 
     def _start(self, exchange: Exchange) -> None:
         self._current = exchange
@@ -338,49 +208,30 @@ class Connection(asyncio.Protocol):
 
     def _await_next(self) -> None:
         if self._last_word is not None:
-            self._end(*self._last_word)
-        elif self._in_head:
-            self._expect(self._bounds.head_s)
+            self._end(self._last_word)
+        elif self._reader.in_head:
+            self._deadline.expect(self._bounds.head_s)
         elif not self.transport.is_closing():
-            self._expect(self._bounds.keep_alive_s, idle=True)
+            self._idle = True
+            self._deadline.expect(self._bounds.keep_alive_s)
 
-    # Time
+    # The end
 
-    def _expect(self, limit_s: float, *, idle: bool = False) -> None:
-        """What is waited for has `limit_s`."""
-        self._idle = idle
-        self._due_s = self._loop.time() + limit_s
-        if self._timer is not None and self._timer.when() > self._due_s:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._due_s, self._look)
-
-    def _look(self) -> None:
-        self._timer = None
-        if self._due_s == _NEVER:
-            return
-        if self._loop.time() < self._due_s:
-            self._timer = self._loop.call_at(self._due_s, self._look)
-        elif self._idle:
+    def _too_late(self) -> None:
+        if self._idle:
             self.transport.close()
         else:
-            self._end(408, "request-timeout", f"no request came within {self._bounds.head_s:g} s")
+            detail = f"no request came within {self._bounds.head_s:g} s"
+            self._end(Fault(408, RequestTimeoutError(detail, step="connection")))
 
-    # Refusals
-
-    def _refuse(self, status: int, code: str, detail: str) -> None:
-        self._verdict = (status, code, detail)
-        raise _Refused
-
-    def _end(self, status: int, code: str, detail: str) -> None:
+    def _end(self, fault: Fault) -> None:
         """Answer once, after the requests before it, and close. An answer under way to it is cut off."""
-        self._due_s = _NEVER
-        newest = self._newest
+        self._deadline.lift()
+        newest = self._reader.newest
         if self.transport.is_closing():
             return
         if newest is not None and newest.more_body and not newest.complete:  # it is about that one's body
-            self._newest = None
+            self._reader.newest = None
             if newest is not self._current:
                 self._waiting.pop()
             elif newest.started:
@@ -390,34 +241,14 @@ class Connection(asyncio.Protocol):
                 newest.leave()
                 self._current = None
         if self._current is None:
-            self._served.refused(status, code, address_of(self._scope))
-            self.transport.write(_answer(status, code, detail))
+            self._served.refused(fault.status, fault.error.code, address_of(self._scope))
+            encrypted = self._scope["scheme"] == "https"
+            self.transport.write(last_answer(fault, self._served.common, encrypted=encrypted))
             self.transport.close()
         else:
-            self._last_word = (status, code, detail)
+            self._last_word = fault
 
 
 def _address(info: object) -> tuple[str, int] | None:
     """Host and port; None for a Unix socket."""
     return (str(info[0]), int(info[1])) if isinstance(info, tuple) else None
-
-
-def _answer(status: int, code: str, detail: str) -> bytes:
-    """A whole response, for what never became a request (RFC 9457)."""
-    request_id = os.urandom(REQUEST_ID_BYTES).hex()
-    problem: dict[str, Any] = {
-        "type": TYPE_PREFIX + code,
-        "title": code.replace("-", " ").capitalize(),
-        "status": status,
-        "detail": detail,
-        "request_id": request_id,
-    }
-    body = orjson.dumps(problem)
-    headers = (
-        *SECURITY_HEADERS,
-        (b"x-request-id", request_id.encode("ascii")),
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
-    )
-    return STATUS_LINES[status] + header_lines(headers) + b"\r\n" + body

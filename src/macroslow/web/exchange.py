@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Final
 
+from macroslow.web.flow import Flow
 from macroslow.web.messages import ASGIApp, Headers, Message, Scope
 from macroslow.web.visit import what_failed
 
@@ -27,55 +28,6 @@ BODILESS: Final = frozenset({204, 304})
 _VISIBLE: Final = bytes((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
 
 log: Final = logging.getLogger("macroslow.web")
-
-
-class Flow:
-    """The two directions of one connection, each of which may have to wait for the other side."""
-
-    __slots__ = ("_held", "_reads", "_transport", "_writable", "congested")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._held = False
-        self._reads = True
-        self._writable = asyncio.Event()
-        self.congested = False  # more is written than the transport likes to hold
-
-    def pause_reading(self) -> None:
-        """Let the caller wait."""
-        if self._reads:
-            self._reads = False
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Take what comes, unless reading is held."""
-        if not (self._reads or self._held):
-            self._reads = True
-            self._transport.resume_reading()
-
-    def hold(self) -> None:
-        """Let the caller wait, whoever would read, until `release`."""
-        self._held = True
-        self.pause_reading()
-
-    def release(self) -> None:
-        """Take what comes."""
-        self._held = False
-        self.resume_reading()
-
-    def pause_writing(self) -> None:
-        """The caller does not read as fast as we write."""
-        self.congested = True
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        """He has read it, or is gone."""
-        self.congested = False
-        self._writable.set()
-
-    async def drain(self) -> None:
-        """Wait until there is room to write."""
-        await self._writable.wait()
 
 
 class Exchange:
