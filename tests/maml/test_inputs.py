@@ -13,7 +13,8 @@ from tests.maml.samples import read
 from macroslow.errors import InvalidDocumentError, InvalidInputsError
 from macroslow.maml.document import Parsed
 from macroslow.maml.inputs import check_inputs, check_result
-from macroslow.maml.schema_cost import Graph, states
+from macroslow.maml.pattern_cost import states
+from macroslow.maml.schema_cost import Graph
 
 
 def with_schema(schema: object, section: str = "Input_Schema") -> Parsed:

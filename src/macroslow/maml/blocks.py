@@ -11,7 +11,7 @@ from typing import Final
 from macroslow.maml.body import Fence
 from macroslow.maml.complaints import Complaints, did_you_mean, quoted
 from macroslow.maml.document import LANGUAGES, CodeBlock
-from macroslow.maml.front_matter import MAX_TIMEOUT_S
+from macroslow.maml.fields import MAX_TIMEOUT_S
 
 MAX_BLOCKS: Final = 256
 

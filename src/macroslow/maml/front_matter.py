@@ -6,14 +6,12 @@ choose among what an operator built (the class of CVE-2026-55887, where metadata
 """
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final
 
 from macroslow.authz.uri import URI, Pattern
 from macroslow.errors import BadRequestError
-from macroslow.maml.complaints import Complaints, did_you_mean, nearest, quoted
+from macroslow.maml.complaints import Complaints, did_you_mean, quoted
 from macroslow.maml.document import (
     TYPES,
     VERSIONS,
@@ -24,7 +22,8 @@ from macroslow.maml.document import (
     VerificationLevel,
     VerificationMethod,
 )
-from macroslow.maml.yaml_tree import Mapping, Node, Scalar, Sequence, plain
+from macroslow.maml.fields import Fields
+from macroslow.maml.yaml_tree import Mapping, Scalar, Sequence, plain
 
 KEYS: Final = (
     "maml_version",
@@ -46,10 +45,6 @@ KEYS: Final = (
 )
 """Every known key, in canonical order."""
 
-MAX_TEXT_CHARS: Final = 4_096
-MAX_LIST_ITEMS: Final = 256
-MAX_TIMEOUT_S: Final = 86_400.0
-
 _URN_UUID: Final = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
 _URI_SHAPE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 _RFC3339: Final = re.compile(
@@ -59,118 +54,10 @@ _VERSION: Final = re.compile(r"\d{1,4}(?:\.\d{1,4}){0,2}", re.ASCII)
 _TYPE: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _ID_EXAMPLE: Final = "id: urn:uuid:123e4567-e89b-12d3-a456-426614174000"
 
-E = TypeVar("E", bound=StrEnum)
-
-
-@dataclass(slots=True)
-class _Fields:
-    """Typed access to one mapping. Each method complains where a value does not fit, and goes on."""
-
-    mapping: Mapping
-    complaints: Complaints
-    prefix: str = ""
-
-    def line(self, key: str) -> int:
-        return self.mapping.key_lines.get(key, self.mapping.line)
-
-    def node(self, key: str) -> Node | None:
-        """The value; None if the key is missing or left empty."""
-        node = self.mapping.entries.get(key)
-        return None if isinstance(node, Scalar) and node.value is None else node
-
-    def refuse(self, key: str, message: str, fix: str, line: int | None = None) -> None:
-        self.complaints.refuse(message, fix, line or self.line(key), self.prefix + key)
-
-    def text(self, key: str, fix: str) -> str | None:
-        """A non-empty string."""
-        node = self.node(key)
-        if node is None:
-            return None
-        value = plain(node)
-        if not isinstance(value, str):
-            self.refuse(key, f"{key} must be text", fix)
-        elif not value.strip() or len(value) > MAX_TEXT_CHARS:
-            self.refuse(key, f"{key} must have 1 to {MAX_TEXT_CHARS} characters", fix)
-        else:
-            return value
-        return None
-
-    def flag(self, key: str) -> bool:
-        node = self.node(key)
-        if node is None:
-            return False
-        if isinstance(node, Scalar) and isinstance(node.value, bool):
-            return node.value
-        # A flag that only raises protection: what cannot be read is a problem, never a quiet false.
-        self.refuse(key, f"{key} must be true or false", f"{key}: true")
-        return True
-
-    def seconds(self, key: str) -> float | None:
-        node = self.node(key)
-        if node is None:
-            return None
-        value = plain(node)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_TIMEOUT_S:
-            self.refuse(key, f"{key} must be a number above 0, at most {MAX_TIMEOUT_S:.0f}", f"{key}: 30")
-            return None
-        return float(value)
-
-    def word(self, key: str, kind: type[E], default: E) -> E:
-        """One of the words of an enumeration."""
-        choices = [member.value for member in kind]
-        value = self.text(key, f"{key}: {default.value}")
-        if value is None:
-            return default
-        if value not in choices:
-            fix = did_you_mean(value, choices, f"write one of: {', '.join(choices)}")
-            self.refuse(key, f"{key} {quoted(value)} is not known", fix)
-            return default
-        return kind(value)
-
-    def texts(self, key: str) -> tuple[tuple[str, int], ...]:
-        """A list of strings with their lines; one string alone counts as a list of one."""
-        node = self.node(key)
-        items = node.items if isinstance(node, Sequence) else [node] if isinstance(node, Scalar) else []
-        if isinstance(node, Mapping) or len(items) > MAX_LIST_ITEMS:
-            self.refuse(key, f"{key} must be a list of at most {MAX_LIST_ITEMS} items", f"{key}: []")
-            return ()
-        return tuple(pair for item in items if (pair := self._item(key, item)))
-
-    def _item(self, key: str, item: Node) -> tuple[str, int] | None:
-        if isinstance(item, Scalar) and isinstance(item.value, str) and 0 < len(item.value) <= MAX_TEXT_CHARS:
-            return item.value, item.line
-        self.refuse(key, f"every item of {key} must be text", "put it in double quotes", item.line)
-        return None
-
-    def inner(self, key: str, known: tuple[str, ...], fix: str) -> "_Fields | None":
-        """A mapping inside; its unknown keys are warned of."""
-        node = self.node(key)
-        if node is None:
-            return None
-        if not isinstance(node, Mapping):
-            self.refuse(key, f"{key} must be a map of {', '.join(known)}", fix)
-            return None
-        fields = _Fields(node, self.complaints, f"{self.prefix}{key}.")
-        for name in fields.unknown(known):
-            line = fields.line(name)
-            hint = did_you_mean(name, known, "remove it, or leave it: nothing reads it")
-            where = f"{fields.prefix}{name[:64]}"
-            self.complaints.warn(f"unknown key {quoted(name)} in {key}", hint, line, where)
-        return fields
-
-    def missing(self, key: str, example: str) -> None:
-        """Complain that a key is missing, with what to add or which key to rename."""
-        near = nearest(key, self.unknown(KEYS)[:MAX_LIST_ITEMS])
-        fix = f"rename {quoted(near)} in line {self.line(near)}" if near else f"add: {example}"
-        self.refuse(key, f"{key} is missing", fix)
-
-    def unknown(self, known: tuple[str, ...]) -> list[str]:
-        return [key for key in self.mapping.key_lines if key not in known]
-
 
 def read_front_matter(mapping: Mapping, complaints: Complaints) -> FrontMatter:
     """Read every key. What does not fit is complained of and stands as empty, so check `complaints` after."""
-    fields = _Fields(mapping, complaints)
+    fields = Fields(mapping, complaints)
     version = _version(fields)
     return FrontMatter(
         maml_version=version,
@@ -194,15 +81,15 @@ def read_front_matter(mapping: Mapping, complaints: Complaints) -> FrontMatter:
     )
 
 
-def _needed(fields: _Fields, key: str, example: str) -> str:
+def _needed(fields: Fields, key: str, example: str) -> str:
     """A required string; empty, and complained of, if it is missing."""
     if fields.node(key) is None:
-        fields.missing(key, example)
+        fields.missing(key, example, KEYS)
         return ""
     return fields.text(key, example) or ""
 
 
-def _version(fields: _Fields) -> str:
+def _version(fields: Fields) -> str:
     """The version; another minor one of a known major is read as the known one, with a warning."""
     example = f'maml_version: "{VERSIONS[-1]}"'
     node = fields.node("maml_version")
@@ -222,7 +109,7 @@ def _version(fields: _Fields) -> str:
     return value
 
 
-def _id(fields: _Fields) -> str:
+def _id(fields: Fields) -> str:
     value = _needed(fields, "id", _ID_EXAMPLE)
     if value and value.lower().startswith("urn:uuid:") and not _URN_UUID.fullmatch(value):
         fields.refuse("id", "id is not urn:uuid: and 8-4-4-4-12 hexadecimal digits", _ID_EXAMPLE)
@@ -231,7 +118,7 @@ def _id(fields: _Fields) -> str:
     return value
 
 
-def _type(fields: _Fields) -> str:
+def _type(fields: Fields) -> str:
     value = _needed(fields, "type", "type: workflow")
     if not value or value in TYPES:
         return value
@@ -244,7 +131,7 @@ def _type(fields: _Fields) -> str:
     return value
 
 
-def _origin(fields: _Fields) -> str:
+def _origin(fields: Fields) -> str:
     example = "origin: agent://my-agent"
     value = _needed(fields, "origin", example)
     if not value:
@@ -259,10 +146,10 @@ def _origin(fields: _Fields) -> str:
     return value
 
 
-def _permissions(fields: _Fields) -> Permissions:
+def _permissions(fields: Fields) -> Permissions:
     example = 'permissions: {execute: ["gateway://local"]}'
     if fields.node("permissions") is None:
-        fields.missing("permissions", example)
+        fields.missing("permissions", example, KEYS)
         return Permissions()
     inner = fields.inner("permissions", ("read", "write", "execute"), example)
     if inner is None:
@@ -270,7 +157,7 @@ def _permissions(fields: _Fields) -> Permissions:
     return Permissions(_patterns(inner, "read"), _patterns(inner, "write"), _patterns(inner, "execute"))
 
 
-def _patterns(fields: _Fields, key: str) -> tuple[Pattern, ...]:
+def _patterns(fields: Fields, key: str) -> tuple[Pattern, ...]:
     patterns = []
     for text, line in fields.texts(key):
         try:
@@ -281,7 +168,7 @@ def _patterns(fields: _Fields, key: str) -> tuple[Pattern, ...]:
     return tuple(patterns)
 
 
-def _requires(fields: _Fields) -> Requires:
+def _requires(fields: Fields) -> Requires:
     """A map of three lists, or a bare list: there, what has a slash is an API and the rest are libraries."""
     if isinstance(fields.node("requires"), Sequence):
         items = [text for text, _ in fields.texts("requires")]
@@ -293,7 +180,7 @@ def _requires(fields: _Fields) -> Requires:
     return Requires(*(tuple(text for text, _ in inner.texts(key)) for key in ("libs", "apis", "resources")))
 
 
-def _verification(fields: _Fields) -> Verification:
+def _verification(fields: Fields) -> Verification:
     inner = fields.inner("verification", ("method", "spec_files", "level"), "verification:\n  method: schema")
     if inner is None:
         return Verification()
@@ -304,11 +191,11 @@ def _verification(fields: _Fields) -> Verification:
     )
 
 
-def _created_at(fields: _Fields, version: str) -> str | None:
+def _created_at(fields: Fields, version: str) -> str | None:
     example = "created_at: 2025-10-17T14:30:00Z"
     if fields.node("created_at") is None:
         if version.startswith("1."):
-            fields.missing("created_at", example)
+            fields.missing("created_at", example, KEYS)
         return None
     value = fields.text("created_at", example)
     if value is not None and not _is_rfc3339(value):
@@ -327,7 +214,7 @@ def _is_rfc3339(text: str) -> bool:
     return True
 
 
-def _extra(fields: _Fields) -> dict[str, object]:
+def _extra(fields: Fields) -> dict[str, object]:
     extra = {}
     for key in fields.unknown(KEYS):
         extra[key] = plain(fields.mapping.entries[key])

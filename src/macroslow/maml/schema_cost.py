@@ -9,12 +9,12 @@ One unit is about what one keyword takes, some tens of nanoseconds. Keywords: JS
 section 10 (applicators) and 8.2 (references). References stay within the document.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from macroslow.maml.json_text import Path
+from macroslow.maml.pattern_cost import states
 
 MAX_CLOSURE: Final = 1_000
 """Evaluations that one subschema may cause at one place."""
@@ -271,39 +271,6 @@ def _weight(schema: Object) -> int:
 
 def _states_of(schema: Object) -> int:
     return states(pattern) if isinstance(pattern := schema.get("pattern"), str) else 0
-
-
-_ATOM: Final = re.compile(
-    r"(?P<class_of_letters>\\[pP](?:\{[^}]*+\}|.))|\\.|(?P<set>\[\^?\]?(?:\\.|[^\]\\])*+\])"
-    r"|\{(?P<least>\d{1,6})(?:,(?P<most>\d{0,6}))?\}|(?P<mark>[()])|.",
-    re.DOTALL,
-)
-
-
-def states(pattern: str) -> int:
-    """About how many states a regular expression has: its atoms, times their counted repetitions."""
-    totals, last = [0], 0
-    for atom in _ATOM.finditer(pattern):
-        if atom["least"]:
-            extra = last * (max(int(atom["least"]), int(atom["most"] or 0)) - 1)
-            totals[-1] += max(0, extra)
-            last += max(0, extra)
-            continue
-        if atom["mark"] == "(":
-            totals.append(0)
-            last = 0
-            continue
-        last = totals.pop() if atom["mark"] == ")" and len(totals) > 1 else _atom_states(atom)
-        totals[-1] += last
-    return sum(totals) + 1
-
-
-def _atom_states(atom: re.Match[str]) -> int:
-    if atom["class_of_letters"] or (atom["set"] and "\\p" in atom["set"].lower()):
-        return 400  # a Unicode class, as bytes of UTF-8
-    if atom[0] == "." or (atom["set"] and (atom["set"][1] == "^" or not atom["set"].isascii())):
-        return 10  # every character but some
-    return 1
 
 
 def _step(value: object, part: str) -> object:
