@@ -8,7 +8,6 @@ import os
 import re
 import selectors
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,11 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from tests.docs.page import Command, matches
+from tests.ports import held_port
 
 GATEWAY_PORT: Final = "8000"
 EMULATOR_PORT: Final = "8100"
-COMMAND_S: Final = 60.0
-END_S: Final = 15.0  # longer than a server lets running requests end
+COMMAND_S: Final = 200.0  # against what hangs; a busy machine may need many of them
+END_S: Final = 60.0  # longer than a server lets running requests end
 _DONE: Final = "4b1f-the-command-has-ended"
 
 
@@ -32,7 +32,11 @@ class Session:
     """A running shell. Leave it by `close`, which ends everything that it started."""
 
     def __init__(self, folder: Path) -> None:
-        self._ports: dict[str, str] = dict(zip((GATEWAY_PORT, EMULATOR_PORT), _free_ports(2), strict=True))
+        self._held = contextlib.ExitStack()
+        self._ports = {
+            documented: str(self._held.enter_context(held_port()))
+            for documented in (GATEWAY_PORT, EMULATOR_PORT)
+        }
         self._unread = ""
         self._shell = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
@@ -61,6 +65,7 @@ class Session:
         for pipe in (self._shell.stdin, self._shell.stdout):
             assert pipe is not None
             pipe.close()
+        self._held.close()
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -143,16 +148,6 @@ def _environment(folder: Path, port: str) -> dict[str, str]:
         "https_proxy": nowhere,
         "no_proxy": "127.0.0.1,localhost",
     }
-
-
-def _free_ports(count: int) -> list[str]:
-    """Ports that nobody listens on now."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [str(one.getsockname()[1]) for one in listeners]
-    finally:
-        for one in listeners:
-            one.close()
 
 
 def _replace(text: str, ports: dict[str, str]) -> str:

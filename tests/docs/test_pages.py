@@ -24,7 +24,7 @@ def sandbox_works() -> bool:
     return doctor.returncode == 0
 
 
-@pytest.mark.timeout(300)  # a page is many commands, and the machine may be busy
+@pytest.mark.timeout(600)  # a page is many commands, and the machine may be busy
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_the_page_shows_is_what_happens(
     page: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

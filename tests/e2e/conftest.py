@@ -64,7 +64,7 @@ class Site:
             input=input_text,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=100,
             check=False,
         )
 
@@ -96,7 +96,7 @@ class Site:
         """Send a signal, wait for the end and return the exit code."""
         assert self.server is not None
         self.server.send_signal(number)
-        code = self.server.wait(30)
+        code = self.server.wait(60)
         assert self.server.stdout is not None
         self.server.stdout.close()
         self.server = None
@@ -202,7 +202,7 @@ def emulating(environment: dict[str, str], *options: str) -> Iterator[str]:
         yield json.loads(process.stdout.readline())["base_url"]
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         process.stdout.close()
 
 
@@ -235,7 +235,7 @@ def site(
         made.stop()
 
 
-def wait_until(true: Any, limit_s: float = 20.0) -> None:
+def wait_until(true: Any, limit_s: float = 60.0) -> None:
     """Poll until `true()`; fail after the limit."""
     until_s = time.monotonic() + limit_s
     while not true():

@@ -10,17 +10,11 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import Answered, Site, make_site
+from tests.ports import held_port
 
 CHAT = {"model": "gpt-4o-mini", "max_tokens": 8, "messages": [{"role": "user", "content": "hello"}]}
 CONTROL = {"principal": "root/control", "budget_usd_micros": 1000}
 RIGHTS = ["admin:keys", "inference:chat", "usage:read"]
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def post(url: str, body: object, **headers: str) -> Answered:
@@ -56,13 +50,13 @@ class Door:
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory, emulator_url: str, clean_environment: dict[str, str]) -> Iterator[Door]:
-    port = free_port()
-    more = f'[administration]\nlisten = "127.0.0.1:{port}"\n'
-    site = make_site(tmp_path_factory.mktemp("door"), emulator_url, clean_environment, more)
-    site.start()
-    key = site.client("root", scopes=RIGHTS, budget_usd_micros=2_000_000, requests_per_minute=500)
-    yield Door(site, f"http://127.0.0.1:{port}", key)
-    site.stop()
+    with held_port() as port:
+        more = f'[administration]\nlisten = "127.0.0.1:{port}"\n'
+        site = make_site(tmp_path_factory.mktemp("door"), emulator_url, clean_environment, more)
+        site.start()
+        key = site.client("root", scopes=RIGHTS, budget_usd_micros=2_000_000, requests_per_minute=500)
+        yield Door(site, f"http://127.0.0.1:{port}", key)
+        site.stop()
 
 
 def test_a_key_that_an_administrator_makes_works_and_falls_with_it(door: Door) -> None:
@@ -179,23 +173,23 @@ def test_what_is_done_is_told_in_the_servers_log(door: Door) -> None:
 def test_who_is_not_on_the_list_of_addresses_is_cut_off(
     tmp_path, emulator_url: str, clean_environment: dict[str, str]
 ) -> None:
-    port = free_port()
-    more = f'[administration]\nlisten = "127.0.0.1:{port}"\nallow = ["192.0.2.0/24"]\n'
-    site = make_site(tmp_path / "far", emulator_url, clean_environment, more)
-    site.start()
-    with socket.create_connection(("127.0.0.1", port), 10) as caller:
-        try:
-            caller.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
-            said = caller.recv(1)
-        except ConnectionError:
-            said = b""
-    assert said == b""
-    site.stop()
+    with held_port() as port:
+        more = f'[administration]\nlisten = "127.0.0.1:{port}"\nallow = ["192.0.2.0/24"]\n'
+        site = make_site(tmp_path / "far", emulator_url, clean_environment, more)
+        site.start()
+        with socket.create_connection(("127.0.0.1", port), 60) as caller:
+            try:
+                caller.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
+                said = caller.recv(1)
+            except ConnectionError:
+                said = b""
+        assert said == b""
+        site.stop()
 
 
 def test_beyond_loopback_it_is_encrypted_or_it_is_not(tmp_path, emulator_url: str, clean_environment) -> None:
     more = '[administration]\nlisten = "0.0.0.0:0"\n'
     site = make_site(tmp_path / "open", emulator_url, clean_environment, more)
-    refused = site.command("serve")
+    refused = site.command("serve", "--listen", "127.0.0.1:0")
     assert refused.returncode == 78
     assert "tls" in refused.stderr.lower()

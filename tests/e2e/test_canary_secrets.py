@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import json
 import secrets
-import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -25,6 +24,7 @@ from tests.e2e.canaries import holds, secret_of, unpacked
 from tests.e2e.conftest import PROVIDER_KEY, Site, make_site, wait_until
 from tests.e2e.documents import document
 from tests.e2e.upstream import Asked, Said, Upstream, serving
+from tests.ports import held_port
 from tests.web.test_tls import write_pair
 
 pytestmark = [pytest.mark.sweep, pytest.mark.timeout(600)]
@@ -157,18 +157,17 @@ def given() -> dict[str, str]:
     return values | {"WEBHOOK_SECRET": "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module", params=["text", "json"])
 def gateway(request, tmp_path_factory, emulator_url, clean_environment) -> Iterator[Gateway]:
     """One that has been through all of it, and has ended."""
     heard = Said(200, b"{}")
-    with serving(indiscreet) as echo, serving(lambda _: heard) as hook, serving(lambda _: heard) as collector:
-        port, values = free_port(), given()
+    with (
+        held_port() as port,
+        serving(indiscreet) as echo,
+        serving(lambda _: heard) as hook,
+        serving(lambda _: heard) as collector,
+    ):
+        values = given()
         more = CONFIGURATION.format(
             echo=echo.url, hook=hook.url, collector=collector.url, log_format=request.param, port=port
         )
@@ -376,9 +375,7 @@ def test_a_start_that_fails_for_a_secret_does_not_say_it(
 ) -> None:
     values = given() | ({broken: f"short-{secrets.token_hex(8)}"} if broken.isupper() else {})
     nowhere = "http://127.0.0.1:9"
-    more = CONFIGURATION.format(
-        echo=nowhere, hook=nowhere, collector=nowhere, log_format="json", port=free_port()
-    )
+    more = CONFIGURATION.format(echo=nowhere, hook=nowhere, collector=nowhere, log_format="json", port=0)
     site = make_site(tmp_path / "site", emulator_url, clean_environment | values, more)
     text = write_pair(site.folder, "localhost").key.read_text()
     if broken.endswith("pem"):

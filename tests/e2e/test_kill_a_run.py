@@ -1,9 +1,11 @@
 """Runs that are killed, cancelled, abandoned and read: what happened is said, and to their owner alone."""
 
 import json
+import os
 import signal
 import socket
 import threading
+import urllib.request
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from tests.e2e.conftest import Answered, Site, wait_until
 from tests.e2e.documents import document
 
-SLEEP = ("sleep", "54.321")
+SLEEP = ("sleep", f"54.{os.getpid()}")  # as no other test's, whose run may go on at the same time
 SLEEPS = document(" ".join(SLEEP), language="bash")
 QUICK = document("result = {'answer': 42}")
 OF_A_RUN = ("", "/events", "/document", "/history", "/receipt")
@@ -107,19 +109,25 @@ def test_a_run_gives_back_its_document_history_and_a_receipt_that_verifies(site,
     assert site.data("receipt", "verify", "receipt.json", *given)["verified"]
 
 
-def test_the_events_of_a_run_are_streamed_to_its_end(site, ada):
-    executor, answer = send_elsewhere(site, ada, document("import time\ntime.sleep(1)\nresult = 1"))
-    wait_until(lambda: running(site, ada))
+def test_the_events_of_a_run_are_streamed_to_its_end(site, ada, finished):
+    executor, answer = send_elsewhere(site, ada, SLEEPS)
+    wait_until(sleepers)
     (run_id,) = running(site, ada)
-    events = get(site, ada, f"/runs/{run_id}/events")
+    asked = urllib.request.Request(f"{site.url}/runs/{run_id}/events", headers={"x-api-key": ada})
+    with urllib.request.urlopen(asked, timeout=60) as events:
+        assert states([next(line for line in events if line.startswith(b"data: "))]) == ["running"]
+        sent = {"x-api-key": ada, "content-type": "application/json"}
+        assert site.call("POST", f"/runs/{run_id}/cancel", b"{}", sent).status == 202
+        assert states(events.read().splitlines()) == ["cancelled"]
     executor.shutdown()
-    states = [
-        json.loads(line.removeprefix(b"data: "))["state"]
-        for line in events.body.splitlines()
-        if line.startswith(b"data: ")
-    ]
-    assert states == ["running", "success"]
-    assert answer.result().json["result"] == 1
+    assert answer.result().json["status"] == "failed"
+    of_finished = get(site, ada, f"/runs/{finished['run_id']}/events")
+    assert states(of_finished.body.splitlines()) == ["success"]
+
+
+def states(lines: list[bytes]) -> list[str]:
+    """What the events among them say of their run."""
+    return [json.loads(line.removeprefix(b"data: "))["state"] for line in lines if line.startswith(b"data: ")]
 
 
 def test_a_cancelled_run_answers_failed_is_shown_as_cancelled_and_leaves_no_process(site, ada):

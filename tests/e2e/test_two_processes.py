@@ -126,10 +126,10 @@ async def fire(sites: tuple[Site, ...], key: str, count: int, **members: object)
 
 def test_a_key_made_in_one_works_in_the_other_and_revoked_in_one_is_refused_in_both(shared):
     key = shared.one.client("eve")
-    wait_until(lambda: shared.two.chat(key, model="gpt-4o", max_tokens=5).status == 200, limit_s=5)
+    wait_until(lambda: shared.two.chat(key, model="gpt-4o", max_tokens=5).status == 200)
     assert shared.two.ask("keys.revoke", key_id=account(shared.two, "eve")["id"])
     assert shared.two.chat(key).status == 401
-    wait_until(lambda: shared.one.chat(key, model="gpt-4o", max_tokens=5).status == 401, limit_s=5)
+    wait_until(lambda: shared.one.chat(key, model="gpt-4o", max_tokens=5).status == 401)
 
 
 def test_a_stream_of_one_ends_when_its_key_is_revoked_in_the_other(shared):
@@ -169,15 +169,20 @@ def test_one_limit_of_the_provider_holds_for_calls_through_both(shared):
     key = shared.two.client("max")
     wait_until(lambda: shared.one.call("GET", "/v1/models", headers={"x-api-key": key}).status == 200)
 
+    def answered() -> int:
+        return int(shared.statistics()["models"].get("gpt-4o-mini", {}).get("answered", 0))
+
     async def for_a_while() -> None:
+        before = answered()
         firing = asyncio.create_task(fire(shared.both, key, 600, model="gpt-4o-mini", max_tokens=5))
+        while await asyncio.to_thread(answered) < before + 40:
+            await asyncio.sleep(0.1)
         with suppress(TimeoutError):  # whoever waits then leaves
-            await asyncio.wait_for(firing, 6)
+            await asyncio.wait_for(firing, 2)
 
     asyncio.run(for_a_while())
     wait_until(lambda: account(shared.one, "max")["held_usd_micros"] == 0)
     told = shared.statistics()
-    assert told["models"]["gpt-4o-mini"]["answered"] > 20
     assert sum(told["rate_limited"].values()) == 0
     assert told["statuses"].get("429", 0) == 0
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.e2e.conftest import MACROSLOW, Site, make_site, wait_until
 from tests.e2e.documents import document
+from tests.ports import held_port
 
 BAD_CONFIGURATION = 78
 CANARY = "sk-canary-Zr8Qw3Lx0Tn5Vb7Kd2Hs9Mf4"
@@ -144,15 +145,15 @@ def test_a_port_in_use_is_named(stopped):
 
 
 def test_the_port_of_the_environment_is_honoured(stopped):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [*MACROSLOW, "serve", "--json"],
-        cwd=stopped.folder, env=stopped.environment | {"PORT": str(port)}, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        assert json.loads(server.stdout.readline())["url"].endswith(f":{port}")
-    finally:
-        os.kill(server.pid, signal.SIGTERM)
-        assert server.wait(30) == 0
-        server.stdout.close()
+    with held_port() as port:
+        environment = stopped.environment | {"PORT": str(port)}
+        command = [*MACROSLOW, "serve", "--json"]
+        server = subprocess.Popen(
+            command, cwd=stopped.folder, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert json.loads(server.stdout.readline())["url"].endswith(f":{port}")
+        finally:
+            os.kill(server.pid, signal.SIGTERM)
+            assert server.wait(30) == 0
+            server.stdout.close()

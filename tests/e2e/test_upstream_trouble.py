@@ -17,6 +17,7 @@ import pytest
 from tests.e2e.conftest import PROVIDER_KEY, Site, emulating, make_site, wait_until
 from tests.e2e.troubled import TroubledProvider, memory_bytes, troubled_provider
 from tests.e2e.upstream import Said, serving
+from tests.ports import held_port
 
 from macroslow.emulator.faults import Garbage, Lie, Trouble
 
@@ -359,25 +360,25 @@ attempts = 1
 def test_with_all_providers_down_the_error_says_what_was_tried_and_service_comes_back_by_itself(
     tmp_path, clean_environment
 ):
-    with emulating(clean_environment) as url:
-        pass  # the address is free again
-    site = make_site(tmp_path / "down", url, clean_environment, DOWN.format(url))
-    site.start()
-    key = site.client("ada", budget_usd_micros=1_000_000)
-    path, body = CHAT[0], CHAT[1] | {"model": "gpt-4o"}
-    tried = [post(site, key, path, body) for _ in range(8)]
-    assert {seen.status for seen in tried} == {502}
-    first, last = (json.loads(tried[at].body)["error"]["message"] for at in (0, -1))
-    assert first.count("cannot be reached") == 2
-    assert "nothing is owed" in first
-    assert "gpt-4o at openai" in first
-    assert "try again in" in last, "the breaker is open, and says for how long"
-    assert {call["usd_micros"] for call in site.told("chat-completed")} == {0}
-    host, _, port = urlsplit(url).netloc.partition(":")
-    with emulating(clean_environment, "--listen", f"{host}:{port}"):
-        wait_until(lambda: post(site, key, path, body).status == 200, limit_s=60)
-        assert held(site) == 0
-        assert site.stop() == 0
+    with held_port() as port:
+        address = f"127.0.0.1:{port}"
+        url = f"http://{address}/v1"
+        site = make_site(tmp_path / "down", url, clean_environment, DOWN.format(url))
+        site.start()
+        key = site.client("ada", budget_usd_micros=1_000_000)
+        path, body = CHAT[0], CHAT[1] | {"model": "gpt-4o"}
+        tried = [post(site, key, path, body) for _ in range(8)]
+        assert {seen.status for seen in tried} == {502}
+        first, last = (json.loads(tried[at].body)["error"]["message"] for at in (0, -1))
+        assert first.count("cannot be reached") == 2
+        assert "nothing is owed" in first
+        assert "gpt-4o at openai" in first
+        assert "try again in" in last, "the breaker is open, and says for how long"
+        assert {call["usd_micros"] for call in site.told("chat-completed")} == {0}
+        with emulating(clean_environment, "--listen", address):
+            wait_until(lambda: post(site, key, path, body).status == 200, limit_s=60)
+            assert held(site) == 0
+            assert site.stop() == 0
 
 
 def test_a_provider_that_repeats_the_key_in_everything_it_says_does_not_give_it_away(

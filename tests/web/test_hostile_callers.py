@@ -35,7 +35,7 @@ async def serving(house: House) -> serve.Listener:
 
 
 async def until(done: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not done():
             await asyncio.sleep(0.01)
 
@@ -87,7 +87,7 @@ async def test_a_thousand_requests_with_bodies_at_once_are_each_done_once(
         else asking(house, b"transfer-encoding: chunked", body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
         for at, body in enumerate(bodies)
     )
-    answer = await say(listener, b"".join(requests), GOOD, limit_s=30)
+    answer = await say(listener, b"".join(requests), GOOD, limit_s=60)
     assert statuses(answer) == [200] * 1001
     assert [chat[1] for chat in house.seen.chats] == bodies
 
@@ -104,7 +104,7 @@ async def test_what_waits_for_its_turn_stays_bytes(monkeypatch: pytest.MonkeyPat
     house = await build(call_model=slow)
     listener = await serving(house)
     flood = asking(house, b"content-length: 2", body=b"{}") + LEAST * 4000
-    talking = asyncio.create_task(say(listener, flood, GOOD, limit_s=30))
+    talking = asyncio.create_task(say(listener, flood, GOOD, limit_s=60))
     await working.wait()
     for _ in range(20):
         await asyncio.sleep(0.01)
@@ -152,7 +152,7 @@ async def test_a_request_that_is_cut_anywhere_is_not_done(
 async def test_a_body_of_the_smallest_chunks_is_one_body(house: House, listener: serve.Listener) -> None:
     count = 200_000
     body = b"1;" + b"e" * 20 + b"\r\n{\r\n" + b"2\r\nab\r\n" * count + b"0\r\n\r\n"
-    answer = await say(listener, asking(house, b"transfer-encoding: chunked", body=body), GOOD, limit_s=20)
+    answer = await say(listener, asking(house, b"transfer-encoding: chunked", body=body), GOOD, limit_s=60)
     assert statuses(answer) == [200, 200]
     assert house.seen.chats[0][1] == b"{" + b"ab" * count
 
@@ -163,7 +163,7 @@ async def test_a_refusal_does_not_wait_for_a_body_that_never_ends(
     head = b"POST /nope HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000000000000\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)  # type: ignore[attr-defined]
     writer.write(head)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with suppress(ConnectionError):
             while not reader.at_eof():
                 writer.write(b"x" * 65536)
@@ -180,8 +180,8 @@ async def unread(house: House, then: bytes) -> None:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         one.sendall(asking(house, b"content-length: 2", body=b"{}"))
         await until(lambda: listener.connections == 1)
-        await asyncio.sleep(0.1)
-        one.sendall(then)
+        with suppress(ConnectionError):  # a busy machine may find it cut off already
+            one.sendall(then)
         await until(lambda: not listener.connections)
     await listener.close(0)
 
@@ -190,7 +190,7 @@ async def unread(house: House, then: bytes) -> None:
 async def test_who_reads_nothing_of_an_answer_is_cut_off_whatever_he_sends(
     then: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flow, "STUCK_S", 0.1)
+    monkeypatch.setattr(flow, "STUCK_S", 0.3)
 
     async def large(*_: object, **__: object) -> ModelAnswer:
         return ModelAnswer(200, {}, b"x" * 20_000_000, Usage(0, 0, 0), 0)
@@ -201,7 +201,7 @@ async def test_who_reads_nothing_of_an_answer_is_cut_off_whatever_he_sends(
 async def test_who_reads_nothing_of_a_stream_that_breaks_off_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(flow, "STUCK_S", 0.1)
+    monkeypatch.setattr(flow, "STUCK_S", 0.3)
 
     async def chunks() -> AsyncIterator[bytes]:
         yield b"x" * 20_000_000

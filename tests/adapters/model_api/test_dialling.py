@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.adapters.model_api.raw import HEAD, OK, Peer, ask, serving
+from tests.ports import held_port
 
 from macroslow.adapters.model_api import dialling
 from macroslow.adapters.model_api.client import Client
@@ -111,7 +112,7 @@ async def always_ok(peer: Peer) -> None:
 
 
 async def asked(host: str, port: int, *, tls: bool = True) -> tuple[int, bytes]:
-    client = Client(host, port, tls=tls, patience=Patience(connect_s=5))
+    client = Client(host, port, tls=tls, patience=Patience(connect_s=30))
     try:
         return await ask(client)
     finally:
@@ -231,11 +232,10 @@ async def test_over_tls_a_body_without_a_length_ends_only_where_its_server_says_
 
 
 async def test_nobody_there_is_not_reached():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    for host in ("127.0.0.1", "localhost"):
-        with pytest.raises(NotConnectedError, match="ConnectionRefusedError"):
-            await asked(host, port, tls=False)
+    with held_port() as port:
+        for host in ("127.0.0.1", "localhost"):
+            with pytest.raises(NotConnectedError, match="ConnectionRefusedError"):
+                await asked(host, port, tls=False)
 
 
 async def test_a_name_that_nobody_knows_is_not_reached(monkeypatch):
@@ -275,9 +275,7 @@ async def test_an_address_that_does_not_answer_is_overtaken_and_given_up(resolve
 @pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2"])
 async def test_when_every_address_refuses_nothing_was_reached(resolved):
     resolved("127.0.0.2", "127.0.0.1")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(NotConnectedError, match="ConnectionRefusedError"):
+    with held_port() as port, pytest.raises(NotConnectedError, match="ConnectionRefusedError"):
         await asked("two.example", port, tls=False)
 
 

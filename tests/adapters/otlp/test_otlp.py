@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from tests.ports import held_port
 
 from macroslow.adapters.otlp import Collector, Later, SpanExporter, Taken, encode
 from macroslow.adapters.otlp.exporter import ATTEMPTS, BATCH, MAX_WAITING
@@ -279,16 +280,16 @@ async def test_a_compressed_answer_is_not_unpacked() -> None:
 
 
 async def test_nobody_there_harms_nobody_and_tells_no_secret(caplog: pytest.LogCaptureFixture) -> None:
-    async with house() as opened:
-        endpoint = opened.collector.endpoint
-    async with aiohttp.ClientSession() as session:
-        gone = Collector(endpoint, {"authorization": "Bearer s3cret"}, session)
-        exporter = SpanExporter(gone, RESOURCE, SystemEntropy(), every_s=0.01)
-        assert isinstance(await gone.post(b"{}"), Later)
-        exporter.put(span())
-        await exporter.flush()
-        exporter.put(span())
-        await exporter.flush()
+    with held_port() as port:
+        async with aiohttp.ClientSession() as session:
+            endpoint = f"http://127.0.0.1:{port}/base"
+            gone = Collector(endpoint, {"authorization": "Bearer s3cret"}, session)
+            exporter = SpanExporter(gone, RESOURCE, SystemEntropy(), every_s=0.01)
+            assert isinstance(await gone.post(b"{}"), Later)
+            exporter.put(span())
+            await exporter.flush()
+            exporter.put(span())
+            await exporter.flush()
     assert exporter.counts == {"exported": 0, "rejected": 0, "dropped": 2}
     assert len(caplog.records) == 1
     assert "s3cret" not in caplog.text

@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -78,11 +78,20 @@ def footprint() -> dict[str, object]:
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "processes": sum(1 for _ in below()),
         "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
-        "groups": sorted(map(str, Path("/sys/fs/cgroup").glob(f"**/macroslow-{os.getpid()}-*"))),
+        "groups": groups(),
     }
 
 
+def groups() -> list[str]:
+    """The memory groups of this process's runs. Those of others go while we look, which `os.walk` bears."""
+    own = f"macroslow-{os.getpid()}-"
+    return sorted(
+        f"{parent}/{name}" for parent, names, _ in os.walk("/sys/fs/cgroup") for name in names if own in name
+    )
+
+
 async def settled_footprint() -> dict[str, object]:
+    gc.collect()  # or what an earlier test left to the collector would be closed meanwhile
     before, after = None, footprint()
     while before != after:
         await asyncio.sleep(0.05)
@@ -91,11 +100,11 @@ async def settled_footprint() -> dict[str, object]:
 
 
 async def footprint_becomes(expected: dict[str, object]) -> bool:
-    """Whether that is soon all there is: the zygote collects its dead a moment after their end."""
-    for _ in range(200):
+    """Whether that is at last all there is: the zygote collects its dead a moment after their end."""
+    for _ in range(500):
         if footprint() == expected:
             return True
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
     return False
 
 
@@ -110,17 +119,16 @@ async def test_fifty_runs_leave_nothing(sandbox: ProcessSandbox) -> None:
     assert before["groups"] == []
 
 
-async def test_a_cancelled_run_is_dead_within_a_second(sandbox: ProcessSandbox) -> None:
-    before = await settled_footprint()
+async def test_a_cancelled_run_is_dead_when_its_caller_goes_on(sandbox: ProcessSandbox) -> None:
+    before, alive = await settled_footprint(), living()
     code = "import os, time\nfor _ in range(20):\n  if os.fork() == 0: break\nwhile True: pass"
     running = asyncio.create_task(sandbox.run(job(code)))
-    while sum(1 for _ in _tree(os.getpid())) < 20:
+    while living() < alive + 20:
         await asyncio.sleep(0.01)
-    began = time.monotonic()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert time.monotonic() - began < 1.0
+    assert living() == alive
     assert await footprint_becomes(before), (before, footprint())
 
 
@@ -191,7 +199,7 @@ async def test_what_cannot_be_run_is_refused_before_anything_starts(sandbox: Pro
 
 
 async def test_the_egress_is_served_just_as_long_as_the_run_lives(sandbox: ProcessSandbox) -> None:
-    story: list[str] = []
+    before, story = await settled_footprint(), list[str]()
 
     @contextlib.asynccontextmanager
     async def serve(listener: socket.socket) -> AsyncIterator[None]:
@@ -204,6 +212,7 @@ async def test_the_egress_is_served_just_as_long_as_the_run_lives(sandbox: Proce
     outcome = await sandbox.run(job("print(1)", wants_egress=True), serve)
     assert outcome.blocks[0].status is BlockStatus.OK
     assert story == ["open", "closed, 0 more alive"]
+    assert await footprint_becomes(before), (before, footprint())
 
 
 async def test_an_egress_that_cannot_be_served_ends_the_run(sandbox: ProcessSandbox) -> None:
@@ -365,7 +374,7 @@ try:
         socket.send_fds(pairs[-1][0], [b"x"], [0] * 100)
 except OSError:
     socket.create_connection(("127.0.0.1", int(os.environ["PORT"])))
-time.sleep(30)
+time.sleep(60)
 """
 
 
@@ -385,7 +394,7 @@ async def test_descriptors_that_a_run_holds_under_way_keep_no_other_run_from_sta
 
     hostile = job(HOLDS_DESCRIPTORS, environment={"PORT": "{port}"}, wants_egress=True)
     holder = asyncio.create_task(sandbox.run(hostile, note))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await holds.wait()
     outcome = await sandbox.run(
         Job("r", (Block("python", "a", "print(1)"), Block("bash", "b", "echo 2")), {})

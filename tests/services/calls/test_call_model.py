@@ -489,7 +489,8 @@ async def test_a_stream_that_is_never_read_is_settled():
     assert world.books.held
     del stream
     gc.collect()
-    await asyncio.sleep(0.01)
+    while world.books.held:
+        await asyncio.sleep(0)
     await world.assert_idle()
     assert world.books.last.outcome == "aborted"
 
