@@ -1,14 +1,12 @@
 """The secrets that the configuration refers to, read from where it says."""
 
-import os
 from collections.abc import Sequence
 
-from macroslow.adapters.dotenv import EnvironmentSource, FileSource
 from macroslow.adapters.keystore import Keystore
 from macroslow.adapters.statefolder import StateFolder
 from macroslow.bootstrap.checks import shapes
+from macroslow.bootstrap.sources import sources
 from macroslow.crypto.quad import Quad
-from macroslow.secretstore.reference import Scheme
 from macroslow.secretstore.resolve import Wanted, resolve
 from macroslow.secretstore.secret import Secret
 from macroslow.settings import Settings
@@ -18,13 +16,4 @@ async def secrets_of(
     settings: Settings, folder: StateFolder, quad: Quad, wanted: Sequence[Wanted]
 ) -> dict[str, Secret]:
     """Resolve `wanted`, by setting. ConfigurationError that names every one at fault."""
-    source = settings.source
-    return await resolve(
-        wanted,
-        {
-            Scheme.ENV: EnvironmentSource(os.environ, source.dotenv),
-            Scheme.FILE: FileSource(source.folder),
-            Scheme.KEYSTORE: Keystore(folder.keystore, quad),
-        },
-        shapes(settings),
-    )
+    return await resolve(wanted, sources(settings, Keystore(folder.keystore, quad)), shapes(settings))

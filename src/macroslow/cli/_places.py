@@ -1,15 +1,15 @@
 """The places of secrets as commands reach them, and who else can reach those."""
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from macroslow.adapters.dotenv import EnvironmentSource, FileSource, exposure, read_dotenv
+from macroslow.adapters.dotenv import exposure, read_dotenv
 from macroslow.adapters.keystore import absent
 from macroslow.adapters.statefolder import KEYSTORE
 from macroslow.bootstrap.checks import shapes, start_problems
+from macroslow.bootstrap.sources import environment_of, sources
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.secretstore.ports import SecretSource
 from macroslow.secretstore.reference import Reference, Scheme
@@ -41,11 +41,7 @@ def has_keystore(settings: Settings) -> bool:
 
 def secret_sources(settings: Settings) -> Mapping[Scheme, SecretSource]:
     """What `secretstore.resolve` reads from."""
-    return {
-        Scheme.ENV: _environment(settings),
-        Scheme.FILE: FileSource(settings.source.folder),
-        Scheme.KEYSTORE: _KeystoreSource(settings),
-    }
+    return sources(settings, _KeystoreSource(settings))
 
 
 def problems_of(settings: Settings, wanted: Iterable[Wanted]) -> list[Problem]:
@@ -65,7 +61,7 @@ def warnings_about(settings: Settings) -> list[str]:
 
 def hidden(settings: Settings) -> list[str]:
     """One line for each secret of the environment that hides another one in `.env`: mostly by mistake."""
-    source, dotenv = _environment(settings), settings.source.dotenv
+    source, dotenv = environment_of(settings), settings.source.dotenv
     references = (one.reference for one in all_secrets(settings))
     names = {one.name: one for one in references if one.scheme is Scheme.ENV}
     return [
@@ -80,12 +76,8 @@ def place_of(settings: Settings, reference: Reference) -> str:
     """Where a secret is read from: `the environment`, `.env:3`, or nothing for what says it itself."""
     if reference.scheme is not Scheme.ENV:
         return ""
-    line = _environment(settings).line_of(reference)
+    line = environment_of(settings).line_of(reference)
     return "the environment" if line is None else f"{settings.source.dotenv}:{line}"
-
-
-def _environment(settings: Settings) -> EnvironmentSource:
-    return EnvironmentSource(os.environ, settings.source.dotenv)
 
 
 def all_secrets(settings: Settings) -> tuple[Wanted, ...]:

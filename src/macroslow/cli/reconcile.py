@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from macroslow.adapters.model_api import UsageAPI
+from macroslow.bootstrap.reports import reported
 from macroslow.cli._columns import columns, usd
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import CANNOT_DECIDE, CHECKED_IS_BAD
@@ -21,7 +21,7 @@ from macroslow.metering.ledger import DailyUsage
 from macroslow.secretstore.resolve import resolve
 from macroslow.secretstore.secret import Secret
 from macroslow.services.spending import reconcile_usage
-from macroslow.services.spending.provider_reports import Reported, Span, report_of
+from macroslow.services.spending.provider_reports import Span
 from macroslow.settings import Settings
 from macroslow.settings.catalogue import complete_catalogue
 
@@ -150,29 +150,18 @@ def _compare(
 ) -> Comparison:
     booked = ask_with(settings, "usage.days", provider=name, first_day=span.first_day, last_day=span.last_day)
     try:
-        reported = asyncio.run(_reported(settings, name, secret, span, projects))
+        theirs = asyncio.run(reported(settings, name, secret, span, projects))
     except UpstreamError as error:
         return Comparison(name, None, _refused(settings, name, error))
     except ConfigurationError as error:
         return Comparison(name, None, error.detail)
     found = reconcile_usage.reconcile(
         [DailyUsage(**row) for row in booked["rows"]],
-        reported,
+        theirs,
         upstream_names=_upstream_names(settings),
         tolerance_per_mille=per_mille,
     )
     return Comparison(name, found)
-
-
-async def _reported(
-    settings: Settings, name: str, secret: Secret, span: Span, projects: Sequence[str]
-) -> Reported:
-    provider = settings.providers[name]
-    api = UsageAPI(name, provider.usage_url or provider.base_url, secret, dialect=provider.kind)
-    try:
-        return await report_of(provider.kind, api, span, projects)
-    finally:
-        await api.close()
 
 
 def _upstream_names(settings: Settings) -> dict[str, str]:
