@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from macroslow.adapters import keyfiles, statefolder
 from macroslow.adapters.signer import LocalSigner
@@ -23,7 +23,6 @@ from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.audit.checkpoint_log import CheckpointLog
 from macroslow.services.audit.prove_entry import ProveEntry
 from macroslow.services.audit.recover_after_crash import RecoverAfterCrash, Recovered
-from macroslow.services.documents.execute_document import ExecuteDocument
 from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.identity.explain_rights import ExplainRights
 from macroslow.services.identity.explain_tokens import ExplainTokens
@@ -43,6 +42,9 @@ from macroslow.settings import Settings
 from macroslow.tlog.checkpoint import verify_checkpoint
 from macroslow.tlog.ports import TreeHead
 from macroslow.workflow.books import Books
+
+if TYPE_CHECKING:
+    from macroslow.services.documents.execute_document import ExecuteDocument
 
 OWNER_BYTES: Final = 8
 HOLD_WAIT_S: Final = 3.0  # a command is done sooner
@@ -80,7 +82,7 @@ class Core:
         return ReportUsage(self.books, self.settings.budget_rules, clock)
 
     def administration(
-        self, execute: ExecuteDocument | None = None, tokens: VerifyTokens | None = None
+        self, execute: "ExecuteDocument | None" = None, tokens: VerifyTokens | None = None
     ) -> Administration:
         """The operator's verbs over this state."""
         return Administration(

@@ -3,20 +3,22 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from macroslow.authn.principal import THE_OPERATOR
 from macroslow.authz.uri import Pattern
 from macroslow.errors import BadRequestError, MissingRightError
-from macroslow.services.documents.admit_document import Submission
-from macroslow.services.documents.execute_document import ExecuteDocument
 from macroslow.services.verbs import OPERATOR, Texts
+
+if TYPE_CHECKING:
+    from macroslow.services.documents.execute_document import ExecuteDocument
 
 
 @dataclass(frozen=True, slots=True)
 class RunVerb:
     """It takes JSON and returns JSON. `execute` is absent where no server is assembled."""
 
-    execute: ExecuteDocument | None = None
+    execute: "ExecuteDocument | None" = None
 
     async def run(
         self, document: str, inputs: Mapping[str, object] | None = None, allow: Texts = ()
@@ -24,6 +26,8 @@ class RunVerb:
         """Run a document (base64) as the local operator, who grants it the URIs in `allow`."""
         if self.execute is None:
             raise BadRequestError("this gateway runs no documents", fix="start it with `macroslow serve`")
+        from macroslow.services.documents.admit_document import Submission  # here: no other verb needs it
+
         try:
             submission = Submission(base64.b64decode(document, validate=True), inputs)
         except ValueError as error:
