@@ -3,15 +3,13 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Final
 
 from macroslow import control
 from macroslow.adapters import statefolder
 from macroslow.bootstrap.machine import clock
 from macroslow.errors import MacroslowError, StateLockedError
-from macroslow.metering.money import micros_down
-from macroslow.ports import DAY_NS, NS_PER_S
+from macroslow.ports import NS_PER_S
 from macroslow.settings import Settings
 
 START_WAIT_S: Final = 30.0  # how long a server that holds the folder may take until it takes commands
@@ -35,21 +33,7 @@ def first_key(settings: Settings) -> Mapping[str, object]:
 
 def key_defaults(settings: Settings) -> dict[str, object]:
     """What [keys] says of every new key, as arguments of `keys.create`."""
-    wanted = settings.keys
-    days = wanted.expires_days
-    said = {
-        "budget_usd_micros": _micros(wanted.budget_usd),
-        "day_usd_micros": _micros(wanted.budget_day_usd),
-        "month_usd_micros": _micros(wanted.budget_month_usd),
-        "requests_per_minute": wanted.requests_per_minute,
-        "scopes": None if wanted.scopes is None else [*wanted.scopes],
-        "expires_ns": None if days is None else clock.now_ns() + days * DAY_NS,
-    }
-    return {name: value for name, value in said.items() if value is not None}
-
-
-def _micros(usd: Decimal | None) -> int | None:
-    return None if usd is None else micros_down(usd)
+    return settings.keys.terms(clock.now_ns())
 
 
 def administer(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:

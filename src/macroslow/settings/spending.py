@@ -1,5 +1,6 @@
 """The sections about money: what a new key gets, who may spend how much in a day, and who is told."""
 
+from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -7,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from macroslow.authz.scopes import ALL
 from macroslow.metering.budgets import EACH, BudgetRule, Period, Scope
 from macroslow.metering.money import micros_down
+from macroslow.ports import DAY_NS
 from macroslow.settings.fields import USD, Count, SecretReference, Texts, WebhookURL, refuse
 from macroslow.settings.section import Section
 
@@ -26,6 +28,23 @@ class Keys(Section):
     requests_per_minute: Count | None = None
     expires_days: Count | None = None
     scopes: Annotated[Texts, AfterValidator(_scopes)] | None = None
+
+    def terms(self, now_ns: int) -> dict[str, object]:
+        """What is said here, as the terms of a key that is made at `now_ns` (ns since 1970)."""
+        days = self.expires_days
+        said = {
+            "budget_usd_micros": _micros(self.budget_usd),
+            "day_usd_micros": _micros(self.budget_day_usd),
+            "month_usd_micros": _micros(self.budget_month_usd),
+            "requests_per_minute": self.requests_per_minute,
+            "scopes": None if self.scopes is None else [*self.scopes],
+            "expires_ns": None if days is None else now_ns + days * DAY_NS,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+
+def _micros(usd: Decimal | None) -> int | None:
+    return None if usd is None else micros_down(usd)
 
 
 class BudgetSection(Section):
