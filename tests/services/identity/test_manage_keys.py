@@ -12,6 +12,7 @@ from tests.services.key_house import PEPPER, START_NS, KeyHouse, at_once
 
 from macroslow.authn.api_keys import LegacyKey
 from macroslow.authn.principal import Principal, together
+from macroslow.authn.refusal import Refusal
 from macroslow.authz import scopes
 from macroslow.errors import (
     BadRequestError,
@@ -292,6 +293,11 @@ async def test_one_overlap_at_a_time_and_a_rotation_without_one_ends_it(house: K
         await house.keys.rotate(key_id, 100)
     third = await house.keys.rotate(key_id)
     assert [admitted(house, one.text) for one in (first, second, third)] == [False, False, True]
+    with pytest.raises(CredentialError) as caught:
+        await house.authenticate(Credentials(second.text.encode()))
+    assert (caught.value.reason, house.keys.overlap_until_ns(third.record)) == (Refusal.ROTATED, None)
+    _, _, fields = (await house.logged())[-1]
+    assert fields["overlap_until_s"] is None
     fourth = await house.keys.rotate(key_id, 100)
     texts = [one.text for one in (first, second, third, fourth)]
     assert [admitted(house, text) for text in texts] == [False, False, True, True]

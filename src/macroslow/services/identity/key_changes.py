@@ -7,7 +7,7 @@ or an administrator by the id of his key.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from macroslow.authn.api_keys import without_credentials
+from macroslow.authn.api_keys import has_overlap, without_credentials
 from macroslow.authn.keyring import account_of
 from macroslow.authn.ports import KeyRecord, PutKey
 from macroslow.authn.terms import told
@@ -48,11 +48,11 @@ def changing(
 
 def rotating(record: KeyRecord, by: str, now_ns: int) -> list[Change]:
     """A key with another secret; the one before works until `overlap_until_s`, if it still does."""
-    until_ns = record.old_until_ns
+    until_ns = record.old_until_ns or 0
     fields = {
         **_whose(record),
         "generation": record.generation,
-        "overlap_until_s": None if until_ns is None else until_ns // NS_PER_S,
+        "overlap_until_s": until_ns // NS_PER_S if has_overlap(record, now_ns) else None,
         "by": by,
     }
     return [PutKey(record), Append(Event(EventType.KEY_ROTATED, now_ns, record.principal, fields))]

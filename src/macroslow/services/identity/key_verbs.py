@@ -150,7 +150,7 @@ class KeyVerbs:
             "maker": record.maker,
             "created_at": utc(record.created_ns),
             "generation": record.generation,
-            "overlap_until": utc(record.old_until_ns),
+            "overlap_until": utc(self.keys.overlap_until_ns(record)),
             "expires_at": utc(record.expires_ns),
             "revoked_at": utc(record.revoked_ns),
             "last_used_at": utc(self.keys.last_used_ns(record)),

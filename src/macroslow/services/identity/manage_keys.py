@@ -208,8 +208,8 @@ class ManageKeys:
                 before,
                 secret_hmac=self._hasher(minted),
                 generation=before.generation + 1,
-                old_secret_hmac=before.secret_hmac if overlap_ns else b"",
-                old_until_ns=now_ns + overlap_ns if overlap_ns else None,
+                old_secret_hmac=before.secret_hmac,  # without an overlap too: the log says that it is old
+                old_until_ns=now_ns + overlap_ns,
             )
             await self._keep([after], key_changes.rotating(after, by, now_ns))
         return CreatedKey(minted.text, after)
@@ -221,6 +221,10 @@ class ManageKeys:
     def state(self, record: KeyRecord) -> str:
         """What has become of the key until now (`KeyRing.state`)."""
         return self._keyring.state(record, self._clock.now_ns())
+
+    def overlap_until_ns(self, record: KeyRecord) -> int | None:
+        """Until when the secret before the newest one still works; None: it does not."""
+        return record.old_until_ns if has_overlap(record, self._clock.now_ns()) else None
 
     def last_used_ns(self, record: KeyRecord) -> int | None:
         """The minute in which a key was last let in; None: never, as far as is known."""
