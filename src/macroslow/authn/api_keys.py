@@ -27,7 +27,7 @@ from typing import Final
 from macroslow.authn.ports import KeyRecord
 from macroslow.ports import Entropy
 
-PREFIX: Final = "msk_"  # what begins so is never sent to a provider
+KEY_PREFIX: Final = "msk_"  # what begins so is never sent to a provider
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ID_LENGTH: Final = 12
 ID_BYTES: Final = 8
@@ -37,16 +37,16 @@ CHECKSUM_LENGTH: Final = 6  # 62**6 > 2**32
 LEGACY_PREFIX: Final = "sk-"
 LEGACY_ID_PREFIX: Final = "legacy"  # longer than an id of ours with its digits, so the two never meet
 MAX_LEGACY_BYTES: Final = 512
-KEY_LENGTH: Final = len(PREFIX) + ID_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_LENGTH
-PATTERN: Final = rf"{PREFIX}[0-9A-Za-z]{{{ID_LENGTH}}}_[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}"
+KEY_LENGTH: Final = len(KEY_PREFIX) + ID_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_LENGTH
+PATTERN: Final = rf"{KEY_PREFIX}[0-9A-Za-z]{{{ID_LENGTH}}}_[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}"
 """What a scanner looks for; `parse` then says whether it is a key or only looks like one."""
 
 _KEY: Final = re.compile(
-    rf"{PREFIX}([0-9A-Za-z]{{{ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
+    rf"{KEY_PREFIX}([0-9A-Za-z]{{{ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
 )
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _CREDENTIAL: Final = re.compile(
-    rf"(?<![0-9A-Za-z])(?:{PREFIX}\w+|{LEGACY_PREFIX}[\w-]+|e[wy][\w-]{{8,}}(?:\.[\w-]*){{2,4}}"
+    rf"(?<![0-9A-Za-z])(?:{KEY_PREFIX}\w+|{LEGACY_PREFIX}[\w-]+|e[wy][\w-]{{8,}}(?:\.[\w-]*){{2,4}}"
     r"|(?:AIza|A[KS]IA|gsk_|gh[oprsu]_|github_pat_|hf_|whsec_|xai-|xox[abprs]-)[\w-]{16,})"
 )
 """A key of ours, of another gateway or a provider, or a token (a JSON object in base64 begins ey or ew)."""
@@ -94,7 +94,7 @@ def mint(entropy: Entropy, key_id: str | None = None) -> MintedKey:
     if key_id is None:
         key_id = _base62(int.from_bytes(entropy.random(ID_BYTES), "big"), ID_LENGTH)
     secret = _base62(int.from_bytes(entropy.random(SECRET_BYTES), "big"), SECRET_LENGTH)
-    body = f"{PREFIX}{key_id}_{secret}"
+    body = f"{KEY_PREFIX}{key_id}_{secret}"
     return MintedKey(body + checksum(body), key_id, secret)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from macroslow.adapters.dotenv import written
-from macroslow.authn.api_keys import PREFIX
+from macroslow.authn.api_keys import KEY_PREFIX
 from macroslow.bootstrap.commands import first_key
 from macroslow.cli._ask import STDIN, at_terminal, from_stdin, without_echo
 from macroslow.cli._files import print_files, template, write_new
@@ -98,7 +98,7 @@ def _provider_key(option: str | None, dotenv: Path) -> ProviderKey:
                 "line, where other programs and the shell's history see it; consider it known."
             ) from None
     inherited = os.environ.get(VARIABLE, "")
-    if inherited and not inherited.startswith(PREFIX) and not fault(inherited):
+    if inherited and not inherited.startswith(KEY_PREFIX) and not fault(inherited):
         return ProviderKey(found=True)
     if dotenv.exists() or not at_terminal():
         return ProviderKey(found=dotenv.exists())
@@ -107,7 +107,7 @@ def _provider_key(option: str | None, dotenv: Path) -> ProviderKey:
 
 
 def _not_a_client_key(secret: Secret) -> Secret:
-    if secret.reveal().startswith(PREFIX):
+    if secret.reveal().startswith(KEY_PREFIX):
         raise click.UsageError("That is a client key of a gateway, not a provider's key.")
     return secret
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from macroslow.authn.jwt.check import PREFIX
+from macroslow.authn.jwt.check import PRINCIPAL_PREFIX
 from macroslow.cli._ask import STDIN
 from macroslow.cli._columns import columns
 from macroslow.cli._configured import config_option
@@ -68,7 +68,7 @@ def revoke(
         found = ask(config_file, "jwt.revoke_token", token=read_credential(who), reason=reason)
     else:
         before_s = None if before is None else int(before.replace(tzinfo=UTC).timestamp())
-        name = who.removeprefix(PREFIX).partition("/")[0]
+        name = who.removeprefix(PRINCIPAL_PREFIX).partition("/")[0]
         arguments = {"who": who, "jti": jti, "before_s": before_s, "reason": reason}
         _, found = ask_of_issuers(config_file, "jwt.revoke", lambda each, _: each == name, **arguments)
     if as_json:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from macroslow.authn.api_keys import PREFIX
+from macroslow.authn.api_keys import KEY_PREFIX
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.secretstore.placeholder import fault
 from macroslow.secretstore.ports import SecretSource
@@ -60,7 +60,7 @@ async def read(
     reason = fault(secret.reveal())
     if reason:
         raise ConfigurationError(f"{reference} {reason}", fix=_put(reference))
-    if secret.reveal().startswith(PREFIX):
+    if secret.reveal().startswith(KEY_PREFIX):
         raise ConfigurationError(
             f"{reference} holds a client key of this gateway, not a provider's key", fix=_put(reference)
         )

@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from macroslow.authn.jwt.check import PREFIX as TOKEN_PREFIX
+from macroslow.authn.jwt.check import PRINCIPAL_PREFIX
 from macroslow.authn.principal import Principal
 from macroslow.authz.scopes import ADMIN_AUDIT, ADMIN_KEYS, ADMIN_SIGNERS, ADMIN_USAGE
 from macroslow.authz.security import SecurityEvent, Verdict
@@ -162,7 +162,7 @@ def _target(answer: object) -> str:
         case {"id": str(name)} | {"name": str(name)}:
             return name
         case {"issuer": str(issuer), "subject": str(subject)}:
-            return f"{TOKEN_PREFIX}{issuer}/{subject}" if subject else issuer
+            return f"{PRINCIPAL_PREFIX}{issuer}/{subject}" if subject else issuer
         case {"revoked": [*many]} | {"keys": [*many]}:
             names = [one if isinstance(one, str) else _target(one) for one in many]
             more = f",+{len(names) - MAX_TARGETS}" if len(names) > MAX_TARGETS else ""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
-from macroslow.authn.api_keys import PREFIX as KEY_PREFIX
+from macroslow.authn.api_keys import KEY_PREFIX
 from macroslow.authn.refusal import Refusal, bad_credential
 from macroslow.services.identity.authenticate import Credentials
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from macroslow.adapters.dotenv.parser import Assignment, parse
-from macroslow.authn.api_keys import PREFIX
+from macroslow.authn.api_keys import KEY_PREFIX
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.reference import Reference
 from macroslow.secretstore.secret import Secret
@@ -72,4 +72,4 @@ class EnvironmentSource:
         lines = read_dotenv(self.dotenv) if self.dotenv else ()
         last = next((line for line in reversed(lines) if line.name == reference.name), None)
         found = [one for one in (said, last) if one is not None and one.value.reveal()]
-        return sorted(found, key=lambda one: one.value.reveal().startswith(PREFIX))
+        return sorted(found, key=lambda one: one.value.reveal().startswith(KEY_PREFIX))

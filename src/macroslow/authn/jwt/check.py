@@ -24,7 +24,9 @@ from macroslow.errors import VerificationError
 MAX_INSTANT_S: Final = 2**33  # in the year 2242: in nanoseconds it still fits 64 bits
 MAX_SUBJECT_CHARACTERS: Final = 100
 MAX_JTI_CHARACTERS: Final = 256  # what a revocation can name
-PREFIX: Final = "jwt/"  # of the principals and accounts that tokens make: no key's principal begins so
+PRINCIPAL_PREFIX: Final = (
+    "jwt/"  # of the principals and accounts that tokens make: no key's principal begins so
+)
 _MAX_SEEN: Final = 120
 _KEPT: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@-")
 
@@ -76,7 +78,7 @@ class Identity:
     @property
     def name(self) -> str:
         """The principal, and the account that pays."""
-        return f"{PREFIX}{self.issuer}/{self.subject}"
+        return f"{PRINCIPAL_PREFIX}{self.issuer}/{self.subject}"
 
 
 @dataclass(frozen=True, slots=True)

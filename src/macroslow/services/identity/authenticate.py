@@ -15,7 +15,7 @@ from typing import Final
 
 from macroslow.authn.addresses import is_from
 from macroslow.authn.api_keys import (
-    PREFIX,
+    KEY_PREFIX,
     LegacyKey,
     ParsedKey,
     SecretHasher,
@@ -85,7 +85,7 @@ class Authenticate:
         A key of another gateway that was taken over, even if it has ended since, is one of ours. So is a
         token of an issuer of ours, which an SDK that has one credential may send in both headers.
         """
-        if self._own_keys_for is None or PREFIX.encode() in credential.lower():
+        if self._own_keys_for is None or KEY_PREFIX.encode() in credential.lower():
             return None
         if self.tokens is not None and self.tokens.is_ours(credential):
             return None
@@ -120,7 +120,7 @@ class Authenticate:
         parsed = self._parsed(credential)
         if parsed is None:
             raise bad_credential(
-                Refusal.MALFORMED if credential.startswith(PREFIX.encode()) else Refusal.OTHER_KIND
+                Refusal.MALFORMED if credential.startswith(KEY_PREFIX.encode()) else Refusal.OTHER_KIND
             )
         held = self.keyring.get(parsed.id)
         principal = _shown(held, self._hasher(parsed))

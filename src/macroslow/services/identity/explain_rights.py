@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from macroslow.authn.api_keys import is_credential
-from macroslow.authn.jwt.check import PREFIX as TOKEN_PREFIX
+from macroslow.authn.jwt.check import PRINCIPAL_PREFIX
 from macroslow.authn.keyring import IN_FORCE
 from macroslow.authn.ports import KeyRecord
 from macroslow.authn.principal import TokenPrincipal
@@ -88,7 +88,7 @@ def _asked(action: str, uri: str) -> URI | None:
 def _unknown(principal: str) -> NotFoundError:
     if is_credential(principal):
         return unknown_key(principal)
-    if principal.startswith(TOKEN_PREFIX):
+    if principal.startswith(PRINCIPAL_PREFIX):
         return NotFoundError(
             f"{principal!r} is a token's principal: what it may do stands in the token",
             fix="give the token on stdin: macroslow can - ACTION",

@@ -7,7 +7,7 @@ its place is told by its id. No secret is repeated.
 from dataclasses import dataclass
 from typing import Final
 
-from macroslow.authn.api_keys import PREFIX, id_of
+from macroslow.authn.api_keys import KEY_PREFIX, id_of
 from macroslow.authn.jwt.advice import advice
 from macroslow.authn.jwt.check import Finding, Identity, Step
 from macroslow.authn.keyring import IN_FORCE
@@ -47,7 +47,7 @@ class ExplainTokens:
 
     async def __call__(self, text: str) -> Explained:
         """Explain a text from anybody. ConfigurationError if it is no key and there is no issuer."""
-        if text.startswith(PREFIX) or self._state(id_of(text)):
+        if text.startswith(KEY_PREFIX) or self._state(id_of(text)):
             return self._key(id_of(text))
         tokens = configured(self.tokens)
         credential = text.encode("utf-8", "surrogatepass")

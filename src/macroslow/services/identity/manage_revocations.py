@@ -7,7 +7,7 @@ all of a subject or of an issuer that were issued before an instant.
 import asyncio
 from collections.abc import Sequence
 
-from macroslow.authn.jwt.check import MAX_INSTANT_S, MAX_JTI_CHARACTERS, PREFIX
+from macroslow.authn.jwt.check import MAX_INSTANT_S, MAX_JTI_CHARACTERS, PRINCIPAL_PREFIX
 from macroslow.authn.jwt.issuer import MAX_LEEWAY_S, IssuerRules
 from macroslow.authn.jwt.revoked import EVERYBODY, Revocation, Revocations
 from macroslow.authn.jwt.token import read
@@ -79,7 +79,7 @@ class ManageRevocations:
             )
         jti = read_token.text("jti")
         if not jti:
-            fix = f"revoke all of its subject: macroslow jwt revoke {PREFIX}{rules.name}/SUBJECT"
+            fix = f"revoke all of its subject: macroslow jwt revoke {PRINCIPAL_PREFIX}{rules.name}/SUBJECT"
             raise BadRequestError("the token has no `jti` to name it by", fix=fix)
         return await self._keep(self._one(rules, EVERYBODY, jti, read_token.claims.get("exp")), reason)
 
@@ -98,10 +98,12 @@ class ManageRevocations:
 
     def _named(self, who: str) -> tuple[IssuerRules, str]:
         name, subject = who, EVERYBODY
-        if who.startswith(PREFIX):
-            name, _, subject = who.removeprefix(PREFIX).partition("/")
+        if who.startswith(PRINCIPAL_PREFIX):
+            name, _, subject = who.removeprefix(PRINCIPAL_PREFIX).partition("/")
             if not subject:
-                raise BadRequestError(f"{who!r} names no subject", fix=f"{PREFIX}ISSUER/SUBJECT, or ISSUER")
+                raise BadRequestError(
+                    f"{who!r} names no subject", fix=f"{PRINCIPAL_PREFIX}ISSUER/SUBJECT, or ISSUER"
+                )
         rules = self._issuers.get(name)
         if rules is None:
             known = ", ".join(sorted(self._issuers)) or "none"
@@ -138,7 +140,7 @@ class ManageRevocations:
             "before_s": revoked.before_s,
             "reason": reason,
         }
-        whose = f"{PREFIX}{revoked.issuer}/{revoked.subject}" if revoked.subject else THE_OPERATOR
+        whose = f"{PRINCIPAL_PREFIX}{revoked.issuer}/{revoked.subject}" if revoked.subject else THE_OPERATOR
         return Event(EventType.JWT_REVOKED, self._clock.now_ns(), whose, fields)
 
     def _now_s(self) -> int:

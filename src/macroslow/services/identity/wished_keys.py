@@ -9,7 +9,7 @@ from typing_extensions import TypedDict  # of typing itself only from 3.12 on, a
 
 from macroslow.authn.addresses import read_network
 from macroslow.authn.api_keys import holds_credential, is_credential, without_credentials
-from macroslow.authn.jwt.check import PREFIX as TOKEN_PREFIX
+from macroslow.authn.jwt.check import PRINCIPAL_PREFIX
 from macroslow.authn.ports import KeyRecord
 from macroslow.authn.principal import RESERVED_NAMES
 from macroslow.authn.terms import CALLER_NAME, CALLER_NAME_FORM, Terms, untold
@@ -116,7 +116,7 @@ def _name_faults(principal: str) -> list[Problem]:
         faults.append(_kept_for_ever("principal"))
     if not CALLER_NAME.fullmatch(principal):
         faults.append(Problem(CALLER_NAME_FORM, field="principal"))
-    if principal.lower().startswith(TOKEN_PREFIX):
+    if principal.lower().startswith(PRINCIPAL_PREFIX):
         faults.append(Problem("names that begin so are those of tokens' subjects", field="principal"))
     if principal.lower() in RESERVED_NAMES:
         faults.append(
