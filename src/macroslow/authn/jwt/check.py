@@ -24,9 +24,7 @@ from macroslow.errors import VerificationError
 MAX_INSTANT_S: Final = 2**33  # in the year 2242: in nanoseconds it still fits 64 bits
 MAX_SUBJECT_CHARACTERS: Final = 100
 MAX_JTI_CHARACTERS: Final = 256  # what a revocation can name
-PRINCIPAL_PREFIX: Final = (
-    "jwt/"  # of the principals and accounts that tokens make: no key's principal begins so
-)
+PRINCIPAL_PREFIX: Final = "jwt/"  # of who comes with a token, and of his account: no key's begins so
 _MAX_SEEN: Final = 120
 _KEPT: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@-")
 

@@ -101,9 +101,8 @@ class ManageRevocations:
         if who.startswith(PRINCIPAL_PREFIX):
             name, _, subject = who.removeprefix(PRINCIPAL_PREFIX).partition("/")
             if not subject:
-                raise BadRequestError(
-                    f"{who!r} names no subject", fix=f"{PRINCIPAL_PREFIX}ISSUER/SUBJECT, or ISSUER"
-                )
+                fix = f"{PRINCIPAL_PREFIX}ISSUER/SUBJECT, or ISSUER"
+                raise BadRequestError(f"{who!r} names no subject", fix=fix)
         rules = self._issuers.get(name)
         if rules is None:
             known = ", ".join(sorted(self._issuers)) or "none"
