@@ -118,7 +118,9 @@ def test_all_problems_are_told_at_once_each_with_line_and_repair(write):
     assert problems["gateway.profil"][1:] == ("there is no such setting", 'did you mean "profile"?')
     assert problems["gateway.listen"][2] == '"listen" belongs in [server]'
     assert problems["providers.a.keys[0]"][1:] == ("should be a table", "write { … } with its settings")
-    for later in ("auth.jwt", "sources", "sandbox.backend"):
+    assert problems["auth.byok"][2] == 'byok = "openai", or another name of [providers]'
+    assert problems["auth.jwt"][2] == "write [auth.issuers.NAME] for each issuer of tokens"
+    for later in ("sources", "sandbox.backend"):
         assert "not available in this version" in problems[later][1]
         assert problems[later][2]
 

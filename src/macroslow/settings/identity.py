@@ -224,6 +224,10 @@ class Issuer(Section):
 
 def _off(value: object) -> object:
     """`false` says the same as leaving it out."""
+    if value is True:
+        raise refuse(
+            "names the provider whose keys it is about", 'byok = "openai", or another name of [providers]'
+        )
     return None if value is False else value
 
 

@@ -22,10 +22,12 @@ _QUOTES: Final = {
 _LATER: Final[Mapping[KeyPath, str]] = {
     ("sources",): "bound data sources are",
     ("privacy",): "removal of personal data is",
-    ("auth", "jwt"): "authentication by JWT is",
-    ("auth", "oidc"): "authentication by JWT is",
 }
 """Settings of the design that only another version acts on."""
+_ELSEWHERE: Final[Mapping[KeyPath, str]] = dict.fromkeys(
+    (("auth", "jwt"), ("auth", "oidc")), "write [auth.issuers.NAME] for each issuer of tokens"
+)
+"""Settings that have another name here."""
 
 
 def syntax_problem(error: Exception, file: str) -> Problem:
@@ -91,6 +93,8 @@ def _words(one: ErrorDetails, path: KeyPath) -> tuple[str, str]:
 
 def _suggestion(path: KeyPath) -> str:
     """The name that was meant: the same in another section, else one alike in this section."""
+    if path in _ELSEWHERE:
+        return _ELSEWHERE[path]
     *above, key = path
     names = _names(above)
     homes = [section for section in _names(()) if key in _names((section,))]
