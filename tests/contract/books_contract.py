@@ -11,6 +11,7 @@ from tests.contract.replies_contract import BoundIdContract, ReplyContract
 
 from macroslow.authn.jwt.revoked import Revocation
 from macroslow.authn.ports import (
+    DropKey,
     DropRevocation,
     KeyRecord,
     PutKey,
@@ -502,6 +503,15 @@ class IdentityContract:
         assert await books.key_uses() == {"k1": 50, "k2": 7}
         await books.commit(PutKeyUse("k1", 30), PutKeyUse("k2", 2**62))
         assert await books.key_uses() == {"k1": 50, "k2": 2**62}
+        assert await books.keys() == [KEY]
+
+    async def test_a_key_that_is_dropped_leaves_nothing_and_the_others_stay(self, books: Books) -> None:
+        other = replace(KEY, id="k2", revoked_ns=9)
+        await books.commit(PutKey(KEY), PutKey(other), PutKeyUse("k1", 50), PutKeyUse("k2", 7))
+        await books.commit(DropKey("k2"), DropKey("unknown"))
+        await books.commit(DropKey("k2"))
+        assert (await books.keys(), await books.key_uses()) == ([KEY], {"k1": 50})
+        await books.commit(PutKey(replace(KEY, id="k3")), DropKey("k3"))
         assert await books.keys() == [KEY]
 
     async def test_revocations_come_back_replace_each_other_and_are_dropped(self, books: Books) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 
 from macroslow.authn.jwt.revoked import Revocation
 from macroslow.authn.ports import (
+    DropKey,
     DropRevocation,
     KeyRecord,
     PutKey,
@@ -201,6 +202,9 @@ class FakeBooks:
                 case PutKeyUse(key_id, used_ns):
                     uses = self._state.key_uses
                     uses[key_id] = max(used_ns, uses.get(key_id, 0))
+                case DropKey(key_id):
+                    self._state.keys.pop(key_id, None)
+                    self._state.key_uses.pop(key_id, None)
                 case PutSigner():
                     self._state.signers[change.record.key_id] = change.record
                 case PutRevocation():

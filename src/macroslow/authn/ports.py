@@ -60,6 +60,16 @@ class PutKeyUse:
 
 
 @dataclass(frozen=True, slots=True)
+class DropKey:
+    """Forget a client key that ended long ago, and when it was used, by its `id`. Idempotent.
+
+    No key is ever put under that id again.
+    """
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class PutSigner:
     """Create or replace a trusted signer."""
 

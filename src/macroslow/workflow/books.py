@@ -8,7 +8,15 @@ to get right. Commits of many callers share one transaction (group commit).
 from dataclasses import dataclass
 from typing import Protocol
 
-from macroslow.authn.ports import DropRevocation, IdentityReader, PutKey, PutKeyUse, PutRevocation, PutSigner
+from macroslow.authn.ports import (
+    DropKey,
+    DropRevocation,
+    IdentityReader,
+    PutKey,
+    PutKeyUse,
+    PutRevocation,
+    PutSigner,
+)
 from macroslow.metering.ledger import CloseAccount, LedgerReader, OpenAccount, Reserve, Settle, UsageRow
 from macroslow.tlog.ports import Append, Entry, LogReader, StoreCheckpoint
 from macroslow.workflow.journal import AcceptRun, FinishRun, JournalReader, PutObject
@@ -26,6 +34,7 @@ Change = (
     | PutObject
     | PutKey
     | PutKeyUse
+    | DropKey
     | PutSigner
     | PutRevocation
     | DropRevocation

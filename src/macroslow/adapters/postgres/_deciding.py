@@ -9,7 +9,7 @@ from macroslow.adapters.postgres._log import Log
 from macroslow.adapters.postgres._replies import Replies
 from macroslow.adapters.postgres._state import Tables
 from macroslow.adapters.postgres._subjects import SubjectKeys
-from macroslow.authn.ports import DropRevocation, PutKey, PutKeyUse, PutRevocation, PutSigner
+from macroslow.authn.ports import DropKey, DropRevocation, PutKey, PutKeyUse, PutRevocation, PutSigner
 from macroslow.metering.ledger import CloseAccount, OpenAccount, Reserve, Settle
 from macroslow.ports import Entropy
 from macroslow.tlog.ports import Append, Entry, StoreCheckpoint
@@ -37,6 +37,7 @@ class Deciding:
             PutObject: journal.put_object,
             PutKey: lambda change: state.keys.put(change.record.id, change.record),
             PutKeyUse: state.note_use,
+            DropKey: state.drop_key,
             PutSigner: lambda change: state.signers.put(change.record.key_id, change.record),
             PutRevocation: lambda change: state.revocations.put(change.revocation.id, change.revocation),
             DropRevocation: lambda change: state.revocations.put(change.id, None),

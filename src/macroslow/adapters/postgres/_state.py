@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from macroslow.adapters.postgres._rows import Rows, Undo
 from macroslow.authn.jwt.revoked import Revocation
-from macroslow.authn.ports import KeyRecord, PutKeyUse, SignerRecord
+from macroslow.authn.ports import DropKey, KeyRecord, PutKeyUse, SignerRecord
 from macroslow.metering.ledger import Account
 from macroslow.tlog.tree import Edge
 from macroslow.workflow.journal import AcceptRun, RunState
@@ -111,6 +111,11 @@ class Tables:
     def note_use(self, change: PutKeyUse) -> None:
         """A key was used: of several times in one batch the last is kept."""
         self.key_uses.put(change.key_id, max(change.used_ns, self.key_uses.get(change.key_id) or 0))
+
+    def drop_key(self, change: DropKey) -> None:
+        """A key is forgotten, and when it was used."""
+        self.keys.put(change.id, None)
+        self.key_uses.put(change.id, None)
 
     def number(self, name: str) -> int:
         """Return the number of `name`, giving it one if it is new."""

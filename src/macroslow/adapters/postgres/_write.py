@@ -97,6 +97,8 @@ _PARTS: Final[Mapping[str, str]] = {
         "id text, used_ns bigint",
         "ON CONFLICT (id) DO UPDATE SET used_ns = greatest(key_uses.used_ns, excluded.used_ns)",
     ),
+    "dropped_keys": "DELETE FROM keys USING unnest({}::text[]) AS old (id) WHERE keys.id = old.id",
+    "dropped_uses": "DELETE FROM key_uses USING unnest({}::text[]) AS old (id) WHERE key_uses.id = old.id",
     "revoked_tokens": _insert("revoked_tokens", "id text, record jsonb", _or_update("id", "record")),
     "restored_tokens": "DELETE FROM revoked_tokens USING unnest({}::text[]) AS old (id)"
     " WHERE revoked_tokens.id = old.id",
@@ -218,6 +220,8 @@ def _others(state: Tables) -> dict[str, Rows]:
             (signer.key_id, signer.trusted_ns, _signer_json(signer)) for _, signer in state.signers.written()
         ],
         "key_uses": state.key_uses.written(),
+        "dropped_keys": [(key_id,) for key_id in state.keys.deleted()],
+        "dropped_uses": [(key_id,) for key_id in state.key_uses.deleted()],
         "revoked_tokens": [(name, json.dumps(asdict(one))) for name, one in state.revocations.written()],
         "restored_tokens": [(name,) for name in state.revocations.deleted()],
         "replies": [

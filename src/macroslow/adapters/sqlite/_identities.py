@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from macroslow.adapters.sqlite._stage import Stage
 from macroslow.adapters.sqlite._statements import (
+    DROP_KEY,
+    DROP_KEY_USE,
     PUT_KEY,
     PUT_KEY_USE,
     PUT_REVOCATION,
@@ -14,6 +16,7 @@ from macroslow.adapters.sqlite._statements import (
 )
 from macroslow.authn.jwt.revoked import Revocation
 from macroslow.authn.ports import (
+    DropKey,
     DropRevocation,
     KeyRecord,
     PutKey,
@@ -34,6 +37,12 @@ def put_key(stage: Stage, change: PutKey) -> None:
 def put_key_use(stage: Stage, change: PutKeyUse) -> None:
     """Note a key's last use."""
     stage.write(PUT_KEY_USE, (change.key_id, change.used_ns))
+
+
+def drop_key(stage: Stage, change: DropKey) -> None:
+    """Forget a client key and its last use."""
+    stage.write(DROP_KEY, (change.id,))
+    stage.write(DROP_KEY_USE, (change.id,))
 
 
 def put_signer(stage: Stage, change: PutSigner) -> None:

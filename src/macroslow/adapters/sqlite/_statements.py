@@ -60,6 +60,8 @@ PUT_KEY_USE: Final = """
 INSERT INTO key_uses (id, used_ns) VALUES (?, ?)
 ON CONFLICT (id) DO UPDATE SET used_ns = max(used_ns, excluded.used_ns)
 """
+DROP_KEY: Final = "DELETE FROM keys WHERE id = ?"
+DROP_KEY_USE: Final = "DELETE FROM key_uses WHERE id = ?"
 PUT_SIGNER: Final = "INSERT OR REPLACE INTO signers VALUES (?, ?, ?, ?, ?, ?)"
 PUT_REVOCATION: Final = "INSERT OR REPLACE INTO revoked_tokens VALUES (?, ?, ?, ?, ?, ?)"
 SWEEP_REVOCATION: Final = "DELETE FROM revoked_tokens WHERE id = ? AND issuer = ''"
@@ -101,6 +103,8 @@ IN_ORDER: Final = (
     PUT_OBJECT,
     PUT_KEY,
     PUT_KEY_USE,
+    DROP_KEY,
+    DROP_KEY_USE,
     PUT_SIGNER,
     PUT_REVOCATION,
     SWEEP_REVOCATION,

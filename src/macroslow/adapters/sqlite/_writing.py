@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from macroslow.adapters.sqlite._errors import failure
 from macroslow.adapters.sqlite._identities import (
+    drop_key,
     drop_revocation,
     put_key,
     put_key_use,
@@ -22,7 +23,7 @@ from macroslow.adapters.sqlite._names import Names
 from macroslow.adapters.sqlite._replies import Replies
 from macroslow.adapters.sqlite._stage import Stage
 from macroslow.adapters.sqlite._subjects import Subjects
-from macroslow.authn.ports import DropRevocation, PutKey, PutKeyUse, PutRevocation, PutSigner
+from macroslow.authn.ports import DropKey, DropRevocation, PutKey, PutKeyUse, PutRevocation, PutSigner
 from macroslow.errors import ConflictError, LogUnavailableError
 from macroslow.metering.ledger import CloseAccount, OpenAccount, Reserve, Settle
 from macroslow.ports import Entropy
@@ -62,6 +63,7 @@ class Writing:
             PutObject: journal.put_object,
             PutKey: partial(put_key, stage),
             PutKeyUse: partial(put_key_use, stage),
+            DropKey: partial(drop_key, stage),
             PutSigner: partial(put_signer, stage),
             PutRevocation: partial(put_revocation, stage),
             DropRevocation: partial(drop_revocation, stage),
