@@ -477,6 +477,21 @@ async def test_a_slow_body_is_refused_and_its_bytes_are_given_back(monkeypatch: 
     assert (await house.ask("POST", CHAT, body=b"{}")).status == 200
 
 
+async def test_a_body_that_is_refused_is_refused_once_however_long_its_rest_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither its deadline nor a hang-up counts while the rest is read away."""
+    monkeypatch.setattr("macroslow.web.bodies.LINGER_S", 0.1)
+    monkeypatch.setattr(attention, "LOOK_EVERY_S", 0.005)
+    house = await build(GateSettings(body_deadline_s=0.02, max_body_bytes=1024))
+    receive = pieces(b"x" * 1025)
+    answer = await call(house.gate, "POST", CHAT, chat_headers(house, CHUNKED), receive=receive)
+    assert (answer.status, len(answer.chunks)) == (413, 2)
+    page = (await house.ask("GET", "/metrics")).body.decode()
+    assert 'macroslow_refusals_total{reason="too-large"} 1.0' in page
+    assert "request-timeout" not in page
+
+
 async def test_bodies_in_flight_share_a_budget_taken_before_reading() -> None:
     arrived, leave = asyncio.Event(), asyncio.Event()
 
@@ -669,7 +684,7 @@ async def test_a_mounted_application_that_refuses_is_believed(house: House) -> N
 
 
 async def test_a_caller_that_hangs_up_cancels_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(attention, "LOOK_EVERY_S", 0.01)
     cancelled = asyncio.Event()
 
     async def endless(*_: object, **__: object) -> ModelAnswer:
@@ -698,7 +713,7 @@ async def test_a_caller_that_hangs_up_cancels_the_work(monkeypatch: pytest.Monke
 async def test_a_stream_is_sent_as_it_comes_and_closed_when_its_caller_leaves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attention, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(attention, "LOOK_EVERY_S", 0.01)
     closed = asyncio.Event()
     leaving = asyncio.Event()
 
@@ -757,7 +772,7 @@ async def test_a_stream_that_breaks_off_is_left_incomplete(caplog: pytest.LogCap
 
 
 async def test_a_caller_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "PATIENCE_S", 0.001)
+    monkeypatch.setattr(attention, "LOOK_EVERY_S", 0.001)
     monkeypatch.setattr(attention, "STALL_S", 0.05)
 
     async def chunks() -> AsyncIterator[bytes]:

@@ -326,7 +326,7 @@ async def test_too_many_connections_are_told_so_and_room_comes_back(house: House
 
 
 async def test_a_caller_that_hangs_up_in_a_stream_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("macroslow.web.attention.PATIENCE_S", 0.01)
+    monkeypatch.setattr("macroslow.web.attention.LOOK_EVERY_S", 0.01)
     closed = asyncio.Event()
 
     async def chunks() -> AsyncIterator[bytes]:

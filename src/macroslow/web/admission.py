@@ -7,7 +7,6 @@ same address translator could lock everybody else there out; and nobody guesses 
 How a credential stands is told with every answer, as draft-ietf-httpapi-ratelimit-headers-11 has it.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,7 @@ from typing import Final
 
 from macroslow.authn.addresses import neighbourhood, read_address
 from macroslow.authn.principal import Principal
+from macroslow.authn.refusal import Refusal, bad_credential
 from macroslow.errors import RateLimitedError
 from macroslow.limits.admission import per_minute
 from macroslow.limits.gcra import Limit
@@ -101,14 +101,13 @@ class Present:
                 period_s=0,
                 retry_after_s=1.0,
             )
-        visit.task = asyncio.current_task()
         mine[visit.request_id] = visit
 
     def withdraw(self, admits: Callable[[Principal], bool]) -> None:
         """End every request whose caller would be let in no more."""
         for visit in [visit for mine in self._visits.values() for visit in mine.values()]:
             if visit.principal is not None and not admits(visit.principal):
-                visit.withdraw()
+                visit.end(bad_credential(Refusal.WITHDRAWN))
 
     def leave(self, visit: Visit, credential: Principal) -> None:
         """Note that a request is over."""

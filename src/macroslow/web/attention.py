@@ -1,70 +1,114 @@
-"""Noticing that nobody waits for the answer any more, and stopping the work done for it.
+"""Noticing that a body does not come, or that nobody waits for the answer, and stopping the work done for it.
 
-A caller has left when it hung up, or when it has not read for STALL_S what was sent to it. The
-request's own task is then cancelled: the use case settles what it spent, as after any cancellation.
-Watching begins PATIENCE_S after the start, since most answers are out before that and a watcher
-costs more than they do.
+A caller has left when it hung up, or when it has not read for STALL_S what was sent to it. The request's
+own task is then cancelled: the use case settles what it spent, as after any cancellation.
+
+All requests of a gate are looked at together, as long as there are any: a timer for each would cost more
+than the rest of this, and nearly every request is over before its first look. Nobody listens for a hang-up
+before the second one, since a listener is a task of its own.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
+from macroslow.errors import RequestTimeoutError
+from macroslow.web.bodies import CallerLeft
 from macroslow.web.messages import Receive
 
-PATIENCE_S: Final = 0.2
+LOOK_EVERY_S: Final = 0.2
 STALL_S: Final = 60.0
 
 
 class Attention:
-    """Watches one request from its complete body to the end of its answer. Use on its own task."""
+    """One request on the watch, from the reading of its body to the end of its answer."""
 
-    __slots__ = ("_loop", "_receive", "_task", "_timer", "_watcher", "caller_left", "sending_since_s")
+    __slots__ = (
+        "_beside",
+        "_body_due_s",
+        "_body_s",
+        "_end",
+        "_listener",
+        "_met",
+        "_receive",
+        "_sending_since_s",
+    )
 
-    def __init__(self, receive: Receive) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a request is handled in a task")
+    def __init__(
+        self,
+        beside: set["Attention"],
+        receive: Receive,
+        end: Callable[[Exception], None],
+        body_s: float | None,
+    ) -> None:
+        """It is looked at as long as it is in `beside`."""
+        beside.add(self)
+        self._beside = beside
         self._receive = receive
-        self._task = task
-        self._loop = task.get_loop()
-        self._watcher: asyncio.Task[None] | None = None
-        self._timer = self._loop.call_later(PATIENCE_S, self._begin)
-        self.caller_left = False
-        self.sending_since_s: float | None = None
+        self._end = end
+        self._body_s = body_s
+        self._body_due_s = None if body_s is None else asyncio.get_running_loop().time() + body_s
+        self._met = False
+        self._listener: asyncio.Task[None] | None = None
+        self._sending_since_s: float | None = None
+
+    def has_body(self) -> None:
+        """The body came in time."""
+        self._body_due_s = None
 
     def sending(self) -> None:
         """Bytes are on their way: the caller has STALL_S to take them."""
-        self.sending_since_s = self._loop.time()
+        self._sending_since_s = asyncio.get_running_loop().time()
 
     def sent(self) -> None:
         """The bytes are gone."""
-        self.sending_since_s = None
+        self._sending_since_s = None
 
-    def end(self) -> None:
-        """Stop watching: the answer is complete, or there will be none."""
-        self._timer.cancel()
-        if self._watcher is not None:
-            self._watcher.cancel()
+    def close(self) -> None:
+        """The request is over. Idempotent."""
+        self._beside.discard(self)
+        if self._listener is not None:
+            self._listener.cancel()
 
-    def forgive(self) -> None:
-        """Take the cancellation back once it has done its work: the task then ends like any other."""
-        self._task.uncancel()
+    def look(self, now_s: float) -> None:
+        """End the request if it waits in vain."""
+        if self._body_due_s is not None:
+            if now_s >= self._body_due_s:
+                self._end(
+                    RequestTimeoutError(f"the body did not arrive within {self._body_s:g} s", step="body")
+                )
+        elif self._listener is None and self._met:
+            self._listener = asyncio.get_running_loop().create_task(self._listen())
+        elif self._sending_since_s is not None and now_s - self._sending_since_s > STALL_S:
+            self._end(CallerLeft())
+        self._met = True
 
-    def _begin(self) -> None:
-        self._watcher = self._loop.create_task(self._watch())
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._end(CallerLeft())
 
-    async def _watch(self) -> None:
-        while not self._stalled():
-            try:
-                async with asyncio.timeout(STALL_S / 2):
-                    message = await self._receive()
-            except TimeoutError:
-                continue
-            if message["type"] == "http.disconnect":
-                break
-        self.caller_left = True
-        self._task.cancel()
 
-    def _stalled(self) -> bool:
-        since_s = self.sending_since_s
-        return since_s is not None and self._loop.time() - since_s > STALL_S
+class Watch:
+    """The requests of one gate that are under way."""
+
+    def __init__(self) -> None:
+        self._under_way: set[Attention] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def attend(self, receive: Receive, end: Callable[[Exception], None], body_s: float | None) -> Attention:
+        """Begin to look at a request, until it is closed.
+
+        `end` ends it for a reason: RequestTimeoutError if its body has not come in `body_s` (None: it is
+        there), CallerLeft if nobody waits for its answer.
+        """
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
+        return Attention(self._under_way, receive, end, body_s)
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        for attention in list(self._under_way):
+            attention.look(now_s)
+        self._timer = loop.call_later(LOOK_EVERY_S, self._look) if self._under_way else None

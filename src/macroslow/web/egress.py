@@ -31,14 +31,14 @@ from macroslow.limits.tallies import Tallies
 from macroslow.ports import Clock, Entropy, FreshNames
 from macroslow.services.documents.run_egress import OpenEgress, RunEgress
 from macroslow.web import problems
-from macroslow.web.attention import Attention
+from macroslow.web.attention import Watch
 from macroslow.web.bodies import Body, CallerLeft
 from macroslow.web.framing import read_framing
 from macroslow.web.handlers.inference import dialect_of, passed_headers, respond
 from macroslow.web.messages import Receive, Response, Scope, Send, json_response
 from macroslow.web.routes import CHAT_BYTES
 from macroslow.web.serve import serve_socket
-from macroslow.web.visit import REQUEST_ID_BYTES, Visit, log_failure, send_answer
+from macroslow.web.visit import HUNG_UP, REQUEST_ID_BYTES, Visit, log_failure, send_answer
 from macroslow.workflow.sandbox import EgressServer
 
 BODY_DEADLINE_S: Final = 30.0
@@ -68,21 +68,24 @@ class EgressApp:
         self._clock = clock
         self._ids = FreshNames(entropy, REQUEST_ID_BYTES)
         self._budget = budget
+        self._watch = Watch()
         self._tallies = Tallies(clock, capacity=1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
         if scope["type"] != "http":
             return
-        visit = Visit(self._ids.next(), scope["method"], self._clock.monotonic_ns())
+        began_ns, task = self._clock.monotonic_ns(), asyncio.current_task()
+        visit = Visit(self._ids.next(), scope["method"], began_ns, task)
         try:
             await send_answer(visit, await self._answer(visit, scope, receive), receive, send)
         except CallerLeft:
             pass
         except asyncio.CancelledError:
-            if visit.attention is None or not visit.attention.caller_left:
+            if not visit.was_ended():
                 raise
-            visit.attention.forgive()
+            if isinstance(visit.ended, MacroslowError) and visit.status == HUNG_UP:
+                await send_answer(visit, _told(visit.ended, visit, scope), receive, send)
         finally:
             visit.leave()
 
@@ -92,10 +95,10 @@ class EgressApp:
         except CallerLeft:
             raise
         except MacroslowError as error:
-            return problems.render(error, visit.request_id, _style(scope))
+            return _told(error, visit, scope)
         except Exception as error:  # noqa: BLE001 - the outermost handler: whatever it is becomes a 500
             log_failure(visit, error)
-            return problems.render(problems.InternalError(), visit.request_id, _style(scope))
+            return _told(problems.InternalError(), visit, scope)
 
     async def _serve(self, visit: Visit, scope: Scope, receive: Receive) -> Response:
         visit.framing = read_framing(scope["headers"])
@@ -117,10 +120,15 @@ class EgressApp:
 
     async def _ask(self, visit: Visit, operation: Operation, receive: Receive) -> Response:
         _require("POST", visit)
-        body = await visit.body.read(receive, CHAT_BYTES, BODY_DEADLINE_S)
-        visit.attention = Attention(receive)
+        body = await self._read(visit, receive, CHAT_BYTES)
         headers = passed_headers(operation, visit.framing.headers)
         return respond(await self._run.ask(operation, body, headers))
+
+    async def _read(self, visit: Visit, receive: Receive, cap_bytes: int) -> bytes:
+        visit.attention = self._watch.attend(receive, visit.end, BODY_DEADLINE_S)
+        body = await visit.body.read(receive, cap_bytes)
+        visit.attention.has_body()
+        return body
 
     async def _count(self) -> None:
         """Count the request; one too many waits for its refusal, so that a flood waits with it."""
@@ -142,8 +150,7 @@ class EgressApp:
                 uri=f"api://{name[:80]}",
                 fix=f"add api://{name[:80]} to permissions.execute",
             )
-        await visit.body.read(receive, 0, BODY_DEADLINE_S)
-        visit.attention = Attention(receive)
+        await self._read(visit, receive, 0)
         answer = await api(slash + rest, query.decode("latin-1"))
         content_type = answer.content_type.encode("latin-1", "replace")
         return Response(answer.status, ((b"content-type", content_type),), answer.body)
@@ -173,6 +180,10 @@ def egress_opener(
 def _require(method: str, visit: Visit) -> None:
     if visit.method != method:
         raise MethodNotAllowedError(f"{visit.method[:20]!r} is not served here", allowed=(method,))
+
+
+def _told(error: MacroslowError, visit: Visit, scope: Scope) -> Response:
+    return problems.render(error, visit.request_id, _style(scope))
 
 
 def _style(scope: Scope) -> problems.Style:

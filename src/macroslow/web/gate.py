@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from macroslow.authn.principal import Principal
-from macroslow.authn.refusal import Refusal, bad_credential
-from macroslow.errors import OverloadedError, UnsupportedMediaTypeError
+from macroslow.errors import MacroslowError, OverloadedError, UnsupportedMediaTypeError
 from macroslow.limits.byte_budget import ByteBudget
 from macroslow.ports import NS_PER_S, Clock, Entropy, FreshNames
 from macroslow.services.identity.authenticate import Authenticate
 from macroslow.services.identity.record_security import RecordSecurity
 from macroslow.web.admission import AddressLimits, CredentialLimits, FailedAttempts
 from macroslow.web.application import Application
-from macroslow.web.attention import Attention
+from macroslow.web.attention import Watch
 from macroslow.web.bodies import Body, CallerLeft
 from macroslow.web.doorkeeper import Doorkeeper
 from macroslow.web.framing import LOOPBACK_HOSTS, Framing, HostRule, read_framing
@@ -86,6 +85,7 @@ class Gate:
             AddressLimits("public requests", settings.public_per_minute, clock),
             settings.administrators,
         )
+        self._watch = Watch()
         self._refusals = Refusals(application.metrics, security, clock)
         self.refused = self._refusals.no_request  # the listener's: what it refused before it was a request
         application.metrics.watch_body_bytes(lambda: self._budget.held_bytes)
@@ -101,7 +101,8 @@ class Gate:
                 await send({"type": "websocket.close", "code": 1008})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        visit = Visit(self._ids.next(), scope["method"], self._clock.monotonic_ns())
+        began_ns, task = self._clock.monotonic_ns(), asyncio.current_task()
+        visit = Visit(self._ids.next(), scope["method"], began_ns, task)
         visit.encrypted = scope.get("scheme") == "https"
         try:
             answer = await self._answer(visit, scope, receive)
@@ -112,14 +113,10 @@ class Gate:
         except CallerLeft:
             pass
         except asyncio.CancelledError:
-            if visit.attention is not None and visit.attention.caller_left:
-                visit.attention.forgive()
-            elif visit.withdrawn and visit.task is not None:
-                visit.task.uncancel()
-                await self._end_withdrawn(visit, scope, receive, send)
-            else:
+            if not visit.was_ended():
                 await self._say_that_it_ends(visit, scope, receive, send)
                 raise
+            await self._say_why_it_ended(visit, scope, receive, send)
         finally:
             self._leave(visit)
 
@@ -127,9 +124,11 @@ class Gate:
         """End every request whose caller would be let in no more."""
         self._doorkeeper.withdraw(admits)
 
-    async def _end_withdrawn(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
-        """Tell the caller why: as the answer, or as a stream's last event, after which it is cut off."""
-        error = bad_credential(Refusal.WITHDRAWN)
+    async def _say_why_it_ended(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
+        """As the answer, or as a stream's last event, after which it is cut off; not to a caller who left."""
+        error = visit.ended
+        if not isinstance(error, MacroslowError):
+            return
         answer = self._refusals.answer(error, visit, scope)
         if visit.status == HUNG_UP:
             await send_answer(visit, answer, receive, send)
@@ -159,7 +158,6 @@ class Gate:
             if visit.method == "OPTIONS":
                 return Response(204, [(b"allow", ", ".join(found.allowed).encode("ascii"))])
             request = await self._admit(visit, found, scope, receive)
-            visit.attention = Attention(receive)
             handler = found.route(visit.method).handler
             if isinstance(handler, Mount):
                 return Passed(handler.app(self._application), request.body)
@@ -183,8 +181,10 @@ class Gate:
         media_type = _media_type(route, visit.framing)
         cap_bytes = min(route.cap_bytes, self._settings.max_body_bytes)
         holder = visit.principal.name if visit.principal else ""
-        deadline_s = self._settings.body_deadline_s
-        body = await visit.body.read(receive, cap_bytes, deadline_s, holder=holder)
+        body_s = None if visit.body.complete else self._settings.body_deadline_s
+        visit.attention = self._watch.attend(receive, visit.end, body_s)
+        body = await visit.body.read(receive, cap_bytes, holder)
+        visit.attention.has_body()
         return Request(
             visit.method,
             route.path,

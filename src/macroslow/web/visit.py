@@ -9,7 +9,7 @@ import logging
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from macroslow.authn.principal import Principal
 from macroslow.web.attention import Attention
@@ -44,33 +44,40 @@ REQUEST_ID_BYTES: Final = 12
 
 @dataclass(slots=True)  # not frozen: it fills as the request goes on
 class Visit:
-    """What is known of one request so far."""
+    """What is known of one request so far. `ended` is why it does not go on, where somebody ended it."""
 
     request_id: str
     method: str
     began_ns: int
+    task: "asyncio.Task[object] | None" = None
     route: Route | None = None
     principal: Principal | None = None
     framing: Framing = UNREAD
     body: Body = UNREAD_BODY
     attention: Attention | None = None
     status: int = HUNG_UP
-    task: asyncio.Task[Any] | None = None
     sending_events: bool = False
     limits: Headers = ()
-    withdrawn: bool = False
     encrypted: bool = False
+    ended: Exception | None = None
 
-    def withdraw(self) -> None:
-        """End it as if its caller had hung up: its credential is in force no more."""
-        if self.task is not None and not self.withdrawn:
-            self.withdrawn = True
+    def end(self, why: Exception) -> None:
+        """Cancel its task, once: whoever runs it then asks `was_ended`."""
+        if self.ended is None and self.task is not None:
+            self.ended = why
             self.task.cancel()
+
+    def was_ended(self) -> bool:
+        """Whether a cancellation is that of `end`; then it is taken back, and the task goes on."""
+        if self.ended is None or self.task is None:
+            return False
+        self.task.uncancel()
+        return True
 
     def leave(self) -> None:
         """Give back what the request held."""
         if self.attention is not None:
-            self.attention.end()
+            self.attention.close()
         self.body.close()
 
 
@@ -83,10 +90,12 @@ async def send_answer(visit: Visit, response: Response, receive: Receive, send: 
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await _send_stream(visit, body, send)
         return
+    unread = not visit.body.complete
+    if unread and visit.attention is not None:
+        visit.attention.close()  # what still comes is read here, in a time of its own
     if response.status != NO_CONTENT:
         headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    unread = not visit.body.complete
     await send({"type": "http.response.body", "body": body, "more_body": unread})
     if unread:
         if b"expect" not in visit.framing.headers:  # who waits for leave to send is not sending
@@ -111,7 +120,6 @@ async def _send_stream(visit: Visit, chunks: AsyncIterator[bytes], send: Send) -
     finally:
         if isinstance(chunks, AsyncGenerator):
             await chunks.aclose()
-    attention.end()
     visit.sending_events = False
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
