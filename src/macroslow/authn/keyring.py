@@ -40,7 +40,6 @@ class KeyRing:
     """Client keys by id. One instance a process."""
 
     def __init__(self, records: Iterable[KeyRecord] = ()) -> None:
-        self._held: dict[str, HeldKey] = {}
         self.used_ns: dict[str, int] = {}
         """When each key was last used, as far as this process knows; whoever lets a key in sets it."""
         self.replace_all(records)
@@ -48,6 +47,7 @@ class KeyRing:
     def replace_all(self, records: Iterable[KeyRecord]) -> None:
         """Forget all keys and hold these."""
         self._held = {record.id: HeldKey.of(record) for record in records}
+        self.used_ns = {key_id: used for key_id, used in self.used_ns.items() if key_id in self._held}
         self._has_legacy = any(held.record.legacy for held in self._held.values())
 
     def put(self, record: KeyRecord) -> None:
@@ -55,10 +55,16 @@ class KeyRing:
         self._held[record.id] = HeldKey.of(record)
         self._has_legacy = self._has_legacy or record.legacy
 
+    def drop(self, key_ids: Iterable[str]) -> None:
+        """Forget keys, and when they were used."""
+        for key_id in key_ids:
+            self._held.pop(key_id, None)
+            self.used_ns.pop(key_id, None)
+
     def learn_uses(self, used_ns: Mapping[str, int]) -> None:
         """Take over what is known elsewhere of the keys' last uses, where it is later."""
-        for key_id, time_ns in used_ns.items():
-            self.used_ns[key_id] = max(time_ns, self.used_ns.get(key_id, 0))
+        for key_id in self._held.keys() & used_ns.keys():
+            self.used_ns[key_id] = max(used_ns[key_id], self.used_ns.get(key_id, 0))
 
     def last_uses_ns(self) -> dict[str, int]:
         """The minute in which each key was last let in, of those of which it is known."""
@@ -107,6 +113,12 @@ class KeyRing:
         if not is_in_force(record, now_ns):
             return "expired"
         return IN_FORCE if self.in_force(record, now_ns) else "ended with its maker"
+
+    def ended_ns(self, record: KeyRecord) -> int | None:
+        """When a key ends or ended, by itself or with a key above it; None: never, as it stands."""
+        above = (record, *self.makers(record))
+        ends = [end for one in above for end in (one.revoked_ns, one.expires_ns) if end is not None]
+        return min(ends, default=None)
 
     def depth(self, record: KeyRecord) -> int:
         """How many keys stand between this one and the operator."""

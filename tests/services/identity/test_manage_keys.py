@@ -11,6 +11,7 @@ from tests.contract.changes import reserve
 from tests.services.key_house import PEPPER, START_NS, KeyHouse, at_once
 
 from macroslow.authn.api_keys import LegacyKey
+from macroslow.authn.keyring import account_of
 from macroslow.authn.principal import Principal, together
 from macroslow.authn.refusal import Refusal
 from macroslow.authz import scopes
@@ -26,6 +27,8 @@ from macroslow.errors import (
 from macroslow.metering.budgets import Period, Scope, own_rules
 from macroslow.metering.ledger import CallOutcome, Settle, Usage
 from macroslow.services.identity.authenticate import Credentials
+from macroslow.services.identity.manage_keys import KEPT_ENDED_NS
+from macroslow.services.identity.note_key_uses import NoteKeyUses
 from macroslow.services.identity.wished_keys import KeyTerms, NewKey
 from macroslow.tlog.event import EventType
 
@@ -550,3 +553,49 @@ async def test_events_hold_only_what_a_log_can_hold(house: KeyHouse) -> None:
     made = await house.keys.create(NewKey("alice", budget_usd_micros=2**53 - 1))
     await house.keys.change(made.record.id, KeyTerms(day_usd_micros=2**53 - 1))
     assert PEPPER.hex() not in json.dumps(await house.logged())
+
+
+@pytest.mark.parametrize("end", ["expired", "revoked", "maker revoked"])
+async def test_of_keys_that_programs_make_those_that_ended_long_ago_are_forgotten(
+    house: KeyHouse, end: str
+) -> None:
+    """Else a program that makes a key for each of its jobs would fill the memory of the gateway."""
+    unbound = replace(MAKER, addresses=(), expires_ns=None)
+    maker = await house.keys.create(unbound)
+    middle = await house.keys.create(replace(unbound, budget_usd_micros=50), maker=maker.record.id)
+    ends_ns = START_NS + 10 if end == "expired" else None
+    wished = replace(unbound, budget_usd_micros=10, expires_ns=ends_ns)
+    made = [await house.keys.create(wished, maker=middle.record.id) for _ in range(3)]
+    used = made[0].record.id
+    await house.authenticate(Credentials(made[0].text.encode()))
+    await NoteKeyUses(house.books, house.keyring).flush()
+    if end == "revoked":
+        for one in made:
+            await house.keys.revoke(one.record.id)
+    if end == "maker revoked":
+        await house.keys.revoke(middle.record.id)
+    house.clock.time_ns += KEPT_ENDED_NS - 1
+    kept = {record.id for record in (await house.restarted()).keys.list()}
+    assert used in kept
+    house.clock.time_ns += 11
+    restarted = await house.restarted()
+    await house.keys.create(replace(unbound, budget_usd_micros=None), maker=maker.record.id)  # forgets too
+    left = {maker.record.id} if end == "maker revoked" else {maker.record.id, middle.record.id}
+    assert {record.id for record in restarted.keys.list()} == left
+    assert {record.id for record in house.keys.list()} > left
+    assert used not in house.keyring.used_ns
+    assert await house.books.key_uses() == {}
+    assert not admitted(house, made[0].text)
+    payer = await house.books.account(account_of(middle.record.id))
+    assert (payer.held_usd_micros, payer.spent_usd_micros) == (0, 0)  # type: ignore[union-attr]
+
+
+async def test_the_keys_of_the_operator_are_known_for_good(house: KeyHouse) -> None:
+    ended = await house.keys.create(NewKey("alice", expires_ns=START_NS + 1))
+    await house.keys.adopt(legacy("sk-agent-7"), NewKey("agent-7"), revoked=True)
+    house.clock.time_ns += 10 * KEPT_ENDED_NS
+    restarted = await house.restarted()
+    assert len(restarted.keys.list()) == 2
+    assert restarted.keys.state(ended.record) == "expired"
+    with pytest.raises(ConflictError):
+        await restarted.keys.adopt(legacy("sk-agent-7"), NewKey("agent-7"))

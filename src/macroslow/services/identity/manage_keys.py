@@ -11,7 +11,7 @@ from typing import Final
 
 from macroslow.authn.api_keys import LegacyKey, SecretHasher, has_overlap, is_in_force, mint
 from macroslow.authn.keyring import KeyRing, account_of
-from macroslow.authn.ports import KeyRecord
+from macroslow.authn.ports import DropKey, KeyRecord
 from macroslow.authn.principal import THE_OPERATOR
 from macroslow.authn.terms import terms_of
 from macroslow.authz.scopes import ADMIN_KEYS
@@ -22,7 +22,7 @@ from macroslow.errors import (
     MissingScopeError,
     Problem,
 )
-from macroslow.metering.ledger import Account
+from macroslow.metering.ledger import Account, CloseAccount
 from macroslow.ports import DAY_NS, Clock, Entropy
 from macroslow.services.identity import key_changes
 from macroslow.services.identity.key_words import moment, no_room, wider
@@ -38,6 +38,9 @@ from macroslow.services.identity.wished_keys import (
 from macroslow.workflow.books import Books
 
 MAX_DEPTH: Final = 4  # of keys that were made by keys: each request looks at all of them
+KEPT_ENDED_NS: Final = 90 * DAY_NS
+"""A key that a key made and that ended so long ago is forgotten: programs make keys without end. Those of the
+operator are kept for good. Each was wished for by a person, reports name it, and none is imported twice."""
 MAX_OVERLAP_NS: Final = 30 * DAY_NS  # two secrets for one key are for as long as it takes to deploy one
 
 
@@ -72,7 +75,18 @@ class ManageKeys:
         """Read the stored keys into the key ring."""
         async with self._changing:
             self._keyring.replace_all(await self._books.keys())
+            await self._forget_ended()
         await self.learn_uses()
+
+    async def _forget_ended(self) -> None:
+        """Drop what is older than KEPT_ENDED_NS; what it was and how it ended stays in the log."""
+        before_ns = self._clock.now_ns() - KEPT_ENDED_NS
+        made = (record for record in self._keyring.records() if record.maker)
+        gone = [record.id for record in made if (end := self._keyring.ended_ns(record)) and end <= before_ns]
+        if gone:
+            closed = (CloseAccount(account_of(key_id)) for key_id in gone)  # an expired one may hold a rest
+            await self._books.commit(*closed, *map(DropKey, gone))
+            self._keyring.drop(gone)
 
     async def learn_uses(self) -> None:
         """Read when keys were last used, here or in another process, before this one began or since."""
@@ -90,6 +104,7 @@ class ManageKeys:
             faults = faults_of(new, now_ns)
             if maker and not faults:
                 faults = faults_of_made(new, await self._maker(maker, now_ns))
+                await self._forget_ended()
             if faults:
                 raise BadRequestError("the key cannot be made", faults, step="keys")
             minted = mint(self._entropy)

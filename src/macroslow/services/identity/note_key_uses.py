@@ -37,4 +37,4 @@ class NoteKeyUses:
         new_ns = {name: used for name, used in uses_ns.items() if used != self._written_ns.get(name)}
         if new_ns:
             await self._books.commit(*(PutKeyUse(name, used) for name, used in new_ns.items()))
-            self._written_ns.update(new_ns)
+            self._written_ns = uses_ns
