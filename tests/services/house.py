@@ -1,11 +1,12 @@
 """One gateway's use cases on a real file, with its own keys and signer; only what runs code is a stand-in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import orjson
 from tests.services.model_fakes import chat_on
@@ -67,6 +68,7 @@ from macroslow.workflow.sandbox import (
 ORIGIN = "tests.example/log"
 ENTROPY = SystemEntropy()
 CLOCK = SystemClock()
+Ask = Callable[..., Awaitable[Any]]
 OPERATOR_RIGHTS = OperatorRights(("local",), frozenset({"openai"}), frozenset({"weather"}), circuits=False)
 GRANTS = ("gateway://*", "api://*")
 ANN = Principal("ann", "key/ann", "ann0", scopes=scopes.CLIENT, grants=GRANTS)
@@ -266,6 +268,10 @@ class House:
     @property
     def tools(self) -> AgentTools:
         return AgentTools(self.execute, self.validate, self.chat, self.books, ENTROPY)
+
+    async def ask(self, verb: str, **arguments: object) -> Any:
+        """What a verb returns, once it has been JSON."""
+        return orjson.loads(orjson.dumps(await self.administration.perform(verb, arguments)))
 
     async def events(self, event_type: EventType | None = None) -> list[dict[str, object]]:
         """The fields of the log's entries, of one type or all."""

@@ -1,34 +1,22 @@
 """The operator's verbs: each does what it says, and arguments that do not fit do nothing at all."""
 
-import base64
 import inspect
 import json
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
-import orjson
 import pytest
-from tests.services.house import CLOCK, ENTROPY, House, open_house, paper, succeeded
+from tests.services.house import CLOCK, Ask, House, open_house
 
 from macroslow.authz import scopes
-from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
 from macroslow.errors import (
     BadRequestError,
-    InvalidDocumentError,
-    MacroslowError,
-    MissingRightError,
     NotFoundError,
-    VerificationError,
 )
 from macroslow.services.administration import MAX_TARGETS, VERBS, Needs, ToldAdministration
-from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.identity.record_security import RecordSecurity
-from macroslow.tlog import receipt
-from macroslow.tlog.checkpoint import LogPrivateKey, verify_checkpoint
 
-AUTHOR = HybridPrivateKey.generate(KeyUse.DOCUMENT, ENTROPY)
 ASKING = {
     "audit.checkpoint", "audit.key", "audit.prove", "audit.show", "audit.tail", "audit.verify",
     "authz.can",
@@ -52,16 +40,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 @pytest.fixture
-def ask(house: House):
-    async def asked(verb: str, **arguments: object):
-        result = await house.administration.perform(verb, arguments)
-        return json.loads(orjson.dumps(result))  # every verb returns JSON
-
-    return asked
-
-
-def base64_of(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()
+def ask(house: House) -> Ask:
+    return house.ask
 
 
 def test_the_table_is_the_expected_one() -> None:
@@ -172,9 +152,6 @@ def test_every_verb_can_be_asked_by_name_alone(house: House) -> None:
         assert not kinds & {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL}
 
 
-# Keys
-
-
 async def test_a_key_from_making_to_revocation(ask) -> None:
     made = await ask("keys.create", principal="ann", budget_usd_micros=500, note="laptop")
     assert made["key"].startswith("msk_")
@@ -216,110 +193,12 @@ async def test_all_that_is_wrong_with_a_new_key_is_said_at_once(ask) -> None:
     }
 
 
-# Signers
-
-
-async def test_a_signer_from_trust_to_revocation(ask, house: House) -> None:
-    trusted = await ask(
-        "signers.trust", name="ann", public_jwks=AUTHOR.public.to_jwks(), origins=["agent://reports-*"]
-    )
-    assert (trusted["key_id"], trusted["revoked_at"]) == (AUTHOR.key_id, None)
-    assert house.signers.trusted.find_key(AUTHOR.key_id) is not None
-    assert [one["name"] for one in (await ask("signers.list"))["signers"]] == ["ann"]
-    assert (await ask("signers.revoke", name="ann"))["revoked_at"]
-    assert house.signers.trusted.find_key(AUTHOR.key_id) is None
-
-
-# Reports
-
-
 @pytest.mark.parametrize("by", ["key", "principal", "model", "tag", "day"])
 async def test_usage_is_grouped_by_each_word(ask, by: str) -> None:
     assert await ask("usage", by=by) == {"by": by, "rows": (await ask("usage", by=by))["rows"]}
     with pytest.raises(BadRequestError) as refused:
         await ask("usage", by="week")
     assert "--by" in refused.value.fix
-
-
-async def test_the_tail_is_the_newest_and_start_goes_on_from_there(ask, house: House) -> None:
-    await house.note(5)
-    size = (await house.books.head()).size
-    tail = await ask("audit.tail", count=2)
-    assert (tail["size"], [entry["index"] for entry in tail["entries"]]) == (size, [size - 2, size - 1])
-    assert (await ask("audit.tail", start=size))["entries"] == []
-    assert (await ask("audit.tail", count=0))["entries"] == []
-    assert len((await ask("audit.tail", count=1000))["entries"]) == size
-    assert (await ask("audit.show", index=size - 1)) == tail["entries"][1]
-
-
-async def test_a_receipt_a_checkpoint_and_the_key_fit_each_other(ask, house: House) -> None:
-    await house.note(3)
-    proof = await ask("audit.prove", index=1)
-    key = (await ask("audit.key"))["key"]
-    assert house.log_key.format() == key
-    assert receipt.verify(orjson.dumps(proof), house.log_key).index == 1
-    note = (await ask("audit.checkpoint"))["note"]
-    assert verify_checkpoint(note.encode(), house.log_key).size == (await house.books.head()).size
-
-
-async def test_the_log_is_verified_with_what_was_brought(ask, house: House) -> None:
-    await house.note(2)
-    note = (await ask("audit.checkpoint"))["note"]
-    await house.note(3)
-    found = await ask("audit.verify", since=base64_of(note.encode()), key=house.log_key.format())
-    assert (found["entries"], found["since"]) == (found["signed"] + 3, found["signed"])
-    assert found["key_fingerprint"] == house.log_key.fingerprint
-    other = LogPrivateKey.generate(house.log_key.origin, ENTROPY).public.format()
-    with pytest.raises(VerificationError):
-        await ask("audit.verify", key=other)
-    for brought in ({"since": "!"}, {"since": "ä"}, {"key": ""}, {"key": "x\ny"}, {"key": "a" * 100_000}):
-        with pytest.raises(MacroslowError) as refused:
-            await ask("audit.verify", **brought)
-        assert isinstance(refused.value, BadRequestError | VerificationError)
-
-
-# Running a document
-
-
-async def test_the_operator_runs_a_document_with_what_he_allows_and_no_more(ask, house: House) -> None:
-    house.sandbox.work = lambda job: succeeded(job, orjson.dumps(job.inputs))
-    answer = await ask("run", document=base64_of(paper("x")), inputs={"a": 1})
-    assert (answer["status"], answer["result"]) == ("success", {"a": 1})
-    asking = base64_of(paper("x", execute="gateway://local api://weather"))
-    with pytest.raises(MissingRightError) as refused:
-        await ask("run", document=asking)
-    assert refused.value.fix == "allow it: --allow api://weather"
-    assert (await ask("run", document=asking, allow=["api://weather"]))["status"] == "success"
-    assert list(house.sandbox.jobs[-1].apis) == ["weather"]
-
-
-async def test_what_the_gateway_does_not_have_cannot_be_allowed(ask) -> None:
-    asking = base64_of(paper("x", execute="gateway://local api://unknown"))
-    with pytest.raises(MissingRightError) as refused:
-        await ask("run", document=asking, allow=["api://unknown"])
-    assert "--allow" not in refused.value.fix
-    with pytest.raises(MissingRightError):
-        await ask("run", document=base64_of(paper("x", execute="gateway://elsewhere")), allow=["gateway://*"])
-
-
-async def test_a_document_that_is_not_base64_is_a_bad_request(ask) -> None:
-    for text in ("!", "a", "ä", "YQ==x"):
-        with pytest.raises(BadRequestError, match="base64"):
-            await ask("run", document=text)
-    with pytest.raises(InvalidDocumentError):
-        await ask("run", document="")
-
-
-@pytest.mark.parametrize("allow", ["nonsense", "", "api://a/../b", "api://" + "a" * 5000, "api://%2e"])
-async def test_what_is_no_uri_cannot_be_allowed(ask, allow: str) -> None:
-    with pytest.raises(BadRequestError):
-        await ask("run", document=base64_of(paper("x")), allow=[allow])
-
-
-async def test_without_an_assembled_gateway_nothing_runs(house: House) -> None:
-    core = replace(house.administration, documents=RunVerb())
-    with pytest.raises(BadRequestError, match="runs no documents"):
-        await core.perform("run", {"document": ""})
 
 
 async def test_the_servers_log_says_which_key_was_made_changed_or_ended_and_by_whom(
