@@ -9,23 +9,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from macroslow.authn.api_keys import LegacyKey, SecretHasher, has_overlap, is_in_force, mint
+from macroslow.authn.api_keys import LegacyKey, SecretHasher, has_overlap, mint
 from macroslow.authn.keyring import KeyRing, account_of
 from macroslow.authn.ports import DropKey, KeyRecord
 from macroslow.authn.principal import THE_OPERATOR
 from macroslow.authn.terms import terms_of
-from macroslow.authz.scopes import ADMIN_KEYS
-from macroslow.errors import (
-    BadRequestError,
-    BudgetExhaustedError,
-    ConflictError,
-    MissingScopeError,
-    Problem,
-)
+from macroslow.errors import BadRequestError, BudgetExhaustedError, ConflictError
 from macroslow.metering.ledger import Account, CloseAccount
 from macroslow.ports import DAY_NS, Clock, Entropy
 from macroslow.services.identity import key_changes
-from macroslow.services.identity.key_words import moment, no_room, wider
+from macroslow.services.identity.key_rules import (
+    require_maker,
+    require_rotatable,
+    require_unrevoked,
+    require_within,
+)
+from macroslow.services.identity.key_words import no_room
 from macroslow.services.identity.unknown_key import unknown_key
 from macroslow.services.identity.wished_keys import (
     KeyTerms,
@@ -37,11 +36,9 @@ from macroslow.services.identity.wished_keys import (
 )
 from macroslow.workflow.books import Books
 
-MAX_DEPTH: Final = 4  # of keys that were made by keys: each request looks at all of them
 KEPT_ENDED_NS: Final = 90 * DAY_NS
 """A key that a key made and that ended so long ago is forgotten: programs make keys without end. Those of the
 operator are kept for good. Each was wished for by a person, reports name it, and none is imported twice."""
-MAX_OVERLAP_NS: Final = 30 * DAY_NS  # two secrets for one key are for as long as it takes to deploy one
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +111,7 @@ class ManageKeys:
 
     async def _maker(self, key_id: str, now_ns: int) -> KeyRecord:
         record = await self._stored(key_id)
-        if ADMIN_KEYS not in record.scopes:
-            raise MissingScopeError(
-                f"key {key_id} lacks the scope {ADMIN_KEYS}",
-                scope=ADMIN_KEYS,
-                fix=f"use a key that has it: macroslow keys create NAME --scope {ADMIN_KEYS}",
-            )
-        if not self._keyring.in_force(record, now_ns):
-            raise ConflictError(f"key {key_id} has ended, and makes no keys", fix="use one that is in force")
-        if self._keyring.depth(record) >= MAX_DEPTH:
-            raise ConflictError(
-                f"between key {key_id} and the operator are {MAX_DEPTH} keys, and there are never more",
-                fix="make the key with one of those",
-            )
+        require_maker(record, self._keyring, now_ns)
         return record
 
     async def adopt(self, key: LegacyKey, new: NewKey, *, revoked: bool = False) -> KeyRecord:
@@ -156,15 +141,14 @@ class ManageKeys:
         """
         async with self._changing:
             before = await self._stored(key_id)
-            if before.revoked_ns is not None:
-                raise ConflictError(f"key {key_id} is revoked", fix="make a new one: macroslow keys create")
+            require_unrevoked(before)
             after = changed_record(before, wanted)
             faults = change_faults(before, after, wanted, self._clock.now_ns())
             if after.maker and not faults:
                 faults = faults_of_made(after, await self._stored(after.maker))
             if faults:
                 raise BadRequestError("the key cannot be changed", faults, step="keys")
-            self._require_within(after)
+            require_within(after, self._keyring, self._clock.now_ns())
             account = await self._books.account(account_of(key_id))
             now_ns = self._clock.now_ns()
             changes = key_changes.changing(before, after, account, wanted, by, now_ns)
@@ -217,7 +201,7 @@ class ManageKeys:
         """
         async with self._changing:
             before, now_ns = await self._stored(key_id), self._clock.now_ns()
-            _may_rotate(before, now_ns, overlap_ns)
+            require_rotatable(before, overlap_ns, now_ns)
             minted = mint(self._entropy, key_id)
             after = replace(
                 before,
@@ -245,17 +229,6 @@ class ManageKeys:
         """The minute in which a key was last let in; None: never, as far as is known."""
         return self._keyring.last_used_ns(record.id)
 
-    def _require_within(self, maker: KeyRecord) -> None:
-        """ConflictError if a key that this one made would then be allowed more than its maker."""
-        now_ns = self._clock.now_ns()
-        made = [one for one in self._keyring.records() if one.maker == maker.id and is_in_force(one, now_ns)]
-        found = [f"{one.id} ({more})" for one in made if (more := wider(one, maker))]
-        if found:
-            raise ConflictError(
-                f"keys that {maker.id} made would be allowed more than it: {', '.join(found)}",
-                fix="bound or revoke those first",
-            )
-
     async def _stored(self, key_id: str) -> KeyRecord:
         """The key as the books have it: another process may have changed it."""
         return self._newest(key_id, await self._books.keys())
@@ -269,23 +242,6 @@ class ManageKeys:
         if held is None:
             raise unknown_key(key_id)
         return held.record
-
-
-def _may_rotate(record: KeyRecord, now_ns: int, overlap_ns: int) -> None:
-    new_key = "make a new one: macroslow keys create"
-    if record.revoked_ns is not None:
-        raise ConflictError(f"key {record.id} is revoked", fix=new_key)
-    if record.legacy:
-        raise ConflictError(f"the text of key {record.id} is another gateway's", fix=new_key)
-    if not 0 <= overlap_ns <= MAX_OVERLAP_NS:
-        most = f"both secrets work for at most {MAX_OVERLAP_NS // DAY_NS} days"
-        problem = Problem(most, field="overlap_s")
-        raise BadRequestError("the key cannot be rotated", [problem], step="keys")
-    if overlap_ns and record.old_until_ns is not None and has_overlap(record, now_ns):
-        raise ConflictError(
-            f"the secret that key {record.id} had before still works until {moment(record.old_until_ns)}",
-            fix="wait for its end, or end it now: --overlap 0s",
-        )
 
 
 def _record(new: NewKey, key_id: str, secret_hmac: bytes, now_ns: int) -> KeyRecord:
