@@ -14,8 +14,9 @@ from macroslow.crypto import strict_json
 from macroslow.errors import BadRequestError
 from macroslow.services.administration import VERBS
 from macroslow.web.application import Application, Handler
+from macroslow.web.media_types import JSON
 from macroslow.web.messages import Request, Response, json_response
-from macroslow.web.routes import JSON, ROUTES, Audit, Route
+from macroslow.web.routes import ROUTES, Audit, Route
 
 ADMIN_PATH: Final = "/admin/"
 ARGUMENTS_BYTES: Final = 64 * 1024

@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 
 from macroslow.authn.principal import Principal
+from macroslow.web.media_types import JSON
 
 Headers = Sequence[tuple[bytes, bytes]]
 """Names in lower case, as ASGI has them."""
@@ -17,7 +18,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-JSON_HEADERS: Final[Headers] = ((b"content-type", b"application/json"),)
+JSON_HEADERS: Final[Headers] = ((b"content-type", JSON.encode("ascii")),)
 
 
 @dataclass(slots=True)  # not frozen: one is made per request, and freezing costs a microsecond

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from macroslow import errors
+from macroslow.web.media_types import FORM, JSON, MARKDOWN, PROBLEM
 from macroslow.web.problems import SHAPES, TYPE_PREFIX, Style, style_of
-from macroslow.web.route_pages import FORM, HEADERS, JSON, MARKDOWN, PAGES, Page
+from macroslow.web.route_pages import HEADERS, PAGES, Page
 
 JSONObject = dict[str, Any]
 OPENAPI: Final = "3.1.1"
@@ -90,7 +91,7 @@ SCHEMAS: Final[Mapping[str, JSONObject]] = {
     },
 }
 _ERRORS: Final[Mapping[Style, tuple[str, str]]] = {
-    Style.PROBLEM: ("application/problem+json", "Problem"),
+    Style.PROBLEM: (PROBLEM, "Problem"),
     Style.OPENAI: (JSON, "OpenAIError"),
     Style.ANTHROPIC: (JSON, "AnthropicError"),
     Style.JSON_RPC: (JSON, "JSONRPCError"),

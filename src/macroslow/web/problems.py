@@ -13,15 +13,15 @@ import orjson
 
 from macroslow import errors
 from macroslow.errors import MacroslowError
-from macroslow.web.messages import Headers, Response
+from macroslow.web import media_types
+from macroslow.web.messages import JSON_HEADERS, Headers, Response
 
 TYPE_PREFIX: Final = "urn:macroslow:problem:"
 ANTHROPIC_HEADER: Final = b"anthropic-version"
 """Every request of Anthropic's API carries it (Anthropic API reference, "API versioning")."""
 DOCS_PREFIX: Final = "docs/problems.md#"
 INTERNAL: Final = "internal"
-PROBLEM_TYPE: Final = b"application/problem+json"
-JSON_TYPE: Final = b"application/json"
+_PROBLEM_HEADER: Final = (b"content-type", media_types.PROBLEM.encode("ascii"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +148,15 @@ def style_of(raw_path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Style:
 
 def render(error: MacroslowError, request_id: str, style: Style) -> Response:
     """The answer to a request that ended in `error`."""
-    content_type = PROBLEM_TYPE if style is Style.PROBLEM else JSON_TYPE
-    headers = [(b"content-type", content_type), *_headers(error)]
+    content = (_PROBLEM_HEADER,) if style is Style.PROBLEM else JSON_HEADERS
+    headers = [*content, *_headers(error)]
     return Response(status_of(error), headers, _body(error, request_id, style))
 
 
 def problem(error: MacroslowError, status: int, request_id: str) -> tuple[Headers, bytes]:
     """Headers and body of what never became a request, where HTTP has a closer status than the error's."""
     body = orjson.dumps(_problem(error, status, request_id), default=list)
-    return [(b"content-type", PROBLEM_TYPE), *_headers(error)], body
+    return [_PROBLEM_HEADER, *_headers(error)], body
 
 
 def _body(error: MacroslowError, request_id: str, style: Style) -> bytes:

@@ -4,11 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-JSON: Final = "application/json"
-EVENTS: Final = "text/event-stream"
-MARKDOWN: Final = "text/markdown"
-FORM: Final = "multipart/form-data"
-TEXT: Final = "text/plain"
+from macroslow.web.media_types import EVENTS, JSON, MARKDOWN, TEXT
 
 
 @dataclass(frozen=True, slots=True)

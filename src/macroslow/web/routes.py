@@ -12,6 +12,7 @@ from typing import Final
 from macroslow.authz import scopes
 from macroslow.inference import CHAT_COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES
 from macroslow.inference.operation import Operation
+from macroslow.web import media_types
 from macroslow.web.application import Application, Handler
 from macroslow.web.handlers import description, documents, inference, operations, runs, usage
 from macroslow.web.messages import ASGIApp
@@ -26,8 +27,7 @@ DOCUMENT_BYTES: Final = 8 * MIB  # a document of 1 MiB, its inputs, and JSON esc
 CHAT_BYTES: Final = 8 * MIB
 MCP_BYTES: Final = 4 * MIB
 
-JSON: Final = "application/json"
-DOCUMENT_TYPES: Final = frozenset({"text/markdown", "multipart/form-data", JSON})
+DOCUMENT_TYPES: Final = frozenset({media_types.MARKDOWN, media_types.FORM, media_types.JSON})
 
 
 class LimitedBy(enum.StrEnum):
@@ -84,7 +84,7 @@ def _act(
     return Route("POST", path, scope, handler, cap_bytes, types, audit=audit)
 
 
-_JSON: Final = frozenset({JSON})
+_JSON: Final = frozenset({media_types.JSON})
 _DONE: Final = Audit.OUTCOME
 
 

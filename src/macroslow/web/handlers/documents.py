@@ -8,6 +8,7 @@ import orjson
 
 from macroslow.errors import BadRequestError, UnsupportedMediaTypeError
 from macroslow.services.documents.admit_document import Submission
+from macroslow.web import media_types
 from macroslow.web.application import Application
 from macroslow.web.forms import parse_form
 from macroslow.web.messages import Request, Response, json_response
@@ -39,12 +40,12 @@ def read_submission(request: Request) -> Submission:
     """Take document and inputs out of the body. Raises BadRequestError, UnsupportedMediaTypeError."""
     content_type = request.header(b"content-type") or b""
     match request.media_type:
-        case "text/markdown":
+        case media_types.MARKDOWN:
             _only_utf8(content_type)
             raw, inputs = request.body, None
-        case "multipart/form-data":
+        case media_types.FORM:
             raw, inputs = _from_form(parse_form(content_type, request.body))
-        case "application/json":
+        case media_types.JSON:
             raw, inputs = _from_json(request.body)
         case other:
             raise UnsupportedMediaTypeError(f"a document does not come as {other or 'nothing'}", step="parse")
