@@ -1,7 +1,9 @@
 """Tokens revoked before their time: kept, logged and in force from the next request on.
 
 A token cannot be taken back where it is, so what is kept is what no longer counts: one by its `jti`, or
-all of a subject or of an issuer that were issued before an instant.
+all of a subject or of an issuer that were issued before an instant. These last are kept for good: there is
+one for each subject or issuer that the operator ever named, and no caller adds to them; were one dropped, a
+longer lifetime that is allowed later would make tokens count again that were revoked.
 """
 
 import asyncio
