@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import pytest
 from tests.web.fakes import House, build
+from tests.web.raw import say
 
 from macroslow.errors import ConfigurationError
 from macroslow.metering.ledger import Usage
@@ -33,17 +34,8 @@ class Client:
     def __init__(self, port: int) -> None:
         self.port = port
 
-    async def say(self, data: bytes, *, then_close: bool = False, limit_s: float = 5.0) -> bytes:
-        """Send bytes and return everything that comes until the server closes."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            writer.write(data)
-            if then_close:
-                writer.write_eof()
-            async with asyncio.timeout(limit_s):
-                return await reader.read()
-        finally:
-            writer.close()
+    async def say(self, data: bytes, *, then_close: bool = False) -> bytes:
+        return await say(self.port, data, then_close=then_close)
 
 
 @pytest.fixture
