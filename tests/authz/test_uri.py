@@ -156,4 +156,4 @@ def test_many_stars_do_not_make_it_slow() -> None:
     start = time.process_time()
     for _ in range(100):
         assert not covers(pattern, uri)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 5  # all ways to divide the text would take for ever

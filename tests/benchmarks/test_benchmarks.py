@@ -133,7 +133,7 @@ def test_the_time_of_children_is_counted_with_their_parent_living_or_dead(tmp_pa
     )
     with harness.spawned("burn", [sys.executable, "-c", script], harness.LOAD_CORE, tmp_path) as process:
         assert process.popen.stdout.readline() == "done\n"
-        until_s = time.monotonic() + 20
+        until_s = time.monotonic() + 60
         while process.cpu_s() < 0.85 and time.monotonic() < until_s:
             time.sleep(0.02)
         assert 0.85 <= process.cpu_s() < 2.0  # less only by what ticks of 10 ms leave out

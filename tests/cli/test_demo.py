@@ -63,7 +63,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         cwd=folder,
         env=environment(folder),
     )
@@ -73,7 +73,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     return ran.stdout, kept
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 def test_the_real_demo_holds_and_its_figures_agree(shown: tuple[str, Path]) -> None:
     text, _ = shown
     claims = text.count("  ✓ ")
@@ -88,7 +88,7 @@ def test_the_real_demo_holds_and_its_figures_agree(shown: tuple[str, Path]) -> N
     assert len(text.splitlines()) < 75
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 def test_a_pipe_gets_plain_lines_of_eighty_columns(shown: tuple[str, Path]) -> None:
     text, kept = shown
     assert "\x1b" not in text
@@ -97,7 +97,7 @@ def test_a_pipe_gets_plain_lines_of_eighty_columns(shown: tuple[str, Path]) -> N
     assert [line for line in long if not any(path in line for path in paths)] == []
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 def test_the_forgery_with_the_gateways_own_key_is_perfect_but_for_what_others_keep(
     shown: tuple[str, Path],
 ) -> None:
@@ -117,7 +117,7 @@ def test_the_forgery_with_the_gateways_own_key_is_perfect_but_for_what_others_ke
     assert verify("--since", str(kept / "auditor" / "checkpoint")) == 1
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("number", "moment"), [(signal.SIGINT, b"THE KEY"), (signal.SIGTERM, b"Offline")])
 async def test_ended_half_way_it_leaves_no_process_and_no_folder(
     tmp_path: Path, number: int, moment: bytes
@@ -130,18 +130,19 @@ async def test_ended_half_way_it_leaves_no_process_and_no_folder(
         env=environment(tmp_path),
     )
     assert demo.stdout is not None
-    while moment not in await asyncio.wait_for(demo.stdout.readline(), 40):
+    while moment not in await asyncio.wait_for(demo.stdout.readline(), 120):
         pass
     while not [*working_in(tmp_path)]:
         await asyncio.sleep(0.01)
     demo.send_signal(number)
-    _, errors = await asyncio.wait_for(demo.communicate(), 20)
+    _, errors = await asyncio.wait_for(demo.communicate(), 60)
     assert (demo.returncode, errors) == (130, b"interrupted\n")
     assert [*working_in(tmp_path)] == []
     assert [*tmp_path.iterdir()] == []
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.sweep
+@pytest.mark.timeout(300)
 async def test_without_a_sandbox_it_shows_the_rest_and_says_what_it_did_not(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,7 +162,7 @@ async def test_without_a_sandbox_it_shows_the_rest_and_says_what_it_did_not(
     assert [*tmp_path.iterdir()] == []
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_the_three_lines_for_ones_own_key_work(tmp_path: Path) -> None:
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI", "MACROSLOW"))}
     wrote = subprocess.run(
@@ -183,7 +184,7 @@ def test_the_three_lines_for_ones_own_key_work(tmp_path: Path) -> None:
             request = urllib.request.Request(
                 f"{url}/v1/models", headers={"authorization": f"Bearer {exported['OPENAI_API_KEY']}"}
             )
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 assert json.load(answer)["data"]
         finally:
             server.terminate()

@@ -13,6 +13,7 @@ from tests.docs.page import read_blocks
 from tests.node import AGENTS, SDKS, commands_of
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FIRST = {ROOT / "README.md", ROOT / "docs" / "tutorial" / "first-ten-minutes.md"}
 NEEDS_SANDBOX = "<!-- needs a sandbox -->"
 NEEDS_NPM = "<!-- needs clients from npm -->"
 
@@ -24,8 +25,14 @@ def sandbox_works() -> bool:
     return doctor.returncode == 0
 
 
+def in_its_time(page: Path) -> object:
+    """As a parameter: what is read first is always lived through, other pages with commands are a sweep."""
+    slow = page not in FIRST and "```console" in page.read_text(encoding="utf-8")
+    return pytest.param(page, id=str(page.relative_to(ROOT)), marks=pytest.mark.sweep if slow else ())
+
+
 @pytest.mark.timeout(600)  # a page is many commands, and the machine may be busy
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [in_its_time(page) for page in PAGES])
 def test_what_the_page_shows_is_what_happens(
     page: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,7 @@ async def process(
 
 async def first_line(started: asyncio.subprocess.Process) -> str:
     assert started.stdout is not None
-    return (await asyncio.wait_for(started.stdout.readline(), 20)).decode()
+    return (await asyncio.wait_for(started.stdout.readline(), 60)).decode()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -53,7 +53,7 @@ async def test_it_prints_its_port_serves_and_ends_cleanly(number: signal.Signals
             )
         assert raw.headers["x-ratelimit-limit-requests"] == "7"
         started.send_signal(number)
-        assert await asyncio.wait_for(started.wait(), 10) == 0
+        assert await asyncio.wait_for(started.wait(), 60) == 0
 
 
 async def test_a_request_under_way_ends_before_the_process_does() -> None:
@@ -71,7 +71,7 @@ async def test_a_request_under_way_ends_before_the_process_does() -> None:
                 await asyncio.sleep(0)
             started.send_signal(signal.SIGTERM)
             assert (await stream).choices[0].finish_reason == "stop"
-        assert await asyncio.wait_for(started.wait(), 10) == 0
+        assert await asyncio.wait_for(started.wait(), 60) == 0
 
 
 async def test_keys_are_given_by_reference(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""No document crashes the reader, or costs it a second or 200 MiB."""
+"""No document crashes the reader, or costs it seconds or 200 MiB."""
 
 import json
 import subprocess
@@ -64,7 +64,7 @@ def measured(*arguments: str) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr[-2_000:]
     report: dict[str, Any] = json.loads(done.stdout)
     assert report["strange"] == []
-    assert report["slowest_s"] < 1, report
+    assert report["slowest_s"] < 5, report  # on a machine of any speed; what is squared takes minutes
     return report
 
 

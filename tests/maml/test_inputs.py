@@ -136,13 +136,13 @@ COSTLY: dict[str, tuple[object, object]] = {
 
 
 @pytest.mark.parametrize("name", COSTLY)
-def test_no_schema_and_value_together_take_a_second(name: str) -> None:
+def test_no_schema_and_value_together_take_long(name: str) -> None:
     schema, value = COSTLY[name]
     parsed = with_schema(schema)
     start = time.process_time()
     with contextlib.suppress(InvalidInputsError):
         check_inputs(parsed, {"x": value}, signed=False)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 5  # on a machine of any speed; unbounded it would be hours
 
 
 def evaluations(schema: Any, value: Any, root: Any) -> int:

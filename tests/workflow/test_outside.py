@@ -76,13 +76,13 @@ def test_length_is_checked_before_anything_that_takes_time(piece: str) -> None:
             check_target(long, "")
         with pytest.raises(BadRequestError):
             check_target("", long)
-    assert time.process_time() - began_s < 0.5
+    assert time.process_time() - began_s < 5  # on a machine of any speed; what is squared takes minutes
     begun_s = time.process_time()
     for long in (piece * (MAX_TARGET_CHARACTERS // len(piece)), "/" + piece * 600):
         for target in ((long, ""), ("", long)):
             with contextlib.suppress(BadRequestError):
                 check_target(*target)
-    assert time.process_time() - begun_s < 0.5
+    assert time.process_time() - begun_s < 5
 
 
 @given(
