@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from aiohttp import web
 from tests.authn.jwt.tokens import ec_key, ed_key, jwk, jwks
 from tests.services.key_house import SetClock
 
+from macroslow.adapters.jwks import fetch as fetching
 from macroslow.adapters.jwks.fetch import fetch, fresh_for_s
 from macroslow.adapters.jwks.fetched_keys import KEEP_S, RENEW_EVERY_S, FetchedKeys
 from macroslow.authn.jwt.keys import EMPTY, MAX_SET_BYTES
@@ -210,6 +212,23 @@ async def test_nobody_there_is_said_without_the_url() -> None:
         with pytest.raises(UpstreamUnavailableError) as caught:
             await fetch(session, "http://127.0.0.1:1/secret-path")
     assert "secret-path" not in caught.value.reason + caught.value.detail
+    assert caught.value.reason == "nobody answers there"
+
+
+async def test_whoever_speaks_no_tls_is_said_so() -> None:
+    async with house() as at:
+        with pytest.raises(UpstreamUnavailableError) as caught:
+            await fetch(at.session, at.issuer.url.replace("http:", "https:"))
+    assert caught.value.reason == "no TLS with it, or none that can be trusted"
+
+
+async def test_a_silent_issuer_is_waited_for_no_longer_than_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "TIMEOUT", aiohttp.ClientTimeout(total=0.01))
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel connects, and nobody reads
+        async with aiohttp.ClientSession() as session:
+            with pytest.raises(UpstreamUnavailableError) as caught:
+                await fetch(session, f"http://127.0.0.1:{silent.getsockname()[1]}/")
+    assert caught.value.reason == "no whole answer in 0.01 s"
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ async def fetch(session: aiohttp.ClientSession, url: str) -> Fetched:
             cache_control = answer.headers.get("cache-control", "")
         return Fetched(read_key_set(raw), fresh_for_s(cache_control))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise _unavailable(type(error).__name__) from None
+        raise _unavailable(_said(error)) from None
     except ValueError as error:  # no key set
         raise _unavailable(str(error)) from None
 
@@ -53,6 +53,21 @@ def fresh_for_s(cache_control: str) -> int:
     found = _MAX_AGE.search(directives)
     wanted_s = int(found[1]) if found else DEFAULT_FRESH_S
     return min(max(wanted_s, MIN_FRESH_S), MAX_FRESH_S)
+
+
+def _said(error: Exception) -> str:
+    """Why nothing came, in words. Not the library's own: they hold the URL, which may be meant for few."""
+    match error:
+        case TimeoutError():
+            return f"no whole answer in {TIMEOUT.total} s"
+        case aiohttp.ClientConnectorDNSError():
+            return "its host has no address"
+        case aiohttp.ClientSSLError():
+            return "no TLS with it, or none that can be trusted"
+        case aiohttp.ClientConnectorError():
+            return "nobody answers there"
+        case _:
+            return f"broke off: {type(error).__name__}"
 
 
 def _unavailable(reason: str) -> UpstreamUnavailableError:

@@ -76,7 +76,11 @@ class FetchedKeys:
             fetched = await fetch(self._session, self._url)
         except UpstreamUnavailableError as error:
             if not self._failing:
-                log.warning("issuer %s: its keys could not be fetched (%s)", self._issuer, error.reason)
+                log.warning(
+                    "issuer %s: its keys could not be fetched from its jwks_url: %s",
+                    self._issuer,
+                    error.reason,
+                )
             self._failing = True
         else:
             self._take(fetched)

@@ -19,11 +19,11 @@ _NO_WORDS: Final = frozenset({"aud", "amr"})  # lists of texts in most tokens, a
 _TEXTS_OF_WORDS: Final = frozenset({"scope", "scp", "roles", "groups", "permissions"})
 
 _REPAIRS: Final[Mapping[Step, str]] = {
-    Step.ALGORITHM: "if the issuer signs so, as its openid-configuration says, add that to algorithms in"
-    " {section}; `none` and an algorithm of another kind of key are forgeries",
+    Step.ALGORITHM: "have the issuer sign with one of those (at Auth0: the API's signing algorithm); if its"
+    " openid-configuration names another, add that to algorithms in {section}",
     Step.TYPE: "take the access token, not the ID token; if it is one, add its type to types in {section}",
-    Step.KEY: "if no key is known, the server's log says why none came from jwks_url of {section}; else the"
-    " token is of another environment of that issuer, or older than its keys: ask for a new one",
+    Step.KEY: "if no key is known, none came from jwks_url of {section}, and the log says why; else the token"
+    " is of another environment of that issuer, or older than its keys: ask for a new one",
     Step.SIGNATURE: "take it again from the issuer: it was changed or cut off on its way, or is a forgery",
     Step.EXPIRY: "ask the issuer for a new one; one without `exp` never counts",
     Step.NOT_BEFORE: "compare the clocks: date -u here, and the issuer's",
