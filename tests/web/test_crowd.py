@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.web.fakes import build
-from tests.web.test_hostile_requests import GOOD, say, statuses
+from tests.web.raw import GOOD, listening, say, statuses
 
 from macroslow.authn.addresses import read_network
-from macroslow.web import connection, serve
+from macroslow.web import connection
 from macroslow.web.connection import Bounds
 from macroslow.web.crowd import NOWHERE, Crowd, place_of
 from macroslow.web.forwarded import TrustedProxies
@@ -61,14 +61,11 @@ async def test_one_address_gets_its_share_others_and_proxies_theirs(monkeypatch:
     """Loopback's addresses stand for those of other machines."""
     monkeypatch.setattr(connection, "place_of", str)
     house = await build()
-    sockets = serve.bind("127.0.0.1", 0)
     bounds = Bounds(connections=8, proxies=TrustedProxies([read_network("127.0.0.3/32")]))
-    listener = serve.Listener(house.gate, bounds, house.gate.refused)
-    await listener.open(sockets)
-    port = listener.port = sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    listener = await listening(house.gate, bounds, house.gate.refused)
 
     def connect(source: str) -> socket.socket:
-        one = socket.create_connection(("127.0.0.1", port), source_address=(source, 0))
+        one = socket.create_connection(("127.0.0.1", listener.port), source_address=(source, 0))
         one.settimeout(0)
         return one
 
@@ -76,7 +73,7 @@ async def test_one_address_gets_its_share_others_and_proxies_theirs(monkeypatch:
     assert all([b" 503 " in await heard(one) for one in greedy[4:]])
     assert listener.connections == 4
     proxies = [connect("127.0.0.3") for _ in range(3)]
-    assert statuses(await say(listener, GOOD)) == [200]
+    assert statuses(await say(listener.port, GOOD)) == [200]
     proxies += [connect("127.0.0.3") for _ in range(2)]
     assert b" 503 " in await heard(proxies[-1])
     assert listener.connections == 8
@@ -89,13 +86,10 @@ async def test_one_address_gets_its_share_others_and_proxies_theirs(monkeypatch:
 
 async def test_refusals_of_what_is_no_request_are_counted_and_summed_up_in_one_entry() -> None:
     house = await build()
-    sockets = serve.bind("127.0.0.1", 0)
-    listener = serve.Listener(house.gate, Bounds(), house.gate.refused)
-    await listener.open(sockets)
-    listener.port = sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    listener = await listening(house.gate, Bounds(), house.gate.refused)
     for at in range(50):
-        assert statuses(await say(listener, b"HELO %d\r\n\r\n" % at)) == [400]
-    assert statuses(await say(listener, b"GET /%b HTTP/1.1\r\n\r\n" % (b"x" * 9000))) == [414]
+        assert statuses(await say(listener.port, b"HELO %d\r\n\r\n" % at)) == [400]
+    assert statuses(await say(listener.port, b"GET /%b HTTP/1.1\r\n\r\n" % (b"x" * 9000))) == [414]
     await listener.close(0)
     page = (await house.application.metrics.text(await house.application.figures())).decode()
     assert 'macroslow_refusals_total{reason="bad-request"} 50.0' in page
@@ -107,11 +101,8 @@ async def test_refusals_of_what_is_no_request_are_counted_and_summed_up_in_one_e
 
 async def test_who_may_not_connect_at_all_hears_nothing_and_is_counted() -> None:
     house = await build()
-    sockets = serve.bind("127.0.0.1", 0)
-    listener = serve.Listener(house.gate, Bounds(networks=("192.0.2.0/24",)), house.gate.refused)
-    await listener.open(sockets)
-    listener.port = sockets[0].getsockname()[1]  # type: ignore[attr-defined]
-    assert await say(listener, GOOD) == b""
+    listener = await listening(house.gate, Bounds(networks=("192.0.2.0/24",)), house.gate.refused)
+    assert await say(listener.port, GOOD) == b""
     await listener.close(0)
     page = (await house.application.metrics.text(await house.application.figures())).decode()
     assert 'macroslow_refusals_total{reason="address-refused"} 1.0' in page

@@ -12,11 +12,11 @@ from contextlib import suppress
 
 import pytest
 from tests.web.fakes import House, build
-from tests.web.test_hostile_requests import GOOD, say, statuses
+from tests.web.raw import GOOD, Listening, listening, say, statuses
 
 from macroslow.metering.ledger import Usage
 from macroslow.services.calls.call_model import ModelAnswer, ModelStream
-from macroslow.web import flow, serve
+from macroslow.web import flow
 from macroslow.web.connection import PIECE_BYTES, Bounds
 from macroslow.web.exchange import Exchange
 from macroslow.web.gate import GateSettings
@@ -24,14 +24,6 @@ from macroslow.web.gate import GateSettings
 BOUNDS = Bounds(connections=64, head_s=2, keep_alive_s=2)
 LEAST = b"GET / HTTP/1.1\r\n\r\n"
 NOW = struct.pack("ii", 1, 0)  # SO_LINGER: a close is a reset
-
-
-async def serving(house: House) -> serve.Listener:
-    sockets = serve.bind("127.0.0.1", 0)
-    listener = serve.Listener(house.gate, BOUNDS)
-    await listener.open(sockets)
-    listener.port = sockets[0].getsockname()[1]  # type: ignore[attr-defined]
-    return listener
 
 
 async def until(done: Callable[[], bool]) -> None:
@@ -47,11 +39,11 @@ async def house(monkeypatch: pytest.MonkeyPatch) -> House:
 
 
 @pytest.fixture
-async def listener(house: House) -> AsyncIterator[serve.Listener]:
-    listener = await serving(house)
+async def listener(house: House) -> AsyncIterator[Listening]:
+    listener = await listening(house.gate, BOUNDS)
     before = len(asyncio.all_tasks())
     yield listener
-    assert statuses(await say(listener, GOOD)) == [200]
+    assert statuses(await say(listener.port, GOOD)) == [200]
     await until(lambda: not listener.connections and len(asyncio.all_tasks()) <= before)
     await listener.close(0)
 
@@ -61,24 +53,24 @@ def asking(house: House, *headers: bytes, body: bytes = b"") -> bytes:
     return b"\r\n".join([*own, b"content-type: application/json", *headers, b"", body])
 
 
-def caller(listener: serve.Listener) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", listener.port))  # type: ignore[attr-defined]
+def caller(listener: Listening) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", listener.port))
 
 
 async def test_a_thousand_requests_at_once_are_answered_in_their_order(
-    house: House, listener: serve.Listener
+    house: House, listener: Listening
 ) -> None:
     paths = [b"/health/live", b"/nope", b"/health/ready", b"/execute"]
     requests = [
         b"GET " + paths[at % 4] + b" HTTP/1.1\r\nhost: localhost\r\nx-pad: " + b"x" * (at % 97) + b"\r\n\r\n"
         for at in range(1000)
     ]
-    answer = await say(listener, b"".join(requests), GOOD)
+    answer = await say(listener.port, b"".join(requests), GOOD)
     assert statuses(answer) == [200, 404, 200, 405] * 250 + [200]
 
 
 async def test_a_thousand_requests_with_bodies_at_once_are_each_done_once(
-    house: House, listener: serve.Listener
+    house: House, listener: Listening
 ) -> None:
     bodies = [b'{"n":%d,"pad":"%s"}' % (at, b"x" * (at * 7 % 5000)) for at in range(1000)]
     requests = (
@@ -87,7 +79,7 @@ async def test_a_thousand_requests_with_bodies_at_once_are_each_done_once(
         else asking(house, b"transfer-encoding: chunked", body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
         for at, body in enumerate(bodies)
     )
-    answer = await say(listener, b"".join(requests), GOOD, limit_s=60)
+    answer = await say(listener.port, b"".join(requests), GOOD)
     assert statuses(answer) == [200] * 1001
     assert [chat[1] for chat in house.seen.chats] == bodies
 
@@ -102,9 +94,9 @@ async def test_what_waits_for_its_turn_stays_bytes(monkeypatch: pytest.MonkeyPat
         return ModelAnswer(200, {}, b"{}", Usage(0, 0, 0), 0)
 
     house = await build(call_model=slow)
-    listener = await serving(house)
+    listener = await listening(house.gate, BOUNDS)
     flood = asking(house, b"content-length: 2", body=b"{}") + LEAST * 4000
-    talking = asyncio.create_task(say(listener, flood, GOOD, limit_s=60))
+    talking = asyncio.create_task(say(listener.port, flood, GOOD))
     await working.wait()
     for _ in range(20):
         await asyncio.sleep(0.01)
@@ -116,7 +108,7 @@ async def test_what_waits_for_its_turn_stays_bytes(monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_caller_that_hangs_up_with_requests_waiting_is_forgotten(
-    house: House, listener: serve.Listener
+    house: House, listener: Listening
 ) -> None:
     for _ in range(20):
         with caller(listener) as one:
@@ -129,7 +121,7 @@ async def test_a_caller_that_hangs_up_with_requests_waiting_is_forgotten(
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
 @pytest.mark.parametrize("reset", [True, False], ids=["reset", "half-closed"])
 async def test_a_request_that_is_cut_anywhere_is_not_done(
-    chunked: bool, reset: bool, house: House, listener: serve.Listener
+    chunked: bool, reset: bool, house: House, listener: Listening
 ) -> None:
     if chunked:
         chunks = b"1;x=y\r\n{\r\n1\r\n}\r\n0\r\nx: y\r\n\r\n"
@@ -149,19 +141,17 @@ async def test_a_request_that_is_cut_anywhere_is_not_done(
     assert not house.seen.chats
 
 
-async def test_a_body_of_the_smallest_chunks_is_one_body(house: House, listener: serve.Listener) -> None:
+async def test_a_body_of_the_smallest_chunks_is_one_body(house: House, listener: Listening) -> None:
     count = 200_000
     body = b"1;" + b"e" * 20 + b"\r\n{\r\n" + b"2\r\nab\r\n" * count + b"0\r\n\r\n"
-    answer = await say(listener, asking(house, b"transfer-encoding: chunked", body=body), GOOD, limit_s=60)
+    answer = await say(listener.port, asking(house, b"transfer-encoding: chunked", body=body), GOOD)
     assert statuses(answer) == [200, 200]
     assert house.seen.chats[0][1] == b"{" + b"ab" * count
 
 
-async def test_a_refusal_does_not_wait_for_a_body_that_never_ends(
-    house: House, listener: serve.Listener
-) -> None:
+async def test_a_refusal_does_not_wait_for_a_body_that_never_ends(house: House, listener: Listening) -> None:
     head = b"POST /nope HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000000000000\r\n\r\n"
-    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)  # type: ignore[attr-defined]
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
     writer.write(head)
     async with asyncio.timeout(60):
         with suppress(ConnectionError):
@@ -175,7 +165,7 @@ async def test_a_refusal_does_not_wait_for_a_body_that_never_ends(
 
 async def unread(house: House, then: bytes) -> None:
     """Ask for much, read nothing, send more; the connection must be gone soon."""
-    listener = await serving(house)
+    listener = await listening(house.gate, BOUNDS)
     with caller(listener) as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         one.sendall(asking(house, b"content-length: 2", body=b"{}"))

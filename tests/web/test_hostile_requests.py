@@ -6,7 +6,6 @@ taken for a request is taken for the same one by another parser (h11). Afterward
 
 import ast
 import asyncio
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 import h11
 import pytest
 from tests.web.fakes import House, build
+from tests.web.raw import GOOD, LIMIT_S, Listening, listening, say, statuses
 
 from macroslow.web import serve
 from macroslow.web.connection import Bounds
@@ -22,8 +22,6 @@ from macroslow.web.gate import GateSettings
 from macroslow.web.messages import Receive, Scope, Send
 
 BOUNDS = Bounds(connections=16, head_s=5, keep_alive_s=5)
-GOOD = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-LIMIT_S = 60.0
 LENIENT = {
     "identity and chunks": "the gate refuses it",
     "gzip and chunks": "the gate refuses it",
@@ -65,38 +63,14 @@ async def house(monkeypatch: pytest.MonkeyPatch) -> House:
 
 
 @pytest.fixture
-async def listener(house: House) -> AsyncIterator[serve.Listener]:
-    sockets = serve.bind("127.0.0.1", 0)
-    listener = serve.Listener(house.gate, BOUNDS)
-    await listener.open(sockets)
-    listener.port = sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+async def listener(house: House) -> AsyncIterator[Listening]:
+    listener = await listening(house.gate, BOUNDS)
     before = len(asyncio.all_tasks())
     yield listener
     async with asyncio.timeout(LIMIT_S):
         while listener.connections or len(asyncio.all_tasks()) > before:
             await asyncio.sleep(0.01)
     await listener.close(0)
-
-
-async def say(listener: serve.Listener, *pieces: bytes, limit_s: float = LIMIT_S) -> bytes:
-    """Send pieces and return all that comes until the server closes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)  # type: ignore[attr-defined]
-    answer = bytearray()
-    try:
-        async with asyncio.timeout(limit_s):
-            with suppress(ConnectionError):
-                for piece in pieces:
-                    writer.write(piece)
-                    await writer.drain()
-                while piece := await reader.read(65536):
-                    answer += piece
-    finally:
-        writer.close()
-    return bytes(answer)
-
-
-def statuses(answer: bytes) -> list[int]:
-    return [int(found) for found in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
 
 
 def filled(shape: Shape, house: House) -> bytes:
@@ -109,25 +83,25 @@ def expected(shape: Shape) -> list[int]:
 
 @pytest.mark.parametrize("name", CORPUS)
 async def test_each_shape_is_answered_as_the_corpus_says_and_others_are_served(
-    name: str, house: House, listener: serve.Listener, monkeypatch: pytest.MonkeyPatch
+    name: str, house: House, listener: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shape = CORPUS[name]
     if b"BIG" in shape.data:  # comes whole, and takes as long as the machine needs
         monkeypatch.setattr("macroslow.web.bodies.LINGER_S", LIMIT_S)
-    answer = await say(listener, filled(shape, house), GOOD)
+    answer = await say(listener.port, filled(shape, house), GOOD)
     assert statuses(answer) == expected(shape), answer[:2000]
     assert answer.count(b"x-request-id: ") == len([one for one in statuses(answer) if one != 100])
-    assert statuses(await say(listener, GOOD)) == [200]
+    assert statuses(await say(listener.port, GOOD)) == [200]
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", CORPUS)
 async def test_a_shape_that_comes_byte_by_byte_is_the_same_shape(
-    name: str, house: House, listener: serve.Listener
+    name: str, house: House, listener: Listening
 ) -> None:
     data = filled(CORPUS[name], house)
     if len(data) < 2000:
-        answer = await say(listener, *(data[at : at + 1] for at in range(len(data))), GOOD)
+        answer = await say(listener.port, *(data[at : at + 1] for at in range(len(data))), GOOD)
         assert statuses(answer) in (expected(CORPUS[name]), [])  # [] where it was cut off before it was sent
 
 
@@ -178,11 +152,11 @@ async def by_us(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
         await send({"type": "http.response.body", "body": b""})
 
     sockets = serve.bind("127.0.0.1", 0)
-    listener = serve.Listener(app, BOUNDS)
+    listener = Listening(app, BOUNDS)
     await listener.open(sockets)
     listener.port = sockets[0].getsockname()[1]  # type: ignore[attr-defined]
     with suppress(TimeoutError):  # a body that never comes
-        await say(listener, data, limit_s=0.3)
+        await say(listener.port, data, limit_s=0.3)
     await listener.close(0)
     return found
 
