@@ -22,7 +22,6 @@ from macroslow.services.administration import Administration
 from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.audit.checkpoint_log import CheckpointLog
 from macroslow.services.audit.prove_entry import ProveEntry
-from macroslow.services.audit.recover_after_crash import RecoverAfterCrash, Recovered
 from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.identity.explain_rights import ExplainRights
 from macroslow.services.identity.explain_tokens import ExplainTokens
@@ -35,6 +34,7 @@ from macroslow.services.identity.mint_tokens import MintTokens, development_key
 from macroslow.services.identity.rights_verbs import RightsVerbs
 from macroslow.services.identity.signer_verbs import SignerVerbs
 from macroslow.services.identity.verify_tokens import VerifyTokens
+from macroslow.services.recovery.recover_after_crash import RecoverAfterCrash, Recovered
 from macroslow.services.spending.report_usage import ReportUsage
 from macroslow.services.spending.usage_verbs import UsageVerbs
 from macroslow.services.verbs import OPERATOR

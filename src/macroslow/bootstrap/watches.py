@@ -12,13 +12,13 @@ from macroslow.bootstrap.outward import Outward
 from macroslow.bootstrap.telemetry import span_exporter
 from macroslow.errors import LogUnavailableError
 from macroslow.secretstore.secret import Secret
+from macroslow.services.alerts.send_alerts import SendAlerts
 from macroslow.services.calls.reap_reservations import ReapReservations
-from macroslow.services.calls.reap_the_dead import ReapTheDead
 from macroslow.services.documents.interrupt_runs import InterruptRuns
 from macroslow.services.identity.alert_guessing import AlertGuessing
 from macroslow.services.identity.follow_identities import FollowIdentities
 from macroslow.services.identity.note_key_uses import NoteKeyUses
-from macroslow.services.spending.send_alerts import SendAlerts
+from macroslow.services.recovery.reap_the_dead import ReapTheDead
 from macroslow.services.spending.watch_budgets import WatchBudgets
 from macroslow.settings import Settings
 

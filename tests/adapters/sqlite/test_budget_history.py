@@ -17,7 +17,7 @@ from tests.contract.changes import append, reserve, settle
 
 from macroslow.errors import BudgetExhaustedError
 from macroslow.metering.ledger import Account, Budget, CloseAccount, OpenAccount
-from macroslow.services.audit.recover_after_crash import RecoverAfterCrash
+from macroslow.services.recovery.recover_after_crash import RecoverAfterCrash
 from macroslow.workflow.books import Books
 
 BUDGETS = (

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.adapters.sqlite.support import SystemClock, open_books
 
 from macroslow.adapters.sqlite import SqliteBooks
-from macroslow.services.audit.recover_after_crash import RecoverAfterCrash
+from macroslow.services.recovery.recover_after_crash import RecoverAfterCrash
 from macroslow.tlog.leaf import leaf_hash
 from macroslow.tlog.tree import root_of, verify_consistency
 

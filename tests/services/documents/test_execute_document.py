@@ -31,10 +31,10 @@ from macroslow.errors import (
 )
 from macroslow.inference import CHAT_COMPLETIONS
 from macroslow.metering.ledger import CloseAccount, OpenAccount
-from macroslow.services.audit.recover_after_crash import RecoverAfterCrash
 from macroslow.services.documents.admit_document import Submission
 from macroslow.services.documents.interrupt_runs import InterruptRuns
 from macroslow.services.documents.record_runs import object_purpose
+from macroslow.services.recovery.recover_after_crash import RecoverAfterCrash
 from macroslow.tlog import receipt
 from macroslow.tlog.event import EventType
 from macroslow.tlog.ports import StoreCheckpoint

@@ -7,8 +7,8 @@ import pytest
 from tests.services.key_house import SetClock
 
 from macroslow.adapters.system import SystemEntropy
+from macroslow.services.alerts.send_alerts import Message
 from macroslow.services.identity.alert_guessing import GUESSING, AlertGuessing
-from macroslow.services.spending.send_alerts import Message
 
 
 class Outlet:

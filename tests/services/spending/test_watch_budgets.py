@@ -13,9 +13,9 @@ from macroslow.authn.principal import Principal
 from macroslow.errors import BudgetExhaustedError, LogUnavailableError
 from macroslow.metering.ledger import Budget, CallOutcome, OpenAccount, Reserve, Settle, Usage
 from macroslow.ports import HOUR_NS
+from macroslow.services.alerts.send_alerts import Message
 from macroslow.services.identity.wished_keys import KeyTerms, NewKey
 from macroslow.services.spending import watch_budgets
-from macroslow.services.spending.send_alerts import Message
 from macroslow.services.spending.watch_budgets import BUDGET, REFUSED, RISE, WatchBudgets, reached
 from macroslow.tlog.event import EventType
 

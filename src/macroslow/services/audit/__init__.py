@@ -1,1 +1,1 @@
-"""The audit log: signed, proved, verified, mended after a crash."""
+"""The audit log: signed, proved, verified."""

@@ -8,7 +8,7 @@ import logging
 from typing import Final
 
 from macroslow.ports import Clock, Entropy
-from macroslow.services.spending.send_alerts import Outlet, message_of
+from macroslow.services.alerts.send_alerts import Outlet, message_of
 
 GUESSING: Final = "credentials.guessing"
 _ID_BYTES: Final = 16

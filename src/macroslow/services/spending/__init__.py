@@ -1,1 +1,1 @@
-"""What was spent and what is left: budgets, alerts, reports, reconciliation."""
+"""What was spent and what is left: budgets, reports, reconciliation."""

@@ -20,8 +20,8 @@ from macroslow.errors import BudgetExhaustedError, ConflictError, LogUnavailable
 from macroslow.metering.budgets import CountedSpending, Scope
 from macroslow.metering.ledger import Account
 from macroslow.ports import DAY_NS, HOUR_NS, NS_PER_S, Clock
+from macroslow.services.alerts.send_alerts import Outlet, message_of
 from macroslow.services.spending.budgets_in_force import BudgetInForce, read_in_force
-from macroslow.services.spending.send_alerts import Outlet, message_of
 from macroslow.services.spending.sudden_rise import DAYS, Rise, SuddenRise
 from macroslow.services.verbs import MAX_TIME_NS, utc
 from macroslow.tlog.event import Event, EventType

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
-from macroslow.services.spending.send_alerts import MAX_WAITING, PAUSES_S, Message, SendAlerts
+from macroslow.services.alerts.send_alerts import MAX_WAITING, PAUSES_S, Message, SendAlerts
 
 
 class Given:

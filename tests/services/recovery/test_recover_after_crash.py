@@ -13,7 +13,7 @@ from macroslow.adapters.sqlite import SqliteBooks
 from macroslow.adapters.system import SystemClock, SystemEntropy
 from macroslow.errors import LogUnavailableError
 from macroslow.metering.ledger import Budget, OpenAccount
-from macroslow.services.audit.recover_after_crash import RecoverAfterCrash, Recovered
+from macroslow.services.recovery.recover_after_crash import RecoverAfterCrash, Recovered
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append, Entry
 from macroslow.workflow.books import Change

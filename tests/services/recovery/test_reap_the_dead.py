@@ -7,9 +7,10 @@ from tests.contract.changes import accept, append, money, reserve
 from tests.services.calls.test_reap_reservations import Clock, books_with, reaper
 
 from macroslow.metering.ledger import OpenAccount
-from macroslow.services.calls import reap_reservations, reap_the_dead
-from macroslow.services.calls.reap_the_dead import ReapTheDead
+from macroslow.services.calls import reap_reservations
 from macroslow.services.documents.interrupt_runs import InterruptRuns
+from macroslow.services.recovery import reap_the_dead
+from macroslow.services.recovery.reap_the_dead import ReapTheDead
 
 
 class Interrupted(BaseException):

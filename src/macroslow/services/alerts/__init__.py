@@ -1,0 +1,1 @@
+"""Telling whoever should know, and elsewhere than in the log."""
