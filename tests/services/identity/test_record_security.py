@@ -157,6 +157,19 @@ async def test_many_reasons_and_names_share_fixed_memory(
     assert (other.subject, other.fields["count"]) == (NOBODY, 10_000 - MAX_COUNTERS)
 
 
+async def test_nothing_is_remembered_of_those_who_were_refused_long_ago(
+    security: RecordSecurity, books: FakeBooks, clock: FakeClock
+) -> None:
+    sizes = []
+    for minute in range(20):
+        for number in range(OF_ALL.count):
+            security.note(refused("missing-scope", principal=f"p{minute}-{number}"))
+        clock.pass_s(61)
+        await security.flush()
+        sizes.append(len(vars(security)["_tats_ns"]))
+    assert max(sizes) <= 1
+
+
 async def test_nothing_is_lost_while_the_log_cannot_be_written(
     security: RecordSecurity, books: FakeBooks, clock: FakeClock
 ) -> None:
