@@ -63,6 +63,7 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
             bytes_in_flight=settings.server.in_flight_bytes,
             body_deadline_s=settings.server.receive_timeout_s,
             requests_per_minute=settings.keys.requests_per_minute,
+            failures_per_minute=settings.server.failures_per_minute,
         ),
     )
     record = RecordServer(core.books, clock, __version__)

@@ -71,6 +71,7 @@ class Server(Section):
     max_body_bytes: Annotated[int, Field(ge=1024, le=512 * MIB)] = 8 * MIB
     in_flight_bytes: Annotated[int, Field(ge=1024)] = 256 * MIB
     receive_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    failures_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 120
     shutdown_grace_s: Annotated[float, Field(ge=0, le=600)] = 10.0
     log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], LowerCase] = "info"
     log_format: Literal["text", "json"] = "text"
