@@ -64,13 +64,15 @@ async def test_every_route_but_the_public_ones_wants_a_credential_and_its_scope(
     content_type = "application/json"
     unknown = await house.ask(route.method, concrete(route), key=None, body=body, content_type=content_type)
     assert unknown.status == 401
-    assert unknown.headers["www-authenticate"].startswith("Bearer")
+    assert unknown.headers["www-authenticate"] == 'Bearer realm="macroslow"'
     dressed(unknown, route.policy)
     assert route.scope is not None
     poor = await house.new_key("poor", scopes=scopes.CLIENT - {route.scope})
     lacking = await house.ask(route.method, concrete(route), key=poor, body=body, content_type=content_type)
     assert lacking.status == 403
     assert route.scope.encode() in lacking.body
+    told = f'Bearer realm="macroslow", error="insufficient_scope", scope="{route.scope}"'
+    assert lacking.headers["www-authenticate"] == told
     dressed(lacking, route.policy)
     assert unknown.body_reads == lacking.body_reads == 0
     allowed = await house.ask(
@@ -100,6 +102,7 @@ async def test_bad_credentials_get_answers_that_differ_in_the_request_id_alone(h
     for key in (wrong, revoked.text, "sk-x", "' OR 1=1 --", "\x01\x7f", "é", ""):
         answer = await house.ask("GET", "/runs", headers=[("x-api-key", key)], key=None)
         assert answer.status == 401
+        assert answer.headers["www-authenticate"] == 'Bearer realm="macroslow", error="invalid_token"'
         request_id = answer.headers["x-request-id"]
         headers = tuple(
             sorted((name, value) for name, value in answer.headers.items() if name != "x-request-id")

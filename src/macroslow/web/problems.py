@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from macroslow import errors
+from macroslow.authn.refusal import Refusal
 from macroslow.errors import MacroslowError
 from macroslow.web import media_types
 from macroslow.web.messages import JSON_HEADERS, Headers, Response
@@ -19,6 +20,8 @@ from macroslow.web.messages import JSON_HEADERS, Headers, Response
 TYPE_PREFIX: Final = "urn:macroslow:problem:"
 ANTHROPIC_HEADER: Final = b"anthropic-version"
 """Every request of Anthropic's API carries it (Anthropic API reference, "API versioning")."""
+CHALLENGE: Final = b"www-authenticate"
+BEARER: Final = b'Bearer realm="macroslow"'
 DOCS_PREFIX: Final = "docs/problems.md#"
 INTERNAL: Final = "internal"
 _PROBLEM_HEADER: Final = (b"content-type", media_types.PROBLEM.encode("ascii"))
@@ -242,12 +245,20 @@ def _headers(error: MacroslowError) -> list[tuple[bytes, bytes]]:
             return [(b"allow", ", ".join(error.allowed).encode("ascii"))]
         case errors.CredentialError():
             # A credential that is no good now is none a second later: SDKs need not try it again.
-            return [(b"www-authenticate", b'Bearer realm="macroslow"'), (b"x-should-retry", b"false")]
+            return [_challenge(error.reason), (b"x-should-retry", b"false")]
+        case errors.MissingScopeError():
+            scope = error.scope.encode("ascii")
+            return [(CHALLENGE, b'%b, error="insufficient_scope", scope="%b"' % (BEARER, scope))]
         case errors.BudgetExhaustedError():
             # SDKs retry by default what does not look final; a budget does not fill up by itself.
             return [(b"x-should-retry", b"false")]
         case _:
             return []
+
+
+def _challenge(reason: str) -> tuple[bytes, bytes]:
+    """RFC 6750 section 3: whoever showed nothing is told no error, and every bad credential the same one."""
+    return CHALLENGE, BEARER if reason == Refusal.MISSING else BEARER + b', error="invalid_token"'
 
 
 def _retry_after(seconds: float) -> tuple[bytes, bytes]:
