@@ -6,8 +6,8 @@ entry per minute and reason (and principal), so that those who are refused fill 
 fixed: reasons of nobody are an enumeration's or error codes, and past MAX_COUNTERS everything is counted as
 "other". What the operator does makes entries of its own where it changes something; here it is only told.
 
-What is refused waits for no log: `note` only notes, `run` tells and writes. So a wrong secret of a key that is
-known takes hardly longer than one of a key that is not: a few microseconds, and no line of a log.
+What is refused waits for no log: `note` only notes, `run` tells and writes. So a wrong secret of a key that
+is known takes hardly longer than one of a key that is not: a few microseconds, and no line of a log.
 """
 
 import asyncio

@@ -18,6 +18,7 @@ from macroslow.authz.subset import WITHIN
 from macroslow.authz.uri import Pattern
 from macroslow.errors import BadRequestError, Problem
 from macroslow.metering.ledger import MAX_COUNT
+from macroslow.metering.money import in_cents
 from macroslow.services.identity.key_words import excesses, moment
 from macroslow.services.verbs import Texts, TimeNs, Whole
 
@@ -171,7 +172,7 @@ def budget_faults(usd_micros: int | None, field: str = "budget_usd_micros") -> l
     """What is wrong with an amount of micro-dollars; None: no bound."""
     if usd_micros is None or 0 <= usd_micros <= MAX_COUNT:
         return []
-    return [Problem("millionths of a dollar, 0 or more", field=field)]
+    return [Problem(f"not an amount from $0.00 to {in_cents(MAX_COUNT)}", field=field)]
 
 
 def _scope_faults(scopes: Collection[str]) -> list[Problem]:
