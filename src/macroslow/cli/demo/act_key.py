@@ -11,7 +11,7 @@ from macroslow.cli.demo.checks import Check, check, not_run
 from macroslow.cli.demo.house import House
 from macroslow.cli.demo.paper import count
 
-SEARCH_S: Final = 2
+SEARCH_S: Final = 1
 LEAST_DECOYS: Final = 2  # in the environment and in a file
 WORK: Final = "its model call, by OpenAI's SDK"
 SEARCH: Final = "the provider's key is found"

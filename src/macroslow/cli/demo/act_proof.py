@@ -59,11 +59,18 @@ def keep(house: House, log_key: str, answer: dict[str, Any]) -> Kept:
 
 async def observe(house: House, kept: Kept) -> list[Trial]:
     """Stop the gateway, verify what is true, forge it in five ways, and let the same commands look again."""
-    await house.stage.stop(house.server)
-    await asyncio.to_thread(_forge, house, kept)
-    sound, *forged_logs = _audits(house, kept)
-    proved, *forged_files = _receipts(house.stage, kept)
-    return await asyncio.gather(proved, sound, *forged_files, *forged_logs)
+    _alter_files(kept)
+    (proved, *forged_files), (sound, *forged_logs) = await asyncio.gather(
+        asyncio.gather(*_receipts(house.stage, kept)), _stopped_and_audited(house, kept)
+    )
+    return [proved, sound, *forged_files, *forged_logs]
+
+
+async def _stopped_and_audited(house: House, kept: Kept) -> list[Trial]:
+    """The log of a gateway that has ended, and the forged ones."""
+    await asyncio.gather(house.stage.stop(house.server), house.stage.stop(house.provider))
+    await asyncio.to_thread(_forge_logs, house, kept)
+    return await asyncio.gather(*_audits(house, kept))
 
 
 def judge(trials: Sequence[Trial]) -> list[Check]:
@@ -79,8 +86,8 @@ def _judge(trial: Trial) -> Check:
     return check(trial.claim, caught, f"{'caught' if caught else 'NOT CAUGHT'} by {trial.by}", ran.words)
 
 
-def _forge(house: House, kept: Kept) -> None:
-    """Make three copies of the gateway's folder and alter each as root could; and two altered files."""
+def _forge_logs(house: House, kept: Kept) -> None:
+    """Make three copies of the gateway's folder and alter each as root could."""
     for name in ("edited", "rekeyed", "resigned"):
         state = house.stage.sub(name) / house.state.name
         shutil.copytree(house.state, state, ignore=shutil.ignore_patterns("*.sock"))
@@ -89,6 +96,9 @@ def _forge(house: House, kept: Kept) -> None:
             forge.change_log_key(state, LOG_ORIGIN)
         if name != "edited":
             forge.sign_again(state)
+
+
+def _alter_files(kept: Kept) -> None:
     for path, word in ((kept.answer, b'"status": "'), (kept.document, b"maml_version: ")):
         _altered(path).write_bytes(_other_byte(path.read_bytes(), after=word))
 

@@ -21,6 +21,7 @@ _PROVIDER: Final = (
     f"--limits=rpm={PROVIDER_RPM},tpm={PROVIDER_TPM}",
     "--latency=first_ms=20,per_token_ms=0.5",
 )
+_PLAIN, _MAGPIE = "plain", "magpie"  # the agent's document where no sandbox works, and where one does
 _ANY_PORT: Final = ("--listen=127.0.0.1:0", "--json")
 
 
@@ -42,6 +43,7 @@ class House:
     signed: bytes
     client_key: str
     server: asyncio.subprocess.Process
+    provider: asyncio.subprocess.Process
 
     @property
     def state(self) -> Path:
@@ -64,16 +66,13 @@ async def open_house(stage: Stage) -> House:
     folder = stage.sub("gateway")
     key_made_s, secret = int(time.time()), f"sk-emulator-{secrets.token_urlsafe(18)}"
     _write_private(folder / ".env", f"OPENAI_API_KEY={secret}\n")
-    public, (_, provider) = await asyncio.gather(
-        _signing_key(stage), stage.start("emulator", *_PROVIDER, *_ANY_PORT, cwd=folder)
-    )
-    base_url = provider["base_url"]
-    (folder / "macroslow.toml").write_text(configuration(base_url, PROVIDER_RPM, PROVIDER_TPM))
-    server, announced = await stage.start("serve", *_ANY_PORT, cwd=folder)
-    name = "plain" if announced["sandbox"] == "none" else "magpie"
+    (public, signed), servers = await asyncio.gather(_agent(stage), _servers(stage, folder))
+    provider, base_url, server, announced = servers
+    name = _MAGPIE
+    if announced["sandbox"] == "none":
+        name, signed = _PLAIN, await _signed(stage, _PLAIN)
     budget = f"{BUDGET_USD_MICROS / MICROS_PER_USD:.2f}"
-    signed, client, _ = await asyncio.gather(
-        _signed(stage, name),
+    client, _trusted = await asyncio.gather(
         ask(stage, folder, "keys", "create", "alice", "--budget", budget),
         ask(stage, folder, "signers", "trust", str(public), "--origin", AGENT),
     )
@@ -89,6 +88,7 @@ async def open_house(stage: Stage) -> House:
         signed=signed,
         client_key=client["key"],
         server=server,
+        provider=provider,
     )
 
 
@@ -97,11 +97,22 @@ async def ask(stage: Stage, folder: Path, *arguments: str) -> dict[str, Any]:
     return (await stage.command(*arguments, "--json", cwd=folder)).data()
 
 
-async def _signing_key(stage: Stage) -> Path:
-    """Make the agent's key; return its public part."""
-    agent = stage.sub("agent")
-    await ask(stage, agent, "signers", "new", "magpie")
-    return agent / "magpie.pub"
+async def _servers(
+    stage: Stage, folder: Path
+) -> tuple[asyncio.subprocess.Process, str, asyncio.subprocess.Process, dict[str, Any]]:
+    """Start the provider, then the gateway before it; return what is known of both."""
+    provider, offered = await stage.start("emulator", *_PROVIDER, *_ANY_PORT, cwd=folder)
+    base_url = offered["base_url"]
+    (folder / "macroslow.toml").write_text(configuration(base_url, PROVIDER_RPM, PROVIDER_TPM))
+    server, announced = await stage.start("serve", *_ANY_PORT, cwd=folder)
+    return provider, base_url, server, announced
+
+
+async def _agent(stage: Stage) -> tuple[Path, bytes]:
+    """Make the agent's key and sign its document; return the key's public part and the document."""
+    folder = stage.sub("agent")
+    await ask(stage, folder, "signers", "new", "magpie")
+    return folder / "magpie.pub", await _signed(stage, _MAGPIE)
 
 
 async def _signed(stage: Stage, name: str) -> bytes:
