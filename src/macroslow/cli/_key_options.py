@@ -10,8 +10,10 @@ import click
 
 from macroslow.authz.scopes import ALL
 from macroslow.bootstrap.machine import clock
-from macroslow.metering.money import MICROS_PER_USD
+from macroslow.metering.ledger import MAX_COUNT
+from macroslow.metering.money import MICROS_PER_USD, in_cents
 from macroslow.ports import NS_PER_S
+from macroslow.services.verbs import MAX_TIME_NS
 
 F = TypeVar("F", bound=Callable[..., Any])
 NONE: Final = "none"
@@ -37,6 +39,8 @@ class Dollars(click.ParamType[int | str]):
             self.fail(f"{value!r} is not an amount such as 2.50", param, ctx)
         if not micros.is_finite() or micros < 0 or micros != micros.to_integral_value():
             self.fail(f"{value!r} is not an amount of 0 or more in steps of $0.000001", param, ctx)
+        if micros > MAX_COUNT:
+            self.fail(f"{value!r} is more than {in_cents(MAX_COUNT)}", param, ctx)
         return int(micros)
 
 
@@ -81,11 +85,18 @@ class Moment(click.ParamType[int | str]):
         if value == NONE:
             return NONE
         if re.fullmatch("[0-9]+[smhd]", str(value)):
-            return clock.now_ns() + Span().convert(value, param, ctx) * NS_PER_S
+            time_ns = clock.now_ns() + Span().convert(value, param, ctx) * NS_PER_S
+        else:
+            time_ns = self._of_date(str(value), param, ctx)
+        if time_ns > MAX_TIME_NS:
+            self.fail(f"{value!r} is after the year 2261: write none for no end", param, ctx)
+        return time_ns
+
+    def _of_date(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
-            moment = datetime.fromisoformat(str(value))
+            moment = datetime.fromisoformat(text)
         except ValueError:
-            self.fail(f"{value!r} is neither a span such as 30d nor a date such as 2030-01-31", param, ctx)
+            self.fail(f"{text!r} is neither a span such as 30d nor a date such as 2030-01-31", param, ctx)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return max(0, int(moment.timestamp()) * NS_PER_S)
 
@@ -134,7 +145,14 @@ def bounds(command: F, *, or_none: bool) -> F:
             metavar="CIDR",
             help="Network it may be used from. Repeatable; none: anywhere.",
         ),
-        click.option("--scope", "scopes", multiple=True, type=click.Choice(sorted(ALL)), help="Repeatable."),
+        click.option(
+            "--scope",
+            "scopes",
+            multiple=True,
+            type=click.Choice(sorted(ALL)),
+            metavar="SCOPE",
+            help=f"What it may be used for. Repeatable: {', '.join(sorted(ALL))}.",
+        ),
         click.option(
             "--grant", "grants", multiple=True, metavar="URI", help="URI pattern it may use. Repeatable."
         ),
