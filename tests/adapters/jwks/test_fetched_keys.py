@@ -58,7 +58,7 @@ async def house() -> AsyncIterator[House]:
     issuer = Issuer()
     issuer.gate.set()
 
-    async def handle(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
         issuer.asked.append(request.path)
         await issuer.gate.wait()
         return web.Response(status=issuer.status, headers=issuer.headers, body=issuer.body)
