@@ -1,9 +1,10 @@
 """The gateway: the use cases over an open core, with its providers' secrets and its sandbox."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
 from typing import Final
 
@@ -142,10 +143,26 @@ def _gateway(
     )
 
 
+class _Installed(Mapping[str, str]):
+    """Versions of the installed packages by name: a file of each is read, when the first document asks."""
+
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        return {each.name: each.version for each in metadata.distributions()}
+
+    def __getitem__(self, name: str) -> str:
+        return self._versions[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._versions)
+
+    def __len__(self) -> int:
+        return len(self._versions)
+
+
 def _document_rules(settings: Settings) -> DocumentRules:
-    installed = {dist.name: dist.version for dist in metadata.distributions()}
     return DocumentRules(
         signatures=SignatureRule(settings.signature_rule),
         operator=operator_rights(settings),
-        runtime=Runtime(installed, noise_models=frozenset()),
+        runtime=Runtime(_Installed(), noise_models=frozenset()),
     )
