@@ -55,7 +55,7 @@ def event(number: int) -> Event:
         "request_id": f"{number:032x}",
         "principal": f"agent-{number % SUBJECTS}",
         "key_id": "0123456789abcdef",
-        "operation": "chat_completions",
+        "operation": "chat.completions",
         "provider": "openai",
         "model": "gpt-4o-mini",
         "input_tokens": 412,
@@ -63,15 +63,8 @@ def event(number: int) -> Event:
         "usd_micros": 175,
         "status": 200,
         "outcome": "ok",
-        "disputed": False,
-        "attempts": 1,
-        "waited_ms": 0,
-        "tag": "",
-        "run_id": "",
         "request_sha256": "5f" * 32,
         "answer_sha256": "a0" * 32,
-        "stream": False,
-        "emulator": False,
     }
     return Event(EventType.CHAT_COMPLETED, time.time_ns(), f"agent-{number % SUBJECTS}", fields)
 

@@ -217,7 +217,7 @@ def test_each_trouble_has_one_end_that_both_books_agree_on(once, name, trouble):
     seen = once.ask(name)
     call = once.booking()
     assert (seen.status, seen.whole) == (fate.status, fate.whole)
-    assert (call["outcome"], call["disputed"], call["attempts"]) == (fate.outcome, fate.disputed, 1)
+    assert (call["outcome"], "disputed" in call, "attempts" in call) == (fate.outcome, fate.disputed, False)
     assert call["request_id"] == seen.headers["x-request-id"]
     if fate.status != 200:
         assert native(name, seen)["message"]
@@ -289,7 +289,7 @@ def test_a_provider_that_never_answers_is_left_at_the_deadline(tmp_path_factory,
             assert one.status == 502
             assert "too slow" in native(name, one)["message"]
         calls = late.booked()
-        assert {(call["outcome"], call["attempts"]) for call in calls} == {("unknown", 1)}
+        assert {(call["outcome"], call.get("attempts", 1)) for call in calls} == {("unknown", 1)}
         assert len(calls) == len(ALL), "what may have been done is not repeated"
         late.provider.switch.set(always=Trouble(slow_s=0.5))
         cut = late.ask("messages-stream")
@@ -307,7 +307,7 @@ def test_what_was_refused_is_sent_again_and_billed_once(thrice, name, statuses):
     thrice.provider.switch.set(*(Trouble(status=status) for status in statuses), retry_after_s=0.05)
     assert thrice.ask(name).status == 200
     call = thrice.booking()
-    assert (call["outcome"], call["attempts"]) == ("ok", 1 + len(statuses))
+    assert (call["outcome"], call.get("attempts", 1)) == ("ok", 1 + len(statuses))
     bill = thrice.bill.since(before)
     assert (bill.answers, bill.usd_micros) == (1, call["usd_micros"])
     thrice.calm(name)
@@ -326,7 +326,7 @@ def test_what_may_have_been_done_is_never_sent_again(thrice, name, trouble):
     assert seen.status != 200 or not seen.whole
     assert thrice.provider.statistics["requests"] == requests + 1
     assert thrice.bill.since(before).answers <= 1
-    assert thrice.booking()["attempts"] == 1
+    assert "attempts" not in thrice.booking()
     thrice.calm(name)
 
 

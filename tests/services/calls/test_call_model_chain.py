@@ -164,7 +164,7 @@ async def test_a_call_goes_on_where_it_failed_if_the_other_key_has_no_room(first
     await fill(world, "openai#2")
     world.provider.script = in_turn(first, answer())
     assert (await world.ask()).status == 200
-    assert (world.books.events[0]["attempts"], world.books.events[0]["waited_ms"] < 5000) == (2, True)
+    assert (world.books.events[0]["attempts"], world.books.events[0].get("waited_ms", 0) < 5000) == (2, True)
     assert not world.accounts["openai#2"].bodies
 
 
@@ -239,7 +239,11 @@ async def test_each_alias_has_fall_backs_of_its_own_and_the_answer_says_who_gave
         if stream:
             await reply.chunks.aclose()
     assert got == {"y1": "gpt-4.1", "y2": "gpt-4o-mini", "gpt-4o-mini": None, "мой": "gpt-4o-mini"}
-    told = [(e["asked_model"], e["model"]) for e in world.books.events if e["outcome"] != "refused"]
+    told = [
+        (e.get("asked_model", e["model"]), e["model"])
+        for e in world.books.events
+        if e["outcome"] != "refused"
+    ]
     assert told == [(asked, model or asked) for asked, model in got.items()]
     with pytest.raises(UpstreamUnavailableError):
         await world.ask(request(model="gpt-4o", stream=stream))
@@ -366,7 +370,7 @@ async def test_who_only_observes_refuses_nothing_and_counts_everything():
     assert {event["would_refuse"] for event in world.books.events} == {"key/k1"}
     world.books.open_account("key/k1", None)
     await world.ask()
-    assert world.books.events[-1]["would_refuse"] == ""
+    assert "would_refuse" not in world.books.events[-1]
     await world.assert_idle()
 
 

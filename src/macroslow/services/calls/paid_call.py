@@ -203,29 +203,33 @@ class UnderWay:
         )
 
     def _fields(self, ended: Settlement) -> dict[str, object]:
+        """What the log keeps for ever: what is as usual is left out, and its absence says just that."""
         call, order = self.call, self.call.order
-        return {
+        always = {
             "request_id": order.request_id,
             "principal": order.principal.name,
             "key_id": order.principal.key_id,
             "operation": order.operation.name,
             "provider": call.provider,
-            "account": self.account,
-            "asked_model": order.asked_model,
             "model": call.model,
             "input_tokens": ended.usage.input_tokens,
             "output_tokens": ended.usage.output_tokens,
             "usd_micros": ended.usage.usd_micros,
             "status": ended.status,
             "outcome": ended.outcome,
-            "disputed": ended.disputed,
-            "would_refuse": call.over_budget,
-            "attempts": self.attempts,
-            "waited_ms": self.waited_ns // NS_PER_MS,
-            "tag": order.tag,
-            "run_id": order.run_id,
             "request_sha256": order.request_sha256,
-            "answer_sha256": ended.answer_sha256,
-            "stream": order.stream,
-            "emulator": call.emulator,
         }
+        seldom: dict[str, tuple[object, object]] = {  # what there is to say, and the usual
+            "account": (self.account, call.provider),
+            "asked_model": (order.asked_model, call.model),
+            "attempts": (self.attempts, 1),
+            "waited_ms": (self.waited_ns // NS_PER_MS, 0),
+            "disputed": (ended.disputed, False),
+            "would_refuse": (call.over_budget, ""),
+            "tag": (order.tag, ""),
+            "run_id": (order.run_id, ""),
+            "answer_sha256": (ended.answer_sha256, None),
+            "stream": (order.stream, False),
+            "emulator": (call.emulator, False),
+        }
+        return always | {name: said for name, (said, usual) in seldom.items() if said != usual}
