@@ -15,6 +15,7 @@ from macroslow.bootstrap.edges import open_edges
 from macroslow.bootstrap.gateway import Gateway, open_gateway
 from macroslow.settings import Settings
 from macroslow.settings.catalogue import names_in_vain
+from macroslow.settings.issuers_in_vain import issuers_in_vain
 from macroslow.settings.notes import PLAIN_HTTP, notes_on
 from macroslow.web.connection import Bounds
 from macroslow.web.forwarded import TrustedProxies
@@ -77,6 +78,7 @@ def _started(gateway: Gateway, listener: socket.socket) -> Started:
     notes = (
         *notes_on(settings),
         *names_in_vain(settings, gateway.governor.call_model.quote.catalogue),
+        *issuers_in_vain(settings),
         _note_on(gateway.sandbox),
         *gateway.core.recovered.notes,
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from macroslow.bootstrap.checks import issuers_in_vain
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import BAD_CONFIGURATION, problem_lines
 from macroslow.cli._output import emit, json_option
@@ -15,6 +14,7 @@ from macroslow.cli._toml import annotated
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.settings import Settings, dotted, schema
 from macroslow.settings.catalogue import complete_catalogue, names_in_vain
+from macroslow.settings.issuers_in_vain import issuers_in_vain
 
 
 @click.group()
