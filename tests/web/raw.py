@@ -8,6 +8,7 @@ from contextlib import suppress
 from macroslow.web import serve
 from macroslow.web.connection import Bounds
 from macroslow.web.messages import ASGIApp
+from macroslow.web.tls import ServerTLS
 
 GOOD = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 LIMIT_S = 60.0
@@ -20,12 +21,15 @@ class Listening(serve.Listener):
 
 
 async def listening(
-    app: ASGIApp, bounds: Bounds, refused: Callable[[int, str, str], None] | None = None
+    app: ASGIApp,
+    bounds: Bounds,
+    refused: Callable[[int, str, str], None] | None = None,
+    tls: ServerTLS | None = None,
 ) -> Listening:
     """Open one on a free port of loopback. It is closed by whoever opened it."""
     sockets = serve.bind("127.0.0.1", 0)
     listener = Listening(app, bounds) if refused is None else Listening(app, bounds, refused)
-    await listener.open(sockets)
+    await listener.open(sockets, tls)
     listener.port = sockets[0].getsockname()[1]
     return listener
 

@@ -19,7 +19,7 @@ from tests.web.fakes import House, build
 
 from macroslow.authn.addresses import read_network
 from macroslow.errors import ConfigurationError
-from macroslow.web import serve
+from macroslow.web import handshakes, serve
 from macroslow.web.connection import Bounds
 from macroslow.web.forwarded import TrustedProxies
 from macroslow.web.tls import Files, ServerTLS
@@ -154,7 +154,7 @@ async def test_files_that_do_not_serve_stop_the_start(tmp_path: Path) -> None:
 
 
 async def test_who_shakes_no_hands_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "HANDSHAKE_S", 0.2)
+    monkeypatch.setattr(handshakes, "HANDSHAKE_S", 0.2)
     async with serving(await build(), ServerTLS(write_pair(tmp_path, "localhost"))) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         async with asyncio.timeout(10):

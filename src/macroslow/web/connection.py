@@ -15,7 +15,7 @@ from typing import Final
 from macroslow.authn.addresses import is_from
 from macroslow.errors import OverloadedError, RequestTimeoutError
 from macroslow.web.admission import address_of
-from macroslow.web.crowd import Crowd, place_of
+from macroslow.web.crowd import NOWHERE, Crowd, place_of
 from macroslow.web.deadline import Deadline
 from macroslow.web.exchange import Exchange
 from macroslow.web.faults import Fault, last_answer
@@ -57,9 +57,21 @@ class Served:
     connections: set["Connection"] = field(default_factory=set)
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
+    def is_for(self, address: str) -> bool:
+        """Whether anybody at `address` may connect."""
+        return is_from(self.bounds.networks, address)
+
+    def enter(self, who: "Connection", address: str) -> str:
+        """Count a caller in, once; or say why not. Behind a proxy are many callers."""
+        place = NOWHERE if self.bounds.proxies.trusts(address) else place_of(address)
+        return self.crowd.enter(who, place)
+
 
 class Connection(asyncio.Protocol):
-    """One client's connection. Requests on it are served one after the other."""
+    """One client's connection. Requests on it are served one after the other.
+
+    `made` says that it came about, and will be told of its end.
+    """
 
     def __init__(self, served: Served) -> None:
         self._served = served
@@ -72,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._proxy = ""  # whose word about the caller is taken
         self._idle = False  # the deadline is for the next request to begin, not for a head to end
         self._deadline = Deadline(self._too_late)
-        self._made = False  # whether what follows is there
+        self.made = False  # whether what follows is there
         self.transport: asyncio.Transport
         self._flow: Flow
         self._scope: Scope
@@ -96,20 +108,16 @@ class Connection(asyncio.Protocol):
             "root_path": "",
         }
         self._reader = RequestReader(self._scope, self._begin)
-        self._made = True
+        self.made = True
         self._served.connections.add(self)
-        if not is_from(self._bounds.networks, client[0] if client else ""):
+        address = client[0] if client else ""
+        if not self._served.is_for(address):
             self._served.refused(403, "address-refused", address_of(self._scope))
             transport.abort()
-        elif refusal := self._served.crowd.enter(self, self._place()):
+        elif refusal := self._served.enter(self, address):
             self._end(Fault(503, OverloadedError(refusal)))
         else:
             self._deadline.expect(self._bounds.head_s)
-
-    def _place(self) -> str:
-        """Whose share of the connections this one is; "" for a proxy's, which are many callers'."""
-        client = self._scope["client"]
-        return "" if client is None or self._proxy else place_of(client[0])
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection; whoever works for it learns that nobody waits for him."""
@@ -124,12 +132,12 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The caller has not taken all that is written."""
-        if self._made:  # uvloop's TLS says so of its own handshake
+        if self.made:  # uvloop's TLS says so of its own handshake
             self._flow.pause_writing()
 
     def resume_writing(self) -> None:
         """He has."""
-        if self._made:
+        if self.made:
             self._flow.resume_writing()
 
     def data_received(self, data: bytes) -> None:

@@ -23,7 +23,9 @@ class Crowd:
         self._counts: dict[str, int] = {}
 
     def enter(self, who: Hashable, place: str) -> str:
-        """Count somebody in; or say why not, and count nobody."""
+        """Count somebody in, once; or say why not, and count nobody."""
+        if who in self._places:
+            return ""
         if len(self._places) >= self._most:
             return "too many connections"
         count = self._counts.get(place, 0)

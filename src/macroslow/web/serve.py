@@ -7,18 +7,18 @@ is installed and nothing is printed.
 import asyncio
 import gc
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from email.utils import formatdate
-from typing import Final, TypedDict
+from typing import Final
 
 from macroslow.errors import ConfigurationError
 from macroslow.web.connection import Bounds, Connection, Served
 from macroslow.web.crowd import Crowd
+from macroslow.web.handshakes import Handshakes
 from macroslow.web.lifecycle import Lifecycle
 from macroslow.web.messages import ASGIApp
-from macroslow.web.tls import GOODBYE_S, HANDSHAKE_S, ServerTLS
+from macroslow.web.tls import ServerTLS
 
 BACKLOG: Final = 1024
 UNSENT_BYTES: Final = 64 * 1024  # of an answer, that a kernel which can be told so holds for its reader
@@ -145,14 +145,6 @@ async def serve_socket(
         await listener.close(0.0)
 
 
-class _Encryption(TypedDict, total=False):
-    """What a listener with TLS gives to the loop."""
-
-    ssl: ssl.SSLContext
-    ssl_handshake_timeout: float
-    ssl_shutdown_timeout: float
-
-
 def _untold(status: int, code: str, address: str) -> None:
     """Nobody is told of a refusal."""
 
@@ -165,6 +157,7 @@ class Listener:
     ) -> None:
         self._served = Served(app, bounds, refused, Crowd(bounds.connections))
         self._servers: list[asyncio.Server] = []
+        self._handshakes: Handshakes | None = None
         self._clock_hand: asyncio.TimerHandle | None = None
 
     @property
@@ -174,18 +167,14 @@ class Listener:
 
     async def open(self, sockets: Sequence[socket.socket], tls: ServerTLS | None = None) -> None:
         """Take connections, over TLS if it is given."""
-        loop = asyncio.get_running_loop()
-        options: _Encryption = {}
         if tls is not None:
-            options = {
-                "ssl": tls.context,
-                "ssl_handshake_timeout": HANDSHAKE_S,
-                "ssl_shutdown_timeout": GOODBYE_S,
-            }
+            self._handshakes = Handshakes(self._served, tls)
+            for sock in sockets:
+                self._handshakes.open(sock)
+            return
+        loop = asyncio.get_running_loop()
         for sock in sockets:
-            self._servers.append(
-                await loop.create_server(self._connection, sock=sock, backlog=BACKLOG, **options)
-            )
+            self._servers.append(await loop.create_server(self._connection, sock=sock, backlog=BACKLOG))
 
     def tell_time(self) -> None:
         """Put a Date on every answer (RFC 9110 section 6.6.1), made once a second."""
@@ -196,6 +185,8 @@ class Listener:
         """Take no connection any more, let requests end for `grace_s`, then cancel them."""
         for server in self._servers:
             server.close()
+        if self._handshakes is not None:
+            await self._handshakes.close()
         for connection in list(self._served.connections):
             connection.shutdown()
         await self._wait(grace_s)
