@@ -51,9 +51,7 @@ async def house(patience_s: float) -> House:
 
 
 @pytest.fixture
-async def client(
-    house: House, patience_s: float, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Client]:
+async def client(house: House, patience_s: float, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
     monkeypatch.setattr("macroslow.web.bodies.LINGER_S", 0.2)
     sockets = serve.bind("127.0.0.1", 0)
     port = sockets[0].getsockname()[1]
