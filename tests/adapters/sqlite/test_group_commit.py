@@ -8,7 +8,7 @@ import pytest
 from tests.adapters.sqlite.support import SystemClock
 from tests.contract.changes import append
 
-from macroslow.adapters.sqlite._group import GroupCommit, gathering_ns
+from macroslow.adapters.sqlite._group import GroupCommit
 from macroslow.errors import ConflictError, LogUnavailableError
 from macroslow.ports import HOUR_NS
 from macroslow.tlog.ports import Append, Entry
@@ -74,13 +74,6 @@ async def test_requests_that_come_during_a_commit_share_the_next() -> None:
     await asyncio.gather(first, *others)
     assert recorder.batches == [[1_000], [*range(1_001, 1_011)]]
     await group.close()
-
-
-@pytest.mark.parametrize(
-    ("requests", "windows"), [(0, 1), (1, 1), (7, 1), (8, 2), (16, 3), (24, 4), (10_000, 4)]
-)
-def test_only_batches_that_many_share_make_the_next_wait_longer(requests: int, windows: int) -> None:
-    assert gathering_ns(5_000_000, requests) == windows * 5_000_000
 
 
 async def test_what_was_submitted_stands_when_its_caller_is_cancelled() -> None:

@@ -2,8 +2,6 @@
 
 A request that comes when no batch was begun in the last window is committed at once; requests that
 come sooner gather until the window has passed. A caller learns the outcome after COMMIT, never before.
-A commit costs the same for one row as for twenty, so the window grows with what the last batch held:
-under load fewer commits are made, and who is alone waits no longer for it.
 """
 
 import asyncio
@@ -12,20 +10,12 @@ import threading
 import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from macroslow.errors import LogUnavailableError
 from macroslow.ports import NS_PER_S, Clock
 from macroslow.tlog.ports import Entry
 from macroslow.workflow.books import Change
-
-WINDOW_REQUESTS: Final = 8
-MAX_WINDOWS: Final = 4
-
-
-def gathering_ns(window_ns: int, last_requests: int) -> int:
-    """How long after a batch began the next may begin: a window, and one for each 8 requests of the last."""
-    return window_ns * min(1 + last_requests // WINDOW_REQUESTS, MAX_WINDOWS)
 
 
 class Transaction(Protocol):
@@ -61,7 +51,6 @@ class GroupCommit:
         self._queue = SimpleQueue[_Request | None]()
         self._closing = False
         self._last_began_ns = clock.monotonic_ns() - window_ns
-        self._last_requests = 0
         self._thread = threading.Thread(target=self._run, name="books-writer", daemon=True)
         self._thread.start()
 
@@ -100,13 +89,11 @@ class GroupCommit:
             try:
                 request = self._queue.get_nowait()
             except Empty:
-                break
-        self._last_requests = len(batch)
-        return batch, request is not None
+                return batch, True
+        return batch, False
 
     def _wait_for_window(self) -> None:
-        until_ns = self._last_began_ns + gathering_ns(self._window_ns, self._last_requests)
-        remaining_ns = until_ns - self._clock.monotonic_ns()
+        remaining_ns = self._last_began_ns + self._window_ns - self._clock.monotonic_ns()
         if remaining_ns > 0:
             time.sleep(remaining_ns / NS_PER_S)
 
