@@ -6,12 +6,13 @@ from tests.maml.samples import FRONT, document
 from macroslow.errors import InvalidDocumentError
 from macroslow.maml import plan, stages
 from macroslow.maml.requirements import check_libraries
+from macroslow.maml.signers import TrustedSigners
 
 RUNTIME = plan.Runtime({"numpy": "2.1.0", "Open_AI": "3.0"})
 
 
 def make(runtime: plan.Runtime = RUNTIME, **changes: str) -> plan.Plan:
-    attested = stages.attest(stages.receive(document(**changes)), stages.TrustedSigners(()), 0)
+    attested = stages.attest(stages.receive(document(**changes)), TrustedSigners(()), 0)
     return plan.make(stages.read(attested, stages.SignatureRule.OPTIONAL), runtime)
 
 

@@ -13,7 +13,8 @@ from macroslow.crypto.hybrid import HybridPrivateKey
 from macroslow.errors import InvalidDocumentError, SignatureRefusedError, TooLargeError
 from macroslow.maml import stages
 from macroslow.maml.rights import OperatorRights, Rights
-from macroslow.maml.stages import SignatureRule, TrustedSigners
+from macroslow.maml.signers import TrustedSigners
+from macroslow.maml.stages import SignatureRule
 
 NOW_NS = 1_760_000_000_000_000_000
 

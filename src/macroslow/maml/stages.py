@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
 from typing import Final
 
-from macroslow.authn.ports import SignerRecord
 from macroslow.authz.uri import URI, Pattern, any_covers
 from macroslow.crypto import documents
 from macroslow.crypto.hybrid import HybridPublicKey
@@ -24,6 +23,7 @@ from macroslow.errors import SignatureRefusedError, TooLargeError
 from macroslow.maml.document import Parsed
 from macroslow.maml.parse import MAX_DOCUMENT_BYTES, parse
 from macroslow.maml.rights import OperatorRights, Rights, decide_rights
+from macroslow.maml.signers import TrustedSigners
 
 _SEAL: Final = object()
 _STEP: Final = "signature"
@@ -102,30 +102,6 @@ class Authorised(_Sealed):
 
     document: Document
     rights: Rights
-
-
-class TrustedSigners:
-    """The trusted document keys, by key id. A revoked key is known, so that it can be named, and gone."""
-
-    def __init__(self, records: Sequence[SignerRecord]) -> None:
-        self._records = {record.key_id: record for record in records}
-        self._keys = {
-            record.key_id: HybridPublicKey.from_jwks(record.public_jwks, use="document")
-            for record in records
-            if record.revoked_ns is None
-        }
-
-    def find_key(self, key_id: str) -> HybridPublicKey | None:
-        """The public key, if it is trusted now."""
-        return self._keys.get(key_id)
-
-    def known(self, key_id: str) -> SignerRecord | None:
-        """What the operator decided about a key, also if it was revoked."""
-        return self._records.get(key_id)
-
-    def record(self, key_id: str) -> SignerRecord:
-        """What the operator decided about a key that `find_key` returned."""
-        return self._records[key_id]
 
 
 def receive(raw: bytes, cap_bytes: int = MAX_DOCUMENT_BYTES, *, sidecar: bytes | None = None) -> Received:

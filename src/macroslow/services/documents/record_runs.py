@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -19,7 +19,6 @@ from macroslow.crypto.quad import Quad
 from macroslow.errors import ConflictError, LogUnavailableError
 from macroslow.metering.ledger import CloseAccount, OpenAccount
 from macroslow.ports import NS_PER_MS, Clock, Entropy, Signer, Statement
-from macroslow.services.documents.admit_document import Admitted
 from macroslow.tlog import receipt
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append, Entry
@@ -28,6 +27,9 @@ from macroslow.workflow.answer import Conclusion
 from macroslow.workflow.books import Books, Change
 from macroslow.workflow.journal import AcceptRun, FinishRun, PutObject, RunEvent
 from macroslow.workflow.sandbox import Outcome
+
+if TYPE_CHECKING:
+    from macroslow.services.documents.admit_document import Admitted
 
 RUN_ID_BYTES: Final = 16
 
@@ -38,7 +40,7 @@ class Accepted:
 
     id: str
     principal: Principal
-    admitted: Admitted
+    admitted: "Admitted"
     request_id: str
     account: str | None
     started_ns: int  # monotonic
@@ -70,7 +72,7 @@ class RecordRuns:
     open_runs: set[str] = field(default_factory=set)
 
     async def accept(
-        self, principal: Principal, admitted: Admitted, request_id: str, sandbox: Mapping[str, str]
+        self, principal: Principal, admitted: "Admitted", request_id: str, sandbox: Mapping[str, str]
     ) -> Accepted:
         """Make the run, its account and its `accepted` entry durable in one commit."""
         run_id = self.entropy.random(RUN_ID_BYTES).hex()

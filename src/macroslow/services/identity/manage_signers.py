@@ -10,7 +10,7 @@ from macroslow.authn.principal import THE_OPERATOR
 from macroslow.authz.uri import Pattern
 from macroslow.crypto.hybrid import HybridPublicKey
 from macroslow.errors import BadRequestError, ConflictError, NotFoundError
-from macroslow.maml.stages import TrustedSigners
+from macroslow.maml.signers import TrustedSigners
 from macroslow.ports import Clock
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
