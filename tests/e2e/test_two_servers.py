@@ -5,11 +5,11 @@ import os
 import signal
 import socket
 import subprocess
-import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.e2e.conftest import MACROSLOW, Site, make_site, wait_until
+from tests.e2e.conftest import MACROSLOW, Site, emulating, make_site, wait_until
 from tests.e2e.documents import document
 from tests.ports import held_port
 
@@ -51,26 +51,35 @@ def test_commands_say_the_same_beside_the_running_server_and_without_one(stopped
     assert stopped.stop() == 0
 
 
+@pytest.fixture(scope="module")
+def slow_emulator_url(clean_environment) -> Iterator[str]:
+    """A provider whose answers take some seconds, so that a signal finds them under way."""
+    with emulating(clean_environment, "--latency", "per_token_ms=30") as url:
+        yield url
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
-def test_a_signal_lets_running_requests_end_takes_no_new_ones_and_exits_0(stopped, number):
+def test_a_signal_lets_running_requests_end_takes_no_new_ones_and_exits_0(
+    tmp_path, slow_emulator_url, clean_environment, number
+):
+    patient = "\n[server]\nshutdown_grace_s = 100\n"
+    stopped = make_site(tmp_path / "site", slow_emulator_url, clean_environment, patient)
     stopped.start()
     key = stopped.client("ada")
     with ThreadPoolExecutor(2) as elsewhere:
         run = elsewhere.submit(
             stopped.execute, key, document("import time\ntime.sleep(1.5)\nresult = 'ended'")
         )
-        chat = elsewhere.submit(stopped.chat, key, stream=True, messages=_words(900))
+        chat = elsewhere.submit(stopped.chat, key, stream=True, messages=_words(100))
         headers = {"x-api-key": key}
         wait_until(lambda: stopped.call("GET", "/runs", headers=headers).json["runs"])
         wait_until(lambda: any(key["held_usd_micros"] for key in stopped.ask("keys.list")["keys"]))
-        began_s = time.monotonic()
         stopped.server.send_signal(number)
         wait_until(lambda: not _accepts(stopped.url))
-        code = stopped.server.wait(30)
+        code = stopped.server.wait(100)
         assert run.result().json["result"] == "ended"
         assert b"[DONE]" in chat.result().body
     assert code == 0
-    assert time.monotonic() - began_s < 12
     assert "Traceback" not in stopped.said
     stopped.server.stdout.close()
     assert not (stopped.state / "control.sock").exists()
