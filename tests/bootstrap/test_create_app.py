@@ -51,9 +51,12 @@ class Life:
         }
         sent: list[dict] = []
 
+        requests = [{"type": "http.request", "body": b"", "more_body": False}]
+
         async def receive() -> dict:
-            await asyncio.sleep(0.01)
-            return {"type": "http.disconnect"}
+            if not requests:
+                await asyncio.get_running_loop().create_future()  # stays as long as it takes
+            return requests.pop()
 
         async def send(message: dict) -> None:
             sent.append(message)

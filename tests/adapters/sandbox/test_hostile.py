@@ -10,7 +10,7 @@ from macroslow.workflow.sandbox import Block, BlockStatus
 
 HOSTILE = Path(__file__).with_name("hostile")
 MIB = 1024 * 1024
-SMALL: dict[str, Any] = {"memory_bytes": 128 * MIB, "file_bytes": 16 * MIB, "wall_s": 20.0, "files": 2000}
+SMALL: dict[str, Any] = {"memory_bytes": 128 * MIB, "file_bytes": 16 * MIB, "wall_s": 60.0, "files": 2000}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def test_nothing_on_the_attackers_list_works(gateway: Any, name: str) -> None:
     assert "BREACH" not in block.stdout
     assert "contained" in block.stdout, block
     assert block.status is BlockStatus.OK, block
-    assert block.duration_ms < 10_000
+    assert block.duration_ms < 30_000
 
 
 @pytest.mark.parametrize("name", sorted(ENDED))
