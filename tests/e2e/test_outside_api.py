@@ -210,7 +210,7 @@ def test_a_direct_connection_fails_at_once_and_names_the_line_to_write(outside, 
     outside.api.asked.clear()
     ran = outside.run(code, '"gateway://local"')
     assert ran["status"] == "failed"
-    assert ran["duration_ms"] < 10_000
+    assert ran["duration_ms"] < 30_000
     if host != "127.0.0.1":
         said = ran["error"] + ran["outputs"][0]["stderr"]
         assert 'must list "api://NAME" under permissions.execute' in said

@@ -146,7 +146,9 @@ def test_time_is_limited_by_block_and_by_run(gateway: Any) -> None:
 def test_processor_time_is_limited_for_all_processes_together(gateway: Any) -> None:
     burn = "for i in 1 2 3; do (while :; do :; done) & done; wait"
     (block,) = gateway.run(bash(burn), limits={"cpu_s": 1, "wall_s": 60.0}).blocks
-    assert (block.status, block.limit, block.peak) == (BlockStatus.CPU, "cpu_s", 1)
+    assert (block.status, block.limit) == (BlockStatus.CPU, "cpu_s")
+    assert block.peak is not None
+    assert 1 <= block.peak < 15  # when it was looked at
     assert "processor time" in block.error
 
 
