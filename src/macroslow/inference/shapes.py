@@ -127,12 +127,13 @@ def fields(
             raise UnfitError("must be an object")
         kept: dict[str, Any] = {}
         for name, member in value.items():
+            takes = known.get(name)
             if member is None:
-                if keeps_null and name in known:
+                if keeps_null and takes is not None:
                     kept[name] = None
-            elif name in known:
+            elif takes is not None:
                 try:
-                    kept[name] = known[name](member)
+                    kept[name] = takes(member)
                 except UnfitError as unfit:
                     unfit.path = f".{name}{unfit.path}"
                     raise

@@ -10,7 +10,7 @@ use case.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -90,15 +90,15 @@ class Gate:
         self.refused = self._refusals.no_request  # the listener's: what it refused before it was a request
         application.metrics.watch_body_bytes(lambda: self._budget.held_bytes)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one ASGI scope. WebSockets are refused: nothing here speaks them."""
         match scope["type"]:
             case "http":
-                await self._http(scope, receive, send)
+                return self._http(scope, receive, send)
             case "lifespan":
-                await _lifespan(receive, send)
-            case "websocket":
-                await send({"type": "websocket.close", "code": 1008})
+                return _lifespan(receive, send)
+            case _:
+                return send({"type": "websocket.close", "code": 1008})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began_ns, task = self._clock.monotonic_ns(), asyncio.current_task()

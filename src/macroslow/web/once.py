@@ -5,7 +5,7 @@ stream that nobody reads any more is read to its end here, within the use case's
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import ExitStack
 from typing import Final
 
@@ -23,10 +23,11 @@ CHUNKS_AHEAD: Final = 16  # that the provider may be ahead of a caller who still
 def once(handler: Handler) -> Handler:
     """`handler`, done once for each key of a principal."""
 
-    async def keyed(application: Application, request: Request) -> Response:
+    def answered(application: Application, request: Request) -> Awaitable[Response]:
         key = request.header(KEY_HEADER)
-        if key is None:
-            return await handler(application, request)
+        return handler(application, request) if key is None else keyed(application, request, key)
+
+    async def keyed(application: Application, request: Request, key: bytes) -> Response:
         asked = b"%b %b\n%b" % (request.method.encode(), request.path.encode(), request.body)
         with ExitStack() as room:
             room.enter_context(application.answer_once.room(request.caller, len(request.body)))
@@ -36,7 +37,7 @@ def once(handler: Handler) -> Handler:
             answering = _answer(application, request, handler, claimed, room.pop_all())
         return await asyncio.shield(application.answer_once.going(request.caller, answering))
 
-    return keyed
+    return answered
 
 
 async def _answer(

@@ -5,7 +5,7 @@ come uncompressed, or not at all, and have a largest size. Cancelling closes the
 stops the provider.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from copy import copy
 from typing import Final
 
@@ -65,16 +65,16 @@ class Sender:
         other._whose_key = other._key_name = "the key that came with the request"
         return other
 
-    async def post(
+    def post(
         self, path: str, body: bytes, headers: Mapping[str, str], deadline_s: float
-    ) -> Exchange | NotReached:
+    ) -> Awaitable[Exchange | NotReached]:
         """Send JSON; whoever gets an exchange must `end` it. Raises ValueError and UpstreamError."""
         lines = self._lines(headers) + b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
-        return await self._send(b"POST", target(path), lines, body, deadline_s)
+        return self._send(b"POST", target(path), lines, body, deadline_s)
 
-    async def get(self, path: str, query: str, deadline_s: float) -> Exchange | NotReached:
+    def get(self, path: str, query: str, deadline_s: float) -> Awaitable[Exchange | NotReached]:
         """As `post`, without a body."""
-        return await self._send(b"GET", target(path, query), self._lines({}), b"", deadline_s)
+        return self._send(b"GET", target(path, query), self._lines({}), b"", deadline_s)
 
     async def read(self, exchange: Exchange) -> bytes:
         """A whole body. Raises UpstreamUnavailableError."""
