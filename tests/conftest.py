@@ -1,6 +1,7 @@
 """Shared by all tests: where things are, and the rule that continuous integration skips nothing."""
 
 import os
+import resource
 import signal
 from collections.abc import Generator
 from pathlib import Path
@@ -17,6 +18,12 @@ settings.load_profile("same")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts background jobs so, and every process of ours would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Some tests hold thousands of sockets.
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+_wanted = 20_000 if _hard == resource.RLIM_INFINITY else min(20_000, _hard)
+if _soft != resource.RLIM_INFINITY and _soft < _wanted:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_wanted, _hard))
 
 ROOT = Path(__file__).parent.parent
 VECTORS = ROOT.parent / "shared" / "vectors"
