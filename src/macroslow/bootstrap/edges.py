@@ -1,6 +1,5 @@
 """The edges of an open gateway: the gates over HTTP, the control socket, and what runs beside them."""
 
-import asyncio
 import logging
 from collections import ChainMap
 from collections.abc import AsyncIterator, Mapping
@@ -12,6 +11,7 @@ from typing import Final
 from macroslow import __version__, control
 from macroslow.bootstrap import administrators
 from macroslow.bootstrap.gateway import Gateway
+from macroslow.bootstrap.kept_running import kept_running
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.telemetry import peers
 from macroslow.metering.budgets import Scope as BudgetScope
@@ -79,17 +79,15 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
     of_administrators = administrators.gate_of(gateway, application)
     holders = (gate, of_administrators, application.answer_once)
     ending = WithdrawEnded(gateway.authenticate.admits, [each.withdraw for each in holders])
-    beside = {asyncio.create_task(each.run()) for each in (gateway.security, ending)}
+    beside = {"the security log": gateway.security.run, "the watch over ended credentials": ending.run}
     try:
         async with (
+            kept_running(beside),
             gateway.watches.running(),
             control.serve_control(core.folder.control_socket, administrators.operator(gateway)),
         ):
             yield Edges(gate, of_administrators, lifecycle)
     finally:
-        for task in beside:
-            task.cancel()
-        await asyncio.wait(beside)
         await mcp.close()
         await gateway.security.flush(closing=True)
         await record.stopped()

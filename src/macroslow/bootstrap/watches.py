@@ -1,12 +1,12 @@
 """What goes on beside the requests while a gateway serves: it looks after money, keys, alerts and traces."""
 
-import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from macroslow.bootstrap.core import Core
+from macroslow.bootstrap.kept_running import kept_running
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.outward import Outward
 from macroslow.bootstrap.telemetry import span_exporter
@@ -44,23 +44,21 @@ class Watches:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Have them run; a defect in one of them ends none of the requests."""
-        tasks = [
-            asyncio.create_task(self.reap.run()),
-            asyncio.create_task(self.budgets.run()),
-            asyncio.create_task(self.alerts.run()),
-            asyncio.create_task(self.uses.run()),
-            *(asyncio.create_task(source.run()) for source in self.key_sets),
-        ]
+        works: dict[str, Callable[[], Awaitable[object]]] = {
+            "the search for what the dead left": self.reap.run,
+            "the watch over budgets": self.budgets.run,
+            "sending of alerts": self.alerts.run,
+            "the notes of when keys were used": self.uses.run,
+            **{f"fetching of keys {at}": source.run for at, source in enumerate(self.key_sets, 1)},
+        }
         if self.spans is not None:
-            tasks.append(asyncio.create_task(self.spans.run()))
+            works["sending of traces"] = self.spans.run
         if self.follow is not None:
-            tasks.append(asyncio.create_task(self.follow.run()))
+            works["the look for identities that others changed"] = self.follow.run
         try:
-            yield
+            async with kept_running(works):
+                yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
             with suppress(LogUnavailableError):
                 await self.uses.flush()
             if self.spans is not None:

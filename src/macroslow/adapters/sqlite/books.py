@@ -6,10 +6,10 @@ memory is then read anew. Two busy writers would only make each other wait.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from macroslow.adapters.sqlite import _identities as identities
 from macroslow.adapters.sqlite import _journal_reads as journal_reads
@@ -69,8 +69,8 @@ class SqliteBooks:
         writing, reader = await asyncio.to_thread(_open, path, sealer, entropy)
         return cls(writing, GroupCommit(writing, clock, commit_window_ns), reader, sealer)
 
-    def commit(self, *changes: Change) -> Coroutine[Any, Any, list[Entry]]:
-        return self._group.commit(changes)
+    async def commit(self, *changes: Change) -> list[Entry]:
+        return await self._group.commit(changes)
 
     async def close(self) -> None:
         await self._reader.close()
