@@ -25,13 +25,27 @@ class ByteBudget:
         if self.held_bytes + size_bytes > self._capacity_bytes:
             raise OverloadedError("too many request bytes are under way", retry_after_s=1.0)
         if share_bytes > self._share_bytes:
-            raise OverloadedError("too many request bytes of this caller are under way", retry_after_s=1.0)
+            raise OverloadedError(
+                "too many bytes of this caller are under way, in requests and in answers that are not read",
+                retry_after_s=1.0,
+            )
         self._shares[holder] = share_bytes
         self.held_bytes += size_bytes
 
     def give_back(self, size_bytes: int, holder: str) -> None:
         """Return what was taken."""
         self.held_bytes -= size_bytes
+        self.let_go(size_bytes, holder)
+
+    def hold(self, size_bytes: int, holder: str) -> None:
+        """Count what is there already, however much it is, in the holder's share alone.
+
+        It is his to make room in: nobody else is refused for it.
+        """
+        self._shares[holder] = self._shares.get(holder, 0) + size_bytes
+
+    def let_go(self, size_bytes: int, holder: str) -> None:
+        """What was held is gone."""
         left_bytes = self._shares.get(holder, 0) - size_bytes
         if left_bytes:
             self._shares[holder] = left_bytes

@@ -43,11 +43,11 @@ class Doorkeeper:
         try:
             shown = read_credentials(visit.framing.headers, scope.get("query_string", b""), address_of(scope))
             principal = visit.principal = await self.authenticate(shown)
+            if not self._belongs_here(principal):
+                raise bad_credential(Refusal.ADMINISTRATIVE)
         except CredentialError:
             self.failures.admit(scope)
             raise
-        if not self._belongs_here(principal):
-            raise bad_credential(Refusal.ADMINISTRATIVE)
         for credential in principal.credentials:
             self.credentials.admit(visit, credential)
             self._present.enter(visit, credential)

@@ -138,7 +138,10 @@ class Exchange:
             case "http.response.start" if not self.started:
                 self._start(message["status"], message.get("headers", ()))
             case "http.response.body" if self.started and not self.complete:
-                self._write(message.get("body", b""), last=not message.get("more_body", False))
+                last = not message.get("more_body", False)
+                self._write(message.get("body", b""), last=last)
+                if last:
+                    await self._end()
             case other:
                 raise RuntimeError(f"{other} is not what comes next")
 
@@ -179,8 +182,6 @@ class Exchange:
                 raise RuntimeError("an answer of another length than it declares")
             self._transport.writelines((self._held, body))
             self._held = b""
-        if last:
-            self._end()
 
     def _write_chunk(self, piece: bytes, *, last: bool) -> None:
         framed = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
@@ -188,7 +189,10 @@ class Exchange:
             framed += b"0\r\n\r\n"
         self._transport.write(framed)
 
-    def _end(self) -> None:
+    async def _end(self) -> None:
+        """The answer is over once its caller has taken it: until then it is held here, on his account."""
+        if self._flow.congested:
+            await self._flow.drain()
         self.complete = True
         self._news.set()
         if not self.keep_alive:

@@ -1,12 +1,13 @@
 """Back-pressure: the two directions of one connection, each of which may have to wait for the other side.
 
-A caller that takes nothing of what is sent to it for STUCK_S is cut off.
+A caller that leaves some of what is sent to it, and takes less than LEAST_TAKEN_BYTES in STUCK_S, is cut off.
 """
 
 import asyncio
 from typing import Final
 
 STUCK_S: Final = 60.0
+LEAST_TAKEN_BYTES: Final = 256 * 1024
 
 
 class Flow:
@@ -69,7 +70,7 @@ class Flow:
         self._stuck = self._loop.call_later(STUCK_S, self._look_at_reader, unsent_bytes)
 
     def _look_at_reader(self, unsent_bytes: int) -> None:
-        if self._transport.get_write_buffer_size() == unsent_bytes:
+        if self._transport.get_write_buffer_size() > unsent_bytes - LEAST_TAKEN_BYTES:
             self._transport.abort()
         else:
             self._watch_reader()

@@ -35,6 +35,7 @@ from macroslow.web.routes import Mount, Route
 from macroslow.web.visit import HUNG_UP, REQUEST_ID_BYTES, Visit, send_answer
 
 BODY_SHARE: Final = 4  # of the bytes in flight, what one principal may hold: this part
+LARGE_BYTES: Final = 64 * 1024  # an answer above this counts as long as its caller has not taken it
 LAST_WORD_S: Final = 0.1  # who is told why his stream ends has so long to read it
 _UNROUTED: Final = "none"
 
@@ -107,7 +108,7 @@ class Gate:
         try:
             answer = await self._answer(visit, scope, receive)
             if isinstance(answer, Response):
-                await send_answer(visit, answer, receive, send)
+                await self._send(visit, answer, receive, send)
             else:
                 await self._pass_on(visit, answer, scope, receive, send)
         except CallerLeft:
@@ -119,6 +120,19 @@ class Gate:
             await self._say_why_it_ended(visit, scope, receive, send)
         finally:
             self._leave(visit)
+
+    async def _send(self, visit: Visit, answer: Response, receive: Receive, send: Send) -> None:
+        """Send an answer; who leaves large ones unread has no room for further requests."""
+        held_bytes = len(answer.body) if isinstance(answer.body, bytes) else 0
+        if held_bytes <= LARGE_BYTES:
+            await send_answer(visit, answer, receive, send)
+            return
+        holder = _holder(visit)
+        self._budget.hold(held_bytes, holder)
+        try:
+            await send_answer(visit, answer, receive, send)
+        finally:
+            self._budget.let_go(held_bytes, holder)
 
     def withdraw(self, admits: Callable[[Principal], bool]) -> None:
         """End every request whose caller would be let in no more."""
@@ -180,10 +194,9 @@ class Gate:
         await self._doorkeeper.admit(visit, route, scope)
         media_type = _media_type(route, visit.framing)
         cap_bytes = min(route.cap_bytes, self._settings.max_body_bytes)
-        holder = visit.principal.name if visit.principal else ""
         body_s = None if visit.body.complete else self._settings.body_deadline_s
         visit.attention = self._watch.attend(receive, visit.end, body_s)
-        body = await visit.body.read(receive, cap_bytes, holder)
+        body = await visit.body.read(receive, cap_bytes, _holder(visit))
         visit.attention.has_body()
         return Request(
             visit.method,
@@ -205,6 +218,11 @@ class Gate:
             await passed.answer(visit, scope, send)
         except Exception as error:  # noqa: BLE001 - the outermost handler of a mounted application
             await send_answer(visit, self._refusals.answer(error, visit, scope), receive, send)
+
+
+def _holder(visit: Visit) -> str:
+    """On whose account the bytes of a request and its answer are held."""
+    return visit.principal.name if visit.principal else ""
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -13,6 +13,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from macroslow.errors import BadRequestError, TooLargeError
 from macroslow.web.exchange import Exchange
 from macroslow.web.faults import Fault
+from macroslow.web.framing import MAX_LENGTH_DIGITS
 from macroslow.web.messages import Scope
 
 MAX_TARGET_BYTES: Final = 8 * 1024
@@ -37,6 +38,7 @@ _NOT_HTTP: Final = _bad("this is not HTTP/1.1")
 _OLD: Final = _bad("HTTP/1.1 is spoken here", 505)
 _NO_PATH: Final = _bad("the request's target is not a path")
 _UPGRADE: Final = _bad("the connection is not upgraded to anything")
+_LONG_LENGTH: Final = _bad("content-length is not a number")
 _LONG_TARGET: Final = _large("the request's target is too long", 414, MAX_TARGET_BYTES)
 _LARGE_HEADERS: Final = _large("too many or too large headers", 431, MAX_HEAD_BYTES)
 _LARGE_HEAD: Final = _large("the request's head is too large", 431, MAX_HEAD_BYTES)
@@ -115,6 +117,8 @@ class RequestReader:
             self._refuse(_LARGE_HEADERS)
         name = name.lower()
         if name == b"content-length":
+            if len(value) > MAX_LENGTH_DIGITS:
+                self._refuse(_LONG_LENGTH)
             self._length = value
         elif name == b"expect" and value.lower() == b"100-continue":
             self._expects_continue = True

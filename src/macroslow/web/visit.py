@@ -78,6 +78,7 @@ class Visit:
         """Give back what the request held."""
         if self.attention is not None:
             self.attention.close()
+            self.attention = None  # it holds on to us: so all of this is gone at once, not with a collection
         self.body.close()
 
 

@@ -40,7 +40,10 @@ class OffLoop:
                 done.exception()  # its caller has it, or has left: then nobody asks for it
 
         done.add_done_callback(over)
-        return await asyncio.shield(done)
+        try:
+            return await asyncio.shield(done)
+        finally:
+            del done  # or its exception, whose traceback has this frame, would hold `args` until a collection
 
     async def close(self) -> None:
         """Wait for what the threads are doing; what waits for a thread is given up."""
