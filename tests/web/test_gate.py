@@ -1,6 +1,7 @@
 """The gate in-process: the order of its checks, and that every answer has what every answer must have."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -26,10 +27,11 @@ from macroslow.services.identity.manage_keys import NewKey
 from macroslow.tlog.event import EventType
 from macroslow.web import attention
 from macroslow.web.administration import admin_routes
+from macroslow.web.attention import Attention
 from macroslow.web.gate import Gate, GateSettings
 from macroslow.web.messages import Message, Receive, Scope, Send
 from macroslow.web.routes import CHAT_BYTES, PUBLIC_PATHS, ROUTES, Route
-from macroslow.web.visit import POLICY_HEADER, SECURITY_HEADERS
+from macroslow.web.visit import POLICY_HEADER, SECURITY_HEADERS, Visit
 
 CHAT = "/v1/chat/completions"
 SECURED = [route for route in ROUTES if route.path not in PUBLIC_PATHS]
@@ -904,3 +906,22 @@ async def test_a_token_is_none_of_an_administrator_s_and_lends_an_administrators
 
 async def perform(verb: str, arguments: object, by: Principal) -> object:
     return {"verb": verb, "by": by.name}
+
+
+async def test_an_administrators_key_counts_as_a_failed_attempt_among_clients() -> None:
+    """Or whoever has used up an address's attempts could tell it from a bad one."""
+    house = await build(GateSettings(failures_per_minute=2))
+    key = await house.new_key("root", scopes=frozenset({scopes.ADMIN_KEYS}))
+    assert [(await house.ask("GET", "/runs", key=key)).status for _ in range(3)] == [401, 401, 429]
+
+
+async def test_a_request_that_is_over_is_gone_without_a_collection(house: House) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            assert (await house.ask("GET", "/runs")).status == 200
+        left = [each for each in gc.get_objects() if isinstance(each, Visit | Attention)]
+    finally:
+        gc.enable()
+    assert not left

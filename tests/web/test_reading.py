@@ -110,3 +110,12 @@ def test_a_reader_that_is_closed_holds_nobody() -> None:
         assert seen() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("digits", [16, 5_000, 60_000])
+def test_a_length_that_no_body_has_is_a_fault_and_no_error(digits: int) -> None:
+    head = b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: %b9000\r\n\r\n" % (b"0" * digits)
+    found, fault = read(head + b"x" * 4_000)
+    assert not found
+    assert isinstance(fault, Fault)
+    assert fault.status == 400

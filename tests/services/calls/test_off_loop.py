@@ -1,7 +1,9 @@
 """Work in threads: one turn for each principal, whoever hangs up, and nothing left of who only waited."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -194,3 +196,26 @@ async def test_counting_and_reading_a_call_wait_for_the_same_turn(work):
     work.may_end.set()
     await held
     await count.quote.off_loop.close()
+
+
+async def test_what_failed_work_was_given_is_gone_with_its_error(off_loop: OffLoop) -> None:
+    """Whoever sends what cannot be read would fill the memory with it until the next collection."""
+
+    class Body:
+        pass
+
+    def fails(body: Body) -> None:
+        raise ValueError(body)
+
+    body = Body()
+    alive = weakref.ref(body)
+    gc.disable()
+    try:
+        with pytest.raises(ValueError):
+            await off_loop("ann", fails, body)
+        del body
+        async with asyncio.timeout(60):
+            while alive() is not None:  # the thread lets go of it a moment later
+                await asyncio.sleep(0.001)
+    finally:
+        gc.enable()
