@@ -103,9 +103,12 @@ def held(site: Site) -> int:
 
 
 def booked(site: Site) -> int:
-    return sum(call["usd_micros"] for call in site.told("chat-completed") + site.told("chat-unknown"))
+    """Of the members alone: others call through the same gateway."""
+    calls = site.told("chat-completed") + site.told("chat-unknown")
+    return sum(call["usd_micros"] for call in calls if call["principal"].startswith("member-"))
 
 
+@pytest.mark.sweep
 def test_a_thousand_clients_of_a_team_do_not_pass_its_dollar_though_the_server_is_killed_twice(crowded):
     keys = [crowded.client(f"member-{number}", team="lab") for number in range(5)]
     crowd = Crowd(crowded)
