@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from macroslow.crypto import base64url
+
 DEVELOPMENT = '[auth.issuers.dev]\npreset = "development"\n'
 SYMMETRIC = """
 [auth.issuers.own]
@@ -66,6 +68,29 @@ def test_what_a_token_may_is_asked_with_the_token_on_stdin(macroslow, minted) ->
     named = macroslow("can", "jwt/dev/alice", "inference:chat")
     assert (named.returncode, "macroslow can - ACTION" in named.stderr) == (1, True)
     assert macroslow("can", "-", "inference:chat").returncode == 2  # nothing came
+
+
+def test_a_token_revoked_by_a_changed_copy_of_it_does_not_count_again(macroslow, minted) -> None:
+    """Each command opens the state anew, as a restart does."""
+    header, payload, signature = minted.split(".")
+    claims = json.loads(base64url.decode(payload)) | {"exp": 1000}
+    copy = ".".join((header, base64url.encode(json.dumps(claims).encode()), signature))
+    assert macroslow("jwt", "revoke", "-", given=copy).returncode == 0
+    for _ in range(2):
+        found = macroslow("jwt", "explain", "-", "--json", given=minted)
+        assert (found.returncode, json.loads(found.stdout)["refused_at"]) == (1, "revoked")
+
+
+def test_a_key_that_was_rotated_away_may_nothing(macroslow, tmp_path) -> None:
+    (tmp_path / "macroslow.toml").write_text("")
+    old = json.loads(macroslow("keys", "create", "ann", "--json").stdout)
+    new = json.loads(macroslow("keys", "rotate", old["id"], "--overlap", "0s", "--json").stdout)
+    assert macroslow("can", "-", "inference:chat", given=new["key"]).returncode == 0
+    refused = macroslow("can", "-", "inference:chat", given=old["key"])
+    first, second, *_ = refused.stdout.splitlines()
+    assert (refused.returncode, first) == (1, f"key {old['id']} of ann: no")
+    assert second == "  - the secret is an older one, which was rotated away"
+    assert old["key"] not in refused.stdout + refused.stderr
 
 
 def test_what_is_no_token_is_explained_as_such(macroslow, minted) -> None:

@@ -20,6 +20,7 @@ from macroslow.services.identity.record_security import RecordSecurity
 ASKING = {
     "audit.checkpoint", "audit.key", "audit.prove", "audit.show", "audit.tail", "audit.verify",
     "authz.can",
+    "authz.can_key",
     "authz.can_token",
     "jwt.explain", "jwt.list",
     "keys.list", "keys.show",

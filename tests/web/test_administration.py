@@ -10,7 +10,7 @@ from macroslow.web.administration import ADMIN_PATH, _arguments, admin_routes
 from macroslow.web.router import Router
 from macroslow.web.routes import ROUTES, Audit, LimitedBy, Mount
 
-NEVER_OVER_TCP = {"run", "keys.adopt", "keys.revoke_all", "audit.verify", "authz.can"}
+NEVER_OVER_TCP = {"run", "keys.adopt", "keys.revoke_all", "audit.verify", "authz.can", "authz.can_key"}
 
 
 async def perform(verb, arguments, by):

@@ -27,26 +27,28 @@ def can(principal: str, action: str, uri: str, *, config_file: Path | None, as_j
 
     PRINCIPAL is a name, a key's id, or - for the key or the token that comes on stdin; ACTION is a scope,
     such as documents:execute; URI is what a document would ask for, such as api://openai. The decisions
-    are those that a request meets. Exit code 0: some key of PRINCIPAL, or the token, may; 1: none may.
+    are those that a request meets; a key's secret is looked at only where the key itself comes. Exit code
+    0: some key of PRINCIPAL, or the token, may; 1: none may.
     """
-    token = read_credential(principal) if principal == STDIN else ""
-    key_id = id_of(token)
-    if token and not key_id:
-        arguments = {"token": token, "action": action, "uri": uri}
-        _, found = ask_of_issuers(config_file, "authz.can_token", every, **arguments)
-        told = [(f"token of {found['principal'] or 'nobody'}", found)]
+    asked = {"action": action, "uri": uri}
+    credential = read_credential(principal) if principal == STDIN else ""
+    if not credential:
+        found = ask(config_file, "authz.can", principal=principal, **asked)
+    elif id_of(credential):
+        found = ask(config_file, "authz.can_key", key=credential, **asked)
     else:
-        found = ask(config_file, "authz.can", principal=key_id or principal, action=action, uri=uri)
-        told = [(f"key {key['key_id']} of {key['principal']}", key) for key in found["keys"]]
+        _, found = ask_of_issuers(config_file, "authz.can_token", every, token=credential, **asked)
     if as_json:
         emit(found)
     else:
-        for who, decided in told:
-            _print(who, decided)
+        for decided in found.get("keys", [found]):
+            _print(decided)
     return 0 if found["allowed"] else CHECKED_IS_BAD
 
 
-def _print(who: str, decided: Mapping[str, Any]) -> None:
+def _print(decided: Mapping[str, Any]) -> None:
+    key_id, principal = decided.get("key_id"), decided["principal"] or "nobody"
+    who = f"key {key_id} of {principal}" if key_id else f"token of {principal}"
     click.echo(f"{who}: {'yes' if decided['allowed'] else 'no'}")
     for step in decided["steps"]:
         click.echo(f"  {'+' if step['allowed'] else '-'} {step['reason']}")

@@ -76,6 +76,7 @@ _TABLE: Final = (
     Verb("jwt.revoke_token", lambda a: a.jwt.revoke_token, changes=True),
     Verb("jwt.revoke_all", lambda a: a.jwt.revoke_all, changes=True),
     Verb("authz.can", lambda a: a.rights.can),
+    Verb("authz.can_key", lambda a: a.rights.can_key),
     Verb("authz.can_token", lambda a: a.rights.can_token, needs=Needs.ISSUERS),
     Verb("usage", lambda a: a.usage.usage, ADMIN_USAGE),
     Verb("usage.budgets", lambda a: a.usage.budgets, ADMIN_USAGE),

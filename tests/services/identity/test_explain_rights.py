@@ -8,11 +8,14 @@ from tests.authn.jwt.tokens import NOW_S, RULES, claims, token
 from tests.services.key_house import START_NS, KeyHouse
 from tests.services.token_house import TokenHouse
 
+from macroslow.adapters.system import SystemEntropy
+from macroslow.authn.api_keys import mint, parse_legacy
 from macroslow.authn.jwt.issuer import ClaimMapping
 from macroslow.authn.principal import TokenPrincipal
 from macroslow.authz import scopes
-from macroslow.errors import BadRequestError, ConfigurationError, NotFoundError
+from macroslow.errors import BadRequestError, ConfigurationError, CredentialError, NotFoundError
 from macroslow.maml.rights import OperatorRights
+from macroslow.services.identity.authenticate import Credentials
 from macroslow.services.identity.explain_rights import ExplainRights
 from macroslow.services.identity.rights_verbs import RightsVerbs
 from macroslow.services.identity.wished_keys import NewKey
@@ -117,6 +120,85 @@ async def test_a_key_in_place_of_a_name_is_not_repeated(house: KeyHouse, explain
     with pytest.raises(NotFoundError, match=f"its id is {made.record.id}") as caught:
         explain(made.text, scopes.INFERENCE_CHAT)
     assert made.text not in caught.value.detail
+
+
+# Keys by their text
+
+Told = list[tuple[str, bool]]
+
+
+async def can_key(house: KeyHouse, text: str, action: str = scopes.INFERENCE_CHAT) -> tuple[bool, Told]:
+    """What is said of a key that is there; and whether it is what a request with the key meets."""
+    found: Any = await RightsVerbs(ExplainRights(house.keys, OFFERS)).can_key(text, action)
+    assert text not in repr(found)
+    assert text[20:] not in repr(found)
+    (key,) = found["keys"]
+    assert key["allowed"] == found["allowed"]
+    try:
+        await house.authenticate(Credentials(text.encode()))
+    except CredentialError:
+        assert not found["allowed"]
+    return found["allowed"], [(step["step"], step["allowed"]) for step in key["steps"][:2]]
+
+
+GOOD: Told = [("secret", True), ("key", True)]
+
+
+async def test_a_key_with_a_wrong_or_rotated_secret_may_nothing(house: KeyHouse) -> None:
+    """It has the id and the rights of a key in force; a request with it meets a 401."""
+    made = await house.keys.create(NewKey("bob"))
+    assert await can_key(house, made.text) == (True, GOOD)
+    forged = mint(SystemEntropy(), made.record.id).text
+    assert await can_key(house, forged) == (False, [("secret", False), ("key", True)])
+    later = await house.keys.rotate(made.record.id)
+    assert await can_key(house, made.text) == (False, [("secret", False), ("key", True)])
+    assert await can_key(house, later.text) == (True, GOOD)
+
+
+async def test_an_older_secret_counts_until_its_overlap_ends(house: KeyHouse) -> None:
+    made = await house.keys.create(NewKey("bob"))
+    await house.keys.rotate(made.record.id, overlap_ns=10)
+    assert await can_key(house, made.text) == (True, GOOD)
+    house.clock.time_ns += 10
+    assert await can_key(house, made.text) == (False, [("secret", False), ("key", True)])
+
+
+async def test_of_an_ended_key_the_end_is_told_and_not_its_secret(house: KeyHouse) -> None:
+    made = await house.keys.create(NewKey("bob"))
+    await house.keys.revoke(made.record.id)
+    assert await can_key(house, made.text) == (False, [("secret", True), ("key", False)])
+    short = await house.keys.create(NewKey("eve", expires_ns=house.clock.time_ns + 1))
+    house.clock.time_ns += 1
+    assert await can_key(house, short.text) == (False, [("secret", True), ("key", False)])
+
+
+async def test_a_key_of_another_gateway_is_examined_by_its_text(house: KeyHouse) -> None:
+    text = "sk-agent-7-0123456789abcdef"
+    legacy = parse_legacy(text.encode())
+    assert legacy is not None
+    with pytest.raises(NotFoundError, match="no key 'legacy") as caught:  # none was imported yet
+        await can_key(house, text)
+    assert text not in caught.value.detail + caught.value.fix
+    await house.keys.adopt(legacy, NewKey("agent-7"))
+    assert await can_key(house, text) == (True, GOOD)
+
+
+async def test_to_ask_about_a_key_is_no_use_of_it_and_a_network_does_not_stand_in_the_way(
+    house: KeyHouse,
+) -> None:
+    bound = await house.keys.create(NewKey("bob", addresses=("10.0.0.0/8",)))
+    found: Any = await RightsVerbs(ExplainRights(house.keys, OFFERS)).can_key(
+        bound.text, scopes.INFERENCE_CHAT
+    )
+    assert found["allowed"]
+    assert "only from 10.0.0.0/8" in [step["reason"] for step in found["keys"][0]["steps"]]
+    assert house.keys.last_used_ns(bound.record) is None
+
+
+@pytest.mark.parametrize("text", ["", "bob", "msk_", "a.b.c", "é", "\udcff", "msk_000000000000_x"])
+async def test_what_is_no_key_is_not_explained_as_one(house: KeyHouse, text: str) -> None:
+    with pytest.raises(NotFoundError, match="no key"):
+        await RightsVerbs(ExplainRights(house.keys, OFFERS)).can_key(text, scopes.INFERENCE_CHAT)
 
 
 # Tokens

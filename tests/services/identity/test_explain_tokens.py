@@ -8,6 +8,8 @@ import pytest
 from tests.authn.jwt.tokens import ISS, NOW_S, RULES, claims, ed_key, token
 from tests.services.token_house import TokenHouse
 
+from macroslow.adapters.system import SystemEntropy
+from macroslow.authn.api_keys import mint
 from macroslow.authn.jwt.check import Step
 from macroslow.authn.jwt.issuer import ClaimMapping, IssuerRules
 from macroslow.authn.jwt.revoked import Revocation
@@ -142,7 +144,7 @@ async def test_a_client_key_is_told_by_its_id_and_state() -> None:
     found = await explained(made.text, house=house)
     assert made.text not in repr(found)
     assert made.record.id in found.findings[0].seen
-    assert (found.verdict.startswith("no token, and let in as a key"), found.identity) == (True, None)
+    assert (found.verdict, found.identity) == ("no token, and let in as a key", None)
     assert f"macroslow can {made.record.id} " in found.fix
     await house.keys.revoke(made.record.id)
     ended = await explained(made.text, house=house)
@@ -153,6 +155,19 @@ async def test_a_client_key_is_told_by_its_id_and_state() -> None:
     elsewhere = await TokenHouse().keys.create(NewKey("bob"))
     strange = await explained(elsewhere.text, house=TokenHouse(SERVING))
     assert "unknown here" in strange.findings[0].seen
+
+
+async def test_a_key_with_a_secret_that_is_not_its_own_is_not_said_to_be_let_in() -> None:
+    house = TokenHouse(SERVING)
+    made = await house.keys.create(NewKey("ann"))
+    later = await house.keys.rotate(made.record.id)
+    forged = mint(SystemEntropy(), made.record.id).text
+    for text, seen in ((made.text, "rotated away"), (forged, "not its own")):
+        found = await explained(text, house=house)
+        assert seen in found.findings[0].seen
+        assert found.verdict.endswith("is refused (401)")
+        assert f"macroslow keys rotate {made.record.id}" in found.fix
+    assert (await explained(later.text, house=house)).verdict == "no token, and let in as a key"
 
 
 async def test_a_key_is_told_where_there_is_no_issuer_and_a_token_cannot_be() -> None:

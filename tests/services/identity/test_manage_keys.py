@@ -590,6 +590,27 @@ async def test_of_keys_that_programs_make_those_that_ended_long_ago_are_forgotte
     assert (payer.held_usd_micros, payer.spent_usd_micros) == (0, 0)  # type: ignore[union-attr]
 
 
+async def test_a_forgotten_key_is_not_revived_by_a_process_that_still_holds_it(house: KeyHouse) -> None:
+    """Its account is closed and its maker may have gone: what the books do not have is no key any more."""
+    maker = await house.keys.create(replace(MAKER, addresses=(), expires_ns=None))
+    wished = replace(MAKER, addresses=(), budget_usd_micros=10, expires_ns=START_NS + 10)
+    key_id = (await house.keys.create(wished, maker=maker.record.id)).record.id
+    house.clock.time_ns += KEPT_ENDED_NS + 10
+    await house.restarted()  # another process forgets it
+    assert house.keyring.get(key_id) is not None
+    size = (await house.books.head()).size
+    for acting in (
+        house.keys.change(key_id, KeyTerms(expires_ns=None)),
+        house.keys.rotate(key_id),
+        house.keys.revoke(key_id),
+        house.keys.create(replace(wished, expires_ns=None), maker=key_id),
+    ):
+        with pytest.raises(NotFoundError):
+            await acting
+    assert {record.id for record in await house.books.keys()} == {maker.record.id}
+    assert (await house.books.head()).size == size
+
+
 async def test_the_keys_of_the_operator_are_known_for_good(house: KeyHouse) -> None:
     ended = await house.keys.create(NewKey("alice", expires_ns=START_NS + 1))
     await house.keys.adopt(legacy("sk-agent-7"), NewKey("agent-7"), revoked=True)

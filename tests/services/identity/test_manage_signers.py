@@ -1,12 +1,14 @@
 """Trusted signers: what the operator decided is in force at once, kept, and in the log."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from tests.contract.fake_books import FakeBooks
 from tests.services.house import CLOCK, ENTROPY, House, open_house
 
-from macroslow.authn.ports import PutSigner
+from macroslow.authn.ports import PutSigner, SignerRecord
 from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
 from macroslow.errors import BadRequestError, ConflictError, LogUnavailableError, NotFoundError
 from macroslow.services.identity.manage_signers import ManageSigners
@@ -110,3 +112,28 @@ async def test_what_cannot_be_kept_is_not_in_force(house: House) -> None:
         await trust(house)
     assert house.signers.list() == []
     assert house.signers.trusted.find_key(ANN.key_id) is None
+
+
+async def test_reading_anew_does_not_trust_a_signer_again_that_is_revoked_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its documents would be taken until the next change of anything is read."""
+    books = FakeBooks()  # a commit of theirs waits for nothing
+    signers = ManageSigners(books, CLOCK)
+    await signers.trust("ann", ANN.public.to_jwks(), ["agent://reports-*"])
+    found, go_on, stored = asyncio.Event(), asyncio.Event(), books.signers
+
+    async def slow() -> Sequence[SignerRecord]:
+        records = await stored()
+        found.set()
+        await go_on.wait()
+        return records
+
+    monkeypatch.setattr(books, "signers", slow)
+    loading = asyncio.create_task(signers.load())
+    await found.wait()
+    revoking = asyncio.create_task(signers.revoke("ann"))
+    await asyncio.sleep(0)  # as far as it comes
+    go_on.set()
+    await asyncio.gather(loading, revoking)
+    assert signers.trusted.find_key(ANN.key_id) is None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from tests.authn.jwt.tokens import NOW_S, RULES, claims, ed_key, jwk, jwks, token
+from tests.authn.jwt.tokens import NOW_S, RULES, claims, ed_key, jwk, jwks, part, token
 from tests.services.token_house import TokenHouse
 
 from macroslow.authn.jwt.issuer import ClaimMapping
@@ -336,9 +336,14 @@ async def test_a_revocation_never_becomes_less() -> None:
     assert kept.before_s == NOW_S
 
 
+def verbs(house: TokenHouse) -> JWTVerbs:
+    return JWTVerbs(house.manage, ExplainTokens(house.keys, house.tokens), None)
+
+
 async def test_the_token_itself_can_be_revoked_until_its_time_is_over() -> None:
     house = TokenHouse()
-    revoked = await house.manage.revoke_token(token().decode(), "leaked")
+    await verbs(house).revoke_token(token=token().decode(), reason="leaked")
+    (revoked,) = house.manage.all()
     assert (revoked.jti, revoked.expires_s) == ("token-1", NOW_S + 300 + 60 + 300)
     assert await reason(house, token()) == "jwt-revoked"
     house.later(700)
@@ -350,13 +355,31 @@ async def test_the_token_itself_can_be_revoked_until_its_time_is_over() -> None:
         await house.manage.revoke_token("x")
 
 
+@pytest.mark.parametrize("max_age_s", [None, 3600])
+@pytest.mark.parametrize("serving", [True, False], ids=["serving", "by itself"])
+async def test_a_token_revoked_by_a_changed_copy_of_it_stays_revoked_after_a_restart(
+    serving: bool, max_age_s: int | None
+) -> None:
+    """A changed copy names the token by its `jti`; the time in it is whatever somebody wrote there."""
+    house = TokenHouse(replace(RULES, max_age_s=max_age_s))
+    header, _, signature = token().decode().split(".")
+    copy = ".".join((header, part(claims(exp=1000)), signature))
+    explain = ExplainTokens(house.keys, house.tokens if serving else None)
+    await JWTVerbs(house.manage, explain, None).revoke_token(token=copy)
+    house.later(250)  # the token itself is good for some more
+    await house.manage.load()  # as a restart does, and whoever follows the same books
+    assert await reason(house, token()) == "jwt-revoked"
+    (kept,) = house.manage.all()
+    assert kept.expires_s == (None if max_age_s is None else NOW_S + max_age_s + 60 + 300)
+
+
 async def test_a_copy_with_a_shorter_time_does_not_let_the_token_itself_come_back() -> None:
-    """Nobody has checked what the operator was given; whatever it says, the later end stands."""
+    """Two that the issuer signed may share a `jti`: the later end stands."""
     house = TokenHouse()
-    await house.manage.revoke_token(token(claims(exp=NOW_S - 10_000)).decode())
-    await house.manage.revoke_token(token().decode())
-    await house.manage.revoke_token(token(claims(exp=NOW_S)).decode())
+    for exp in (NOW_S - 10_000, NOW_S + 300, NOW_S):
+        await verbs(house).revoke_token(token=token(claims(exp=exp)).decode())
     await house.manage.load()
+    assert [one.expires_s for one in house.manage.all()] == [NOW_S + 300 + 60 + 300]
     assert await reason(house, token()) == "jwt-revoked"
     await house.manage.revoke("main", jti="token-1")
     await house.manage.revoke_token(token().decode())
@@ -367,11 +390,27 @@ async def test_a_copy_with_a_shorter_time_does_not_let_the_token_itself_come_bac
 @pytest.mark.parametrize("exp", [-1, -(2**53), 2**33 + 1, 2**53 - 1, 10**18, True, "soon", [], None])
 async def test_a_time_that_is_none_is_not_taken_from_a_token_that_is_revoked(exp: object) -> None:
     house = TokenHouse()
-    verbs = JWTVerbs(house.manage, ExplainTokens(house.keys, house.tokens), None)
-    await verbs.revoke_token(token=token(claims(exp=exp)).decode())
+    await verbs(house).revoke_token(token=token(claims(exp=exp)).decode())
     (kept,) = house.manage.all()
     assert kept.expires_s is None
-    assert await verbs.list()
+    assert await verbs(house).list()
+
+
+@pytest.mark.parametrize("way", ["one", "itself", "all"])
+async def test_a_credential_in_the_reason_is_cut_and_the_revocation_stands(way: str) -> None:
+    """The log cannot forget: what somebody pastes into a reason in a hurry would be read there for good."""
+    house = TokenHouse()
+    key = await house.keys.create(NewKey("ann"))
+    why = f"{key.text} and {token().decode()} were in a repository"
+    if way == "one":
+        await verbs(house).revoke("main", jti="token-1", reason=why)
+    elif way == "itself":
+        await verbs(house).revoke_token(token().decode(), why)
+    else:
+        await verbs(house).revoke_all(why)
+    _, _, fields = (await house.logged())[-1]
+    assert fields["reason"] == "msk… and eyJ… were in a repository"
+    assert await reason(house, token()) == "jwt-revoked"
 
 
 async def test_reading_anew_does_not_undo_a_revocation_that_is_made_meanwhile(

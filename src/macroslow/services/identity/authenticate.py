@@ -70,14 +70,14 @@ class Authenticate:
         """Return who shows these. Raises CredentialError, whose `reason` says more to the log."""
         api_key, bearer, address = shown.api_key, shown.bearer, shown.address
         if self.tokens is None or bearer is None or not looks_like_one(bearer):
-            return self._by_key(_the_one(api_key, bearer), address)
+            return self._let_in(_the_one(api_key, bearer), address)
         token = await self.tokens(bearer)
         if api_key is None:
             return token
         own_key = self._own_key(api_key)
         if own_key is not None:
             return replace(token, own_key=own_key)
-        return together(self._by_key(api_key, address), token)
+        return together(self._let_in(api_key, address), token)
 
     def _own_key(self, credential: bytes) -> OwnKey | None:
         """The caller's own key with a provider; None where the credential is, or looks like, one of ours.
@@ -94,8 +94,8 @@ class Authenticate:
             return None
         return OwnKey.read(credential, self._own_keys_for)
 
-    def _by_key(self, credential: bytes, address: str) -> Principal:
-        principal = self._principal(credential)
+    def _let_in(self, credential: bytes, address: str) -> Principal:
+        principal = self.by_key(credential)
         if not is_from(principal.addresses, address):
             raise bad_credential(Refusal.ADDRESS, principal=principal.name, key_id=principal.key_id)
         self.keyring.used_ns[principal.key_id] = self._clock.now_ns()
@@ -116,7 +116,8 @@ class Authenticate:
             return self.keyring.admits(credential, now_ns)
         return credential.expires_ns is None or now_ns < credential.expires_ns
 
-    def _principal(self, credential: bytes) -> Principal:
+    def by_key(self, credential: bytes) -> Principal:
+        """Who shows this key, wherever from. CredentialError as for a request; it does not count as used."""
         parsed = self._parsed(credential)
         if parsed is None:
             raise bad_credential(

@@ -6,11 +6,12 @@ The same functions decide here and on the way of a request; only the order of te
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from macroslow.authn.api_keys import is_credential
+from macroslow.authn.api_keys import id_of, is_credential
 from macroslow.authn.jwt.check import PRINCIPAL_PREFIX
 from macroslow.authn.keyring import IN_FORCE
 from macroslow.authn.ports import KeyRecord
 from macroslow.authn.principal import TokenPrincipal
+from macroslow.authn.refusal import Refusal
 from macroslow.authn.terms import Terms
 from macroslow.authz import scopes as known_scopes
 from macroslow.authz.decision import decide, require_scope
@@ -52,6 +53,16 @@ class ExplainRights:
             (record, [*self._key(record), *self._rights(record, action, asked, "key")]) for record in held
         ]
 
+    def of_key(self, text: str, action: str, uri: str = "") -> tuple[KeyRecord, list[Step]]:
+        """Explain what a key that is there may do: its secret is examined as a request's is.
+
+        NotFoundError if no key here has its id; else raises as for a name.
+        """
+        asked = _asked(action, uri)
+        record = self.keys.known(id_of(text))
+        secret = _secret(self.keys.refusal(text), record.id)
+        return record, [secret, *self._key(record), *self._rights(record, action, asked, "key")]
+
     def of_token(self, token: TokenPrincipal, action: str, uri: str = "") -> list[Step]:
         """Explain what a token that is let in may do. Raises BadRequestError as for a key."""
         return list(self._rights(token, action, _asked(action, uri), "token"))
@@ -83,6 +94,15 @@ def _asked(action: str, uri: str) -> URI | None:
         known = ", ".join(sorted(known_scopes.ALL))
         raise BadRequestError(f"there is no scope {action!r}", fix=f"one of {known}")
     return URI.parse(uri) if uri else None
+
+
+def _secret(refusal: Refusal | None, key_id: str) -> Step:
+    """Whether the secret is the key's; what else a request would be refused for, other steps tell."""
+    fix = f"use the newest; if it is lost: macroslow keys rotate {key_id}"
+    if refusal is Refusal.ROTATED:
+        return Step("secret", False, "the secret is an older one, which was rotated away", fix)
+    ours = refusal in {None, Refusal.REVOKED, Refusal.EXPIRED, Refusal.MAKER}
+    return Step("secret", ours, f"the secret is {'' if ours else 'not '}the key's", "" if ours else fix)
 
 
 def _unknown(principal: str) -> NotFoundError:

@@ -11,6 +11,7 @@ from macroslow.authn.api_keys import KEY_PREFIX, id_of
 from macroslow.authn.jwt.advice import advice
 from macroslow.authn.jwt.check import Finding, Identity, Step
 from macroslow.authn.keyring import IN_FORCE
+from macroslow.authn.refusal import Refusal
 from macroslow.authz.scopes import INFERENCE_CHAT
 from macroslow.errors import ConfigurationError
 from macroslow.services.identity.manage_keys import ManageKeys
@@ -48,7 +49,7 @@ class ExplainTokens:
     async def __call__(self, text: str) -> Explained:
         """Explain a text from anybody. ConfigurationError if it is no key and there is no issuer."""
         if text.startswith(KEY_PREFIX) or self._state(id_of(text)):
-            return self._key(id_of(text))
+            return self._key(text)
         tokens = configured(self.tokens)
         credential = text.encode("utf-8", "surrogatepass")
         found = await tokens.examine(credential)
@@ -63,7 +64,8 @@ class ExplainTokens:
             )
         return Explained(found.findings, verdict, fix, found.issuer, found.identity)
 
-    def _key(self, key_id: str) -> Explained:
+    def _key(self, text: str) -> Explained:
+        key_id, refusal = id_of(text), self.keys.refusal(text)
         state = self._state(key_id)
         if not key_id:
             seen, fix = "a client key that is not whole", "copy it again: a letter is lost or changed"
@@ -74,14 +76,20 @@ class ExplainTokens:
             )
         elif state != IN_FORCE:
             seen, fix = f"the client key {key_id}, {state}", f"macroslow keys show {key_id}"
+        elif refusal is not None:
+            old = " that was rotated away" if refusal is Refusal.ROTATED else " that is not its own"
+            seen, fix = (
+                f"the client key {key_id}, with a secret{old}",
+                f"use the newest; if it is lost: macroslow keys rotate {key_id}",
+            )
         else:
             seen, fix = (
                 f"the client key {key_id}",
                 f"see what it may: macroslow can {key_id} {INFERENCE_CHAT}",
             )
         verdict = "no token; a request with it as `x-api-key` or Bearer is refused (401)"
-        if state == IN_FORCE:
-            verdict = "no token, and let in as a key, if it has not been rotated since"
+        if refusal is None:
+            verdict = "no token, and let in as a key"
         return Explained((Finding(Step.FORM, False, seen, _WANTED),), verdict, fix)
 
     def _state(self, key_id: str) -> str:

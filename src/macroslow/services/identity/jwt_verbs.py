@@ -62,7 +62,9 @@ class JWTVerbs:
         return {"revoked": _told([revoked])}
 
     async def revoke_token(self, token: TokenText, reason: Reason = "") -> object:
-        return {"revoked": _told([await self.revocations.revoke_token(token, reason)])}
+        tokens = self.explainer.tokens
+        verified = tokens is not None and tokens.is_signed(token.encode("utf-8", "surrogatepass"))
+        return {"revoked": _told([await self.revocations.revoke_token(token, reason, verified=verified)])}
 
     async def revoke_all(self, reason: GivenReason) -> object:
         return {"revoked": _told(await self.revocations.revoke_all(reason))}

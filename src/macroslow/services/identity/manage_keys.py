@@ -13,11 +13,13 @@ from macroslow.authn.api_keys import LegacyKey, SecretHasher, has_overlap, mint
 from macroslow.authn.keyring import KeyRing, account_of
 from macroslow.authn.ports import DropKey, KeyRecord
 from macroslow.authn.principal import THE_OPERATOR
+from macroslow.authn.refusal import Refusal
 from macroslow.authn.terms import terms_of
-from macroslow.errors import BadRequestError, BudgetExhaustedError, ConflictError
+from macroslow.errors import BadRequestError, BudgetExhaustedError, ConflictError, CredentialError
 from macroslow.metering.ledger import Account, CloseAccount
 from macroslow.ports import DAY_NS, Clock, Entropy
 from macroslow.services.identity import key_changes
+from macroslow.services.identity.authenticate import Authenticate
 from macroslow.services.identity.key_rules import (
     require_maker,
     require_rotatable,
@@ -64,6 +66,7 @@ class ManageKeys:
         self._books = books
         self._keyring = keyring
         self._hasher = SecretHasher(pepper)
+        self._authenticate = Authenticate(keyring, pepper, clock)
         self._clock = clock
         self._entropy = entropy
         self._changing = asyncio.Lock()  # a change that was read before a revocation must not undo it
@@ -176,7 +179,7 @@ class ManageKeys:
         """
         async with self._changing:
             stored = await self._books.keys()
-            record = self._newest(key_id, stored)
+            record = _one_of(stored, key_id)
             if record.revoked_ns is not None:
                 return record
             revoked = replace(record, revoked_ns=self._clock.now_ns())
@@ -221,6 +224,17 @@ class ManageKeys:
         """What has become of the key until now (`KeyRing.state`)."""
         return self._keyring.state(record, self._clock.now_ns())
 
+    def refusal(self, text: str) -> Refusal | None:
+        """Why a request with this key is refused, wherever it comes from; None: it is let in.
+
+        Asking is no use of the key.
+        """
+        try:
+            self._authenticate.by_key(text.strip().encode("utf-8", "surrogatepass"))
+        except CredentialError as error:
+            return Refusal(error.reason)
+        return None
+
     def overlap_until_ns(self, record: KeyRecord) -> int | None:
         """Until when the secret before the newest one still works; None: it does not."""
         return record.old_until_ns if has_overlap(record, self._clock.now_ns()) else None
@@ -231,10 +245,7 @@ class ManageKeys:
 
     async def _stored(self, key_id: str) -> KeyRecord:
         """The key as the books have it: another process may have changed it."""
-        return self._newest(key_id, await self._books.keys())
-
-    def _newest(self, key_id: str, stored: Sequence[KeyRecord]) -> KeyRecord:
-        return next((record for record in stored if record.id == key_id), None) or self.known(key_id)
+        return _one_of(await self._books.keys(), key_id)
 
     def known(self, key_id: str) -> KeyRecord:
         """A key by its id, in force or not. NotFoundError if there is none."""
@@ -242,6 +253,14 @@ class ManageKeys:
         if held is None:
             raise unknown_key(key_id)
         return held.record
+
+
+def _one_of(stored: Sequence[KeyRecord], key_id: str) -> KeyRecord:
+    """A key as the books have it. One that only the key ring still holds was forgotten by another process."""
+    record = next((record for record in stored if record.id == key_id), None)
+    if record is None:
+        raise unknown_key(key_id)
+    return record
 
 
 def _record(new: NewKey, key_id: str, secret_hmac: bytes, now_ns: int) -> KeyRecord:

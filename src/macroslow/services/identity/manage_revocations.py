@@ -9,6 +9,7 @@ longer lifetime that is allowed later would make tokens count again that were re
 import asyncio
 from collections.abc import Sequence
 
+from macroslow.authn.api_keys import without_credentials
 from macroslow.authn.jwt.check import MAX_INSTANT_S, MAX_JTI_CHARACTERS, PRINCIPAL_PREFIX
 from macroslow.authn.jwt.issuer import MAX_LEEWAY_S, IssuerRules
 from macroslow.authn.jwt.revoked import EVERYBODY, Revocation, Revocations
@@ -66,8 +67,11 @@ class ManageRevocations:
         before_s = now_s + 1 if before_s is None else before_s  # + 1: those of this very second too
         return await self._keep(Revocation(issuer.name, "", subject, before_s), reason)
 
-    async def revoke_token(self, token: str, reason: str = "") -> Revocation:
-        """Revoke the very token, whether or not it would be taken. BadRequestError if it has no `jti`."""
+    async def revoke_token(self, token: str, reason: str = "", *, verified: bool = False) -> Revocation:
+        """Revoke the very token, whether or not it would be taken. BadRequestError if it has no `jti`.
+
+        `verified`: its signature was found good. Else its `exp` may be anybody's, and says nothing.
+        """
         try:
             read_token = read(token.encode("utf-8", "replace"))
         except ValueError as error:
@@ -83,7 +87,8 @@ class ManageRevocations:
         if not jti:
             fix = f"revoke all of its subject: macroslow jwt revoke {PRINCIPAL_PREFIX}{rules.name}/SUBJECT"
             raise BadRequestError("the token has no `jti` to name it by", fix=fix)
-        return await self._keep(self._one(rules, EVERYBODY, jti, read_token.claims.get("exp")), reason)
+        exp = read_token.claims.get("exp") if verified else None
+        return await self._keep(self._one(rules, EVERYBODY, jti, exp), reason)
 
     async def revoke_all(self, reason: str) -> list[Revocation]:
         """Revoke every token of every issuer that was issued until now."""
@@ -139,7 +144,7 @@ class ManageRevocations:
             "subject": revoked.subject,
             "jti": revoked.jti,
             "before_s": revoked.before_s,
-            "reason": reason,
+            "reason": without_credentials(reason),  # not refused: a revocation waits for nothing
         }
         whose = f"{PRINCIPAL_PREFIX}{revoked.issuer}/{revoked.subject}" if revoked.subject else THE_OPERATOR
         return Event(EventType.JWT_REVOKED, self._clock.now_ns(), whose, fields)
@@ -151,7 +156,7 @@ class ManageRevocations:
 def _covers(held: Revocation, wanted: Revocation) -> bool:
     """Whether nothing more is revoked, nor for longer, by `wanted` of the same id.
 
-    The time of a single token is what somebody wrote into one with its `jti`: another may say later.
+    Of a single token the later end stands: another with its `jti` may say less, or nothing that counts.
     """
     if not wanted.jti:
         return held.before_s >= wanted.before_s

@@ -1,5 +1,6 @@
 """Which key may sign documents for which origin: the operator's decision, kept and logged."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,11 +28,13 @@ class ManageSigners:
         self._clock = clock
         self._records: dict[str, SignerRecord] = {}
         self._trusted = TrustedSigners(())
+        self._changing = asyncio.Lock()  # what was read before a revocation must not undo it
 
     async def load(self) -> None:
         """Read the signers that are stored."""
-        self._records = {record.key_id: record for record in await self._books.signers()}
-        self._trusted = TrustedSigners(tuple(self._records.values()))
+        async with self._changing:
+            self._records = {record.key_id: record for record in await self._books.signers()}
+            self._trusted = TrustedSigners(tuple(self._records.values()))
 
     @property
     def trusted(self) -> TrustedSigners:
@@ -56,25 +59,27 @@ class ManageSigners:
             if Pattern.parse(origin).scheme != "agent":
                 raise BadRequestError(f"origin {origin!r} is not agent://NAME", fix="--origin agent://NAME")
         key = HybridPublicKey.from_jwks(public_jwks, use="document")
-        if any(
-            one.name == name and one.key_id != key.key_id and one.revoked_ns is None for one in self.list()
-        ):
+        async with self._changing:
+            record = self._trusting(key.key_id, name, public_jwks, origins)
+            await self._put(record, EventType.SIGNER_TRUSTED)
+        return record
+
+    def _trusting(self, key_id: str, name: str, public_jwks: str, origins: Sequence[str]) -> SignerRecord:
+        if any(one.name == name and one.key_id != key_id and one.revoked_ns is None for one in self.list()):
             raise ConflictError(f"another trusted signer is called {name!r}", fix="choose another --name")
-        now_ns = self._clock.now_ns()
-        before = self._records.get(key.key_id)
+        before = self._records.get(key_id)
         held = before.origins if before is not None and before.revoked_ns is None else ()
         together = tuple(dict.fromkeys((*held, *origins)))
-        record = SignerRecord(key.key_id, name, public_jwks, together, now_ns)
-        await self._put(record, EventType.SIGNER_TRUSTED)
-        return record
+        return SignerRecord(key_id, name, public_jwks, together, self._clock.now_ns())
 
     async def revoke(self, name_or_key_id: str) -> SignerRecord:
         """Stop trusting a signer. Documents signed by it are refused from now on."""
-        for record in self._records.values():
-            if name_or_key_id in {record.key_id, record.name} and record.revoked_ns is None:
-                revoked = replace(record, revoked_ns=self._clock.now_ns())
-                await self._put(revoked, EventType.SIGNER_REVOKED)
-                return revoked
+        async with self._changing:
+            for record in self._records.values():
+                if name_or_key_id in {record.key_id, record.name} and record.revoked_ns is None:
+                    revoked = replace(record, revoked_ns=self._clock.now_ns())
+                    await self._put(revoked, EventType.SIGNER_REVOKED)
+                    return revoked
         raise NotFoundError(f"no trusted signer {name_or_key_id!r}", fix="macroslow signers list")
 
     def list(self) -> list[SignerRecord]:

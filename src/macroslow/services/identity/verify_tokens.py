@@ -124,6 +124,11 @@ class VerifyTokens:
                 examination = self._examined(token, whole)
         return examination
 
+    def is_signed(self, token: bytes) -> bool:
+        """Whether a token's signature is good by the keys that are known now, whatever else it says."""
+        findings = self._examined(token, whole=True).findings
+        return any(finding.step is Step.SIGNATURE and finding.ok for finding in findings)
+
     def principal_of(self, identity: Identity) -> TokenPrincipal:
         """Who acts by a token of this identity."""
         issuer = self._issuers[identity.issuer]
