@@ -1,10 +1,16 @@
 """Commands on keys: what is typed in the wrong place goes nowhere; what would surprise later is said now."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 KEY = f"msk_000000000001_{'0' * 49}"
+
+
+@pytest.fixture(autouse=True)
+def configuration(tmp_path: Path) -> None:
+    (tmp_path / "macroslow.toml").write_text("")
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ LOOKS = [
     ["audit", "key"], ["signers", "list"], ["signers", "revoke", "x"], ["jwt", "list"],
     ["jwt", "revoke", "x"],
 ]  # fmt: skip
+BEGINNINGS = [["keys", "create", "x"], ["signers", "trust", "x.pub", "--origin", "agent://x"]]
 
 
 @pytest.mark.parametrize("arguments", LOOKS, ids=" ".join)
@@ -62,6 +63,27 @@ def test_where_no_gateway_is_nothing_is_decided_and_nothing_made(macroslow, tmp_
     assert "no gateway's state" in ran.stderr
     assert "fix:" in ran.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("environ", [{}, {"PORT": "8000", "LOG_LEVEL": "debug", "ENVIRONMENT": "x"}])
+@pytest.mark.parametrize("arguments", BEGINNINGS, ids=" ".join)
+def test_where_nothing_is_configured_nothing_begins(macroslow, tmp_path, arguments, environ) -> None:
+    """A key of no gateway would be one that opens nothing, and looks like any other."""
+    (tmp_path / "x.pub").write_text("")
+    ran = macroslow(*arguments, environ=environ)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "no gateway's state" in ran.stderr
+    assert not (tmp_path / ".macroslow").exists()
+
+
+def test_the_first_key_begins_the_state_of_what_a_file_or_variables_configure(macroslow, tmp_path) -> None:
+    for name in ("file", "variables"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "file" / "macroslow.toml").write_text("")
+    assert macroslow("keys", "create", "ann", at=tmp_path / "file").returncode == 0
+    environ = {"MACROSLOW__STATE__FOLDER": "kept"}
+    assert macroslow("keys", "create", "ann", environ=environ, at=tmp_path / "variables").returncode == 0
+    assert (tmp_path / "variables" / "kept").is_dir()
 
 
 # keys

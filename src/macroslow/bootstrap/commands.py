@@ -39,8 +39,8 @@ def key_defaults(settings: Settings) -> dict[str, object]:
 def administer(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
     """Perform one verb: by the running server if there is one, else on the state folder itself.
 
-    A server that is about to serve, or to end, is waited for. NoStateError where there is no state and the
-    verb begins none.
+    A server that is about to serve, or to end, is waited for. NoStateError where there is no state, and the
+    verb begins none or nothing is configured.
     """
     _require_state(settings, verb)
     path = statefolder.prepare(settings.state_folder).control_socket
@@ -63,7 +63,7 @@ def _require_state(settings: Settings, verb: str) -> None:
         return
     from macroslow.services.administration import VERBS  # here: most calls find state, and a server
 
-    if not VERBS[verb].begins:
+    if not VERBS[verb].begins or not settings.source.describes_gateway:  # a key of no gateway opens nothing
         raise NoStateError(
             f"there is no gateway's state in {settings.state_folder}",
             fix="go where macroslow.toml is, or name it with --config; `macroslow init` begins a new one",

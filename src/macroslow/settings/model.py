@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, Field, PlainSerializer, PrivateAttr, model_validator
 
@@ -31,6 +31,8 @@ from macroslow.settings.spending import Alerts, BudgetSection, Keys
 from macroslow.settings.telemetry import Telemetry
 from macroslow.settings.upstream import Model, Provider, Queue, Upstream
 
+_HOW_TO_SERVE: Final = frozenset({"server", "gateway"})  # where the variables lie that every platform sets
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -40,6 +42,11 @@ class Source:
     file: Path | None = None
     dotenv: Path | None = None
     origins: Mapping[KeyPath, Origin] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def describes_gateway(self) -> bool:
+        """Whether there is a file, or variables or options say more than how to serve, as PORT does."""
+        return self.file is not None or any(path and path[0] not in _HOW_TO_SERVE for path in self.origins)
 
 
 class Settings(Section):
