@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+READ_FIRST_S: Final = 0.02
+
 _NEVER: Final = float("inf")
 
 
@@ -41,12 +43,14 @@ class Deadline:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _look(self) -> None:
+    def _look(self, first: bool = True) -> None:
         self._timer = None
         if self._due_s == _NEVER:
             return
         if self._loop.time() < self._due_s:
             self._timer = self._loop.call_at(self._due_s, self._look)
+        elif first:  # what came while the loop was busy with others is read before anybody is late
+            self._timer = self._loop.call_later(READ_FIRST_S, self._look, False)
         else:
             self._passed()
 
