@@ -72,6 +72,17 @@ def test_check_warns_of_an_issuer_whose_tokens_can_do_nothing(macroslow, good):
     )
 
 
+def test_check_warns_of_what_a_start_notes(macroslow, tmp_path):
+    (tmp_path / "macroslow.toml").write_text(
+        '[gateway]\nenvironment = "prod"\n[server]\nlisten = "0.0.0.0:8000"\n'
+    )
+    ran = macroslow("config", "check")
+    assert ran.returncode == 0
+    for told in ("plain HTTP, and not for this machine alone", "no provider is configured"):
+        assert f"warning: {told}" in ran.stderr
+    assert 'fix: did you mean "production"?' in ran.stderr
+
+
 def test_check_tells_all_problems_of_the_file_at_once_and_exits_78(process, good):
     (good / "macroslow.toml").write_text(GOOD.replace("base_url", "bas_url") + "[server]\nlisten = 8000\n")
     ran = process("config", "check")
@@ -168,11 +179,15 @@ def test_lists_of_tables_are_shown_as_they_are_written_and_read_back(macroslow, 
 
 def test_check_looks_for_the_keys_of_reports_and_webhooks_too(macroslow, good):
     (good / "macroslow.toml").write_text(GOVERNED)
-    problems = json.loads(macroslow("config", "check", "--json").stdout)["problems"]
-    assert [(one["field"], one["line"]) for one in problems] == [
-        ("providers.openai.usage_key", 13),
-        ("alerts.webhooks[0].secret", 22),
-    ]
+    (problem,) = json.loads(macroslow("config", "check", "--json").stdout)["problems"]
+    assert (problem["field"], problem["line"]) == ("alerts.webhooks[0].secret", 22)
+    unread = macroslow("config", "check", environ={"HOOK": HOOK})  # no server reads it
+    assert (unread.returncode, "2 secrets found" in unread.stdout) == (0, True)
+    assert "warning: macroslow.toml:13: providers.openai.usage_key: env:ADMIN " in unread.stderr
+    assert "only usage reconcile needs it" in unread.stderr
+    assert macroslow("doctor", environ={"HOOK": HOOK}).stdout.splitlines()[-1] == "configuration is good"
+    listed = macroslow("secrets", "check", environ={"HOOK": HOOK})
+    assert (listed.returncode, "providers.openai.usage_key        REFUSED" in listed.stdout) == (1, True)
     found = macroslow("config", "check", environ={"ADMIN": KEY, "HOOK": HOOK})
     assert "3 secrets found" in found.stdout
     assert "1 budget, refuses nothing: mode observe" in found.stdout

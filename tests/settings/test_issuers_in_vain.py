@@ -1,4 +1,4 @@
-"""Issuers of which a start complains not, and whose tokens could do nothing."""
+"""Issuers of which a start complains not, and whose tokens could do nothing, or too many of which count."""
 
 from pathlib import Path
 
@@ -9,13 +9,19 @@ from macroslow.settings.issuers_in_vain import issuers_in_vain
 
 ANY = 'issuer = "https://x.example"\njwks_url = "https://x.example/k"\naudiences = ["a"]\n'
 POOL = 'preset = "cognito"\nregion = "eu-west-1"\nuser_pool_id = "eu-west-1_AbC"\n'
-GOOGLE = 'preset = "google"\naudiences = ["1.apps.googleusercontent.com"]\n'
+ANYBODY = 'preset = "google"\naudiences = ["1.apps.googleusercontent.com"]\n'
+GOOGLE = ANYBODY + 'required = { hd = ["acme.example"] }\n'
+ALL = 'always_scopes = ["inference:chat"]'
+REALM = 'preset = "keycloak"\nissuer = "https://id.example/realms/main"\n' + ALL + "\n"
 SERVING = {
     "development": 'preset = "development"',
     "scopes for words": ANY + 'scopes = { agents = ["inference:chat"] }',
     "scopes of ours": ANY + 'pass_scopes = ["inference:chat"]',
     "scopes for all": ANY + 'always_scopes = ["inference:chat"]',
     "a claim of its own": GOOGLE + 'values = ["hd"]\nscopes = { "acme.example" = ["usage:read"] }',
+    "some of Google's accounts": GOOGLE + ALL,
+    "an audience of a realm": REALM + 'audiences = ["macroslow"]',
+    "a domain of Auth0's": ALL + '\npreset = "auth0"\ndomain = "acme.eu.auth0.com"\naudiences = ["a"]',
     "a client of a pool": POOL + 'client_ids = ["c"]\nscopes = { agents = ["inference:chat"] }',
 }
 IN_VAIN = {
@@ -48,6 +54,26 @@ IN_VAIN = {
         POOL + 'audiences = ["c"]\nalways_scopes = ["usage:read"]',
         "auth.issuers.main.audiences: Cognito's access tokens have no audience",
         "client_ids = [",
+    ),
+    "every Google account": (
+        ANYBODY + ALL,
+        "auth.issuers.main.always_scopes: every Google account's token",
+        'required = { email = ["…"] }',
+    ),
+    "every client of a realm": (
+        REALM + 'audiences = ["macroslow", "account"]',
+        'auth.issuers.main.audiences: Keycloak writes "account"',
+        "name an audience that only this gateway has",
+    ),
+    "a domain of a realm": (
+        REALM + 'domain = "id.example"\naudiences = ["macroslow"]',
+        'auth.issuers.main.domain: is not used with preset = "keycloak"',
+        "take domain out",
+    ),
+    "a domain of no preset": (
+        ANY + ALL + '\ndomain = "id.example"',
+        "auth.issuers.main.domain: is not used without a preset",
+        "take domain out",
     ),
 }
 

@@ -153,7 +153,9 @@ def test_a_secret_in_the_place_of_its_reference_appears_in_no_message(write):
     ("text", "line", "message"),
     [
         ("[gateway]\nname = \n", 2, "Invalid value"),
-        ("[gateway]\n[gateway]\n", 2, "Cannot declare"),
+        ("[gateway]\n[gateway]\n", 2, "the table [gateway] is there twice"),
+        ('[models."a.b"]\n[models."a.b"]\n', 2, 'the table [models."a.b"] is there twice'),
+        ("[state]\nfolder = 'a'\nfolder = 'b'\n", 3, "Cannot overwrite a value"),
         ('a = "', None, "Unterminated string"),
     ],
 )
@@ -324,6 +326,38 @@ def test_several_keys_are_accounts_each_with_limits_of_its_own(write):
         ("providers.openai.keys[1].key", "env:B", 7),
     ]
     assert [one.setting for one in settings.secrets()] == [first.setting, second.setting]
+
+
+def test_a_list_whose_element_is_refused_is_complained_of_once(write):
+    issuer = '[auth.issuers.a]\npreset = "google"\naudiences = ["a"]\nalgorithms = '
+    assert [*told(write(issuer + '["RS512"]\n'))] == ["auth.issuers.a.algorithms[0]"]
+    assert [*told(write(issuer + "[]\n"))] == ["auth.issuers.a.algorithms"]
+
+
+@pytest.mark.parametrize(
+    ("server", "administration", "clash"),
+    [
+        ("127.0.0.1:8001", "127.0.0.1:8001", True),
+        ("localhost:8001", "127.0.0.1:8001", True),
+        ("0.0.0.0:8001", "127.0.0.1:8001", True),
+        ("127.0.0.1:8000", "127.0.0.1:8001", False),
+        ("127.0.0.1:0", "127.0.0.1:0", False),
+        ("127.0.0.2:8001", "127.0.0.1:8001", False),
+        ("[::1]:8001", "127.0.0.1:8001", False),
+        ("[::]:8001", "[::1]:8001", True),
+        ("[::]:8001", "127.0.0.1:8001", False),
+    ],
+)
+def test_two_listeners_at_one_address_are_refused(write, server, administration, clash):
+    file = write(f'[server]\nlisten = "{server}"\n[administration]\nlisten = "{administration}"\n')
+    if not clash:
+        load(file, {})
+        return
+    assert told(file)["administration.listen"] == (
+        4,
+        f"is taken by server.listen, {server}",
+        "choose another port",
+    )
 
 
 def test_a_provider_without_a_key_is_still_one_account(write):

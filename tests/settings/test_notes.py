@@ -5,9 +5,14 @@ from pathlib import Path
 import pytest
 
 from macroslow.settings import Settings, load
-from macroslow.settings.notes import PLAIN_HTTP, notes_on
+from macroslow.settings.catalogue import complete_catalogue
+from macroslow.settings.notes import PLAIN_HTTP, notes_on, warnings_on
 
 PROVIDER = '[providers.a]\nbase_url = "http://127.0.0.1:1/v1"\n'
+
+
+def notes(configured: Settings) -> list[str]:
+    return [*notes_on(configured, complete_catalogue(configured))]
 
 
 def settings(folder: Path, text: str) -> Settings:
@@ -28,7 +33,8 @@ def settings(folder: Path, text: str) -> Settings:
 def test_plain_http_beyond_this_machine_is_told(tmp_path: Path, server: str, exposed: bool) -> None:
     configured = settings(tmp_path, f"[server]\n{server}\n")
     assert configured.is_exposed == exposed
-    assert (PLAIN_HTTP in notes_on(configured)) == exposed
+    assert (PLAIN_HTTP in notes(configured)) == exposed
+    assert (PLAIN_HTTP in warnings_on(configured, complete_catalogue(configured))) == exposed
 
 
 @pytest.mark.parametrize(
@@ -41,7 +47,7 @@ def test_plain_http_beyond_this_machine_is_told(tmp_path: Path, server: str, exp
     ids=["no provider", "observe", "administration"],
 )
 def test_what_is_out_of_the_ordinary_is_told_and_only_that(tmp_path: Path, text: str, told: str) -> None:
-    state, one = notes_on(settings(tmp_path, text))
+    state, one = notes(settings(tmp_path, text))
     assert state == f"state {tmp_path / '.macroslow'}, documents' signatures optional"
     assert told in one
-    assert len([*notes_on(settings(tmp_path, PROVIDER))]) == 1
+    assert len(notes(settings(tmp_path, PROVIDER))) == 1

@@ -904,6 +904,25 @@ async def test_a_token_is_none_of_an_administrator_s_and_lends_an_administrators
             assert answer.status == (200 if opens else 401), shown
 
 
+@pytest.mark.parametrize(("administrators", "section"), [(False, "[server]"), (True, "[administration]")])
+async def test_a_foreign_host_is_told_the_section_that_lists_those_of_its_listener(
+    house: House, administrators: bool, section: str
+) -> None:
+    gate = Gate(
+        house.application,
+        admin_routes(perform) if administrators else ROUTES,
+        house.authenticate,
+        house.security,
+        house.clock,
+        SystemEntropy(),
+        GateSettings(administrators=administrators),
+    )
+    path = "/admin/keys.list" if administrators else "/v1/models"
+    answer = await call(gate, "POST", path, [(b"host", b"gateway.example")])
+    assert answer.status == 403
+    assert f"add the name to {section} allowed_hosts".encode() in answer.body
+
+
 async def perform(verb: str, arguments: object, by: Principal) -> object:
     return {"verb": verb, "by": by.name}
 

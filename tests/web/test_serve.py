@@ -462,6 +462,28 @@ async def test_an_address_in_use_is_a_configuration_error() -> None:
         serve.bind("127.0.0.1", taken.getsockname()[1])
 
 
+@pytest.mark.parametrize(
+    ("host", "chosen_by", "fix"),
+    [
+        (
+            "127.0.0.1",
+            "--listen HOST:PORT",
+            "stop what listens there, or choose another address with --listen",
+        ),
+        ("127.0.0.1", "administration.listen", "choose another address with administration.listen"),
+        ("192.0.2.1", "administration.listen", "this machine has no such address"),  # RFC 5737
+    ],
+)
+async def test_the_repair_of_an_address_that_cannot_be_had_could_work(
+    host: str, chosen_by: str, fix: str
+) -> None:
+    (taken,) = serve.bind("127.0.0.1", 0)
+    with taken, pytest.raises(ConfigurationError) as caught:
+        serve.bind(host, taken.getsockname()[1], chosen_by)
+    assert fix in caught.value.fix
+    assert chosen_by in caught.value.fix
+
+
 async def test_the_collector_leaves_alone_what_was_there_before_and_only_while_it_serves(
     house: House,
 ) -> None:

@@ -141,9 +141,36 @@ async def test_a_renewed_certificate_is_served_and_a_broken_one_is_not(
         assert (await ask(port, second))[0].startswith(b"HTTP/1.1 200 ")
 
 
+def test_of_a_pair_that_is_not_taken_the_log_tells_once_a_change_and_with_its_files(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = write_pair(tmp_path, "localhost")
+    tls = ServerTLS(files)
+    kept = files.certificate.read_bytes()
+    write_pair(tmp_path, "localhost")
+    files.certificate.write_bytes(kept)  # the new key beside the old certificate
+    for _ in range(3):
+        assert not tls.renew()
+    files.key.unlink()
+    for _ in range(3):
+        assert not tls.renew()
+    mismatch, missing = (record.getMessage() for record in caplog.records)
+    assert f"{files.key} is not the key of the certificate that {files.certificate} begins with" in mismatch
+    assert missing.endswith(f": {files.key}: No such file or directory")
+    write_pair(tmp_path, "localhost")
+    assert tls.renew()
+
+
 async def test_files_that_do_not_serve_stop_the_start(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="No such file"):
+    with pytest.raises(ConfigurationError, match=r": \S*/none\.pem: No such file or directory$"):
         ServerTLS(Files(tmp_path / "none.pem", tmp_path / "none.pem"))
+    there = write_pair(tmp_path, "localhost")
+    with pytest.raises(ConfigurationError, match=r"served: \S*/none\.key: No such file or directory$"):
+        ServerTLS(Files(there.certificate, tmp_path / "none.key"))
+    other = write_pair(tmp_path, "localhost").key.rename(tmp_path / "other.pem")
+    files = write_pair(tmp_path, "localhost")
+    with pytest.raises(ConfigurationError, match=r"/other\.pem is not the key of .*/chain\.pem begins with$"):
+        ServerTLS(Files(files.certificate, other))
     with pytest.raises(ConfigurationError, match="the key is encrypted"):
         ServerTLS(write_pair(tmp_path, "localhost", password=b"secret"))
     files = write_pair(tmp_path, "localhost")

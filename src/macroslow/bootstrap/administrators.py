@@ -52,5 +52,6 @@ async def serving(settings: Settings, gate: Gate, tls: ServerTLS | None) -> Asyn
         yield
         return
     bounds = Bounds(connections=CONNECTIONS, networks=settings.administration.allow)
-    async with serve_beside(gate, bind(*split_listen(listen)), bounds, gate.refused, tls):
+    sockets = bind(*split_listen(listen), "administration.listen")
+    async with serve_beside(gate, sockets, bounds, gate.refused, tls):
         yield

@@ -14,8 +14,6 @@ from macroslow.bootstrap.checks import tls_of
 from macroslow.bootstrap.edges import open_edges
 from macroslow.bootstrap.gateway import Gateway, open_gateway
 from macroslow.settings import Settings
-from macroslow.settings.catalogue import names_in_vain
-from macroslow.settings.issuers_in_vain import issuers_in_vain
 from macroslow.settings.notes import PLAIN_HTTP, notes_on
 from macroslow.web.connection import Bounds
 from macroslow.web.forwarded import TrustedProxies
@@ -76,9 +74,7 @@ def _started(gateway: Gateway, listener: socket.socket) -> Started:
     settings = gateway.core.settings
     scheme = "http" if settings.server.tls is None else "https"
     notes = (
-        *notes_on(settings),
-        *names_in_vain(settings, gateway.governor.call_model.quote.catalogue),
-        *issuers_in_vain(settings),
+        *notes_on(settings, gateway.governor.call_model.quote.catalogue),
         _note_on(gateway.sandbox),
         *gateway.core.recovered.notes,
     )

@@ -3,13 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from macroslow.adapters.dotenv import exposure, read_dotenv
 from macroslow.adapters.keystore import absent
 from macroslow.adapters.statefolder import KEYSTORE
 from macroslow.bootstrap.checks import shapes, start_problems
 from macroslow.bootstrap.sources import environment_of, sources
+from macroslow.cli._errors import problem_lines
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.secretstore.ports import SecretSource
 from macroslow.secretstore.reference import Reference, Scheme
@@ -44,14 +45,27 @@ def secret_sources(settings: Settings) -> Mapping[Scheme, SecretSource]:
     return sources(settings, _KeystoreSource(settings))
 
 
-def problems_of(settings: Settings, wanted: Iterable[Wanted]) -> list[Problem]:
-    """All that a start would refuse in checked settings, with `wanted` of their secrets."""
-    problems = start_problems(settings)
+def problems_of(settings: Settings) -> list[Problem]:
+    """All that a start would refuse in checked settings and their secrets."""
+    problems = start_problems(settings) + _unresolved(settings, settings.secrets())
+    return sorted(problems, key=lambda one: (one.file, one.line or 0))
+
+
+def usage_problems(settings: Settings) -> list[str]:
+    """One line, with its repair, for each administrator's key that `usage reconcile` would lack."""
+    lacks = _unresolved(settings, settings.usage_secrets())
+    return [
+        "\n".join(problem_lines([replace(one, message=f"{one.message} (only usage reconcile needs it)")]))
+        for one in lacks
+    ]
+
+
+def _unresolved(settings: Settings, wanted: Iterable[Wanted]) -> list[Problem]:
     try:
         asyncio.run(resolve(wanted, secret_sources(settings), shapes(settings)))
     except ConfigurationError as error:
-        problems += error.problems or [Problem(error.detail, error.fix)]
-    return sorted(problems, key=lambda one: (one.file, one.line or 0))
+        return [*error.problems] or [Problem(error.detail, error.fix)]
+    return []
 
 
 def warnings_about(settings: Settings) -> list[str]:
@@ -87,7 +101,7 @@ def all_secrets(settings: Settings) -> tuple[Wanted, ...]:
 
 def _open_to_others(settings: Settings) -> Iterator[str]:
     source = settings.source
-    references = (wanted.reference for wanted in settings.secrets())
+    references = (wanted.reference for wanted in all_secrets(settings))
     files = [source.folder / one.name for one in references if one.scheme is Scheme.FILE]
     for path in [source.dotenv, *files]:
         if path and (who := exposure(path)):

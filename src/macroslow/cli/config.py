@@ -9,12 +9,12 @@ import click
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import BAD_CONFIGURATION, problem_lines
 from macroslow.cli._output import emit, json_option
-from macroslow.cli._places import all_secrets, problems_of, warnings_about
+from macroslow.cli._places import all_secrets, problems_of, usage_problems, warnings_about
 from macroslow.cli._toml import annotated
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.settings import Settings, dotted, schema
-from macroslow.settings.catalogue import complete_catalogue, names_in_vain
-from macroslow.settings.issuers_in_vain import issuers_in_vain
+from macroslow.settings.catalogue import complete_catalogue
+from macroslow.settings.notes import warnings_on
 
 
 @click.group()
@@ -56,19 +56,20 @@ def check(config_file: Path | None, as_json: bool) -> int:
         settings = settings_of(config_file)
     except ConfigurationError as error:
         return _bad(error.problems or [Problem(error.detail, error.fix)], as_json=as_json)
-    if problems := problems_of(settings, all_secrets(settings)):
+    if problems := problems_of(settings):
         return _bad(problems, as_json=as_json)
+    unread = usage_problems(settings)
     warnings = [
+        *unread,
         *warnings_about(settings),
-        *names_in_vain(settings, complete_catalogue(settings)),
-        *issuers_in_vain(settings),
+        *warnings_on(settings, complete_catalogue(settings)),
     ]
     if as_json:
         emit({"ok": True, "file": settings.source.file, "problems": [], "warnings": warnings})
         return 0
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    click.echo(_summary(settings))
+    click.echo(_summary(settings, len(all_secrets(settings)) - len(unread)))
     return 0
 
 
@@ -92,11 +93,11 @@ def _bad(problems: Sequence[Problem], *, as_json: bool) -> int:
     return BAD_CONFIGURATION
 
 
-def _summary(settings: Settings) -> str:
+def _summary(settings: Settings, secrets: int) -> str:
     parts = [
         _count(len(settings.providers), "provider"),
         _count(len(settings.apis), "outside API"),
-        _count(len(all_secrets(settings)), "secret") + " found",
+        _count(secrets, "secret") + " found",
         *([_count(len(settings.auth.issuers), "issuer")] if settings.auth.issuers else []),
         *([_count(len(settings.budgets), "budget")] if settings.budgets else []),
         *(["refuses nothing: mode observe"] if settings.gateway.mode == "observe" else []),

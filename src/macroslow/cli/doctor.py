@@ -63,4 +63,4 @@ def _configuration_problems(config_file: Path | None) -> list[str]:
         settings = settings_of(config_file)
     except ConfigurationError as error:
         return [*problem_lines(error.problems)] or [error.detail]
-    return [*problem_lines(problems_of(settings, settings.secrets()))]
+    return [*problem_lines(problems_of(settings))]

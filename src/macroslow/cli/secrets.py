@@ -13,7 +13,7 @@ from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import CHECKED_IS_BAD
 from macroslow.cli._keystore import open_keystore
 from macroslow.cli._output import emit, json_option
-from macroslow.cli._places import has_keystore, place_of, secret_sources, warnings_about
+from macroslow.cli._places import all_secrets, has_keystore, place_of, secret_sources, warnings_about
 from macroslow.errors import ConfigurationError
 from macroslow.ports import NS_PER_S
 from macroslow.secretstore.reference import Reference, Scheme, is_entry_name
@@ -106,7 +106,7 @@ async def _faults(settings: Settings) -> list[tuple[Wanted, tuple[str, str]]]:
     """For each secret what is wrong with it and the repair; empty texts for a good one."""
     sources, forms = secret_sources(settings), shapes(settings)
     found = []
-    for wanted in settings.secrets():
+    for wanted in all_secrets(settings):
         try:
             await read(wanted.reference, sources, forms.get(wanted.setting))
         except ConfigurationError as error:
@@ -133,7 +133,7 @@ def _print_faults(
 
 def _users(settings: Settings, name: str) -> list[str]:
     reference = Reference(Scheme.KEYSTORE, name)
-    return [wanted.setting for wanted in settings.secrets() if wanted.reference == reference]
+    return [wanted.setting for wanted in all_secrets(settings) if wanted.reference == reference]
 
 
 def _day(ns: int) -> str:

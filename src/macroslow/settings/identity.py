@@ -108,6 +108,11 @@ class Issuer(Section):
         return self.jwks_url or (None if template is None else self._filled(template))
 
     @property
+    def parts(self) -> frozenset[str]:
+        """The settings that the preset puts its addresses together from."""
+        return frozenset(_PLACE.findall(self._preset.issuer + (self._preset.jwks_url or "")))
+
+    @property
     def budget_usd_micros(self) -> int | None:
         """What each of its subjects may spend in all."""
         return _micros(self.budget_usd)

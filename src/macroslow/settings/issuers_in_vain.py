@@ -1,4 +1,7 @@
-"""Issuers of which no start complains and whose tokens can do nothing: told of by a start and by a check."""
+"""Issuers of which no start complains and whose tokens can do nothing, or too many of which count.
+
+A start and a check tell of them.
+"""
 
 from collections.abc import Iterator
 from typing import Final
@@ -10,13 +13,14 @@ from macroslow.settings.origin import dotted, nearest
 
 A_CLAIM: Final = 'values = ["groups"]'
 A_CLIENT: Final = 'client_ids = ["…"] in its place'
+AN_ACCOUNT: Final = 'required = { email = ["…"] }, or { hd = ["…"] } for a Workspace domain'
 """Repairs: what takes the place of … and of the words in them, only the operator knows."""
 
 
 def issuers_in_vain(settings: Settings) -> Iterator[str]:
-    """One line for what is set of an issuer, or is not, so that a good token of it can do nothing here."""
+    """One line for what is set of an issuer, or is not, and lets nobody in here, or everybody."""
     for name, issuer in settings.auth.issuers.items():
-        for member, message, fix in _in_vain(issuer):
+        for member, message, fix in (*_in_vain(issuer), *_too_wide(issuer), *_unused(issuer)):
             path = ("auth", "issuers", name, *([member] if member else []))
             yield f"{nearest(path, settings.source.origins)}: {dotted(path)}: {message}\n    fix: {fix}"
 
@@ -32,6 +36,24 @@ def _in_vain(issuer: Issuer) -> Iterator[tuple[str, str, str]]:
     if issuer.preset == "cognito" and issuer.audiences:
         message = "Cognito's access tokens have no audience, unless their client asked for a resource"
         yield "audiences", message, A_CLIENT
+
+
+def _too_wide(issuer: Issuer) -> Iterator[tuple[str, str, str]]:
+    if issuer.preset == "google" and issuer.always_scopes and not issuer.required:
+        message = "every Google account's token for the audience counts: nothing says whose do"
+        yield "always_scopes", message, AN_ACCOUNT
+    if issuer.preset == "keycloak" and "account" in issuer.audiences:
+        message = 'Keycloak writes "account" into most tokens of a realm, whatever client they are for'
+        yield "audiences", message, "name an audience that only this gateway has (a mapper adds it)"
+
+
+def _unused(issuer: Issuer) -> Iterator[tuple[str, str, str]]:
+    """Parts of an issuer's address that its preset does not put together."""
+    used = issuer.parts
+    for member in ("region", "user_pool_id", "domain", "tenant"):
+        if getattr(issuer, member) is not None and member not in used:
+            with_it = f'with preset = "{issuer.preset}"' if issuer.preset else "without a preset"
+            yield member, f"is not used {with_it}", f"take {member} out, or choose the preset that uses it"
 
 
 def _scopes(mapping: ClaimMapping) -> str:

@@ -1,6 +1,7 @@
 """What is wrong with a configuration, in the words of the person who has to mend it."""
 
 import re
+from ast import literal_eval
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
@@ -9,10 +10,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from macroslow.errors import Problem
+from macroslow.settings.fields import split_listen
 from macroslow.settings.model import Settings, schema
 from macroslow.settings.origin import KeyPath, Origin, dotted, element, nearest
 
 _POSITION: Final = re.compile(r" \(at line (\d+), column (\d+)\)")
+_TWICE: Final = re.compile(r"Cannot declare \((.*)\) twice")
 _QUOTES: Final = {
     "string_type": "write it in quotes",
     "int_type": "write it without quotes",
@@ -33,13 +36,19 @@ _ELSEWHERE: Final[Mapping[KeyPath, str]] = dict.fromkeys(
 def syntax_problem(error: Exception, file: str) -> Problem:
     """Why the file is not TOML at all."""
     position = _POSITION.search(str(error))
-    message = _POSITION.sub("", str(error)) if not isinstance(error, UnicodeDecodeError) else "is not UTF-8"
-    return Problem(message, "", int(position[1]) if position else None, "", file)
+    message, fix = _POSITION.sub("", str(error)), ""
+    if isinstance(error, UnicodeDecodeError):
+        message = "is not UTF-8"
+    elif twice := _TWICE.fullmatch(message):
+        table = dotted(literal_eval(f"({twice[1]})"))
+        message, fix = f"the table [{table}] is there twice", f"put all settings under one [{table}]"
+    return Problem(message, fix, int(position[1]) if position else None, "", file)
 
 
 def from_validation(error: ValidationError, origins: Mapping[KeyPath, Origin]) -> list[Problem]:
     """One Problem for each complaint. Values are not quoted: one may be a secret in the wrong place."""
-    return [_problem(one, origins) for one in error.errors(include_url=False, include_input=False)]
+    errors = error.errors(include_url=False, include_input=False)
+    return [_problem(one, origins) for one in errors if not _follows(one, errors)]
 
 
 def contradictions(settings: Settings, origins: Mapping[KeyPath, Origin]) -> list[Problem]:
@@ -48,7 +57,16 @@ def contradictions(settings: Settings, origins: Mapping[KeyPath, Origin]) -> lis
         *_ambiguous_models(settings, origins),
         *_emulators_in_production(settings, origins),
         *_models_of_themselves(settings, origins),
+        *_two_listeners_at_one_address(settings, origins),
     ]
+
+
+def _follows(one: ErrorDetails, errors: Iterable[ErrorDetails]) -> bool:
+    """Whether it only says that a list lacks its elements, which are complained of themselves."""
+    within = one["loc"]
+    return one["type"] == "too_short" and any(
+        len(other["loc"]) > len(within) and other["loc"][: len(within)] == within for other in errors
+    )
 
 
 def _problem(one: ErrorDetails, origins: Mapping[KeyPath, Origin]) -> Problem:
@@ -144,7 +162,7 @@ def _ambiguous_models(settings: Settings, origins: Mapping[KeyPath, Origin]) -> 
 
 def _emulators_in_production(settings: Settings, origins: Mapping[KeyPath, Origin]) -> Iterable[Problem]:
     for name, provider in settings.providers.items():
-        if provider.emulator and settings.gateway.environment.lower() == "production":
+        if provider.emulator and settings.gateway.is_production:
             origin = nearest(("providers", name, "emulator"), origins)
             yield Problem(
                 "an emulator answers with invented text, and environment is production",
@@ -164,3 +182,23 @@ def _models_of_themselves(settings: Settings, origins: Mapping[KeyPath, Origin])
                 yield Problem(
                     "names the model itself", "name another model", origin.line, dotted(path), origin.place
                 )
+
+
+def _two_listeners_at_one_address(settings: Settings, origins: Mapping[KeyPath, Origin]) -> Iterable[Problem]:
+    listen, server = settings.administration.listen, settings.server
+    if listen is None:
+        return
+    host, port = split_listen(listen)
+    if port and port == server.port and _overlap(host, server.host):
+        path = ("administration", "listen")
+        origin = nearest(path, origins)
+        message = f"is taken by server.listen, {server.listen}"
+        yield Problem(message, "choose another port", origin.line, dotted(path), origin.place)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one host's addresses are some of the other's."""
+    every = "::" if ":" in one + other else "0.0.0.0"  # noqa: S104 (compared, not bound)
+    same_family = (":" in one) == (":" in other)
+    hosts = {"127.0.0.1" if each == "localhost" else each for each in (one, other)}
+    return len(hosts) == 1 or (same_family and every in hosts)

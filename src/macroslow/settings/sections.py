@@ -32,6 +32,7 @@ from macroslow.workflow.sandbox import Limits
 
 MIB: Final = 1024 * 1024
 _LIMITS: Final = Limits()
+PRODUCTION: Final = "production"
 SignatureRule = Literal["required", "flagged", "optional"]
 
 
@@ -48,6 +49,11 @@ class Gateway(Section):
     profile: Literal["dunes", "chimera", "glastonbury"] = "dunes"
     mode: Literal["enforce", "observe"] = "enforce"
     environment: str = "development"
+
+    @property
+    def is_production(self) -> bool:
+        """Whether real work depends on it, so that an emulator is refused as provider."""
+        return self.environment.lower() == PRODUCTION
 
 
 class TLS(Section):

@@ -72,9 +72,13 @@ def _body_bytes(headers: Mapping[bytes, bytes]) -> int | None:
 
 
 class HostRule:
-    """Which Host a request may name. `hosts` are lower-case names or addresses, without ports."""
+    """Which Host a request may name. `hosts` are lower-case names or addresses, without ports.
 
-    def __init__(self, hosts: frozenset[str] = LOOPBACK_HOSTS) -> None:
+    `section` is the one of the configuration that lists them.
+    """
+
+    def __init__(self, hosts: frozenset[str] = LOOPBACK_HOSTS, section: str = "server") -> None:
+        self._section = section
         self._hosts = frozenset(host.encode("ascii") for host in hosts)
 
     def check(self, headers: Mapping[bytes, bytes]) -> None:
@@ -85,7 +89,7 @@ class HostRule:
         if _without_port(host) not in self._hosts:
             raise OriginRefusedError(
                 "this host name is not served here",
-                fix="the operator may add the name to [server] allowed_hosts",
+                fix=f"the operator may add the name to [{self._section}] allowed_hosts",
                 step="host",
             )
         origin = headers.get(b"origin")

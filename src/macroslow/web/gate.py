@@ -76,7 +76,7 @@ class Gate:
         self._clock = clock
         self._settings = settings
         self._ids = FreshNames(entropy, REQUEST_ID_BYTES)
-        self._hosts = HostRule(settings.hosts)
+        self._hosts = HostRule(settings.hosts, "administration" if settings.administrators else "server")
         share_bytes = max(settings.bytes_in_flight // BODY_SHARE, settings.max_body_bytes)
         self._budget = ByteBudget(settings.bytes_in_flight, share_bytes)
         self._doorkeeper = Doorkeeper(

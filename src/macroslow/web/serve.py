@@ -5,6 +5,7 @@ is installed and nothing is printed.
 """
 
 import asyncio
+import errno
 import gc
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -28,8 +29,11 @@ CANCELLED_S: Final = 15.0  # what cancelled work gets to settle what it spent
 COLLECT_AFTER: Final = (10_000, 10, 10)  # containers, and collections of the younger generation before
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Open listening sockets for every address of `host`. ConfigurationError if one is taken."""
+def bind(host: str, port: int, chosen_by: str = "--listen HOST:PORT") -> list[socket.socket]:
+    """Open listening sockets for every address of `host`.
+
+    ConfigurationError where one cannot be had; `chosen_by` is what the operator chooses it with.
+    """
     sockets: list[socket.socket] = []
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -42,9 +46,17 @@ def bind(host: str, port: int) -> list[socket.socket]:
             one.close()
         raise ConfigurationError(
             f"cannot listen on {host}:{port}: {error.strerror}",
-            fix="stop what listens there, or choose another address with --listen HOST:PORT",
+            fix=_repair(error, chosen_by),
         ) from error
     return sockets
+
+
+def _repair(error: OSError, chosen_by: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"stop what listens there, or choose another address with {chosen_by}"
+    if error.errno == errno.EACCES:
+        return f"choose a port from 1024 on with {chosen_by}: those below are the system's"
+    return f"this machine has no such address: choose one of its own with {chosen_by}, or 0.0.0.0 for all"
 
 
 def _listen(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:

@@ -29,9 +29,12 @@ class Files:
     certificate: Path
     key: Path
 
-    def stamp(self) -> _Stamp:
-        """What changes when they do. OSError if one is missing."""
-        states = (file.stat() for file in (self.certificate, self.key))
+    def stamp(self) -> _Stamp | None:
+        """What changes when they do; None while one is missing."""
+        try:
+            states = [file.stat() for file in (self.certificate, self.key)]
+        except OSError:
+            return None
         return tuple((state.st_mtime_ns, state.st_size, state.st_ino) for state in states)
 
     def load(self, context: ssl.SSLContext) -> None:
@@ -45,30 +48,35 @@ class ServerTLS:
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._stamp: _Stamp = ()
+        self._stamp: _Stamp | None = ()
+        self._refused: _Stamp | None = ()
         self.context = self._newest = _context()
         self.context.sni_callback = self._hand_over
+        self._stamp = files.stamp()
         try:
-            self._stamp = files.stamp()
             files.load(self.context)
         except (OSError, ValueError) as error:
             raise ConfigurationError(
-                f"TLS cannot be served with {files.certificate} and {files.key}: {_told(error)}",
+                f"TLS cannot be served: {_told(error, files)}",
                 fix="name a PEM chain and its unencrypted PEM key in [server.tls]",
             ) from error
 
     def renew(self) -> bool:
-        """Take the files if they changed; whether they were taken."""
+        """Take the files if they changed; whether they were taken. The log says once why a change is not."""
+        stamp = self._files.stamp()
+        if stamp == self._stamp:
+            self._refused = ()
+        if stamp in (self._stamp, self._refused):
+            return False
+        newest = _context()
         try:
-            stamp = self._files.stamp()
-            if stamp == self._stamp:
-                return False
-            newest = _context()
             self._files.load(newest)
         except (OSError, ValueError) as error:
-            log.warning("the new TLS files are not taken, the old ones serve on: %s", _told(error))
+            self._refused = stamp
+            told = _told(error, self._files)
+            log.warning("the new TLS files are not taken, the old ones serve on: %s", told)
             return False
-        self._stamp, self._newest = stamp, newest
+        self._stamp, self._refused, self._newest = stamp, (), newest
         log.info("TLS: a new certificate is served from now on")
         return True
 
@@ -97,8 +105,26 @@ def _no_password() -> str:
     raise ValueError("the key is encrypted")
 
 
-def _told(error: Exception) -> str:
-    """The cause without a path or a byte of the key."""
+def _told(error: Exception, files: Files) -> str:
+    """The cause with the names of the files, and without a byte of the key."""
+    certificate, key = files.certificate, files.key
     if isinstance(error, ssl.SSLError):
-        return error.reason or "no PEM certificate and key that belong together"
-    return error.strerror or "cannot be read" if isinstance(error, OSError) else str(error)
+        if error.reason == "KEY_VALUES_MISMATCH":
+            return f"{key} is not the key of the certificate that {certificate} begins with"
+        why = f" ({error.reason})" if error.reason else ""
+        return f"no certificate in {certificate} and key in {key} that could be used{why}"
+    if not isinstance(error, OSError):
+        return f"{key}: {error}"
+    return (
+        "; ".join(filter(None, map(_unreadable, dict.fromkeys((certificate, key)))))
+        or f"{certificate}, {key}: {error}"
+    )
+
+
+def _unreadable(file: Path) -> str:
+    """Why a file cannot be read, with its name; "" if it can."""
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        return f"{file}: {error.strerror}"
+    return ""

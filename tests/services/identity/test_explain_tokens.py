@@ -13,12 +13,15 @@ from macroslow.authn.api_keys import mint
 from macroslow.authn.jwt.check import Step
 from macroslow.authn.jwt.issuer import ClaimMapping, IssuerRules
 from macroslow.authn.jwt.revoked import Revocation
+from macroslow.crypto.jose import Algorithm
 from macroslow.errors import ConfigurationError
 from macroslow.services.identity.explain_tokens import Explained, ExplainTokens
 from macroslow.services.identity.wished_keys import NewKey
 
 CHAT = ClaimMapping(pass_scopes=frozenset({"inference:chat"}))
 SERVING = replace(RULES, mapping=CHAT)
+ED_ALONE = replace(SERVING, algorithms=frozenset({Algorithm.EDDSA}))
+SHARED = replace(SERVING, algorithms=frozenset({Algorithm.HS256}))
 WANTING = replace(
     SERVING,
     required=((("use",), frozenset({"access"})),),
@@ -47,7 +50,16 @@ async def test_a_useful_token_needs_nothing() -> None:
         (SERVING, token(claims(iss="https://other.example")), Step.ISSUER, "write [auth.issuers.NAME]"),
         (SERVING, token(claims(iss=ISS.rstrip("/"))), Step.ISSUER, "[auth.issuers.main], write issuer as"),
         (SERVING, token(claims(iss=None)), Step.ISSUER, "write [auth.issuers.NAME]"),
-        (SERVING, token(header={"alg": "none"}), Step.ALGORITHM, "algorithms in [auth.issuers.main]"),
+        (
+            ED_ALONE,
+            token(header={"alg": "RS256"}),
+            Step.ALGORITHM,
+            "add that to algorithms in [auth.issuers.main]",
+        ),
+        (SERVING, token(header={"alg": "none"}), Step.ALGORITHM, "can take RS256, PS256, ES256, EdDSA, or"),
+        (SERVING, token(header={"alg": "RS512"}), Step.ALGORITHM, "[auth.issuers.main] can take RS256"),
+        (SERVING, token(header={"alg": "HS256"}), Step.ALGORITHM, "with a secret HS256 alone"),
+        (SHARED, token(header={"alg": "RS256"}), Step.ALGORITHM, "with a secret HS256 alone"),
         (WANTING, token(header={"typ": "JWT"}), Step.TYPE, "types in [auth.issuers.main]"),
         (SERVING, token(kid="unknown"), Step.KEY, "jwks_url of [auth.issuers.main]"),
         (SERVING, token(key=ed_key("attacker's")), Step.SIGNATURE, "forgery"),

@@ -12,12 +12,18 @@ from macroslow.authn.api_keys import is_credential
 from macroslow.authn.jwt.check import Examination, Step, listed
 from macroslow.authn.jwt.issuer import ClaimMapping, IssuerRules
 from macroslow.authn.jwt.token import read
+from macroslow.crypto.jose import Algorithm
 
 MAX_DEPTH: Final = 3
 _SCOPES: Final = '["inference:chat"]'
 _NO_WORDS: Final = frozenset({"aud", "amr"})  # lists of texts in most tokens, and no rights
 _TEXTS_OF_WORDS: Final = frozenset({"scope", "scp", "roles", "groups", "permissions"})
 
+_PUBLIC: Final = tuple(each for each in Algorithm if each is not Algorithm.HS256)
+_FOREIGN_ALGORITHM: Final = (
+    "have the issuer sign with one of those (at Auth0: the API's signing algorithm): {section} can take"
+    f" {', '.join(_PUBLIC)}, or with a secret {Algorithm.HS256} alone"
+)
 _REPAIRS: Final[Mapping[Step, str]] = {
     Step.ALGORITHM: "have the issuer sign with one of those (at Auth0: the API's signing algorithm); if its"
     " openid-configuration names another, add that to algorithms in {section}",
@@ -44,14 +50,21 @@ def advice(credential: bytes, examination: Examination, issuers: Sequence[Issuer
     step, identity = examination.refused_at, examination.identity
     if step is Step.FORM:
         return _other_form(credential.decode("utf-8", "replace"))
-    claims = read(credential).claims
+    token = read(credential)
+    claims = token.claims
     if step is Step.ISSUER:
         return _other_issuer(claims.get("iss"), issuers)
     rules = next(each for each in issuers if each.name == examination.issuer)
     section = f"[auth.issuers.{rules.name}]"
+    if step is Step.ALGORITHM and not _could_be_listed(token.algorithm, rules):
+        return _FOREIGN_ALGORITHM.format(section=section)
     if step is not None:
         return _REPAIRS[step].format(section=section)
     return "" if identity and identity.scopes else _no_scope(claims, rules.mapping, section)
+
+
+def _could_be_listed(algorithm: str, rules: IssuerRules) -> bool:
+    return algorithm in _PUBLIC and Algorithm.HS256 not in rules.algorithms
 
 
 def _other_form(text: str) -> str:
