@@ -1,6 +1,7 @@
 """`macroslow jwt` without a server: exit codes, stdin alone, and secrets of issuers that are none."""
 
 import json
+import re
 
 import pytest
 
@@ -46,6 +47,29 @@ def test_a_token_that_may_do_nothing_is_let_in_for_nothing_and_the_exit_code_say
     assert fix.startswith("  fix: ask the issuer for a token with one of the words that count")
     told = json.loads(macroslow("jwt", "explain", "-", "--json", given=idle).stdout)
     assert (told["valid"], told["scopes"], told["issuers"]) == (True, [], ["dev"])
+
+
+def test_a_token_that_may_do_nothing_is_told_when_it_is_made(macroslow, minted, tmp_path) -> None:
+    assert "it has no scope\n  fix: --scope" in macroslow("jwt", "mint", "bob").stderr
+    assert macroslow("jwt", "mint", "bob", "--scope", "usage:read").stderr == ""
+    (tmp_path / "macroslow.toml").write_text(f'{DEVELOPMENT}always_scopes = ["usage:read"]\n')
+    assert macroslow("jwt", "mint", "bob").stderr == ""
+
+
+def test_revocations_are_told_as_people_read_times_and_asked_for_by_a_day(
+    macroslow, minted, tmp_path
+) -> None:
+    told = macroslow("jwt", "revoke", "jwt/dev/bob", "--before", "2026-01-31").stdout
+    assert told == "Revoked of dev: bob, issued before 2026-01-31 00:00:00 UTC.\n"
+    (tmp_path / "macroslow.toml").write_text(f"{DEVELOPMENT}max_age_s = 3600\n")
+    macroslow("jwt", "revoke", "-", given=minted)
+    listed = macroslow("jwt", "list").stdout.splitlines()
+    assert listed[0].split() == ["ISSUER", "REVOKED", "FORGOTTEN"]
+    assert any("issued before 2026-01-31 00:00:00 UTC  never" in line for line in listed)
+    assert any(re.search(r"the token .* 20..-..-.. ..:.. UTC$", line) for line in listed)
+    bad = macroslow("jwt", "revoke", "dev", "--before", "today")
+    assert (bad.returncode, "'today' is not a date such as 2030-01-31 or" in bad.stderr) == (2, True)
+    assert "--before DATE" in macroslow("jwt", "revoke", "--help").stdout
 
 
 def test_a_key_in_place_of_a_token_is_told_by_its_id_alone(macroslow, minted) -> None:

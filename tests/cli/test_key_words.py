@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from macroslow.cli._key_words import TITLES, fitted, page_of, rows_of, when
+from macroslow.cli._key_words import TITLES, fitted, page_of, rows_of, terms_of, when
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 names = st.text("abcdefghij/.-", min_size=1, max_size=60)
@@ -105,6 +105,20 @@ def test_for_a_file_nothing_is_cut(some: list[dict[str, Any]]) -> None:
 )
 def test_near_times_are_told_from_now_on_and_far_ones_by_their_day(seconds: int, told: str) -> None:
     assert when(NOW + timedelta(seconds=seconds), NOW) == told
+
+
+def test_one_line_tells_all_that_bounds_a_key_and_nothing_that_does_not() -> None:
+    assert terms_of(key(), NOW) == "NO budget: it may spend without limit"
+    assert terms_of(key(concurrent_requests=3), NOW).endswith("without limit; 3 requests at once")
+    bounded = key(
+        budget_usd_micros=2_000_000,
+        expires_at="2026-11-22T12:01:00+00:00",
+        requests_per_minute=60,
+        addresses=["10.0.0.0/8", "::1/128"],
+    )
+    assert terms_of(bounded, NOW) == (
+        "budget $2.00; until 2026-11-22 12:01 UTC (in 1 min), 60 requests a minute, from 10.0.0.0/8, ::1/128"
+    )
 
 
 def test_a_page_tells_a_key_in_words_and_units() -> None:

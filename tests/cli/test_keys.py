@@ -47,6 +47,16 @@ def test_what_a_key_of_an_administrator_opens_is_said_when_it_is_made(macroslow)
     assert (idle.returncode, "where audit:read would open nothing" in idle.stderr) == (2, True)
 
 
+def test_what_bounds_a_key_is_said_when_it_is_made(macroslow) -> None:
+    told = macroslow("keys", "create", "s", "--budget", "1", "--expires", "2050-01-31", "--rpm", "5",
+                     "--address", "10.0.0.0/8", "--address", "::1").stderr  # fmt: skip
+    assert told.endswith(
+        " for s, budget $1.00; until 2050-01-31 00:00 UTC, 5 requests a minute, from 10.0.0.0/8, ::1."
+        " It is not shown again.\n"
+    )
+    assert "1 to 100" in macroslow("keys", "set", "--help").stdout
+
+
 def test_ended_keys_are_listed_when_asked_for_and_always_for_programs(macroslow) -> None:
     key_id = json.loads(macroslow("keys", "create", "ann", "--json").stdout)["id"]
     macroslow("keys", "create", "bob")
@@ -67,6 +77,6 @@ def test_errors_name_what_was_typed(macroslow) -> None:
         (["create", "bob", "--address", "10.0.0.7/8"], "--address: 10.0.0.7/8 names a host: did you mean"),
         (["create", "no name"], "PRINCIPAL: "),
         (["rotate", key_id, "--overlap", "60d"], "--overlap: both secrets work for at most 30 days"),
-        (["set", key_id, "--weight", "200"], "--weight: 200 is not one of 1 to 100"),
+        (["set", key_id, "--weight", "200"], "'--weight': '200' is not a number from 1 to 100"),
     ]:
         assert told in macroslow("keys", *typed).stderr

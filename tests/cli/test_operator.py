@@ -69,7 +69,7 @@ def test_where_no_gateway_is_nothing_is_decided_and_nothing_made(macroslow, tmp_
 @pytest.mark.parametrize("arguments", BEGINNINGS, ids=" ".join)
 def test_where_nothing_is_configured_nothing_begins(macroslow, tmp_path, arguments, environ) -> None:
     """A key of no gateway would be one that opens nothing, and looks like any other."""
-    (tmp_path / "x.pub").write_text("")
+    macroslow("signers", "new", "x")
     ran = macroslow(*arguments, environ=environ)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "no gateway's state" in ran.stderr
@@ -270,8 +270,36 @@ def test_an_altered_checkpoint_is_a_verdict_and_no_file_is_none(at_home, tmp_pat
     (tmp_path / "kept").write_text("".join([lines[0], "7\n", *lines[2:]]))
     assert at_home("audit", "verify", "--since", "kept").returncode == 1
     assert at_home("audit", "verify", "--since", "nowhere").returncode == 2
-    (tmp_path / "bad.pub").write_text("no key")
-    assert at_home("audit", "verify", "--key", "bad.pub").returncode == 2
+
+
+def test_a_wrong_file_beside_the_log_is_no_verdict_about_the_log_and_named(at_home, tmp_path: Path) -> None:
+    (tmp_path / "log.pub").write_text(at_home("audit", "key").stdout)
+    (tmp_path / "kept").write_text(at_home("audit", "checkpoint").stdout)
+    (tmp_path / "bad").write_bytes(b"\xff\x00")
+    (tmp_path / "empty").write_bytes(b"")
+    for name in ("log.pub", "bad", "empty"):
+        ran = at_home("audit", "verify", "--since", name)
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert f"{name} is no checkpoint: " in ran.stderr
+        assert "`macroslow audit checkpoint`" in ran.stderr
+    for name in ("kept", "bad", "empty"):
+        ran = at_home("audit", "verify", "--key", name)
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert f"{name}: this is not the public key of a log: " in ran.stderr
+        assert "`macroslow audit key`" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["show", "abc"], "'abc' is not a number of 0 or more"),
+        (["prove", "1.5"], "'1.5' is not a number of 0 or more"),
+        (["tail", "-n", "1001"], "'1001' is not a number from 0 to 1000"),
+    ],
+)
+def test_what_is_no_number_of_an_entry_is_said_in_plain_words(at_home, arguments, told) -> None:
+    ran = at_home("audit", *arguments)
+    assert (ran.returncode, told in ran.stderr) == (2, True)
 
 
 # signers

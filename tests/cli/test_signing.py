@@ -68,6 +68,35 @@ def test_what_is_no_private_key_signs_nothing(author, key: str) -> None:
     assert author("maml", "sign", "a.md", "--key", key).returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("command", "wrong", "half", "right"),
+    [
+        (["maml", "sign", "a.md", "--key"], "ann.pub", "public", "ann.key"),
+        (["maml", "verify", "a.md", "--key"], "ann.key", "private", "ann.pub"),
+        (["signers", "trust", "--origin", "agent://ann"], "ann.key", "private", "ann.pub"),
+        (["maml", "sign", "a.md", "--key"], "misnamed.key", "public", "NAME.key"),
+    ],
+)
+def test_the_other_half_of_a_key_is_told_and_which_one_is_meant(
+    author, tmp_path: Path, command: list[str], wrong: str, half: str, right: str
+) -> None:
+    (tmp_path / "macroslow.toml").write_text("")
+    (tmp_path / "misnamed.key").write_bytes((tmp_path / "ann.pub").read_bytes())
+    before = (tmp_path / "a.md").read_bytes()
+    ran = author(*command, wrong)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == f"macroslow: {wrong} is the {half} key\n  fix: give {right}\n"
+    assert (tmp_path / "a.md").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"{}", b"[" * 9000])
+def test_what_is_neither_half_of_a_key_is_named(author, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x").write_bytes(content)
+    for command in (["maml", "sign"], ["maml", "verify"]):
+        ran = author(*command, "a.md", "--key", "x")
+        assert (ran.returncode, "macroslow: x: this is not a " in ran.stderr) == (2, True)
+
+
 @pytest.fixture
 def proved(macroslow, tmp_path: Path):
     """A folder with a receipt and the key that it is proved by."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 CALLER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,127}")
 CALLER_NAME_FORM: Final = "1 to 128 of letters, digits and . _ @ + : / -, a letter or digit first"
 """What a principal or a team is called, whether a key or a token says it: budgets go by these names."""
+MAX_WEIGHT: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ def ask_of_issuers(
         written = [name for name, issuer in settings.auth.issuers.items() if concerns(name, issuer)]
         if error.remote_code not in _UNKNOWN_ISSUER or not written:
             raise
-        said = Problem(error.detail, error.fix, field="the running gateway")
+        said = Problem(error.detail, field="the running gateway")  # its fix is done already: it is written
         raise ConfigurationError(unknown_to_it(written), [said], fix=RESTART) from None
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from macroslow.authn.terms import MAX_WEIGHT
 from macroslow.authz.scopes import ALL
 from macroslow.bootstrap.machine import clock
 from macroslow.metering.ledger import MAX_COUNT
@@ -60,6 +61,24 @@ class Rate(click.ParamType[int | str]):
         return int(str(value))
 
 
+class Number(click.ParamType[int]):
+    """A whole number from `least` to `most`; None: without an end."""
+
+    name = "N"
+
+    def __init__(self, least: int, most: int | None = None) -> None:
+        self._least, self._most = least, most
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        number = int(text) if re.fullmatch("[0-9]{1,15}", text := str(value)) else None
+        if number is None or number < self._least or (self._most is not None and number > self._most):
+            bounds = (
+                f"of {self._least} or more" if self._most is None else f"from {self._least} to {self._most}"
+            )
+            self.fail(f"{value!r} is not a number {bounds}", param, ctx)
+        return number
+
+
 class Span(click.ParamType[int]):
     """A span of time such as 90s, 15m, 24h or 30d, kept in seconds."""
 
@@ -72,6 +91,20 @@ class Span(click.ParamType[int]):
         if found is None:
             self.fail(f"{value!r} is not a span of time such as 24h", param, ctx)
         return int(found[1]) * SECONDS[found[2]]
+
+
+class Instant(click.ParamType[int]):
+    """An instant, in seconds since 1970: a date, or a date and time, of UTC."""
+
+    name = "DATE"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return _of_date(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a date such as 2030-01-31 or 2030-01-31T12:00:00", param, ctx)
 
 
 class Moment(click.ParamType[int | str]):
@@ -87,18 +120,21 @@ class Moment(click.ParamType[int | str]):
         if re.fullmatch("[0-9]+[smhd]", str(value)):
             time_ns = clock.now_ns() + Span().convert(value, param, ctx) * NS_PER_S
         else:
-            time_ns = self._of_date(str(value), param, ctx)
+            try:
+                time_ns = _of_date(str(value)) * NS_PER_S
+            except ValueError:
+                self.fail(
+                    f"{value!r} is neither a span such as 30d nor a date such as 2030-01-31", param, ctx
+                )
         if time_ns > MAX_TIME_NS:
             self.fail(f"{value!r} is after the year 2261: write none for no end", param, ctx)
         return time_ns
 
-    def _of_date(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            self.fail(f"{text!r} is neither a span such as 30d nor a date such as 2030-01-31", param, ctx)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return max(0, int(moment.timestamp()) * NS_PER_S)
+
+def _of_date(text: str) -> int:
+    """Seconds since 1970, of UTC where the text names no other zone; ValueError."""
+    moment = datetime.fromisoformat(text)
+    return max(0, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))
 
 
 def given(options: dict[str, Any]) -> dict[str, object]:
@@ -157,7 +193,11 @@ def bounds(command: F, *, or_none: bool) -> F:
             "--grant", "grants", multiple=True, metavar="URI", help="URI pattern it may use. Repeatable."
         ),
         click.option("--team", help="Whose budget and reports it counts to besides its own."),
-        click.option("--weight", type=click.IntRange(1), help="Its share where calls must wait (1 to 100)."),
+        click.option(
+            "--weight",
+            type=Number(1, MAX_WEIGHT),
+            help=f"Its share where calls must wait (1 to {MAX_WEIGHT}).",
+        ),
         click.option("--note", help="What it is for."),
     ]
     for option in reversed(options):

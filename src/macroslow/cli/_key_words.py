@@ -101,6 +101,18 @@ def budgets_of(key: Key) -> str:
     return ", ".join(told) or "NO budget: it may spend without limit"
 
 
+def terms_of(key: Key, now: datetime) -> str:
+    """What bounds a key, in one line: its budgets, and what else is set."""
+    others = {
+        "until {}": key["expires_at"] and _moment(key["expires_at"], now),
+        "{} requests a minute": key["requests_per_minute"],
+        "{} requests at once": key["concurrent_requests"],
+        "from {}": ", ".join(key["addresses"]),
+    }
+    told = ", ".join(form.format(value) for form, value in others.items() if value)
+    return "; ".join(filter(None, (budgets_of(key), told)))
+
+
 def when(moment: datetime, now: datetime) -> str:
     """How far an instant is from now: in 3 days, 5 min ago; beyond two weeks its day."""
     span = abs(moment - now)
@@ -115,9 +127,9 @@ def when(moment: datetime, now: datetime) -> str:
     return f"{count} {unit} ago" if moment <= now else f"in {count} {unit}"
 
 
-def in_utc(told: str) -> str:
+def in_utc(told: str, *, to_the: str = "minutes") -> str:
     """An instant of UTC, as a verb tells it: 2026-01-31T12:00:00+00:00 → 2026-01-31 12:00 UTC."""
-    return f"{datetime.fromisoformat(told):%Y-%m-%d %H:%M} UTC"
+    return f"{datetime.fromisoformat(told).replace(tzinfo=None).isoformat(' ', to_the)} UTC"
 
 
 def _near(told: str | None, now: datetime) -> str:

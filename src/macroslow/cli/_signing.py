@@ -7,9 +7,10 @@ import click
 
 from macroslow.cli._errors import CANNOT_DECIDE, CHECKED_IS_BAD
 from macroslow.cli._files import write_over
+from macroslow.cli._key_options import Number
 from macroslow.cli._output import emit, json_option
+from macroslow.cli._signer_keys import private_key, public_key
 from macroslow.crypto import documents
-from macroslow.crypto.hybrid import HybridPrivateKey, HybridPublicKey
 from macroslow.errors import ConflictError, InvalidDocumentError
 from macroslow.maml.parse import parse
 from macroslow.ports import NS_PER_S
@@ -22,9 +23,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--key", "key_file", type=_FILE, required=True, help="NAME.key, from `macroslow signers new`.")
 @click.option("--replace", is_flag=True, help="Sign anew a document that is signed already.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not into FILE.")
-@click.option(
-    "--days", type=click.IntRange(1, 3650), help="How long the signature is good.  [default: for ever]"
-)
+@click.option("--days", type=Number(1, 3650), help="How long the signature is good.  [default: for ever]")
 @json_option
 def sign(
     file: Path, key_file: Path, output: Path | None, days: int | None, *, replace: bool, as_json: bool
@@ -47,7 +46,7 @@ def sign(
             error.problems,
             fix=f"macroslow maml validate {file}",
         ) from None
-    key = HybridPrivateKey.from_json(key_file.read_text(encoding="utf-8"), use="document")
+    key = private_key(key_file)
     now_ns = SystemClock().now_ns()
     expires_ns = None if days is None else now_ns + int(timedelta(days=days).total_seconds()) * NS_PER_S
     target = output or file
@@ -73,7 +72,7 @@ def verify(file: Path, key_file: Path | None, *, as_json: bool) -> int:
         click.echo("cannot decide: without the signer's key anybody could have signed", err=True)
         click.echo("  fix: --key NAME.pub", err=True)
         return CANNOT_DECIDE
-    key = HybridPublicKey.from_jwks(key_file.read_text(encoding="utf-8"), use="document")
+    key = public_key(key_file)
     signed, signature = documents.split(file.read_bytes())
     if signature is None:
         click.echo(f"{file} is not signed")

@@ -13,8 +13,13 @@ import click
 
 from macroslow.cli._configured import config_option
 from macroslow.cli._errors import CANNOT_DECIDE
+from macroslow.cli._files import read_whole
+from macroslow.cli._key_options import Number
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
+from macroslow.errors import BadRequestError, VerificationError
+from macroslow.tlog import note
+from macroslow.tlog.checkpoint import LogPublicKey
 
 FOLLOW_S: Final = 0.5
 FIRST: Final = (
@@ -43,7 +48,7 @@ def audit() -> None:
 
 
 @audit.command()
-@click.option("-n", "--lines", "count", default=20, show_default=True, type=click.IntRange(0, 1000))
+@click.option("-n", "--lines", "count", default=20, show_default=True, type=Number(0, 1000))
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
 @click.option("--wide", is_flag=True, help="Whole lines, also where they are longer than the terminal's.")
 @config_option
@@ -61,7 +66,7 @@ def tail(count: int, *, follow: bool, wide: bool, config_file: Path | None, as_j
 
 
 @audit.command()
-@click.argument("index", type=click.IntRange(0))
+@click.argument("index", type=Number(0))
 @config_option
 @json_option
 def show(index: int, config_file: Path | None, as_json: bool) -> None:
@@ -74,7 +79,7 @@ def show(index: int, config_file: Path | None, as_json: bool) -> None:
 
 
 @audit.command()
-@click.argument("index", type=click.IntRange(0))
+@click.argument("index", type=Number(0))
 @config_option
 def prove(index: int, config_file: Path | None) -> None:
     """Print the receipt of one entry."""
@@ -94,8 +99,8 @@ def verify(since: Path | None, key_file: Path | None, *, config_file: Path | Non
     nothing to hold the entries against.
     """
     brought = {
-        "since": None if since is None else base64.b64encode(since.read_bytes()).decode(),
-        "key": None if key_file is None else key_file.read_text(),
+        "since": None if since is None else base64.b64encode(_checkpoint(since)).decode(),
+        "key": None if key_file is None else _log_key(key_file),
     }
     found = ask(config_file, "audit.verify", **brought)
     undecided = found["entries"] > 0 and not found["signed"] and found["since"] is None
@@ -107,6 +112,26 @@ def verify(since: Path | None, key_file: Path | None, *, config_file: Path | Non
     else:
         _sound(found, "" if key_file else "  (its own: pin it with --key)")
     return CANNOT_DECIDE if undecided else 0
+
+
+def _checkpoint(file: Path) -> bytes:
+    """A signed note; what else it is, and whether it is of this log, is the verdict's."""
+    raw = read_whole(file, note.MAX_NOTE_BYTES)
+    try:
+        note.parse(raw)
+    except VerificationError as error:
+        fix = "give --since what `macroslow audit checkpoint` printed"
+        raise BadRequestError(f"{file} is no checkpoint: {error.detail}", fix=fix) from None
+    return raw
+
+
+def _log_key(file: Path) -> str:
+    text = read_whole(file, note.MAX_NOTE_BYTES).decode("utf-8", "replace")
+    try:
+        LogPublicKey.parse(text)
+    except BadRequestError as error:
+        raise BadRequestError(f"{file}: {error.detail}", fix=error.fix) from None
+    return text
 
 
 def _sound(found: Mapping[str, Any], whose: str) -> None:

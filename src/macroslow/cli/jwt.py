@@ -1,9 +1,8 @@
 """`macroslow jwt`: tokens of identity providers explained, revoked and, for trials, made."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -14,11 +13,11 @@ from macroslow.cli._configured import config_option
 from macroslow.cli._credential import read_credential
 from macroslow.cli._errors import CHECKED_IS_BAD
 from macroslow.cli._issuers import RESTART, ask_of_issuers, every, unknown_to_it
-from macroslow.cli._key_options import Span
+from macroslow.cli._key_options import Instant, Span
+from macroslow.cli._key_words import in_utc
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
 
-_TIME: Final = click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"])
 _REASON = click.option("--reason", default="", help="Kept in the log.")
 
 
@@ -50,12 +49,17 @@ def explain(source: str, config_file: Path | None, as_json: bool) -> int:
 @jwt.command()
 @click.argument("who")
 @click.option("--jti", default="", help="The one token of the issuer that has this `jti`.")
-@click.option("--before", type=_TIME, help="Those issued before then (UTC).  [default: until now]")
+@click.option(
+    "--before",
+    "before_s",
+    type=Instant(),
+    help="Those issued before then (UTC), such as 2030-01-31.  [default: until now]",
+)
 @_REASON
 @config_option
 @json_option
 def revoke(
-    who: str, *, jti: str, before: datetime | None, reason: str, config_file: Path | None, as_json: bool
+    who: str, *, jti: str, before_s: int | None, reason: str, config_file: Path | None, as_json: bool
 ) -> None:
     """Refuse tokens of WHO from the next request on, and end what they have under way.
 
@@ -63,11 +67,10 @@ def revoke(
     token that comes on stdin. Tokens that are issued later count again.
     """
     if who == STDIN:
-        if jti or before is not None:
+        if jti or before_s is not None:
             raise click.UsageError("The token on stdin says itself which it is.")
         found = ask(config_file, "jwt.revoke_token", token=read_credential(who), reason=reason)
     else:
-        before_s = None if before is None else int(before.replace(tzinfo=UTC).timestamp())
         name = who.removeprefix(PRINCIPAL_PREFIX).partition("/")[0]
         arguments = {"who": who, "jti": jti, "before_s": before_s, "reason": reason}
         _, found = ask_of_issuers(config_file, "jwt.revoke", lambda each, _: each == name, **arguments)
@@ -89,8 +92,15 @@ def list_(config_file: Path | None, as_json: bool) -> None:
     elif not found["revoked"]:
         click.echo("Nothing is revoked.")
     else:
-        rows = [{**one, "what": _named(one)} for one in found["revoked"]]
-        columns(rows, {"issuer": "ISSUER", "what": "REVOKED", "forgotten_at": "FORGOTTEN AT"})
+        rows = [
+            {
+                "issuer": one["issuer"],
+                "what": _named(one),
+                "forgotten": "never" if one["forgotten_at"] is None else in_utc(one["forgotten_at"]),
+            }
+            for one in found["revoked"]
+        ]
+        columns(rows, {"issuer": "ISSUER", "what": "REVOKED", "forgotten": "FORGOTTEN"})
 
 
 @jwt.command()
@@ -107,11 +117,17 @@ def mint(
     Needs an issuer with preset = "development" in the configuration, which keeps the gateway on loopback.
     """
     arguments = {"subject": subject, "scopes": [*scopes], "lifetime_s": lifetime}
-    _, made = ask_of_issuers(config_file, "jwt.mint", lambda _, issuer: issuer.is_development, **arguments)
+    settings, made = ask_of_issuers(
+        config_file, "jwt.mint", lambda _, issuer: issuer.is_development, **arguments
+    )
     if as_json:
         emit(made)
-    else:
-        click.echo(made["token"])
+        return
+    click.echo(made["token"])
+    makers = [issuer for issuer in settings.auth.issuers.values() if issuer.is_development]
+    if not scopes and not any(issuer.always_scopes for issuer in makers):
+        click.echo("note: it is let in, and may do nothing: it has no scope", err=True)
+        click.echo("  fix: --scope inference:chat", err=True)
 
 
 def _print(found: Mapping[str, Any]) -> None:
@@ -126,4 +142,4 @@ def _print(found: Mapping[str, Any]) -> None:
 def _named(one: Mapping[str, Any]) -> str:
     if one["jti"]:
         return f"the token {one['jti']}"
-    return f"{one['subject'] or 'everybody'}, issued before {one['issued_before']}"
+    return f"{one['subject'] or 'everybody'}, issued before {in_utc(one['issued_before'], to_the='seconds')}"

@@ -18,7 +18,7 @@ from macroslow.cli._columns import columns
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._key_check import check
 from macroslow.cli._key_options import Span, bounds, given
-from macroslow.cli._key_words import BUDGETS, budgets_of, fitted, in_utc, page_of, rows_of
+from macroslow.cli._key_words import BUDGETS, fitted, in_utc, page_of, rows_of, terms_of
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
 from macroslow.ports import NS_PER_S
@@ -48,7 +48,9 @@ def create(
         emit(made)
         return
     _print_new(made, config_file, export=export)
-    click.echo(f"Key {made['id']} for {principal}, {budgets_of(made)}. It is not shown again.", err=True)
+    click.echo(
+        f"Key {made['id']} for {principal}, {terms_of(made, _now())}. It is not shown again.", err=True
+    )
     if not any(made[name] is not None for name in BUDGETS):
         click.echo(
             f"  fix: macroslow keys set {made['id']} --budget 10, or [keys] for all new keys", err=True

@@ -10,6 +10,7 @@ from macroslow.cli._configured import config_option
 from macroslow.cli._files import create
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
+from macroslow.cli._signer_keys import PRIVATE, PUBLIC, public_key
 from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
 from macroslow.errors import ConflictError
 
@@ -33,7 +34,7 @@ def new(name: Path, as_json: bool) -> None:
     from macroslow.adapters.system import SystemEntropy
 
     private = HybridPrivateKey.generate(KeyUse.DOCUMENT, SystemEntropy())
-    secret, public = name.with_name(f"{name.name}.key"), name.with_name(f"{name.name}.pub")
+    secret, public = name.with_name(f"{name.name}{PRIVATE}"), name.with_name(f"{name.name}{PUBLIC}")
     _make(secret, private.to_json(), PRIVATE_MODE)
     _make(public, private.public.to_jwks() + "\n", PUBLIC_MODE)
     made = {"key": str(secret), "public": str(public), "key_id": private.key_id}
@@ -61,7 +62,7 @@ def trust(
         config_file,
         "signers.trust",
         name=name or public_file.stem,
-        public_jwks=public_file.read_text(encoding="utf-8"),
+        public_jwks=public_key(public_file).to_jwks(),
         origins=[*origins],
     )
     if as_json:

@@ -12,7 +12,7 @@ from macroslow.authn.api_keys import holds_credential, is_credential, without_cr
 from macroslow.authn.jwt.check import PRINCIPAL_PREFIX
 from macroslow.authn.ports import KeyRecord
 from macroslow.authn.principal import RESERVED_NAMES
-from macroslow.authn.terms import CALLER_NAME, CALLER_NAME_FORM, Terms, untold
+from macroslow.authn.terms import CALLER_NAME, CALLER_NAME_FORM, MAX_WEIGHT, Terms, untold
 from macroslow.authz import scopes as known_scopes
 from macroslow.authz.subset import WITHIN
 from macroslow.authz.uri import Pattern
@@ -25,7 +25,7 @@ from macroslow.services.verbs import Texts, TimeNs, Whole
 MAX_NOTE_CHARACTERS: Final = 200
 MAX_GRANTS: Final = 200
 MAX_ADDRESSES: Final = 100
-_MOST: Final = {"weight": 100, "requests_per_minute": 10_000_000, "concurrent_requests": 100_000}
+_MOST: Final = {"weight": MAX_WEIGHT, "requests_per_minute": 10_000_000, "concurrent_requests": 100_000}
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)  # a verb's own is not handed down to these
 
 
