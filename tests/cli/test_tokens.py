@@ -118,7 +118,9 @@ def test_a_million_spaces_are_counted(macroslow, tmp_path):
     ("arguments", "content", "says"),
     [
         ((), b"x", "name a model with --model"),
+        (("--model", "nobody"), b"x", "fix: give its prices in the configuration"),
         (("--model", "gpt-7"), b"x", "there is no model 'gpt-7' with a price"),
+        (("--model", "gpt4o"), b"x", 'fix: did you mean "gpt-4o"? else give its prices'),
         (("--model", "gpt-4o"), b"caf\xe9", "the text is not UTF-8 at byte 3"),
         (("--operation", "chat.completions"), b"{", "not JSON"),
         (("--operation", "chat.completions"), b'{"model": "gpt-4o"}', "messages"),

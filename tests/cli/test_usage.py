@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.ports import held_port
 
+from macroslow.cli import reconcile as reconcile_command
 from macroslow.cli import usage as usage_command
 
 
@@ -136,8 +138,13 @@ def test_no_spreadsheet_runs_what_a_client_wrote_into_a_tag(text: str) -> None:
 
 def test_days_bound_a_report_and_what_is_no_day_is_refused(at_home) -> None:
     assert at_home("usage", "--by", "team", "--from", "2026-01-01", "--to", "2026-01-31").returncode == 0
-    ran = at_home("usage", "--from", "January")
-    assert (ran.returncode, "2026-01-31" in ran.stderr) == (2, True)
+    for day in ("January", "2026-13-01"):
+        ran = at_home("usage", "--from", day)
+        assert (ran.returncode, f"'{day}' is not a day" in ran.stderr, "2026-01-31" in ran.stderr) == (
+            2,
+            True,
+            True,
+        )
 
 
 # the provider's own count
@@ -193,13 +200,48 @@ def test_spending_around_the_gateway_is_a_verdict(at_home, provider: str, tmp_pa
         assert "canary" not in ran.stdout + ran.stderr
 
 
+def test_a_provider_that_counted_nothing_of_what_is_booked_is_no_agreement(
+    at_home, provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "macroslow.toml").write_text(
+        f'[providers.openai]\nbase_url = "{provider}"\nemulator = true\nusage_key = "env:ADMIN"\n'
+    )
+    row = {"model": "gpt-4o", "calls": 1, "input_tokens": 9, "output_tokens": 5, "usd_micros": 1790}
+
+    def booked(_settings: object, _verb: str, *, last_day: str, **_: str) -> dict[str, object]:
+        return {"rows": [{"day": last_day, **row}]}
+
+    monkeypatch.setattr(reconcile_command, "ask_with", booked)
+    ask = ["usage", "reconcile", "--project", "foo"]
+    ran = at_home(*ask, environ={"ADMIN": "sk-emulator-admin-canary"})
+    assert ran.returncode == 2, ran.stderr
+    assert "CANNOT DECIDE  openai: the provider counted nothing, though $0.001790 is booked: " in ran.stdout
+    assert "--project foo of the account of providers.openai.usage_key" in ran.stdout
+    assert "AGREES" not in ran.stdout
+    told = json.loads(at_home(*ask, "--json", environ={"ADMIN": "sk-emulator-admin-canary"}).stdout)
+    assert told["providers"][0]["agrees"] is None
+    assert "counted nothing" in told["providers"][0]["error"]
+
+
+def test_a_usage_api_that_is_not_there_is_told_with_its_address(at_home, tmp_path: Path) -> None:
+    with held_port() as port:
+        (tmp_path / "macroslow.toml").write_text(
+            '[providers.p]\nbase_url = "http://127.0.0.1:9/v1"\nusage_key = "env:ADMIN"\n'
+            f'usage_url = "http://127.0.0.1:{port}/v1"\n'
+        )
+        ran = at_home("usage", "reconcile", environ={"ADMIN": "sk-emulator-admin-canary"})
+    where = f"http://127.0.0.1:{port}: connection refused; see usage_url of providers.p"
+    assert (ran.returncode, where in ran.stdout) == (2, True), ran.stdout + ran.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         ([], "No provider has a usage_key"),
         (["--provider", "x"], "There is no provider x: the configuration has p."),
         (["--provider", "p"], "Provider p has no usage_key: write a reference"),
-        (["--from", "x"], "2026-01-31"),
+        (["--from", "2026-13-01"], "'2026-13-01' is not a day fix: write for example 2026-01-31"),
+        (["--to", "20260131"], "'20260131' is not a day"),
         (["--from", "2026-01-02", "--to", "2026-01-01"], "before the first"),
     ],
 )

@@ -13,7 +13,9 @@ async def reported(
 ) -> Reported:
     """What the provider `name` counted. Raises as `report_of`, and ConfigurationError for its address."""
     provider = settings.providers[name]
-    api = UsageAPI(name, provider.usage_url or provider.base_url, secret, dialect=provider.kind)
+    setting = "usage_url" if provider.usage_url else "base_url"
+    base_url = provider.usage_url or provider.base_url
+    api = UsageAPI(name, base_url, secret, dialect=provider.kind, setting=setting)
     try:
         return await report_of(provider.kind, api, span, projects)
     finally:

@@ -22,6 +22,7 @@ from macroslow.secretstore.resolve import resolve
 from macroslow.secretstore.secret import Secret
 from macroslow.services.spending import reconcile_usage
 from macroslow.services.spending.provider_reports import Span
+from macroslow.services.spending.report_usage import require_days
 from macroslow.settings import Settings
 from macroslow.settings.catalogue import complete_catalogue
 
@@ -31,7 +32,7 @@ LAG: Final = "today is compared too: providers count within minutes to hours, so
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One provider: what was found, or why nothing could be."""
+    """One provider: what was found, and why it says nothing or nothing could be."""
 
     provider: str
     found: reconcile_usage.Reconciliation | None
@@ -40,7 +41,7 @@ class Comparison:
     @property
     def exit_code(self) -> int:
         """As every command has it."""
-        if self.found is None:
+        if self.found is None or self.found.agrees is None:
             return CANNOT_DECIDE
         return 0 if self.found.agrees else CHECKED_IS_BAD
 
@@ -80,7 +81,7 @@ def reconcile(
     """Compare the ledger with the provider's own usage and cost reports.
 
     Exit code 1 if the provider counted more: somebody spends around the gateway, with its key or
-    another of the same account. 2 if a provider could not be asked.
+    another of the same account. 2 if a provider could not be asked, or counted nothing of what is booked.
     """
     settings = settings_of(config_file)
     span, today = _span(first_day, last_day), _day(0)
@@ -102,12 +103,7 @@ def reconcile(
 
 def _span(first_day: str | None, last_day: str | None) -> Span:
     span = Span(first_day or _day(DAYS), last_day or _day(0))
-    try:
-        ordered = span.begins < span.ends
-    except ValueError:
-        raise click.UsageError("A day is written as 2026-01-31.") from None
-    if not ordered:
-        raise click.UsageError("The last day is before the first.")
+    require_days(span.first_day, span.last_day)
     return span
 
 
@@ -137,7 +133,7 @@ def _nobody(settings: Settings, only: str | None) -> str:
 def _refused(settings: Settings, name: str, error: UpstreamError) -> str:
     """What the provider said; of a key that it does not take, which one that is."""
     if not isinstance(error, UpstreamRefusedError) or error.status not in (401, 403):
-        return error.detail
+        return error.detail if error.reason == error.detail else f"{error.detail}: {error.reason}"
     reference = settings.providers[name].usage_key
     return (
         f"the provider did not accept {reference}, which providers.{name}.usage_key names: it must be an "
@@ -161,7 +157,17 @@ def _compare(
         upstream_names=_upstream_names(settings),
         tolerance_per_mille=per_mille,
     )
-    return Comparison(name, found)
+    return Comparison(name, found, _nothing(found, name, projects) if found.agrees is None else "")
+
+
+def _nothing(found: reconcile_usage.Reconciliation, name: str, projects: Sequence[str]) -> str:
+    """What to look at where the provider counted nothing of what is booked."""
+    account = f"the account of providers.{name}.usage_key"
+    asked = f"--project {', '.join(projects)} of {account}" if projects else account
+    return (
+        f"the provider counted nothing, though {usd(found.booked_usd_micros)} is booked: is {asked} the one "
+        "that is called? What was called just now may be counted later"
+    )
 
 
 def _upstream_names(settings: Settings) -> dict[str, str]:
@@ -171,7 +177,7 @@ def _upstream_names(settings: Settings) -> dict[str, str]:
 
 def _print(outcome: Comparison, span: Span) -> None:
     found = outcome.found
-    if found is None:
+    if found is None or found.agrees is None:
         click.echo(f"CANNOT DECIDE  {outcome.provider}: {outcome.error}")
         return
     verdict = "AGREES" if found.agrees else "MORE THERE"

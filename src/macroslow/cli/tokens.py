@@ -18,6 +18,7 @@ from macroslow.metering.count import Counted, count_prompt
 from macroslow.metering.models import Model
 from macroslow.metering.prices import TokenCounts
 from macroslow.metering.prompts import Prompt
+from macroslow.services.calls.unserved import nearest
 from macroslow.settings.catalogue import complete_catalogue
 
 TEXT: Final = "text"
@@ -94,9 +95,11 @@ def _prompt(content: bytes, operation: str) -> tuple[Prompt, str, str]:
 def _model(catalogue: Catalogue, name: str) -> Model:
     model = catalogue.find(name)
     if model is None:
+        meant = nearest(name, [known for known, _ in catalogue.names()])
+        fix = "give its prices in the configuration, as [models]"
         raise NotFoundError(
             f"there is no model {name!r} with a price",
-            fix="give its prices in the configuration, as [models]",
+            fix=f'did you mean "{meant}"? else {fix}' if meant else fix,
         )
     return model
 

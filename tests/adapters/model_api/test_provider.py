@@ -480,7 +480,10 @@ async def test_nobody_there_means_that_nothing_was_sent():
     server.close()
     await server.wait_closed()
     provider = ModelAPI("up", f"http://127.0.0.1:{port}/v1", Secret(KEY))
-    assert isinstance(await provider.complete("/chat/completions", b"{}", deadline_s=5), NotReached)
+    reached = await provider.complete("/chat/completions", b"{}", deadline_s=5)
+    assert isinstance(reached, NotReached)
+    where = f"http://127.0.0.1:{port}: connection refused"
+    assert reached.reason == f"{where}; see base_url of providers.{provider.name}"
     await provider.close()
 
 

@@ -155,9 +155,12 @@ async def test_nobody_there_and_no_time_left_are_errors():
     port = server.sockets[0].getsockname()[1]
     server.close()
     await server.wait_closed()
-    api = UsageAPI("up", f"http://127.0.0.1:{port}", Secret(KEY))
-    with pytest.raises(UpstreamUnavailableError, match="cannot be reached"):
+    api = UsageAPI("up", f"http://127.0.0.1:{port}", Secret(KEY), setting="usage_url")
+    with pytest.raises(UpstreamUnavailableError, match="cannot be reached") as caught:
         await api.get_json("/organization/costs", {}, deadline_s=5)
+    assert (
+        caught.value.reason == f"http://127.0.0.1:{port}: connection refused; see usage_url of providers.up"
+    )
     async with reporting(in_pages(3)) as (slow, _):
         with pytest.raises(UpstreamUnavailableError):
             await slow.get_pages("/organization/costs", {}, deadline_s=0)

@@ -213,13 +213,26 @@ def test_no_budget_is_ever_passed_by_calls_at_once(limit, choices, calls):
 async def test_a_request_without_a_bound_gets_what_the_budget_allows(limit, expected):
     world = World(limit_usd_micros=limit)
     if expected is None:
-        with pytest.raises(BudgetExhaustedError):
+        with pytest.raises(BudgetExhaustedError) as caught:
             await world.ask(request(max_tokens=None))
+        assert caught.value.needed_usd_micros == INPUT_USD_MICROS + 10 * 16  # and so much would do
         assert not world.provider.bodies
     else:
         await world.ask(request(max_tokens=None))
         assert world.provider.bodies[0]["max_tokens"] == expected
     await world.assert_idle()
+
+
+async def test_the_sum_that_a_refusal_names_would_do_and_one_less_would_not():
+    for n in (1, 4):
+        with pytest.raises(BudgetExhaustedError) as caught:
+            await World(limit_usd_micros=1).ask(request(max_tokens=None, n=n))
+        needed = caught.value.needed_usd_micros
+        world = World(limit_usd_micros=needed)
+        await world.ask(request(max_tokens=None, n=n))
+        assert world.provider.bodies[0]["max_tokens"] == 16
+        with pytest.raises(BudgetExhaustedError):
+            await World(limit_usd_micros=needed - 1).ask(request(max_tokens=None, n=n))
 
 
 async def test_a_bound_is_filled_in_for_each_choice():

@@ -54,7 +54,16 @@ def test_more_here_than_there_is_no_surplus(rows, extra):
         key: tuple(x + y for x, y in zip(value, extra.get(key, (0, 0, 0)), strict=True))
         for key, value in ours.items()
     }
-    assert reconcile(booked(ours), reported(rows), upstream_names={}, tolerance_per_mille=0).agrees  # type: ignore[arg-type]
+    found = reconcile(booked(ours), reported(rows), upstream_names={}, tolerance_per_mille=0)  # type: ignore[arg-type]
+    assert found.agrees is not False
+    assert not found.surpluses + found.money_surplus  # type: ignore[operator]
+
+
+@given(ROWS)
+def test_where_the_provider_counted_nothing_of_what_is_booked_there_is_no_verdict(rows):
+    """As of a project that does not exist."""
+    found = reconcile(booked(rows), reported({}), upstream_names={})
+    assert found.agrees is (None if found.booked_usd_micros else True)
 
 
 def test_the_tolerance_is_the_last_thousandth_that_agrees():

@@ -11,6 +11,7 @@ import asyncio
 import functools
 import ipaddress
 import itertools
+import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -53,7 +54,7 @@ class Dialler:
                     # In a thread: reading the trust store takes tens of milliseconds, once.
                     self._trust = await asyncio.to_thread(system_trust)
                 return await self._first(await self._addresses(), make)
-        except (OSError, TimeoutError) as error:  # errors of TLS are OSErrors
+        except OSError as error:  # as are those of TLS and of time
             self._lookup = None  # the name may have moved
             raise NotConnectedError(_reason(error)) from None
 
@@ -127,8 +128,22 @@ def _retrieve(lookup: "asyncio.Future[Sequence[str]]") -> None:
         lookup.exception()
 
 
-def _reason(error: Exception) -> str:
-    """What went wrong, for the log."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"{type(error).__name__}: {error.verify_message}"
-    return type(error).__name__
+def _reason(error: OSError) -> str:
+    """What went wrong, in words for the log."""
+    match error:
+        case TimeoutError():
+            return "no connection in time"
+        case socket.gaierror():
+            again = error.errno == socket.EAI_AGAIN
+            return "its host could not be looked up just now" if again else "its host has no address"
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted ({error.verify_message})"
+        case ssl.SSLError():
+            reason: str = getattr(error, "reason", None) or "broken off"  # OpenSSL's word, or Python's own
+            return f"no TLS with it ({reason.replace('_', ' ').lower()})"
+        case ConnectionRefusedError():
+            return "connection refused"
+        case ConnectionError():
+            return "it closed the connection before it was asked"
+        case _:
+            return os.strerror(error.errno).lower() if error.errno else f"broke off: {type(error).__name__}"

@@ -39,8 +39,12 @@ class Sender:
         max_answer_bytes: int,
         patience: Patience,
         key_name: str = "",
+        setting: str = "base_url",
     ) -> None:
-        """`key` None: the provider asks for none; `key_name` is for the log. Raises ConfigurationError."""
+        """`key` None: the provider asks for none. Raises ConfigurationError.
+
+        `key_name` and `setting`, which of the provider's gave `base_url`, are for the log.
+        """
         base = checked_base(name, base_url)
         self.name = name
         self._key = None if key is None else checked_key(name, key)
@@ -49,6 +53,8 @@ class Sender:
         self._credential = CREDENTIALS[auth]
         self._dialect = dialect
         self._max_answer_bytes = max_answer_bytes
+        self._where = f"{base.scheme}://{base.netloc}"
+        self._setting = setting
         tls = base.scheme == "https"
         port = base.port or (443 if tls else 80)
         self._client = Client(base.hostname or "", port, tls=tls, patience=patience)
@@ -130,7 +136,7 @@ class Sender:
         try:
             exchange = await self._client.send(head, body, deadline_s)
         except NotConnectedError as error:
-            return NotReached(str(error))
+            return NotReached(f"{self._where}: {error}; see {self._setting} of providers.{self.name}")
         except BrokenOffError as error:
             raise self.broke_off(error) from None
         try:

@@ -32,9 +32,15 @@ class UsageAPI:
     """One provider's reports. Make it anywhere; use and close it on one event loop."""
 
     def __init__(
-        self, name: str, base_url: str, admin_key: Secret, *, dialect: Dialect = Dialect.OPENAI
+        self,
+        name: str,
+        base_url: str,
+        admin_key: Secret,
+        *,
+        dialect: Dialect = Dialect.OPENAI,
+        setting: str = "base_url",
     ) -> None:
-        """`base_url` as for models, e.g. https://api.openai.com/v1. Raises ConfigurationError."""
+        """`base_url` as for models, e.g. https://api.openai.com/v1; `setting` gave it. ConfigurationError."""
         self._sender = Sender(
             name,
             base_url,
@@ -43,6 +49,7 @@ class UsageAPI:
             auth=DIALECTS[dialect].auth,
             max_answer_bytes=MAX_PAGE_BYTES,
             patience=Patience(),
+            setting=setting,
         )
 
     async def get_json(self, path: str, query: Query, *, deadline_s: float) -> object:

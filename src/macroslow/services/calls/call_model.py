@@ -43,7 +43,7 @@ _TAG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}", re.ASCII)
 EXPIRY_MARGIN_S: Final = 60.0  # after a call's deadline, for its settlement
 FALLBACK_WAIT_S: Final = 2.0  # how long a call queues for a model that has a fall-back
 NAME_BYTES: Final = 8  # of a reservation, besides its time
-REQUOTES: Final = 3  # how often the bound of an open request is fitted to a budget that others use too
+QUOTES: Final = 4  # of an open request: in full, twice what a budget that others use too has, the least
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,20 +180,25 @@ class CallModel:
             return await self.settle.stream(under_way.sent(), reached, reader, stack.pop_all())
 
     async def _reserve(self, order: Order, asked: Asked, model: Model, wait_s: float | None) -> UnderWay:
-        """A place and a durable reservation; of a request without a maximum, for what the budget allows."""
+        """A place and a durable reservation; of a request without a maximum, for what the budget allows.
+
+        A refusal of that names what the least that is worth having needs.
+        """
         room_usd_micros: int | None = None
-        for requotes_left in reversed(range(REQUOTES)):
+        for requotes_left in reversed(range(QUOTES)):
             target = await self.quote.target(asked, model, room_usd_micros)
             # It begins with its time, which keeps a store's index of many such ids quick.
             call = PaidCall(f"{order.created_ns:016x}{self.names.next()}", order, target)
             try:
                 return await self.reach.reserve(call, wait_s)
             except BudgetExhaustedError as error:
-                room_usd_micros = error.limit_usd_micros - error.spent_usd_micros - error.held_usd_micros
-                if not requotes_left or not _worth_asking(asked, target, room_usd_micros):
+                least_usd_micros = _least_usd_micros(asked, target)
+                if not requotes_left or target.bounds.usd_micros <= least_usd_micros:
                     for hear in self.refusals:
                         hear(error)
                     raise
+                left_usd_micros = error.limit_usd_micros - error.spent_usd_micros - error.held_usd_micros
+                room_usd_micros = max(least_usd_micros, left_usd_micros if requotes_left > 1 else 0)
         raise AssertionError("the last quote was taken or refused")
 
     def _longest_ns(self, models: int) -> int:
@@ -224,11 +229,10 @@ def _granted(models: Sequence[Model], providers: Collection[str] | None) -> Sequ
     return granted
 
 
-def _worth_asking(asked: Asked, target: Target, room_usd_micros: int) -> bool:
-    """Whether a request without a maximum has room for an answer worth having."""
-    if asked.request.max_output_tokens is not None or not asked.request.writes:
-        return False
+def _least_usd_micros(asked: Asked, target: Target) -> int:
+    """What must be held for an answer worth having: all that was asked for, or a short one if nothing was."""
     bounds = target.bounds
+    if asked.request.max_output_tokens is not None or not asked.request.writes:
+        return bounds.usd_micros
     least_tokens = min(bounds.output_tokens, LEAST_FILLED_OUTPUT_TOKENS * bounds.choices)
-    affordable = bounds.model.affordable_output_tokens(bounds.most_input_tokens, room_usd_micros)
-    return affordable >= least_tokens and affordable < bounds.output_tokens
+    return bounds.model.estimate(bounds.most_input_tokens, least_tokens)

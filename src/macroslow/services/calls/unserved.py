@@ -28,7 +28,7 @@ def unserved(
     model = catalogue.find(name)
     if model is not None:
         return _of_known(shown, model, operation, serves)
-    if meant := _meant(name, [n for n, one in catalogue.names() if serves(one, operation)]):
+    if meant := nearest(name, [n for n, one in catalogue.names() if serves(one, operation)]):
         return ModelNotFoundError(f"there is no model {shown} here", fix=f'did you mean "{meant}"? {_LIST}')
     if any(_covers(pattern, name) for pattern in listed):
         return ModelNotFoundError(f"the model {shown} has no price here, so it is not served", fix=_PRICE)
@@ -48,12 +48,12 @@ def _of_known(shown: str, model: Model, operation: Operation, serves: Serves) ->
     )
 
 
-def _meant(name: str, served: Sequence[str]) -> str:
-    """The served name that is nearest: without a prefix such as `openai/`, else one alike."""
+def nearest(name: str, names: Sequence[str]) -> str:
+    """The one of `names` that is nearest: without a prefix such as `openai/`, else one alike, or none."""
     bare = name.rpartition("/")[2]
-    if bare in served:
+    if bare in names:
         return bare
-    return next(iter(get_close_matches(bare[:MAX_SHOWN].lower(), served, n=1, cutoff=0.8)), "")
+    return next(iter(get_close_matches(bare[:MAX_SHOWN].lower(), names, n=1, cutoff=0.8)), "")
 
 
 def _covers(pattern: str, name: str) -> bool:

@@ -4,6 +4,7 @@ The ledger is never below what the provider counts of the same calls: a call who
 charged in full. So more at the provider is spending around the gateway, the only sign of a stolen
 key. Tokens are compared by model over the whole span (a call that begins before midnight is counted
 on that day there, and here when it is settled), dollars over the whole span; the days say where to look.
+A provider that counted nothing of what is booked was asked about something else, or too early: no verdict.
 """
 
 import re
@@ -61,9 +62,15 @@ class Reconciliation:
     money_surplus: tuple[DayOfMoney, ...]
 
     @property
-    def agrees(self) -> bool:
-        """Whether the provider counted no more than is booked here, within the tolerance."""
-        return not self.surpluses and not self.money_surplus
+    def agrees(self) -> bool | None:
+        """Whether the provider counted no more than is booked here, within the tolerance.
+
+        None: money is booked, and it counted nothing at all, which says nothing.
+        """
+        if self.surpluses or self.money_surplus:
+            return False
+        counted = self.reported_usd_micros or any(row.reported != NO_TOKENS for row in self.rows)
+        return True if counted or not self.booked_usd_micros else None
 
 
 def reconcile(

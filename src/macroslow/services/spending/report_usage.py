@@ -19,6 +19,7 @@ from macroslow.workflow.books import Books
 
 _SHARED: Final = frozenset({Scope.TAG, Scope.ALL})
 """Whose counters tell a client of others' spending, and are not his to see."""
+MAX_SHOWN: Final = 40  # of what is no day
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class ReportUsage:
         """Everything that was settled, by a word of USAGE_GROUPS. BadRequestError for what is none."""
         if group not in USAGE_GROUPS:
             raise BadRequestError(f"no report by {group!r}", fix=f"--by {'|'.join(USAGE_GROUPS)}")
-        _check_days(first_day, last_day)
+        require_days(first_day, last_day)
         rows = await self.books.usage(group, first_day=first_day, last_day=last_day)
         told = [_row(row, group) for row in rows]
         if group == "key":
@@ -43,7 +44,7 @@ class ReportUsage:
 
     async def days(self, provider: str, first_day: str, last_day: str) -> dict[str, object]:
         """What was settled with one provider, by day and model, to compare with its own report."""
-        _check_days(first_day, last_day)
+        require_days(first_day, last_day)
         rows = await self.books.daily_usage(provider, first_day, last_day)
         return {"rows": [asdict(row) for row in rows]}
 
@@ -60,7 +61,7 @@ class ReportUsage:
         From the first of this month if no day is given. BadRequestError for what is no day.
         """
         first_day = first_day or f"{utc(self.clock.now_ns())[:7]}-01"
-        _check_days(first_day, last_day)
+        require_days(first_day, last_day)
         span = {"first_day": first_day, "last_day": last_day}
         groups = {
             f"by_{group}": [
@@ -122,12 +123,13 @@ def _of_key(row: UsageRow, principal: str) -> dict[str, object]:
     return {**told, "held_usd_micros": row.held_usd_micros, "budget_usd_micros": row.limit_usd_micros}
 
 
-def _check_days(*days: str) -> None:
-    for day in days:
+def require_days(first_day: str, last_day: str) -> None:
+    """Raise BadRequestError unless each is empty or a day, and they are in order."""
+    for day in (first_day, last_day):
         if day and not _is_day(day):
-            raise BadRequestError("not a day", fix="write for example 2026-01-31")
-    first, last = (*days,)[:2]
-    if first and last and last < first:
+            shown = repr(day if len(day) <= MAX_SHOWN else f"{day[:MAX_SHOWN]}…")
+            raise BadRequestError(f"{shown} is not a day", fix="write for example 2026-01-31")
+    if first_day and last_day and last_day < first_day:
         raise BadRequestError("the last day is before the first", fix="exchange them")
 
 
