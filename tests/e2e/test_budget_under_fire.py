@@ -170,5 +170,6 @@ def test_the_commands_agree_and_the_whole_log_verifies(battle):
     assert sum(row["usd_micros"] for row in battle.site.data("usage")["rows"]) == account(battle.site)[
         "spent_usd_micros"
     ]  # fmt: skip
+    before = len(battle.site.log())
     verified = battle.site.data("audit", "verify")
-    assert verified["entries"] == len(battle.site.log())
+    assert before <= verified["entries"] <= len(battle.site.log())  # refusals are summed up meanwhile
