@@ -1,6 +1,7 @@
 """One gateway's use cases on a real file, with its own keys and signer; only what runs code is a stand-in."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -69,6 +70,13 @@ ORIGIN = "tests.example/log"
 ENTROPY = SystemEntropy()
 CLOCK = SystemClock()
 Ask = Callable[..., Awaitable[Any]]
+
+
+def base64_of(raw: bytes) -> str:
+    """As documents and proofs travel in a verb's arguments."""
+    return base64.b64encode(raw).decode()
+
+
 OPERATOR_RIGHTS = OperatorRights(("local",), frozenset({"openai"}), frozenset({"weather"}), circuits=False)
 GRANTS = ("gateway://*", "api://*")
 ANN = Principal("ann", "key/ann", "ann0", scopes=scopes.CLIENT, grants=GRANTS)

@@ -3,11 +3,9 @@
 import inspect
 import json
 import logging
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from tests.services.house import CLOCK, Ask, House, open_house
+from tests.services.house import CLOCK, House
 
 from macroslow.authz import scopes
 from macroslow.errors import (
@@ -32,17 +30,6 @@ CHANGING = {
     "run",
     "signers.revoke", "signers.trust",
 }  # fmt: skip
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def ask(house: House) -> Ask:
-    return house.ask
 
 
 def test_the_table_is_the_expected_one() -> None:

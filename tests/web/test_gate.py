@@ -55,6 +55,19 @@ def dressed(answer: Answer, policy: bytes = b"") -> None:
     assert "server" not in answer.headers
 
 
+def test_the_headers_that_protect_a_browser_are_these_and_no_weaker() -> None:
+    assert dict(SECURITY_HEADERS) == {
+        b"cache-control": b"no-store",
+        b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+        b"cross-origin-opener-policy": b"same-origin",
+        b"permissions-policy": b"camera=(), geolocation=(), microphone=()",
+        b"referrer-policy": b"no-referrer",
+        b"x-content-type-options": b"nosniff",
+        b"x-frame-options": b"DENY",
+        b"x-xss-protection": b"0",
+    }
+
+
 # Who.
 
 
@@ -869,15 +882,9 @@ async def test_not_found_from_a_use_case_is_a_problem(house: House) -> None:
     assert answer.json["request_id"] == answer.headers["x-request-id"]
 
 
-@pytest.mark.parametrize("administrators", [False, True])
-async def test_a_token_is_none_of_an_administrator_s_and_lends_an_administrators_key_nothing(
-    house: House, administrators: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever an issuer may say: administration is for keys alone, on a listener of their own."""
-    everything = Principal("alice", "key/a", "a", scopes=scopes.ALL)
-    subject = TokenPrincipal("jwt/main/eve", "jwt/main/eve", scopes=scopes.ALL, issuer="main", subject="eve")
-    client = replace(subject, scopes=scopes.CLIENT)
-    gate = Gate(
+def gate_of(house: House, *, administrators: bool) -> Gate:
+    """The gate of one of the two listeners, over the same house."""
+    return Gate(
         house.application,
         admin_routes(perform) if administrators else ROUTES,
         house.authenticate,
@@ -886,6 +893,17 @@ async def test_a_token_is_none_of_an_administrator_s_and_lends_an_administrators
         SystemEntropy(),
         GateSettings(administrators=administrators),
     )
+
+
+@pytest.mark.parametrize("administrators", [False, True])
+async def test_a_token_is_none_of_an_administrator_s_and_lends_an_administrators_key_nothing(
+    house: House, administrators: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever an issuer may say: administration is for keys alone, on a listener of their own."""
+    everything = Principal("alice", "key/a", "a", scopes=scopes.ALL)
+    subject = TokenPrincipal("jwt/main/eve", "jwt/main/eve", scopes=scopes.ALL, issuer="main", subject="eve")
+    client = replace(subject, scopes=scopes.CLIENT)
+    gate = gate_of(house, administrators=administrators)
     for shown, opens in [
         (everything, administrators),
         (subject, False),
@@ -908,15 +926,7 @@ async def test_a_token_is_none_of_an_administrator_s_and_lends_an_administrators
 async def test_a_foreign_host_is_told_the_section_that_lists_those_of_its_listener(
     house: House, administrators: bool, section: str
 ) -> None:
-    gate = Gate(
-        house.application,
-        admin_routes(perform) if administrators else ROUTES,
-        house.authenticate,
-        house.security,
-        house.clock,
-        SystemEntropy(),
-        GateSettings(administrators=administrators),
-    )
+    gate = gate_of(house, administrators=administrators)
     path = "/admin/keys.list" if administrators else "/v1/models"
     answer = await call(gate, "POST", path, [(b"host", b"gateway.example")])
     assert answer.status == 403

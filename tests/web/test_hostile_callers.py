@@ -164,6 +164,27 @@ async def test_a_refusal_does_not_wait_for_a_body_that_never_ends(house: House, 
     writer.close()
 
 
+async def large(*_: object, **__: object) -> ModelAnswer:
+    """A use case whose answer no socket holds."""
+    return ModelAnswer(200, {}, b"x" * 20_000_000, Usage(0, 0, 0), 0)
+
+
+async def beside_an_unread_answer(house: House) -> tuple[list[int], list[int]]:
+    """Statuses of the same caller's next request: while a large answer waits to be taken, and after that."""
+    listener = await listening(house.gate, BOUNDS)
+    request = asking(house, b"content-length: 2\r\nconnection: close", body=b"{}")
+    with caller(listener) as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.sendall(request)
+        one.setblocking(False)
+        assert await asyncio.get_running_loop().sock_recv(one, 1)  # its answer is on its way
+        meanwhile = statuses(await say(listener.port, request))
+    await until(lambda: not listener.connections)
+    afterwards = statuses(await say(listener.port, request))
+    await listener.close(0)
+    return meanwhile, afterwards
+
+
 async def unread(house: House, then: bytes) -> None:
     """Ask for much, read nothing, send more; the connection must be gone soon."""
     listener = await listening(house.gate, BOUNDS)
@@ -182,9 +203,6 @@ async def test_who_reads_nothing_of_an_answer_is_cut_off_whatever_he_sends(
     then: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flow, "STUCK_S", 0.3)
-
-    async def large(*_: object, **__: object) -> ModelAnswer:
-        return ModelAnswer(200, {}, b"x" * 20_000_000, Usage(0, 0, 0), 0)
 
     await unread(await build(call_model=large), then)
 
@@ -207,48 +225,19 @@ async def test_who_reads_nothing_of_a_stream_that_breaks_off_is_cut_off(
 async def test_who_leaves_large_answers_unread_has_no_room_for_another_request() -> None:
     """A whole answer is as large as a provider makes it, and costs next to nothing."""
 
-    async def large(*_: object, **__: object) -> ModelAnswer:
-        return ModelAnswer(200, {}, b"x" * 20_000_000, Usage(0, 0, 0), 0)
-
     house = await build(GateSettings(bytes_in_flight=40_000_000), call_model=large)
-    listener = await listening(house.gate, BOUNDS)
-    request = asking(house, b"content-length: 2\r\nconnection: close", body=b"{}")
-    with caller(listener) as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        one.sendall(request)
-        one.setblocking(False)
-        assert await asyncio.get_running_loop().sock_recv(one, 1)  # its answer is on its way
-        assert statuses(await say(listener.port, request)) == [503]
-    await until(lambda: not listener.connections)
-    assert statuses(await say(listener.port, request)) == [200]
-    await listener.close(0)
+    assert await beside_an_unread_answer(house) == ([503], [200])
 
 
 async def test_an_answer_that_is_not_taken_is_a_request_under_way() -> None:
-    async def large(*_: object, **__: object) -> ModelAnswer:
-        return ModelAnswer(200, {}, b"x" * 20_000_000, Usage(0, 0, 0), 0)
-
     house = await build(call_model=large)
     house.key = await house.new_key("alice", concurrent_requests=1)
-    listener = await listening(house.gate, BOUNDS)
-    request = asking(house, b"content-length: 2\r\nconnection: close", body=b"{}")
-    with caller(listener) as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        one.sendall(request)
-        one.setblocking(False)
-        assert await asyncio.get_running_loop().sock_recv(one, 1)
-        assert statuses(await say(listener.port, request)) == [429]
-    await until(lambda: not listener.connections)
-    assert statuses(await say(listener.port, request)) == [200]
-    await listener.close(0)
+    assert await beside_an_unread_answer(house) == ([429], [200])
 
 
 async def test_who_takes_an_answer_in_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow, "STUCK_S", 0.3)
-    monkeypatch.setattr(flow, "LEAST_TAKEN_BYTES", 30_000_000)
-
-    async def large(*_: object, **__: object) -> ModelAnswer:
-        return ModelAnswer(200, {}, b"x" * 40_000_000, Usage(0, 0, 0), 0)
+    monkeypatch.setattr(flow, "LEAST_TAKEN_BYTES", 15_000_000)
 
     house = await build(call_model=large)
     listener = await listening(house.gate, BOUNDS)

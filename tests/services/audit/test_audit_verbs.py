@@ -1,31 +1,12 @@
 """The operator's verbs about the log: what is shown, proved and verified is the log as it stands."""
 
-import base64
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import orjson
 import pytest
-from tests.services.house import ENTROPY, Ask, House, open_house
+from tests.services.house import ENTROPY, House, base64_of
 
 from macroslow.errors import BadRequestError, MacroslowError, VerificationError
 from macroslow.tlog import receipt
 from macroslow.tlog.checkpoint import LogPrivateKey, verify_checkpoint
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def ask(house: House) -> Ask:
-    return house.ask
-
-
-def base64_of(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()
 
 
 async def test_the_tail_is_the_newest_and_start_goes_on_from_there(ask, house: House) -> None:

@@ -1,22 +1,14 @@
 """Checkpoints on demand: shared, monotonic, and unhurt by callers that go away."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from tests.services.house import House, open_house
+from tests.services.house import House
 
 from macroslow.errors import LogUnavailableError
 from macroslow.services.audit.checkpoint_log import CheckpointLog
 from macroslow.tlog.checkpoint import verify_checkpoint
 from macroslow.tlog.ports import StoreCheckpoint
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
-        yield opened
 
 
 async def test_a_checkpoint_covers_the_entry_and_is_the_tree_as_it_is(house: House) -> None:

@@ -1,21 +1,13 @@
 """Outside calls of a run: each is in the log before its answer is seen, however it ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from tests.services.house import ANN, House, open_house
+from tests.services.house import ANN, House
 
 from macroslow.errors import BadRequestError, LogUnavailableError, NotFoundError, UpstreamUnavailableError
 from macroslow.tlog.event import EventType
 from macroslow.tlog.ports import Append
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
-        yield opened
 
 
 def call(house: House, path: str = "/now", query: str = "q=Berlin", name: str = "weather"):

@@ -5,7 +5,6 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import orjson
@@ -45,12 +44,6 @@ from macroslow.workflow.sandbox import BlockOutcome, BlockStatus, Job, Level, Ou
 PLAIN = paper("print(1)")
 PAID = paper("print(1)", execute="gateway://local api://openai api://weather")
 SCHEMA = '\n## Output_Schema\n\n```json\n{"type": "object", "required": ["sum"]}\n```\n'
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
-        yield opened
 
 
 def run(house: House, raw: bytes = PLAIN, principal: Principal = ANN, **more) -> "asyncio.Task[dict]":

@@ -1,31 +1,13 @@
 """The operator's verb that runs a document: with what he allows and no more."""
 
-import base64
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import orjson
 import pytest
-from tests.services.house import Ask, House, open_house, paper, succeeded
+from tests.services.house import House, base64_of, paper, succeeded
 
 from macroslow.errors import BadRequestError, InvalidDocumentError, MissingRightError
 from macroslow.services.documents.run_verb import RunVerb
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def ask(house: House) -> Ask:
-    return house.ask
-
-
-def base64_of(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()
 
 
 async def test_the_operator_runs_a_document_with_what_he_allows_and_no_more(ask, house: House) -> None:

@@ -1,12 +1,11 @@
 """Trusted signers: what the operator decided is in force at once, kept, and in the log."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 from tests.contract.fake_books import FakeBooks
-from tests.services.house import CLOCK, ENTROPY, House, open_house
+from tests.services.house import CLOCK, ENTROPY, House
 
 from macroslow.authn.ports import PutSigner, SignerRecord
 from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
@@ -15,12 +14,6 @@ from macroslow.services.identity.manage_signers import ManageSigners
 from macroslow.tlog.event import EventType
 
 ANN, BOB = (HybridPrivateKey.generate(KeyUse.DOCUMENT, ENTROPY) for _ in range(2))
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
-        yield opened
 
 
 def trust(house: House, key: HybridPrivateKey = ANN, name: str = "ann", *origins: str):

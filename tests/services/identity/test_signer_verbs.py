@@ -1,25 +1,10 @@
 """The operator's verbs about keys that sign documents."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-from tests.services.house import ENTROPY, Ask, House, open_house
+from tests.services.house import ENTROPY, House
 
 from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
 
 AUTHOR = HybridPrivateKey.generate(KeyUse.DOCUMENT, ENTROPY)
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def ask(house: House) -> Ask:
-    return house.ask
 
 
 async def test_a_signer_from_trust_to_revocation(ask, house: House) -> None:
