@@ -97,6 +97,13 @@ async def _tail(file: Path):
     return await asyncio.to_thread(administer, load(file, {}), "audit.tail", {"count": 100})
 
 
+async def test_an_address_has_as_many_failures_as_the_operator_says(file: Path) -> None:
+    file.write_text(CONFIGURATION + "[server]\nfailures_per_minute = 2\n")
+    await asyncio.to_thread(first_key, load(file, {}))
+    async with living(macroslow.create_app(file)) as life:
+        assert [(await life.get("/runs", "nonsense"))[0] for _ in range(3)] == [401, 401, 429]
+
+
 async def test_a_second_one_on_the_same_state_says_that_it_is_in_use(file: Path) -> None:
     async with living(macroslow.create_app(file)):
         second = Life(macroslow.create_app(load(file, {})))

@@ -187,6 +187,19 @@ def test_all_bad_credentials_are_refused_with_the_same_bytes(slow: Site, method:
     assert good.status == 200
 
 
+def test_the_running_gateway_says_yes_to_the_secret_of_a_key_and_not_to_one_that_was_rotated_away(
+    slow: Site,
+) -> None:
+    made = slow.ask("keys.create", principal="rotating")
+    newer = slow.ask("keys.rotate", key_id=made["id"], overlap_s=0)
+    for text, code in ((newer["key"], 0), (made["key"], 1)):
+        done = slow.command("can", "-", "inference:chat", input_text=text)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert text not in done.stdout + done.stderr
+        status = slow.call("GET", "/v1/usage", headers={"authorization": f"Bearer {text}"}).status
+        assert (status == 200) is (code == 0)
+
+
 def test_a_gateway_that_is_older_than_its_configuration_is_named_as_such(
     emulator_url: str, clean_environment: dict[str, str], tmp_path: Path
 ) -> None:
