@@ -11,38 +11,31 @@ from macroslow.errors import BadRequestError
 K = TypeVar("K")
 PRIVATE: Final = ".key"
 PUBLIC: Final = ".pub"
+_HALVES: Final = {
+    PRIVATE: ("private", HybridPrivateKey.from_json),
+    PUBLIC: ("public", HybridPublicKey.from_jwks),
+}
 
 
 def private_key(file: Path) -> HybridPrivateKey:
     """The key that signs documents. BadRequestError, which says so where it is the other of the two."""
-    text = _text(file)
-    try:
-        return _read(HybridPrivateKey.from_json, file, text)
-    except BadRequestError:
-        if _is(HybridPublicKey.from_jwks, text):
-            raise _the_other(file, "public", PUBLIC, PRIVATE) from None
-        raise
+    return _half(file, HybridPrivateKey.from_json, PRIVATE, PUBLIC)
 
 
 def public_key(file: Path) -> HybridPublicKey:
     """The key that signatures are checked with. BadRequestError, likewise."""
-    text = _text(file)
+    return _half(file, HybridPublicKey.from_jwks, PUBLIC, PRIVATE)
+
+
+def _half(file: Path, read: Callable[..., K], wanted: str, other: str) -> K:
+    text = read_whole(file, KEY_TEXT_BYTES).decode("utf-8", "replace")
     try:
-        return _read(HybridPublicKey.from_jwks, file, text)
-    except BadRequestError:
-        if _is(HybridPrivateKey.from_json, text):
-            raise _the_other(file, "private", PRIVATE, PUBLIC) from None
-        raise
-
-
-def _text(file: Path) -> str:
-    return read_whole(file, KEY_TEXT_BYTES).decode("utf-8", "replace")
-
-
-def _read(reader: Callable[..., K], file: Path, text: str) -> K:
-    try:
-        return reader(text, use=KeyUse.DOCUMENT)
+        return read(text, use=KeyUse.DOCUMENT)
     except BadRequestError as error:
+        name, read_other = _HALVES[other]
+        if _is(read_other, text):
+            named = file.with_suffix(wanted) if file.suffix == other else f"NAME{wanted}"
+            raise BadRequestError(f"{file} is the {name} key", fix=f"give {named}") from None
         raise BadRequestError(f"{file}: {error.detail}", fix=error.fix) from None
 
 
@@ -52,8 +45,3 @@ def _is(reader: Callable[..., object], text: str) -> bool:
     except BadRequestError:
         return False
     return True
-
-
-def _the_other(file: Path, half: str, ending: str, wanted: str) -> BadRequestError:
-    named = file.with_suffix(wanted) if file.suffix == ending else f"NAME{wanted}"
-    return BadRequestError(f"{file} is the {half} key", fix=f"give {named}")
