@@ -14,6 +14,7 @@ from macroslow.secretstore.reference import Reference
 from macroslow.secretstore.resolve import Wanted
 from macroslow.settings.fields import LOOPBACK_NAMES, Table, is_loopback, refuse, split_listen
 from macroslow.settings.identity import Auth
+from macroslow.settings.log import Log
 from macroslow.settings.origin import KeyPath, Origin, nearest
 from macroslow.settings.section import Section
 from macroslow.settings.sections import (
@@ -21,7 +22,6 @@ from macroslow.settings.sections import (
     Administration,
     Documents,
     Gateway,
-    Log,
     Sandbox,
     Server,
     SignatureRule,

@@ -9,7 +9,7 @@ version understands and this one does not: nothing in a configuration is ever ig
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from macroslow.settings.fields import (
     LOOPBACK_NAMES,
@@ -180,16 +180,3 @@ class Sandbox(Section):
     ] = "auto"
     runs_at_once: Count = 8
     limits: SandboxLimits = SandboxLimits()
-
-
-def _not_public(value: bool) -> bool:
-    if value:
-        raise refuse("a public log is not available in this version", "remove public")
-    return value
-
-
-class Log(Section):
-    """The audit log: its name in checkpoints, and whether everybody may read its tiles."""
-
-    origin: Annotated[str, Field(pattern=r"^[!-*,-~]{1,200}$")] | None = None  # C2SP: no space, no plus
-    public: Annotated[bool, AfterValidator(_not_public)] = False

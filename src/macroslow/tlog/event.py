@@ -7,20 +7,28 @@ null, integers below 2**53 in absolute value, lists and objects of these; no flo
 
 import enum
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from macroslow.values import value
+
+_NOBODY: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType({})
 
 
 class EventType(enum.IntEnum):
     """The type that a leaf shows in clear (two bytes). Numbers are for ever; never reuse one."""
 
     LOG_STARTED = 1
+    LOG_FORKED = 2
+    LOG_KEY_ROTATED = 3
+    SUBJECT_ERASED = 4
     RUN_ACCEPTED = 10
     RUN_FINISHED = 11
     RUN_INTERRUPTED = 12
     CHAT_COMPLETED = 20
     CHAT_UNKNOWN = 21
     API_CALLED = 22
+    MCP_CALLED = 23
     REFUSED = 30
     REFUSALS_SUMMARY = 31
     KEY_CREATED = 40
@@ -35,11 +43,51 @@ class EventType(enum.IntEnum):
     BUDGET_ALERT = 60
 
 
+class EventClass(enum.IntEnum):
+    """What kind of record an event is: how long it is held, and under which of its subject's keys it lies."""
+
+    ACTIVITY = 0
+    SECURITY = 1
+    ADMINISTRATION = 2
+
+
+CLASSES: Final[Mapping[EventType, EventClass]] = {
+    EventType.LOG_STARTED: EventClass.ADMINISTRATION,
+    EventType.LOG_FORKED: EventClass.ADMINISTRATION,
+    EventType.LOG_KEY_ROTATED: EventClass.ADMINISTRATION,
+    EventType.SUBJECT_ERASED: EventClass.ADMINISTRATION,
+    EventType.RUN_ACCEPTED: EventClass.ACTIVITY,
+    EventType.RUN_FINISHED: EventClass.ACTIVITY,
+    EventType.RUN_INTERRUPTED: EventClass.ACTIVITY,
+    EventType.CHAT_COMPLETED: EventClass.ACTIVITY,
+    EventType.CHAT_UNKNOWN: EventClass.ACTIVITY,
+    EventType.API_CALLED: EventClass.ACTIVITY,
+    EventType.MCP_CALLED: EventClass.ACTIVITY,
+    EventType.REFUSED: EventClass.SECURITY,
+    EventType.REFUSALS_SUMMARY: EventClass.SECURITY,
+    EventType.KEY_CREATED: EventClass.ADMINISTRATION,
+    EventType.KEY_REVOKED: EventClass.ADMINISTRATION,
+    EventType.SIGNER_TRUSTED: EventClass.ADMINISTRATION,
+    EventType.SIGNER_REVOKED: EventClass.ADMINISTRATION,
+    EventType.KEY_CHANGED: EventClass.ADMINISTRATION,
+    EventType.KEY_ROTATED: EventClass.ADMINISTRATION,
+    EventType.JWT_REVOKED: EventClass.SECURITY,
+    EventType.SERVER_STARTED: EventClass.ADMINISTRATION,
+    EventType.SERVER_STOPPED: EventClass.ADMINISTRATION,
+    EventType.BUDGET_ALERT: EventClass.ACTIVITY,
+}
+"""Of every type: numbers and classes of a written log never change."""
+
+
 @value
 class Event:
-    """Something that happened. `subject` is whose personal data `fields` holds: their key seals it."""
+    """Something that happened. `subject` is whose personal data `fields` holds: their key seals it.
+
+    `others` are the fields of further persons, each under their own name and sealed by their own key.
+    """
 
     type: EventType
     time_ns: int
     subject: str
     fields: Mapping[str, object]
+    others: Mapping[str, Mapping[str, object]] = _NOBODY

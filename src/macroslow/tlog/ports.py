@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from macroslow.tlog.event import Event
+from macroslow.tlog.event import Event, EventClass
 from macroslow.values import value
 
 
@@ -39,6 +39,54 @@ class StoreCheckpoint:
 
     size: int
     note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAnchor:
+    """Keep a checkpoint that a third party dated: `token` is its RFC 3161 time-stamp response over `note`."""
+
+    size: int
+    note: bytes
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeepReceipt:
+    """Remember until `expires_ns` that this list's entry before it proves the answer to a request.
+
+    ValueError without one. Kept again by the same principal (a fall-back's answer), it is as kept last;
+    ConflictError by another.
+    """
+
+    request_id: str
+    principal: str
+    expires_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class EraseSubject:
+    """Destroy the subject's keys of these `classes`, and the ciphertext of every entry that they sealed.
+
+    The next entry of this list is the event that says so: each erased row names its index. With ACTIVITY
+    among the classes all else that is kept of the subject's work goes with it: what runs stored, kept
+    answers, bound ids, the parts of shared events. Once no entry is left that can be opened, `pseudonym`
+    takes the place of the subject's name everywhere. `entries` is the number of entries of these classes
+    that the event tells of: ConflictError if there are others by now, and nothing is erased.
+    """
+
+    subject: str
+    classes: frozenset[EventClass]
+    entries: int
+    pseudonym: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What `KeepReceipt` remembers: whose answer it is and the index of its entry."""
+
+    principal: str
+    index: int
+    expires_ns: int
 
 
 class LogReader(Protocol):

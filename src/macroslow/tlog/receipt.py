@@ -37,12 +37,16 @@ _RECEIPT_DEPTH: Final = leaf.MAX_FIELDS_DEPTH + 3
 
 WHAT: Final[Mapping[EventType, str]] = {
     EventType.LOG_STARTED: "the log was started",
+    EventType.LOG_FORKED: "the log was declared forked and begun under a new origin",
+    EventType.LOG_KEY_ROTATED: "the log was given another key",
+    EventType.SUBJECT_ERASED: "what was kept of a subject was erased",
     EventType.RUN_ACCEPTED: "a document was accepted to run",
     EventType.RUN_FINISHED: "a document was run",
     EventType.RUN_INTERRUPTED: "a run was interrupted, its outcome is unknown",
     EventType.CHAT_COMPLETED: "a model call was answered",
     EventType.CHAT_UNKNOWN: "a model call was begun, its outcome is unknown",
     EventType.API_CALLED: "an outside API was called",
+    EventType.MCP_CALLED: "a tool was called over MCP",
     EventType.REFUSED: "a request was refused",
     EventType.REFUSALS_SUMMARY: "requests were refused",
     EventType.KEY_CREATED: "a client key was created",

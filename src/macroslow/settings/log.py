@@ -1,0 +1,21 @@
+"""The section [log]: the audit log's name, its dials, and third parties that vouch for it."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from macroslow.settings.fields import refuse
+from macroslow.settings.section import Section
+
+
+def _not_public(value: bool) -> bool:
+    if value:
+        raise refuse("a public log is not available in this version", "remove public")
+    return value
+
+
+class Log(Section):
+    """The audit log: its name in checkpoints, and whether everybody may read its tiles."""
+
+    origin: Annotated[str, Field(pattern=r"^[!-*,-~]{1,200}$")] | None = None  # C2SP: no space, no plus
+    public: Annotated[bool, AfterValidator(_not_public)] = False
