@@ -7,12 +7,9 @@ null, integers below 2**53 in absolute value, lists and objects of these; no flo
 
 import enum
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
 from macroslow.values import value
-
-_NOBODY: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType({})
 
 
 class EventType(enum.IntEnum):
@@ -80,14 +77,22 @@ CLASSES: Final[Mapping[EventType, EventClass]] = {
 
 
 @value
+class PersonFields:
+    """What a shared event says about one more person, who is `subject`."""
+
+    subject: str
+    fields: Mapping[str, object]
+
+
+@value
 class Event:
     """Something that happened. `subject` is whose personal data `fields` holds: their key seals it.
 
-    `others` are the fields of further persons, each under their own name and sealed by their own key.
+    `others` is what it says about further persons, sealed by the key of each.
     """
 
     type: EventType
     time_ns: int
     subject: str
     fields: Mapping[str, object]
-    others: Mapping[str, Mapping[str, object]] = _NOBODY
+    others: tuple[PersonFields, ...] = ()
