@@ -35,7 +35,7 @@ bench-peers: $(STAMP)
 # Needs uv on the PATH; the lists name neither hosts nor URLs.
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q --upgrade
 lock:
-	$(LOCK) --extra sdk --extra postgres --extra redis --group dev -o requirements/dev.txt
+	$(LOCK) --extra sdk --extra postgres --extra redis --extra timestamps --group dev -o requirements/dev.txt
 	$(LOCK) -o requirements/runtime.txt -c requirements/dev.txt
 
 $(STAMP): requirements/dev.txt pyproject.toml
