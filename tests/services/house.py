@@ -29,6 +29,7 @@ from macroslow.metering.ledger import OpenAccount
 from macroslow.services.administration import Administration
 from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.services.audit.log_health import LogHealth
 from macroslow.services.audit.prove_entry import ProveEntry
 from macroslow.services.calls.call_api import CallAPI
 from macroslow.services.calls.call_model import CallModel
@@ -261,7 +262,7 @@ class House:
             RightsVerbs(ExplainRights(self.keys, OPERATOR_RIGHTS)),
             UsageVerbs(self.usage),
             AuditVerbs(self.books, self.checkpoints, self.prove, self.log_key),
-            RunVerb(self.execute),
+            RunVerb(LogHealth(), self.execute),
         )
 
     @property

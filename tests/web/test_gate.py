@@ -109,6 +109,41 @@ async def test_the_public_routes_answer_without_a_credential_and_say_little(hous
     assert (await house.ask("GET", "/health")).json["reasons"] == ["shutting down"]
 
 
+async def test_while_the_log_has_no_room_new_work_waits_and_the_rest_goes_on() -> None:
+    reasons = ["less than 256 MiB are free on the disk of /state"]
+    house = await build(ready=lambda: reasons)
+    for route in ROUTES:
+        answer = await house.ask(
+            route.method,
+            concrete(route),
+            body=b'{"document":"x"}' if route.cap_bytes else b"",
+            content_type="application/json" if route.cap_bytes else "",
+        )
+        refused = route.work or route.path in {"/health", "/health/ready"}
+        assert (answer.status == 503) == refused, route.path
+        if route.work:
+            assert answer.headers["retry-after"] == "5"
+            assert b"disk" not in answer.body
+    assert {route.path for route in ROUTES if route.work} == {
+        "/execute",
+        "/mcp",
+        "/v1/chat/completions",
+        "/v1/embeddings",
+        "/v1/messages",
+        "/v1/responses",
+    }
+    assert (await house.ask("GET", "/health")).json["reasons"] == reasons
+    assert (await house.ask("GET", "/health/live", key=None)).status == 200
+    reasons.clear()
+    assert (await house.ask("POST", "/mcp", body=b"{}", content_type="application/json")).status == 200
+
+
+async def test_who_is_unknown_is_told_that_and_not_how_the_log_is() -> None:
+    house = await build(ready=lambda: ["full"])
+    answer = await house.ask("POST", "/mcp", body=b"{}", content_type="application/json", key=None)
+    assert answer.status == 401
+
+
 async def test_bad_credentials_get_answers_that_differ_in_the_request_id_alone(house: House) -> None:
     wrong = house.key[:-1] + ("0" if house.key[-1] != "0" else "1")
     revoked = await house.keys.create(NewKey("alice"))

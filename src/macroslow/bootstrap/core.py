@@ -21,6 +21,7 @@ from macroslow.ports import NS_PER_S, Signer
 from macroslow.services.administration import Administration
 from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.services.audit.log_health import LogHealth
 from macroslow.services.audit.prove_entry import ProveEntry
 from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.identity.explain_rights import ExplainRights
@@ -68,6 +69,7 @@ class Core:
     signer: Signer
     checkpoints: CheckpointLog
     prove: ProveEntry
+    health: LogHealth
     recovered: Recovered
     owner: str
 
@@ -92,7 +94,7 @@ class Core:
             rights=RightsVerbs(ExplainRights(self.manage_keys, operator_rights(self.settings)), tokens),
             usage=UsageVerbs(self.usage),
             audit=AuditVerbs(self.books, self.checkpoints, self.prove, self.keys.log.public),
-            documents=RunVerb(execute),
+            documents=RunVerb(self.health, execute),
         )
 
     def _minter(self) -> MintTokens | None:
@@ -186,6 +188,7 @@ async def _core(
         signer=signer,
         checkpoints=checkpoints,
         prove=ProveEntry(books, checkpoints),
+        health=LogHealth(),
         recovered=recovered,
         owner=owner,
     )

@@ -114,7 +114,7 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Ap
         validate_document=gateway.validate,
         runs=gateway.runs,
         info=partial(_info, gateway),
-        ready=list,
+        ready=gateway.core.health.reasons,
         checkpoint=gateway.core.checkpoints.newest,
         figures=ReadFigures(books, clock, _named_tags(gateway.core.settings)),
         mcp=mcp,

@@ -13,6 +13,7 @@ from macroslow.bootstrap.telemetry import span_exporter
 from macroslow.errors import LogUnavailableError
 from macroslow.secretstore.secret import Secret
 from macroslow.services.alerts.send_alerts import SendAlerts
+from macroslow.services.audit.log_health import MIB, WatchDisk
 from macroslow.services.calls.reap_reservations import ReapReservations
 from macroslow.services.documents.interrupt_runs import InterruptRuns
 from macroslow.services.identity.alert_guessing import AlertGuessing
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 class Watches:
     """The watchers of one gateway, not yet running."""
 
+    disk: WatchDisk
     reap: ReapTheDead
     budgets: WatchBudgets
     alerts: SendAlerts
@@ -45,6 +47,7 @@ class Watches:
     async def running(self) -> AsyncIterator[None]:
         """Have them run; a defect in one of them ends none of the requests."""
         works: dict[str, Callable[[], Awaitable[object]]] = {
+            "the look at the disk": self.disk.run,
             "the search for what the dead left": self.reap.run,
             "the watch over budgets": self.budgets.run,
             "sending of alerts": self.alerts.run,
@@ -76,6 +79,12 @@ def watches(
 
     `open_runs` are those that this process carries out.
     """
+    disk = WatchDisk(
+        core.health,
+        {str(core.folder.path): core.folder.free_bytes},
+        core.settings.log.disk_reserve_mib * MIB,
+    )
+    disk.look()  # before anything is served
     settings = core.settings.alerts
     alerts = SendAlerts(_receivers(core.settings, secrets, outward), entropy)
     budgets = WatchBudgets(
@@ -99,7 +108,7 @@ def watches(
     if changes is not None:
         follow = FollowIdentities(changes, core.manage_keys, core.manage_revocations, core.signers)
     spans = span_exporter(core.settings, secrets, outward)
-    return Watches(reap, budgets, alerts, guessing, uses, follow, spans, key_sets)
+    return Watches(disk, reap, budgets, alerts, guessing, uses, follow, spans, key_sets)
 
 
 def _receivers(

@@ -1,7 +1,7 @@
 """The gate: every HTTP request passes here, in one order, before anything else sees it.
 
-    framing, Host, Origin -> path and method -> who -> how often -> may it -> type and size of the
-    body -> the body -> the handler -> the answer, with the same headers on every one
+    framing, Host, Origin -> path and method -> who -> how often -> may it -> is new work taken -> type
+    and size of the body -> the body -> the handler -> the answer, with the same headers on every one
 
 Nobody's body is read before its sender is known, and nothing is decided on a decoded or rebuilt
 path. Whatever is raised on the way becomes an answer here and nowhere else. Who is let in, the doorkeeper
@@ -36,6 +36,8 @@ from macroslow.web.visit import HUNG_UP, REQUEST_ID_BYTES, Visit, send_answer
 
 BODY_SHARE: Final = 4  # of the bytes in flight, what one principal may hold: this part
 LARGE_BYTES: Final = 64 * 1024  # an answer above this counts as long as its caller has not taken it
+NO_WORK_S: Final = 5.0  # after which it may be worth to ask again
+SEE_HEALTH: Final = "try again later; the operator sees why at GET /health and in the server's log"
 LAST_WORD_S: Final = 0.1  # who is told why his stream ends has so long to read it
 _UNROUTED: Final = "none"
 
@@ -192,6 +194,8 @@ class Gate:
         """Who, how often, may it; then the body."""
         route = visit.route = found.route(visit.method)
         await self._doorkeeper.admit(visit, route, scope)
+        if route.work and self._application.ready():
+            raise OverloadedError("no new work is taken just now", retry_after_s=NO_WORK_S, fix=SEE_HEALTH)
         media_type = _media_type(route, visit.framing)
         cap_bytes = min(route.cap_bytes, self._settings.max_body_bytes)
         body_s = None if visit.body.complete else self._settings.body_deadline_s

@@ -57,6 +57,7 @@ class Route:
     """One line of the table. `path` has variable segments as `{name}`; `cap_bytes` 0: takes no body.
 
     `policy` is the content-security-policy of its answers, where it is not the one that allows nothing.
+    `work`: it begins something that the log must have room for.
     """
 
     method: str
@@ -68,6 +69,7 @@ class Route:
     limit: LimitedBy = LimitedBy.CREDENTIAL
     audit: Audit = Audit.REFUSALS
     policy: bytes = b""
+    work: bool = False
 
 
 def _public(path: str, handler: Handler) -> Route:
@@ -84,23 +86,19 @@ def _act(
     return Route("POST", path, scope, handler, cap_bytes, types, audit=audit)
 
 
+def _work(path: str, scope: str, handler: Handler | Mount, cap_bytes: int, types: frozenset[str]) -> Route:
+    return Route("POST", path, scope, handler, cap_bytes, types, audit=Audit.OUTCOME, work=True)
+
+
 _JSON: Final = frozenset({media_types.JSON})
-_DONE: Final = Audit.OUTCOME
 
 
 def _ask(path: str, operation: Operation) -> Route:
-    return _act(path, scopes.INFERENCE_CHAT, once(inference.ask(operation)), CHAT_BYTES, _JSON, _DONE)
+    return _work(path, scopes.INFERENCE_CHAT, once(inference.ask(operation)), CHAT_BYTES, _JSON)
 
 
 ROUTES: Final[tuple[Route, ...]] = (
-    _act(
-        "/execute",
-        scopes.DOCUMENTS_EXECUTE,
-        once(documents.execute),
-        DOCUMENT_BYTES,
-        DOCUMENT_TYPES,
-        _DONE,
-    ),
+    _work("/execute", scopes.DOCUMENTS_EXECUTE, once(documents.execute), DOCUMENT_BYTES, DOCUMENT_TYPES),
     _act(
         "/validate",
         scopes.DOCUMENTS_VALIDATE,
@@ -115,7 +113,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     _read("/runs/{id}/document", scopes.RUNS_READ, runs.document),
     _read("/runs/{id}/history", scopes.RUNS_READ, runs.history),
     _read("/runs/{id}/receipt", scopes.RUNS_READ, runs.receipt),
-    _act("/runs/{id}/cancel", scopes.DOCUMENTS_EXECUTE, runs.cancel, CALL_BYTES, _JSON, _DONE),
+    _act("/runs/{id}/cancel", scopes.DOCUMENTS_EXECUTE, runs.cancel, CALL_BYTES, _JSON, Audit.OUTCOME),
     _ask("/v1/chat/completions", CHAT_COMPLETIONS),
     _ask("/v1/responses", RESPONSES),
     _ask("/v1/embeddings", EMBEDDINGS),
@@ -131,7 +129,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     _read("/v1/models", scopes.INFERENCE_CHAT, inference.models),
     _read("/v1/models/{id}", scopes.INFERENCE_CHAT, inference.model),
     _read("/v1/usage", scopes.USAGE_READ, usage.own_usage),
-    _act("/mcp", scopes.MCP_CONNECT, Mount(lambda application: application.mcp), MCP_BYTES, _JSON, _DONE),
+    _work("/mcp", scopes.MCP_CONNECT, Mount(lambda application: application.mcp), MCP_BYTES, _JSON),
     _read("/log/checkpoint", scopes.AUDIT_READ, operations.checkpoint),
     _read("/health", scopes.OPERATIONS_READ, operations.health),
     _read("/health/startup", scopes.OPERATIONS_READ, operations.startup),

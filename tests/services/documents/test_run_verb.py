@@ -7,6 +7,7 @@ import pytest
 from tests.services.house import House, base64_of, paper, succeeded
 
 from macroslow.errors import BadRequestError, InvalidDocumentError, MissingRightError
+from macroslow.services.audit.log_health import LogHealth
 from macroslow.services.documents.run_verb import RunVerb
 
 
@@ -46,6 +47,6 @@ async def test_what_is_no_uri_cannot_be_allowed(ask, allow: str) -> None:
 
 
 async def test_without_an_assembled_gateway_nothing_runs(house: House) -> None:
-    core = replace(house.administration, documents=RunVerb())
+    core = replace(house.administration, documents=RunVerb(LogHealth()))
     with pytest.raises(BadRequestError, match="runs no documents"):
         await core.perform("run", {"document": ""})

@@ -37,6 +37,11 @@ class StateFolder:
         """Whether the gateway's own keys were made already."""
         return (self.path / "keys").exists()
 
+    def free_bytes(self) -> int:
+        """What the disk has left for us; OSError if it does not answer."""
+        found = os.statvfs(self.path)
+        return found.f_bavail * found.f_frsize
+
     @property
     def keystore(self) -> Path:
         """The sealed store of providers' keys."""

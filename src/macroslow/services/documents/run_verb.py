@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from macroslow.authn.principal import THE_OPERATOR
 from macroslow.authz.uri import Pattern
-from macroslow.errors import BadRequestError, MissingRightError
+from macroslow.errors import BadRequestError, MissingRightError, OverloadedError
+from macroslow.services.audit.log_health import LogHealth
 from macroslow.services.verbs import OPERATOR, Texts
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 class RunVerb:
     """It takes JSON and returns JSON. `execute` is absent where no server is assembled."""
 
+    health: LogHealth
     execute: "ExecuteDocument | None" = None
 
     async def run(
@@ -26,6 +28,8 @@ class RunVerb:
         """Run a document (base64) as the local operator, who grants it the URIs in `allow`."""
         if self.execute is None:
             raise BadRequestError("this gateway runs no documents", fix="start it with `macroslow serve`")
+        if reasons := self.health.reasons():
+            raise OverloadedError(f"no new work is taken just now: {'; '.join(reasons)}")
         from macroslow.services.documents.admit_document import Submission  # here: no other verb needs it
 
         try:
