@@ -1,6 +1,6 @@
 """What every layer may ask of the world: a clock, entropy, fresh names and the keeper of the signing keys."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -11,6 +11,12 @@ HOUR_NS: Final = 60 * MINUTE_NS
 DAY_NS: Final = 24 * HOUR_NS
 """Clocks here tell nanoseconds; files, protocols and timers take seconds."""
 _POOLED_NAMES: Final = 256
+Progress = Callable[[int, int], None]
+"""Long work tells it how far it is: so much is done, of so much. What it raises ends the work."""
+
+
+def unheard(_done: int, _of: int) -> None:
+    """The progress of work that nobody watches."""
 
 
 class Clock(Protocol):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import socket
 import stat
@@ -12,7 +13,7 @@ import orjson
 import pytest
 
 from macroslow import control
-from macroslow.control import server
+from macroslow.control import _telling, server
 from macroslow.errors import (
     BadRequestError,
     InvalidDocumentError,
@@ -21,6 +22,7 @@ from macroslow.errors import (
     Problem,
     TooLargeError,
 )
+from macroslow.ports import Progress
 
 
 class Verbs:
@@ -31,8 +33,10 @@ class Verbs:
         self.cancelled = 0
         self.hold = asyncio.Event()
 
-    async def __call__(self, verb: str, arguments: Mapping[str, object]) -> object:
+    async def __call__(self, verb: str, arguments: Mapping[str, object], *, progress: Progress) -> object:
         match verb:
+            case "long":
+                return await self.long(arguments, progress)
             case "echo":
                 return arguments
             case "refuse":
@@ -56,6 +60,18 @@ class Verbs:
                 return {}
             case _:
                 raise BadRequestError(f"no verb {verb!r}")
+
+    async def long(self, arguments: Mapping[str, object], progress: Progress) -> object:
+        """Work in pieces: so many, or without an end."""
+        steps = arguments.get("steps")
+        self.under_way += 1
+        try:
+            for done in itertools.count(1) if steps is None else range(1, int(str(steps)) + 1):
+                progress(done, 10)
+                await asyncio.sleep(0)
+        finally:
+            self.under_way -= 1
+        return {"done": done}
 
 
 @pytest.fixture
@@ -183,6 +199,98 @@ async def test_a_client_that_goes_away_harms_nobody(path: Path, verbs: Verbs) ->
     writer.write(orjson.dumps({"verb": "echo", "arguments": {"a": "b" * 1_000_000}}) + b"\n")
     writer.transport.abort()
     assert await ask(path, "echo") == {}
+
+
+def told_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_telling, "EVERY_S", 0)
+
+
+async def test_a_long_verb_tells_how_far_it_is_before_its_result(path: Path, monkeypatch) -> None:
+    told_always(monkeypatch)
+    heard: list[tuple[int, int]] = []
+    found = await asyncio.to_thread(
+        control.call, path, "long", {"steps": 10}, lambda done, of: heard.append((done, of))
+    )
+    assert found == {"done": 10}
+    assert heard[0] == (1, 10)
+    assert heard == sorted(set(heard))
+    request = orjson.dumps({"verb": "long", "arguments": {"steps": 1}}) + b"\n"
+    lines = [orjson.loads(line) for line in await raw(path, request)]  # also to who will send no more
+    assert lines == [{"progress": {"done": 1, "of": 10}}, {"result": {"done": 1}}]
+
+
+async def test_progress_is_told_no_oftener_than_a_person_reads_it(path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(_telling, "EVERY_S", 3600)
+    heard: list[int] = []
+    await asyncio.to_thread(control.call, path, "long", {"steps": 1000}, lambda done, _: heard.append(done))
+    assert heard == []
+
+
+async def test_who_does_not_read_the_progress_is_told_no_more_of_it(path, verbs: Verbs, monkeypatch) -> None:
+    """What waits to be sent does not grow with the work: a line is told where the one before was taken."""
+    told_always(monkeypatch)
+    sizes = []
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.transport.pause_reading()
+    writer.write(b'{"verb": "long", "arguments": {}}\n')
+    loop = asyncio.get_running_loop()
+    real = asyncio.StreamWriter.write
+
+    def write(self: asyncio.StreamWriter, data: bytes) -> None:
+        real(self, data)
+        sizes.append(self.transport.get_write_buffer_size())
+
+    monkeypatch.setattr(asyncio.StreamWriter, "write", write)
+    until_s = loop.time() + 30
+    while not any(sizes) and loop.time() < until_s:  # the socket itself takes some first
+        await asyncio.sleep(0)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert 0 < max(sizes) < 200
+    await shut(writer)
+    assert reader is not None
+    while verbs.under_way:
+        await asyncio.sleep(0)
+
+
+async def test_a_long_verb_ends_when_its_asker_hangs_up(path: Path, verbs: Verbs, monkeypatch) -> None:
+    told_always(monkeypatch)
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b'{"verb": "long", "arguments": {}}\n')
+    assert "progress" in orjson.loads(await reader.readline())
+    assert verbs.under_way == 1
+    await shut(writer)
+    while verbs.under_way:
+        await asyncio.sleep(0)
+    assert await ask(path, "echo", a=1) == {"a": 1}
+
+
+async def test_a_caller_that_is_interrupted_while_it_waits_ends_the_verb(path, verbs, monkeypatch) -> None:
+    """As by Ctrl-C: whatever is raised in the caller closes the connection."""
+    told_always(monkeypatch)
+
+    def interrupted(_done: int, _of: int) -> None:
+        raise KeyError("Ctrl-C")
+
+    with pytest.raises(KeyError):
+        await asyncio.to_thread(control.call, path, "long", {}, interrupted)
+    while verbs.under_way:
+        await asyncio.sleep(0)
+
+
+async def test_a_verb_that_tells_nothing_is_not_left_by_halves(path: Path, verbs: Verbs) -> None:
+    """It may be a revocation: whoever hangs up does not undo it."""
+    _, writer = await asyncio.open_unix_connection(path)
+    writer.write(b'{"verb": "wait", "arguments": {}}\n')
+    while not verbs.under_way:
+        await asyncio.sleep(0)
+    await shut(writer)
+    assert await ask(path, "echo") == {}
+    assert (verbs.under_way, verbs.cancelled) == (1, 0)
+    verbs.hold.set()
+    while verbs.under_way:
+        await asyncio.sleep(0)
+    assert verbs.cancelled == 0
 
 
 async def test_verbs_under_way_are_cancelled_and_waited_for_when_the_server_ends(tmp_path, verbs) -> None:

@@ -9,7 +9,7 @@ from macroslow import control
 from macroslow.adapters import statefolder
 from macroslow.bootstrap.machine import clock
 from macroslow.errors import MacroslowError, StateLockedError
-from macroslow.ports import NS_PER_S
+from macroslow.ports import NS_PER_S, Progress, unheard
 from macroslow.settings import Settings
 
 START_WAIT_S: Final = 30.0  # how long a server that holds the folder may take until it takes commands
@@ -36,7 +36,9 @@ def key_defaults(settings: Settings) -> dict[str, object]:
     return settings.keys.terms(clock.now_ns())
 
 
-def administer(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
+def administer(
+    settings: Settings, verb: str, arguments: Mapping[str, object], progress: Progress = unheard
+) -> object:
     """Perform one verb: by the running server if there is one, else on the state folder itself.
 
     A server that is about to serve, or to end, is waited for. NoStateError where there is no state, and the
@@ -47,9 +49,9 @@ def administer(settings: Settings, verb: str, arguments: Mapping[str, object]) -
     ends_ns = clock.monotonic_ns() + int(START_WAIT_S * NS_PER_S)
     while True:
         if control.is_alive(path):
-            return control.call(path, verb, arguments)
+            return control.call(path, verb, arguments, progress)
         try:
-            return asyncio.run(_perform(settings, verb, arguments))
+            return asyncio.run(_perform(settings, verb, arguments, progress))
         except StateLockedError as error:
             if clock.monotonic_ns() >= ends_ns:
                 raise StateLockedError(
@@ -70,7 +72,9 @@ def _require_state(settings: Settings, verb: str) -> None:
         )
 
 
-async def _perform(settings: Settings, verb: str, arguments: Mapping[str, object]) -> object:
+async def _perform(
+    settings: Settings, verb: str, arguments: Mapping[str, object], progress: Progress
+) -> object:
     """Open as much of a gateway as the verb needs. Each is imported here: most calls find a server."""
     from macroslow.services.administration import VERBS, Needs
 
@@ -79,15 +83,15 @@ async def _perform(settings: Settings, verb: str, arguments: Mapping[str, object
             from macroslow.bootstrap.core import open_core
 
             async with open_core(settings) as core:
-                return await core.administration().perform(verb, arguments)
+                return await core.administration().perform(verb, arguments, progress=progress)
         case Needs.ISSUERS:
             from macroslow.bootstrap.core import open_core
             from macroslow.bootstrap.issuers import issuers_of
 
             async with open_core(settings) as core, issuers_of(core) as tokens:
-                return await core.administration(tokens=tokens).perform(verb, arguments)
+                return await core.administration(tokens=tokens).perform(verb, arguments, progress=progress)
         case Needs.GATEWAY:
             from macroslow.bootstrap.gateway import open_gateway
 
             async with open_gateway(settings) as gateway:
-                return await gateway.administration.perform(verb, arguments)
+                return await gateway.administration.perform(verb, arguments, progress=progress)

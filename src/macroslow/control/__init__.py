@@ -1,7 +1,8 @@
 """The operator's own door: commands that work beside a running server, over `control.sock`.
 
-One JSON object a line each way. The socket is mode 0600 in a 0700 folder and the peer's user id is
-checked besides, so whoever gets in could read the state folder anyway.
+One JSON object a line each way: before the result of a long verb, lines of its progress. The socket is mode
+0600 in a 0700 folder and the peer's user id is checked besides, so whoever gets in could read the state
+folder anyway.
 """
 
 from macroslow.control.client import RemoteError, call, is_alive

@@ -8,6 +8,7 @@ import orjson
 
 from macroslow.control.server import MAX_LINE_BYTES, connect
 from macroslow.errors import MacroslowError, Problem, ProblemsError, TooLargeError
+from macroslow.ports import Progress, unheard
 
 
 class RemoteError(ProblemsError):
@@ -27,8 +28,11 @@ def is_alive(path: Path) -> bool:
     return True
 
 
-def call(path: Path, verb: str, arguments: Mapping[str, object]) -> object:
-    """Perform one verb and return its result; RemoteError if it was refused."""
+def call(path: Path, verb: str, arguments: Mapping[str, object], progress: Progress = unheard) -> object:
+    """Perform one verb and return its result; RemoteError if it was refused.
+
+    A long one tells `progress` how far it is. Whoever stops waiting ends it, if it changes nothing.
+    """
     request = orjson.dumps({"verb": verb, "arguments": arguments}) + b"\n"
     if len(request) > MAX_LINE_BYTES:
         raise TooLargeError(
@@ -37,14 +41,17 @@ def call(path: Path, verb: str, arguments: Mapping[str, object]) -> object:
     with closing(connect(path)) as connection, connection.makefile("rwb") as stream:
         stream.write(request)
         stream.flush()
-        line = stream.readline()
-    match orjson.loads(line or b"null"):
-        case {"result": result}:
-            return result
-        case {"error": {"code": str(code), "detail": str(detail), **rest}}:
-            raise _remote(code, detail, rest)
-        case _:
-            raise MacroslowError("the running server broke off", fix="look at its log, then try again")
+        for line in stream:
+            match orjson.loads(line):
+                case {"progress": {"done": int(done), "of": int(of)}}:
+                    progress(done, of)
+                case {"result": result}:
+                    return result
+                case {"error": {"code": str(code), "detail": str(detail), **rest}}:
+                    raise _remote(code, detail, rest)
+                case _:
+                    break
+    raise MacroslowError("the running server broke off", fix="look at its log, then try again")
 
 
 def _remote(code: str, detail: str, rest: Mapping[object, object]) -> RemoteError:

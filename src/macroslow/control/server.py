@@ -5,27 +5,35 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import orjson
 
+from macroslow.control._telling import HungUpError, Telling
 from macroslow.errors import BadRequestError, MacroslowError, ProblemsError, TooLargeError
+from macroslow.ports import Progress
 
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024  # a document of 1 MiB, escaped, with its inputs
 SUN_PATH_BYTES: Final = 108  # of a Unix socket's name, its final zero included (unix(7))
 log: Final = logging.getLogger("macroslow.control")
-Perform = Callable[[str, Mapping[str, object]], Awaitable[object]]
+
+
+class Perform(Protocol):
+    """Performs one verb; a long one tells `progress` how far it is, and ends with what that raises."""
+
+    async def __call__(self, verb: str, arguments: Mapping[str, object], *, progress: Progress) -> object: ...
 
 
 @asynccontextmanager
 async def serve_control(path: Path, perform: Perform) -> AsyncIterator[None]:
     """Serve `perform(verb, arguments)` on the socket at `path` until the context is left.
 
-    What is under way then is cancelled and waited for.
+    What is under way then is cancelled and waited for. A verb whose asker hung up is ended where it tells
+    its progress, and nowhere else: what changes something is not left by halves.
     """
     with suppress(FileNotFoundError):
         path.unlink()  # the state folder's lock says that nobody else serves here
@@ -94,7 +102,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, per
             await _converse(reader, writer, perform)
         writer.close()
         await writer.wait_closed()
-    except ConnectionError:
+    except (ConnectionError, HungUpError):
         pass  # it went away
     finally:
         writer.transport.abort()  # where we were cancelled: nobody waits for what is not sent yet
@@ -113,21 +121,23 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
             writer.write(orjson.dumps({"error": _told(error)}) + b"\n")
             await writer.drain()
             return
-        writer.write(await _answer(line, perform) + b"\n")
+        writer.write(await _answer(line, perform, Telling(writer)) + b"\n")
         await writer.drain()
 
 
-async def _answer(line: bytes, perform: Perform) -> bytes:
+async def _answer(line: bytes, perform: Perform, progress: Progress) -> bytes:
     try:
         match orjson.loads(line):
             case {"verb": str(verb), "arguments": dict(arguments)}:
-                return orjson.dumps({"result": await perform(verb, arguments)})
+                return orjson.dumps({"result": await perform(verb, arguments, progress=progress)})
             case _:
                 raise BadRequestError("a line is {verb, arguments}")
     except orjson.JSONDecodeError as error:
         told = _told(BadRequestError(f"not JSON: {error}"))
     except MacroslowError as error:
         told = _told(error)
+    except HungUpError:
+        raise
     except Exception:  # the outermost handler: one verb's defect ends neither server nor conversation
         log.exception("a verb failed")
         told = {"code": "internal", "detail": "the running server failed at this; its log says where"}

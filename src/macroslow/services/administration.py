@@ -17,7 +17,7 @@ from macroslow.authn.principal import Principal
 from macroslow.authz.scopes import ADMIN_AUDIT, ADMIN_KEYS, ADMIN_SIGNERS, ADMIN_USAGE
 from macroslow.authz.security import SecurityEvent, Verdict
 from macroslow.errors import BadRequestError
-from macroslow.ports import Clock
+from macroslow.ports import Clock, Progress, unheard
 from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.identity.jwt_verbs import JWTVerbs
@@ -105,7 +105,13 @@ class Administration:
     audit: AuditVerbs
     documents: RunVerb
 
-    async def perform(self, verb: str, arguments: Mapping[str, object], by: Principal = OPERATOR) -> object:
+    async def perform(
+        self,
+        verb: str,
+        arguments: Mapping[str, object],
+        by: Principal = OPERATOR,
+        progress: Progress = unheard,
+    ) -> object:
         """Perform one verb for the operator, or `by` a lesser administrator.
 
         BadRequestError if there is no such verb or its arguments do not fit.
@@ -113,7 +119,7 @@ class Administration:
         known = VERBS.get(verb)
         if known is None:
             raise BadRequestError(f"no verb {verb!r}", fix="use the server's own version of `macroslow`")
-        action = known.action(self._for(by))
+        action = known.action(self._for(by, progress))
         try:
             return await strictly(action)(**arguments)
         except ValidationError as error:  # of the arguments: nothing below validates in this way
@@ -121,9 +127,10 @@ class Administration:
             fix = accepted_instead(error, action)
             raise BadRequestError(message, argument_problems(error), fix=fix) from None
 
-    def _for(self, by: Principal) -> "Administration":
-        """The same where keys are made by an administrator, who knows none but those."""
-        return self if by is OPERATOR else replace(self, keys=replace(self.keys, maker=by))
+    def _for(self, by: Principal, progress: Progress) -> "Administration":
+        """The same for one asker: an administrator makes keys and knows none but those; long verbs tell."""
+        keys = self.keys if by is OPERATOR else replace(self.keys, maker=by)
+        return replace(self, keys=keys, audit=replace(self.audit, progress=progress))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +145,15 @@ class ToldAdministration:
     clock: Clock
     method: str
 
-    async def __call__(self, verb: str, arguments: Mapping[str, object], by: Principal = OPERATOR) -> object:
+    async def __call__(
+        self,
+        verb: str,
+        arguments: Mapping[str, object],
+        by: Principal = OPERATOR,
+        progress: Progress = unheard,
+    ) -> object:
         """As `Administration.perform`; what is refused is told by whoever refuses it."""
-        found = await self.administration.perform(verb, arguments, by)
+        found = await self.administration.perform(verb, arguments, by, progress)
         if VERBS[verb].changes:
             self.security.note(
                 SecurityEvent(

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from macroslow.errors import BadRequestError, NotFoundError
+from macroslow.ports import Progress, unheard
 from macroslow.services.audit.checkpoint_log import CheckpointLog
 from macroslow.services.audit.prove_entry import ProveEntry
 from macroslow.services.audit.verify_log import VerifyLog
@@ -29,6 +30,7 @@ class AuditVerbs:
     checkpoints: CheckpointLog
     proofs: ProveEntry
     log_key: LogPublicKey
+    progress: Progress = unheard
 
     async def tail(self, count: Tail = 20, start: Whole | None = None) -> object:
         head = await self.books.head()
