@@ -53,8 +53,7 @@ class Process:
 
     def cpu_s(self) -> float:
         """CPU time of the whole tree since it began."""
-        table = _process_table()
-        return sum(table[pid][1] for pid in _tree(table, self.pid)) / TICKS_PER_S
+        return cpu_s_of(self.pid)
 
     def memory_mib(self) -> float:
         """Proportional set size of the whole tree: pages that several share count once."""
@@ -158,6 +157,12 @@ def _tree(table: Mapping[int, tuple[int, int]], root: int) -> set[int]:
     while grown := {pid for pid, (parent, _) in table.items() if parent in tree} - tree:
         tree |= grown
     return tree
+
+
+def cpu_s_of(pid: int) -> float:
+    """CPU time of a process with all its descendants since it began."""
+    table = _process_table()
+    return sum(table[each][1] for each in _tree(table, pid)) / TICKS_PER_S
 
 
 def thread_cpu_s(pid: int) -> tuple[float, float]:
