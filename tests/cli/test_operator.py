@@ -9,8 +9,8 @@ import pytest
 from macroslow.adapters.statefolder import hold, prepare
 from macroslow.authn.api_keys import checksum
 from macroslow.bootstrap import commands, core
-from macroslow.cli import audit
 from macroslow.cli._columns import columns, usd
+from macroslow.cli._entry_lines import line_of
 
 CONFIGURATION = '[sandbox]\nbackend = "none"\n'
 DOCUMENT = """---
@@ -224,7 +224,7 @@ def test_a_line_of_the_log_says_first_what_is_looked_for_and_ends_with_ids() -> 
     fields = {"answer_sha256": "a" * 64, "attempts": 1, "key_id": "k", "model": "m", "outcome": "ok",
               "principal": "ann", "tag": "", "usd_micros": 7, "scopes": []}  # fmt: skip
     entry = {"index": 3, "time": "2026-01-31T12:00:00+00:00", "type": "chat-completed", "fields": fields}
-    assert audit._line(entry) == (
+    assert line_of(entry) == (
         "     3  2026-01-31 12:00:00  chat-completed     principal=ann model=m outcome=ok usd_micros=7 "
         "attempts=1 answer_sha256=aaaaaaaaaaaaaaaa… key_id=k"
     )

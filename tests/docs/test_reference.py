@@ -158,14 +158,18 @@ def test_every_setting_stands_in_its_section_with_its_default() -> None:
 
 COMMON_OPTIONS = {"--json", "--config", "--help"}
 """Told once for all commands."""
+CONTEXT = click.Context(click.Command("macroslow"))
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
     """Every command that does something, by its whole name."""
     for name in COMMANDS:
         command = COMMANDS[name].load()
-        below = getattr(command, "commands", {})
-        yield from ((f"{name} {sub}", one) for sub, one in below.items())
+        below = command.list_commands(CONTEXT) if isinstance(command, click.Group) else []
+        for sub in below:
+            found = command.get_command(CONTEXT, sub)
+            assert found is not None
+            yield f"{name} {sub}", found
         if not below or getattr(command, "invoke_without_command", False):
             yield name, command
 

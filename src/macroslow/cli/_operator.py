@@ -9,6 +9,7 @@ import click
 
 from macroslow.bootstrap.commands import administer
 from macroslow.cli._configured import settings_of
+from macroslow.cli._progress import on_terminal
 from macroslow.errors import Problem, ProblemsError
 from macroslow.settings import Settings
 
@@ -21,7 +22,8 @@ def ask(config_file: Path | None, verb: str, **arguments: object) -> Mapping[str
 def ask_with(settings: Settings, verb: str, **arguments: object) -> Mapping[str, Any]:
     """The same where the settings are read already."""
     try:
-        outcome = administer(settings, verb, arguments)
+        with on_terminal() as progress:
+            outcome = administer(settings, verb, arguments, progress)
     except ProblemsError as error:
         error.problems = tuple(map(_as_typed, error.problems))
         raise

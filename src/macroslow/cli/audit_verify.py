@@ -1,0 +1,103 @@
+"""`macroslow audit verify`, `checkpoint` and `key`: whether the log is whole, and what to hold it against."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from macroslow.cli._configured import config_option
+from macroslow.cli._errors import CANNOT_DECIDE
+from macroslow.cli._files import read_whole
+from macroslow.cli._operator import ask
+from macroslow.cli._output import emit, json_option
+from macroslow.errors import BadRequestError, VerificationError
+from macroslow.tlog import note
+from macroslow.tlog.checkpoint import LogPublicKey
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option("--since", type=_FILE, help="A checkpoint that you kept: the log must extend it.")
+@click.option("--key", "key_file", type=_FILE, help="The log's public key that you pinned.")
+@config_option
+@json_option
+def verify(since: Path | None, key_file: Path | None, *, config_file: Path | None, as_json: bool) -> int:
+    """Verify the whole log: every entry, the tree, the signatures, the ledger.
+
+    Without --key the log is held against the key in its own state folder: whoever owns that folder
+    could have signed anew. Exit code 1 if anything is wrong, 2 if nothing is signed: then there is
+    nothing to hold the entries against.
+    """
+    brought = {
+        "since": None if since is None else base64.b64encode(_checkpoint(since)).decode(),
+        "key": None if key_file is None else _log_key(key_file),
+    }
+    found = ask(config_file, "audit.verify", **brought)
+    undecided = found["entries"] > 0 and not found["signed"] and found["since"] is None
+    if as_json:
+        emit({**found, "decided": not undecided})
+    elif undecided:
+        click.echo(f"cannot decide: {found['entries']} entries, none of them signed by this key", err=True)
+        click.echo("  fix: hold the log against a checkpoint that somebody kept: --since FILE", err=True)
+    else:
+        _sound(found, "" if key_file else "  (its own: pin it with --key)")
+    return CANNOT_DECIDE if undecided else 0
+
+
+def _checkpoint(file: Path) -> bytes:
+    """A signed note; what else it is, and whether it is of this log, is the verdict's."""
+    raw = read_whole(file, note.MAX_NOTE_BYTES)
+    try:
+        note.parse(raw)
+    except VerificationError as error:
+        fix = "give --since what `macroslow audit checkpoint` printed"
+        raise BadRequestError(f"{file} is no checkpoint: {error.detail}", fix=fix) from None
+    return raw
+
+
+def _log_key(file: Path) -> str:
+    text = read_whole(file, note.MAX_NOTE_BYTES).decode("utf-8", "replace")
+    try:
+        LogPublicKey.parse(text)
+    except BadRequestError as error:
+        raise BadRequestError(f"{file}: {error.detail}", fix=error.fix) from None
+    return text
+
+
+def _sound(found: Mapping[str, Any], whose: str) -> None:
+    entries, signed = found["entries"], found["signed"]
+    click.echo(f"SOUND: {entries} entries, root {found['root_sha256'][:16]}…")
+    click.echo(f"  signed     the first {signed} (Ed25519 and ML-DSA-44); not witnessed by a third party")
+    if entries > signed:
+        click.echo(f"  unsigned   the last {entries - signed}: the next checkpoint covers them")
+    click.echo(f"  key        {found['key_fingerprint']}{whose}")
+    if found["since"] is not None:
+        click.echo(f"  extends    your checkpoint of {found['since']} entries")
+    click.echo("  ledger     counters equal the rows")
+
+
+@click.command()
+@config_option
+@json_option
+def checkpoint(config_file: Path | None, as_json: bool) -> None:
+    """Print the newest signed checkpoint, to be kept elsewhere."""
+    signed = ask(config_file, "audit.checkpoint")
+    if as_json:
+        emit(signed)
+    else:
+        click.echo(signed["note"], nl=False)
+
+
+@click.command()
+@config_option
+@json_option
+def key(config_file: Path | None, as_json: bool) -> None:
+    """Print the log's public key, to be given to whoever shall verify."""
+    public = ask(config_file, "audit.key")
+    if as_json:
+        emit(public)
+    else:
+        click.echo(public["key"], nl=False)
