@@ -19,6 +19,7 @@ from macroslow.authn.principal import Principal
 from macroslow.authz import scopes
 from macroslow.errors import InvalidDocumentError, OverloadedError, Problem
 from macroslow.mcp.catalogue import TOOLS
+from macroslow.services.audit.record_mcp_call import MCPCall
 from macroslow.web.mcp_endpoint import MCPEndpoint
 
 ANN = Principal("ann", "key/ann", "ann0", scopes=scopes.CLIENT_DEFAULT)
@@ -64,12 +65,21 @@ class Served:
     def __init__(self, tools: Tools) -> None:
         self.tools = tools
         self.principal = ANN
-        self.endpoint = MCPEndpoint(tools.handlers, version="1.2.3", max_body_bytes=4 * 1024 * 1024)  # type: ignore[arg-type]
+        self.recorded: list[tuple[Principal, MCPCall]] = []
+        self.endpoint = MCPEndpoint(
+            tools.handlers,  # type: ignore[arg-type]
+            self.record,
+            version="1.2.3",
+            max_body_bytes=4 * 1024 * 1024,
+        )
         self.url = ""
+
+    async def record(self, principal: Principal, call: MCPCall) -> None:
+        self.recorded.append((principal, call))
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] == "http":
-            scope["state"] = {"principal": self.principal}
+            scope["state"] = {"principal": self.principal, "request_id": "r1"}
             await self.endpoint(scope, receive, send)
 
     @asynccontextmanager

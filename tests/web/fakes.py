@@ -140,6 +140,9 @@ class Seen:
     chats: list[tuple[Principal, bytes, str, str]] = field(default_factory=list)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     parents: list[TraceParent | None] = field(default_factory=list)
+    receipts: dict[tuple[str, str], dict[str, object]] = field(
+        default_factory=lambda: {("alice", "r1"): {"receipt_of": "r1"}}
+    )
     submissions: list[Submission] = field(default_factory=list)
     mcp: list[tuple[Principal, bytes]] = field(default_factory=list)
     guessing: list[str] = field(default_factory=list)
@@ -271,16 +274,27 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
         tag: str = "",
         headers: Mapping[str, str] = {},
         parent: TraceParent | None = None,
+        wants_receipt: bool = False,
     ) -> ModelAnswer:
         seen.chats.append((principal, body, request_id, tag))
         seen.asked.append((operation.name, dict(headers)))
         seen.parents.append(parent)
+        if wants_receipt:
+            seen.receipts[principal.name, request_id] = {"receipt_of": request_id}
         headers = {"content-type": "application/json", "x-macroslow-cost-usd": "0.000012"}
         return ModelAnswer(200, headers, b'{"choices":[]}', Usage(3, 4, 12), 0)
 
     async def execute(principal: Principal, submission: Submission, *, request_id: str) -> dict[str, object]:
         seen.submissions.append(submission)
+        if submission.wants_receipt:
+            seen.receipts[principal.name, request_id] = {"receipt_of": request_id}
         return {"status": "success", "request_id": request_id}
+
+    async def receipts(principal: Principal, request_id: str) -> dict[str, object]:
+        try:
+            return seen.receipts[principal.name, request_id]
+        except KeyError:
+            raise NotFoundError("there is no receipt of such a request") from None
 
     async def validate(principal: Principal, submission: Submission) -> dict[str, object]:
         seen.submissions.append(submission)
@@ -317,6 +331,7 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
         execute_document=execute,
         validate_document=validate,
         runs=runs,
+        receipts=receipts,
         info=lambda: {"version": "0"},
         ready=list,
         checkpoint=checkpoint,

@@ -18,6 +18,7 @@ EXPECTED_SCOPES = {
     ("GET", "/runs/{id}/history"): scopes.RUNS_READ,
     ("GET", "/runs/{id}/receipt"): scopes.RUNS_READ,
     ("POST", "/runs/{id}/cancel"): scopes.DOCUMENTS_EXECUTE,
+    ("GET", "/receipts/{id}"): scopes.INFERENCE_CHAT,
     ("POST", "/v1/chat/completions"): scopes.INFERENCE_CHAT,
     ("POST", "/v1/responses"): scopes.INFERENCE_CHAT,
     ("POST", "/v1/embeddings"): scopes.INFERENCE_CHAT,

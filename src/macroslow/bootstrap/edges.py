@@ -15,6 +15,9 @@ from macroslow.bootstrap.kept_running import kept_running
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.telemetry import peers
 from macroslow.metering.budgets import Scope as BudgetScope
+from macroslow.services.audit.kept_receipts import KeptReceipts
+from macroslow.services.audit.record_mcp_call import RecordMCPCall
+from macroslow.services.audit.read_tiles import ReadTiles
 from macroslow.services.audit.record_server import RecordServer
 from macroslow.services.calls.gen_ai import Peer
 from macroslow.services.calls.trace_calls import TraceCalls
@@ -27,7 +30,7 @@ from macroslow.web.gate import Gate, GateSettings
 from macroslow.web.lifecycle import Lifecycle
 from macroslow.web.mcp_endpoint import MCPEndpoint
 from macroslow.web.metrics import Metrics
-from macroslow.web.routes import ROUTES
+from macroslow.web.routes import PUBLIC_LOG_ROUTES, ROUTES
 
 log: Final = logging.getLogger("macroslow.server")
 
@@ -47,12 +50,15 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
     core, settings = gateway.core, gateway.core.settings
     lifecycle = Lifecycle()
     mcp = MCPEndpoint(
-        _tools(gateway).handlers, version=__version__, max_body_bytes=settings.server.max_body_bytes
+        _tools(gateway).handlers,
+        RecordMCPCall(core.books, clock),
+        version=__version__,
+        max_body_bytes=settings.server.max_body_bytes,
     )
     application = _application(gateway, mcp, lifecycle)
     gate = Gate(
         application,
-        ROUTES,
+        PUBLIC_LOG_ROUTES if settings.log.public else ROUTES,
         gateway.authenticate,
         gateway.security,
         clock,
@@ -113,9 +119,11 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Ap
         execute_document=gateway.execute,
         validate_document=gateway.validate,
         runs=gateway.runs,
+        receipts=KeptReceipts(books, gateway.core.prove, clock),
         info=partial(_info, gateway),
         ready=gateway.core.health.reasons,
         checkpoint=gateway.core.checkpoints.newest,
+        tile=ReadTiles(books, gateway.core.checkpoints),
         figures=ReadFigures(books, clock, _named_tags(gateway.core.settings)),
         mcp=mcp,
         metrics=metrics,

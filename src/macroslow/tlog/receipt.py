@@ -22,13 +22,14 @@ import rfc8785
 from macroslow.crypto import strict_json
 from macroslow.crypto.note_keys import NotePublicKey, NoteType
 from macroslow.errors import VerificationError
-from macroslow.ports import NS_PER_S
+from macroslow.ports import DAY_NS, NS_PER_S
 from macroslow.tlog import leaf, note, proof
 from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.tlog.event import Event, EventType
-from macroslow.tlog.ports import Entry
+from macroslow.tlog.ports import Entry, KeepReceipt
 
 FORMAT: Final = "macroslow-receipt v1"
+KEPT_DAYS: Final = 30  # how long a receipt can be had by the id of its request
 MAX_RECEIPT_BYTES: Final = 1024 * 1024  # a usual one has 10 KiB
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_ANSWER_DEPTH: Final = 128
@@ -77,6 +78,11 @@ class Verdict:
     witnesses: tuple[str, ...]
     checked_answer: bool
     checked_document: bool
+
+
+def kept(request_id: str, principal: str, now_ns: int) -> KeepReceipt:
+    """Return the change that keeps, for KEPT_DAYS, the receipt of the entry before it in its commit."""
+    return KeepReceipt(request_id, principal, now_ns + KEPT_DAYS * DAY_NS)
 
 
 def statement(event: Event) -> dict[str, object]:

@@ -36,6 +36,7 @@ class CallModel(Protocol):
         tag: str = "",
         headers: Mapping[str, str] = {},
         parent: TraceParent | None = None,
+        wants_receipt: bool = False,
     ) -> ModelAnswer | ModelStream: ...
 
 
@@ -79,6 +80,12 @@ class Runs(Protocol):
     async def cancel(self, principal: Principal, run_id: str) -> JSONObject: ...
 
 
+class Receipts(Protocol):
+    """The receipt that was kept for one of `principal`'s requests; NotFoundError if there is none."""
+
+    async def __call__(self, principal: Principal, request_id: str) -> JSONObject: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
     """Everything that the routes serve.
@@ -86,7 +93,8 @@ class Application:
     `models` returns the body of GET /v1/models in the shape of a dialect, `model` one of them by name,
     `count_tokens` the tokens of a message's body, `own_usage` the body of GET /v1/usage. `ready` returns
     reasons why new work would fail now (empty: ready), besides those of `lifecycle`. `info` is what GET
-    /info shows. `figures` is what the books say, asked at each scrape of the metrics. `mcp` is the ASGI
+    /info shows. `checkpoint` is the log's newest signed note, `tile` what one of its files holds, by its path
+    (C2SP tlog-tiles). `figures` is what the books say, asked at each scrape of the metrics. `mcp` is the ASGI
     application behind POST /mcp: it finds the principal in `scope["state"]["principal"]`. `guessing` is
     told of an address that goes on sending bad credentials.
     """
@@ -100,9 +108,11 @@ class Application:
     execute_document: ExecuteDocument
     validate_document: ValidateDocument
     runs: Runs
+    receipts: Receipts
     info: Callable[[], JSONObject]
     ready: Callable[[], list[str]]
     checkpoint: Callable[[], Awaitable[bytes]]
+    tile: Callable[[str], Awaitable[bytes]]
     figures: Callable[[], Awaitable[Figures]]
     mcp: ASGIApp
     metrics: Metrics

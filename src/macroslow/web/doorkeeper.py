@@ -51,7 +51,8 @@ class Doorkeeper:
         for credential in principal.credentials:
             self.credentials.admit(visit, credential)
             self._present.enter(visit, credential)
-        require_scope(principal, route.scope)
+        if principal.scopes.isdisjoint(route.or_scopes):
+            require_scope(principal, route.scope)
 
     def leave(self, visit: Visit) -> None:
         """Note that a request is over, however far it came."""

@@ -3,15 +3,23 @@
 The SDK is imported at the first request: that import takes longer than the rest of the start, and
 many gateways never see an MCP client. The gate has authenticated the request by then, capped and
 read its body, checked Host and Origin, and left the principal in `scope["state"]["principal"]`.
+
+An answer whose receipt was asked for is logged by the digest of its exact bytes, before its end leaves.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from macroslow.authn.principal import Principal
 from macroslow.errors import MacroslowError, OverloadedError
+from macroslow.services.audit.record_mcp_call import MCPCall
 from macroslow.web.problems import InternalError
+from macroslow.web.receipt_header import asks_for_receipt
+from macroslow.web.receipted import answer_receipted
 from macroslow.web.visit import log, what_failed
 
 if TYPE_CHECKING:
@@ -22,13 +30,19 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Principal, Mapping[str, object]], Awaitable[Mapping[str, object]]]
+Record = Callable[[Principal, MCPCall], Awaitable[None]]
+
+MAX_NAME_CHARACTERS: Final = 100  # of a method or tool in the log; what a client writes may be any text
 
 
 class MCPEndpoint:
     """An ASGI application for POST /mcp. `close` ends what is under way."""
 
-    def __init__(self, handlers: Mapping[str, Handler], *, version: str, max_body_bytes: int) -> None:
+    def __init__(
+        self, handlers: Mapping[str, Handler], record: Record, *, version: str, max_body_bytes: int
+    ) -> None:
         self._handlers = {name: _guarded(name, handler) for name, handler in handlers.items()}
+        self._record = record
         self._version = version
         self._max_body_bytes = max_body_bytes
         self._manager: asyncio.Future[StreamableHTTPSessionManager]
@@ -43,7 +57,25 @@ class MCPEndpoint:
             self._manager = asyncio.get_running_loop().create_future()
             self._task = asyncio.create_task(self._serve(self._manager))
         manager = await asyncio.shield(self._manager)
-        await manager.handle_request(scope, receive, send)
+        if asks_for_receipt(scope["headers"]):
+            await self._receipted(manager, scope, receive, send)
+        else:
+            await manager.handle_request(scope, receive, send)
+
+    async def _receipted(
+        self, manager: "StreamableHTTPSessionManager", scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Serve one request and log its digests; LogUnavailableError, and no answer, if that cannot be."""
+        body, receive = await _whole(receive)
+        method, tool = _named(body)
+        principal, request_id = scope["state"]["principal"], scope["state"]["request_id"]
+        request_sha256 = hashlib.sha256(body).hexdigest()
+
+        async def record(answer_sha256: str, status: int) -> None:
+            call = MCPCall(request_id, method, tool, request_sha256, answer_sha256, status)
+            await self._record(principal, call)
+
+        await answer_receipted(manager.handle_request, scope, receive, send, record)
 
     async def close(self) -> None:
         """End the transport. What is under way ends with the server that reads the requests."""
@@ -92,6 +124,42 @@ def _guarded(name: str, handler: Handler) -> Handler:
             raise InternalError from None
 
     return guarded
+
+
+async def _whole(receive: Receive) -> tuple[bytes, Receive]:
+    """A request's body, and a `receive` that gives it again before all else."""
+    parts = []
+    more = True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    body = b"".join(parts)
+    given = False
+
+    async def again() -> MutableMapping[str, Any]:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return body, again
+
+
+def _named(body: bytes) -> tuple[str, str]:
+    """The method of a message and the tool that it calls, as the client named them; "" where it did not."""
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return "", ""
+    match message:
+        case {"method": "tools/call" as method, "params": {"name": str(tool)}}:
+            return method, tool[:MAX_NAME_CHARACTERS]
+        case {"method": str(method)}:
+            return method[:MAX_NAME_CHARACTERS], ""
+        case _:
+            return "", ""
 
 
 def _principal_of(context: "ServerRequestContext[Any, Any]") -> Principal:

@@ -28,6 +28,8 @@ class Described(Protocol):
     @property
     def scope(self) -> str | None: ...
     @property
+    def or_scopes(self) -> frozenset[str]: ...
+    @property
     def cap_bytes(self) -> int: ...
     @property
     def content_types(self) -> frozenset[str]: ...
@@ -128,10 +130,11 @@ def describe(routes: Iterable[Described], version: str) -> JSONObject:
 def _operation(route: Described) -> JSONObject:
     page = PAGES[route.method, route.path]
     name = route.path.strip("/").replace("/", "_").replace("{", "").replace("}", "").replace(".", "_")
+    scopes = [route.scope, *sorted(route.or_scopes)] if route.scope else []
     operation: JSONObject = {
         "operationId": f"{route.method.lower()}_{name}",
         "summary": page.summary,
-        "security": [{"key": [route.scope]}, {"bearer": [route.scope]}] if route.scope else [],
+        "security": [{"key": [scope]} for scope in scopes] + [{"bearer": [scope]} for scope in scopes],
         "parameters": _parameters(route, page),
         "responses": _responses(route, page),
     }

@@ -57,8 +57,9 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> Iterator[st
     yield f'<details><summary><code class="method">{method.upper()}</code> '
     yield f'<code class="path">{escape(path)}</code>'
     yield f" {_text(operation['summary'])}</summary><div><table>"
-    scopes = [scope for requirement in operation["security"][:1] for scope in requirement["key"]]
-    yield _row("scope", f"<code>{escape(scopes[0])}</code>" if scopes else "none: public")
+    scopes = [scope for requirement in operation["security"] for scope in requirement.get("key", ())]
+    named = " or ".join(f"<code>{escape(scope)}</code>" for scope in scopes)
+    yield _row("scope", named or "none: public")
     for parameter in operation["parameters"]:
         yield _row(
             f"{parameter['in']} <code>{escape(parameter['name'])}</code>",

@@ -22,7 +22,7 @@ class Page:
 
 
 _PAID: Final = (402, 409, 422, 502)
-_CALL: Final = ("Idempotency-Key", "x-macroslow-tag", "traceparent")
+_CALL: Final = ("Idempotency-Key", "x-macroslow-tag", "x-macroslow-receipt", "traceparent")
 _DOCUMENT: Final = {"document": "---\nmaml_version: …\n---\n## Intent\n…", "inputs": {"n": 3}}
 _ASKED: Final = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "Hello"}]}
 _RUN: Final = {"run_id": "r1", "state": "success"}
@@ -32,7 +32,7 @@ PAGES: Final[Mapping[tuple[str, str], Page]] = {
         "Run a document; a document that fails while running is an answer with status `failed`",
         example=_DOCUMENT,
         answer={"status": "success", "run_id": "r1", "result": {"sum": 6}, "outputs": []},
-        headers=("Idempotency-Key", "x-macroslow-sign"),
+        headers=("Idempotency-Key", "x-macroslow-sign", "x-macroslow-receipt"),
         errors=_PAID,
     ),
     ("POST", "/validate"): Page(
@@ -47,6 +47,7 @@ PAGES: Final[Mapping[tuple[str, str], Page]] = {
     ),
     ("GET", "/runs/{id}/receipt"): Page("A run's receipt"),
     ("POST", "/runs/{id}/cancel"): Page("Stop a run; what it spent stays spent", status=202, answer=_RUN),
+    ("GET", "/receipts/{id}"): Page("The receipt that a request asked for, by the request's id"),
     ("POST", "/v1/chat/completions"): Page(
         "OpenAI's chat completions", (JSON, EVENTS), 200, _ASKED, {"choices": []}, _CALL, errors=_PAID
     ),
@@ -93,7 +94,7 @@ PAGES: Final[Mapping[tuple[str, str], Page]] = {
         (JSON, EVENTS),
         example={"jsonrpc": "2.0", "id": 1, "method": "ping"},
         answer={"jsonrpc": "2.0", "id": 1, "result": {}},
-        headers=("MCP-Protocol-Version",),
+        headers=("MCP-Protocol-Version", "x-macroslow-receipt"),
     ),
     ("GET", "/log/checkpoint"): Page("The newest signed checkpoint of the log", (TEXT,)),
     ("GET", "/health"): Page("Readiness with its reasons", answer={"status": "ready", "reasons": []}),
@@ -110,6 +111,7 @@ HEADERS: Final[Mapping[str, str]] = {
     "Idempotency-Key": "1 to 255 printable characters: do it once, however often it is sent",
     "x-macroslow-tag": "labels spending",
     "x-macroslow-sign": "`1` asks for a signed answer",
+    "x-macroslow-receipt": "`true` asks for a receipt; the answer says under the same header where it is",
     "traceparent": "the call's place in a trace (W3C Trace Context)",
     "anthropic-version": "the version of Anthropic's API; asks for its shapes",
     "anthropic-beta": "goes to the provider, except betas with a price of their own",

@@ -1,12 +1,13 @@
 """The one route table: what exists over HTTP, who may use it, how much they may send and what is logged.
 
 Deny by default: a path that is not here does not exist, and a route without a scope is refused
-unless it is one of PUBLIC_PATHS. Nothing else in the project adds a route.
+unless it is one of PUBLIC_PATHS, or of the LOG_PATHS where the operator made the log public. Nothing else in
+the project adds a route.
 """
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from macroslow.authz import scopes
@@ -14,7 +15,7 @@ from macroslow.inference import CHAT_COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSE
 from macroslow.inference.operation import Operation
 from macroslow.web import media_types
 from macroslow.web.application import Application, Handler
-from macroslow.web.handlers import description, documents, inference, operations, runs, usage
+from macroslow.web.handlers import description, documents, inference, log, operations, receipts, runs, usage
 from macroslow.web.messages import ASGIApp
 from macroslow.web.once import once
 from macroslow.web.openapi_page import POLICY
@@ -54,10 +55,12 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of the table. `path` has variable segments as `{name}`; `cap_bytes` 0: takes no body.
+    """One line of the table. `path` has variable segments as `{name}`, a last one of several as `{name...}`.
+
+    `cap_bytes` 0: takes no body.
 
     `policy` is the content-security-policy of its answers, where it is not the one that allows nothing.
-    `work`: it begins something that the log must have room for.
+    `work`: it begins something that the log must have room for. Any of `or_scopes` opens it like `scope`.
     """
 
     method: str
@@ -70,6 +73,7 @@ class Route:
     audit: Audit = Audit.REFUSALS
     policy: bytes = b""
     work: bool = False
+    or_scopes: frozenset[str] = frozenset()
 
 
 def _public(path: str, handler: Handler) -> Route:
@@ -93,11 +97,14 @@ def _work(path: str, scope: str, handler: Handler | Mount, cap_bytes: int, types
 _JSON: Final = frozenset({media_types.JSON})
 
 
+_RECEIPTED: Final = frozenset({scopes.DOCUMENTS_EXECUTE, scopes.MCP_CONNECT})
+
+
 def _ask(path: str, operation: Operation) -> Route:
     return _work(path, scopes.INFERENCE_CHAT, once(inference.ask(operation)), CHAT_BYTES, _JSON)
 
 
-ROUTES: Final[tuple[Route, ...]] = (
+_SERVED: Final[tuple[Route, ...]] = (
     _work("/execute", scopes.DOCUMENTS_EXECUTE, once(documents.execute), DOCUMENT_BYTES, DOCUMENT_TYPES),
     _act(
         "/validate",
@@ -114,6 +121,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     _read("/runs/{id}/history", scopes.RUNS_READ, runs.history),
     _read("/runs/{id}/receipt", scopes.RUNS_READ, runs.receipt),
     _act("/runs/{id}/cancel", scopes.DOCUMENTS_EXECUTE, runs.cancel, CALL_BYTES, _JSON, Audit.OUTCOME),
+    Route("GET", "/receipts/{id}", scopes.INFERENCE_CHAT, receipts.show, or_scopes=_RECEIPTED),
     _ask("/v1/chat/completions", CHAT_COMPLETIONS),
     _ask("/v1/responses", RESPONSES),
     _ask("/v1/embeddings", EMBEDDINGS),
@@ -130,15 +138,36 @@ ROUTES: Final[tuple[Route, ...]] = (
     _read("/v1/models/{id}", scopes.INFERENCE_CHAT, inference.model),
     _read("/v1/usage", scopes.USAGE_READ, usage.own_usage),
     _work("/mcp", scopes.MCP_CONNECT, Mount(lambda application: application.mcp), MCP_BYTES, _JSON),
-    _read("/log/checkpoint", scopes.AUDIT_READ, operations.checkpoint),
+    _read("/log/checkpoint", scopes.AUDIT_READ, log.checkpoint),
+    _read("/log/tile/{path...}", scopes.AUDIT_READ, log.tile),
     _read("/health", scopes.OPERATIONS_READ, operations.health),
     _read("/health/startup", scopes.OPERATIONS_READ, operations.startup),
     _read("/info", scopes.OPERATIONS_READ, operations.info),
     _read("/metrics", scopes.OPERATIONS_READ, operations.metrics),
-    _read("/openapi.json", scopes.OPERATIONS_READ, description.as_json(lambda: ROUTES)),
-    Route("GET", "/docs", scopes.OPERATIONS_READ, description.as_page(lambda: ROUTES), policy=POLICY),
     _public("/health/live", operations.live),
     _public("/health/ready", operations.ready),
 )
 
 PUBLIC_PATHS: Final = frozenset({"/health/live", "/health/ready"})
+LOG_PATHS: Final = frozenset({"/log/checkpoint", "/log/tile/{path...}"})
+
+
+def _described(served: tuple[Route, ...]) -> tuple[Route, ...]:
+    """A table with the two routes that describe it, themselves included."""
+    whole: tuple[Route, ...] = (
+        *served,
+        _read("/openapi.json", scopes.OPERATIONS_READ, description.as_json(lambda: whole)),
+        Route("GET", "/docs", scopes.OPERATIONS_READ, description.as_page(lambda: whole), policy=POLICY),
+    )
+    return whole
+
+
+def _opened(route: Route) -> Route:
+    """A route of the log as it is where everybody may read it: like those of PUBLIC_PATHS."""
+    if route.path not in LOG_PATHS:
+        return route
+    return replace(route, scope=None, limit=LimitedBy.ADDRESS, audit=Audit.NOTHING)
+
+
+ROUTES: Final = _described(_SERVED)
+PUBLIC_LOG_ROUTES: Final = _described(tuple(map(_opened, _SERVED)))

@@ -77,13 +77,15 @@ class CallModel:
         account: str | None = None,
         providers: Collection[str] | None = None,
         parent: TraceParent | None = None,
+        wants_receipt: bool = False,
     ) -> ModelAnswer | ModelStream:
         """Answer one request; it is charged to `account`, or else to the principal's own.
 
         `headers` go to the provider with it: they have been checked. `providers` are those that a run
-        was granted; None: any. `parent` is where the client stands in a trace. Raises MissingScopeError,
-        MissingRightError, InvalidModelRequestError, NotFoundError (no such model), RateLimitedError,
-        BudgetExhaustedError, UpstreamRefusedError, UpstreamUnavailableError and LogUnavailableError.
+        was granted; None: any. `parent` is where the client stands in a trace. `wants_receipt`: the receipt
+        of the call is kept under `request_id`. Raises MissingScopeError, MissingRightError,
+        InvalidModelRequestError, NotFoundError (no such model), RateLimitedError, BudgetExhaustedError,
+        UpstreamRefusedError, UpstreamUnavailableError and LogUnavailableError.
         """
         require_scope(principal, INFERENCE_CHAT)
         if tag and not _TAG.fullmatch(tag):
@@ -112,6 +114,7 @@ class CallModel:
             expires_ns=now_ns + self._longest_ns(len(models)),
             enforced=self.enforced,
             parent=parent,
+            wants_receipt=wants_receipt,
         )
         tried: list[str] = []
         for model in models[:-1]:

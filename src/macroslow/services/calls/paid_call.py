@@ -18,8 +18,9 @@ from macroslow.metering.ledger import Budget, CallOutcome, Reserve, Settle, Usag
 from macroslow.ports import NS_PER_MS
 from macroslow.services.calls.admission import Place
 from macroslow.services.calls.quote_call import OWN, Target
+from macroslow.tlog import receipt
 from macroslow.tlog.event import Event, EventType
-from macroslow.tlog.ports import Append
+from macroslow.tlog.ports import Append, KeepReceipt
 from macroslow.values import value
 from macroslow.workflow.replies import BindId
 
@@ -51,7 +52,8 @@ class Order:
     `request_sha256` is over the body as the client sent it; `headers` go to the provider with it.
     `asked_model` is the name in the request, which is seldom that of the model. `owner` is this process,
     which settles the call before `expires_ns`; `enforced` False: an operator
-    who only observes. `parent` is where the client says that it stands in a trace.
+    who only observes. `parent` is where the client says that it stands in a trace. `wants_receipt`: the
+    receipt of its end is kept under `request_id`.
     """
 
     principal: Principal
@@ -70,6 +72,7 @@ class Order:
     expires_ns: int
     enforced: bool
     parent: TraceParent | None = None
+    wants_receipt: bool = False
 
 
 @value
@@ -182,11 +185,14 @@ class UnderWay:
             return self.aborted(0, now_ns)
         return self.unknown()
 
-    def book(self, ended: Settlement, now_ns: int) -> tuple[Settle, Append]:
-        """The two changes of the one commit that ends this call."""
+    def book(self, ended: Settlement, now_ns: int) -> tuple[Settle | Append | KeepReceipt, ...]:
+        """The changes of the one commit that ends this call."""
         settle = Settle(self.call.reservation_id, ended.usage, now_ns, ended.outcome)
-        event = Event(EventType.CHAT_COMPLETED, now_ns, self.call.order.principal.name, self._fields(ended))
-        return settle, Append(event)
+        order = self.call.order
+        event = Event(EventType.CHAT_COMPLETED, now_ns, order.principal.name, self._fields(ended))
+        if not order.wants_receipt:
+            return settle, Append(event)
+        return settle, Append(event), receipt.kept(order.request_id, order.principal.name, now_ns)
 
     def kept(self, ended: Settlement, now_ns: int) -> BindId | None:
         """The change that makes the answer's id its principal's own, where the provider keeps the answer."""

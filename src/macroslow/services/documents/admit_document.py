@@ -17,11 +17,12 @@ from macroslow.services.identity.manage_signers import ManageSigners
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a caller sends to be checked or run."""
+    """What a caller sends to be checked or run. `wants_receipt`: a run's is kept under its request's id."""
 
     raw: bytes
     inputs: Mapping[str, object] | None = None
     wants_signature: bool = False
+    wants_receipt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Admitted:
     inputs: Mapping[str, object]
     plan: plan.Plan
     wants_signature: bool
+    wants_receipt: bool
 
     @property
     def document(self) -> stages.Document:
@@ -76,4 +78,5 @@ class AdmitDocument:
         signed = attested.signer is not None
         checked = maml_inputs.check_inputs(document.parsed, submission.inputs or {}, signed=signed)
         flagged = document.parsed.front.quantum_security_flag
-        return Admitted(authorised, checked, planned, flagged or submission.wants_signature)
+        wants_signature = flagged or submission.wants_signature
+        return Admitted(authorised, checked, planned, wants_signature, submission.wants_receipt)

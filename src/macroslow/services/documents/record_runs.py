@@ -178,9 +178,12 @@ class RecordRuns:
             "document_sha256": _sha256(run.admitted.document.raw),
             "answer_sha256": receipt.answer_sha256(answer),
         }
+        name = run.principal.name
+        keeping = [receipt.kept(run.request_id, name, now_ns)] if run.admitted.wants_receipt else []
         return [
             FinishRun(run.id, event, now_ns),
-            Append(Event(EventType.RUN_FINISHED, now_ns, run.principal.name, fields)),
+            Append(Event(EventType.RUN_FINISHED, now_ns, name, fields)),
+            *keeping,
             self._object(run, "answer", orjson.dumps(answer)),
         ]
 

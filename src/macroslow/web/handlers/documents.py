@@ -12,6 +12,7 @@ from macroslow.web import media_types
 from macroslow.web.application import Application
 from macroslow.web.forms import parse_form
 from macroslow.web.messages import Request, Response, json_response
+from macroslow.web.receipt_header import asks_for_receipt, receipt_line
 
 SIGN_HEADER: Final = b"x-macroslow-sign"
 INLINE_BYTES: Final = 32 * 1024  # beyond this, parsing would hold up everybody else's requests
@@ -22,7 +23,10 @@ async def execute(application: Application, request: Request) -> Response:
     """Run the document; what the document itself got wrong while running is an answer, not an error."""
     submission = await _submission(request)
     answer = await application.execute_document(request.caller, submission, request_id=request.request_id)
-    return json_response(answer)
+    response = json_response(answer)
+    if submission.wants_receipt:
+        response.headers = [*response.headers, receipt_line(request.request_id)]
+    return response
 
 
 async def validate(application: Application, request: Request) -> Response:
@@ -50,7 +54,7 @@ def read_submission(request: Request) -> Submission:
         case other:
             raise UnsupportedMediaTypeError(f"a document does not come as {other or 'nothing'}", step="parse")
     wants_signature = (request.header(SIGN_HEADER) or b"").lower() in {b"1", b"true"}
-    return Submission(raw, inputs, wants_signature)
+    return Submission(raw, inputs, wants_signature, asks_for_receipt(request.headers))
 
 
 def _from_form(parts: Mapping[str, bytes]) -> tuple[bytes, Mapping[str, object] | None]:

@@ -12,6 +12,7 @@ from macroslow.services.calls.settle_call import ModelAnswer, ModelStream
 from macroslow.web.application import Application, Handler
 from macroslow.web.messages import Request, Response, json_response
 from macroslow.web.problems import ANTHROPIC_HEADER
+from macroslow.web.receipt_header import asks_for_receipt, receipt_line
 
 TAG_HEADER: Final = b"x-macroslow-tag"
 
@@ -31,6 +32,7 @@ def ask(operation: Operation) -> Handler:
     """The handler of one operation. A stream's cost is known at its end, so it has no cost header."""
 
     async def handler(application: Application, request: Request) -> Response:
+        wants_receipt = asks_for_receipt(request.headers)
         answer = await application.call_model(
             request.caller,
             operation,
@@ -39,8 +41,12 @@ def ask(operation: Operation) -> Handler:
             tag=_tag(request),
             headers=passed_headers(operation, dict(request.headers)),
             parent=_parent(request),
+            wants_receipt=wants_receipt,
         )
-        return respond(answer)
+        response = respond(answer)
+        if wants_receipt:
+            response.headers = [*response.headers, receipt_line(request.request_id)]
+        return response
 
     return handler
 

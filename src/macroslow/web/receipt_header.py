@@ -1,0 +1,31 @@
+"""The header by which a client asks for the receipt of an answer, and the one that says where it will be.
+
+    request   x-macroslow-receipt: true
+    answer    x-macroslow-receipt: /receipts/<request id>
+
+The receipt is there once the answer has ended. A refusal has no entry of its own in the log, and no header.
+"""
+
+from typing import Final
+
+from macroslow.errors import BadRequestError
+from macroslow.web.messages import Headers
+
+HEADER: Final = b"x-macroslow-receipt"
+
+
+def asks_for_receipt(headers: Headers) -> bool:
+    """Whether a request asks for its receipt; BadRequestError if it says so in other words."""
+    said = [value for name, value in headers if name == HEADER]
+    if said and said != [b"true"]:
+        raise BadRequestError(
+            f"{HEADER.decode()} says something else than true",
+            fix=f"{HEADER.decode()}: true, once; or leave it out",
+            step="parse",
+        )
+    return bool(said)
+
+
+def receipt_line(request_id: str) -> tuple[bytes, bytes]:
+    """The header of an answer whose receipt is kept."""
+    return HEADER, b"/receipts/%b" % request_id.encode("ascii")
