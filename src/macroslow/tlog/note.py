@@ -48,17 +48,26 @@ class Note:
         """Whether there is a line that claims to be of `key`."""
         return any(_claims(line, key) for line in self.lines)
 
+    def line_of(self, key: NotePublicKey) -> SignatureLine:
+        """Return the line that claims to be of `key`; VerificationError if there is none or more than one."""
+        lines = [line for line in self.lines if _claims(line, key)]
+        if len(lines) != 1:
+            raise VerificationError(f"{len(lines)} {key.type.name} signatures of {key.name!r} instead of one")
+        return lines[0]
+
     def verify(self, key: NotePublicKey) -> int:
         """Return the time of `key`'s signature in seconds (0 for type 0x01).
 
         VerificationError if it has no line or more than one, or the line does not verify.
         """
-        lines = [line for line in self.lines if _claims(line, key)]
-        if len(lines) != 1:
-            raise VerificationError(f"{len(lines)} {key.type.name} signatures of {key.name!r} instead of one")
-        time_s, signature = _split_time(key.type, lines[0].signature)
+        time_s, signature = _split_time(key.type, self.line_of(key).signature)
         key.verify(signature, signed_message(key, self.text, time_s))
         return time_s
+
+    def with_line(self, line: SignatureLine) -> "Note":
+        """Return the note with `line`, in place of one of the same key if there is one."""
+        others = (one for one in self.lines if (one.name, one.key_id) != (line.name, line.key_id))
+        return Note(self.text, (*others, line))
 
     def format(self) -> bytes:
         """Return the note as it is sent and stored."""
@@ -77,21 +86,19 @@ class Body:
 
 def parse(raw: bytes) -> Note:
     """Take a note apart; VerificationError if it is not one, or passes a limit."""
-    if len(raw) > MAX_NOTE_BYTES:
-        raise VerificationError("the signed note is larger than any we accept")
-    try:
-        whole = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise VerificationError("the signed note is not UTF-8") from None
-    if any(character < " " and character != "\n" for character in whole):
-        raise VerificationError("the signed note has control characters")
+    whole = _decode(raw)
     head, separator, tail = whole.rpartition("\n\n")
     if not separator or not head or not tail.endswith("\n"):
         raise VerificationError("the signed note is not a text, an empty line and signature lines")
-    lines = tail[:-1].split("\n")
-    if len(lines) > MAX_SIGNATURES:
-        raise VerificationError(f"the signed note has more than {MAX_SIGNATURES} signatures")
-    return Note(head + "\n", tuple(_parse_line(line) for line in lines))
+    return Note(head + "\n", _parse_lines(tail))
+
+
+def parse_lines(raw: bytes) -> tuple[SignatureLine, ...]:
+    """Take signature lines apart, as a witness sends them; VerificationError if they are none."""
+    whole = _decode(raw)
+    if not whole.endswith("\n"):
+        raise VerificationError("the signature lines are cut off")
+    return _parse_lines(whole)
 
 
 def sign(text: str, keys: Sequence[NotePrivateKey], *, time_s: int) -> Note:
@@ -161,6 +168,25 @@ def _split_time(note_type: NoteType, signature: bytes) -> tuple[int, bytes]:
     if len(signature) < _TIME.size or time_s > MAX_SIZE:
         raise VerificationError("a cosignature is cut off, or its time is out of bounds")
     return time_s, signature[_TIME.size :]
+
+
+def _decode(raw: bytes) -> str:
+    if len(raw) > MAX_NOTE_BYTES:
+        raise VerificationError("the signed note is larger than any we accept")
+    try:
+        whole = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise VerificationError("the signed note is not UTF-8") from None
+    if any(character < " " and character != "\n" for character in whole):
+        raise VerificationError("the signed note has control characters")
+    return whole
+
+
+def _parse_lines(tail: str) -> tuple[SignatureLine, ...]:
+    lines = tail[:-1].split("\n")
+    if len(lines) > MAX_SIGNATURES:
+        raise VerificationError(f"the signed note has more than {MAX_SIGNATURES} signatures")
+    return tuple(_parse_line(line) for line in lines)
 
 
 def _parse_line(line: str) -> SignatureLine:
