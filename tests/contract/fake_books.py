@@ -44,10 +44,31 @@ from macroslow.metering.ledger import (
     Settle,
     UsageRow,
 )
-from macroslow.tlog.leaf import leaf_hash, open_payload, parse_leaf, seal_event
-from macroslow.tlog.ports import Append, Entry, StoreCheckpoint, TreeHead
+from macroslow.tlog.event import CLASSES, EventClass, EventType
+from macroslow.tlog.leaf import (
+    erased_by,
+    erased_bytes,
+    leaf_hash,
+    open_part,
+    open_payload,
+    parse_leaf,
+    seal_event,
+    seal_part,
+)
+from macroslow.tlog.ports import (
+    Append,
+    Entry,
+    EraseSubject,
+    HeldEntry,
+    KeepReceipt,
+    Kept,
+    OpenedPart,
+    StoreAnchor,
+    StoreCheckpoint,
+    TreeHead,
+)
 from macroslow.tlog.tree import TILE_WIDTH, consistency_proof, inclusion_proof, root_of
-from macroslow.workflow.books import Change, LoggedEvent
+from macroslow.workflow.books import MAX_LOOKED_AT, Change, Found, LoggedEvent, Wanted
 from macroslow.workflow.journal import NEXT, AcceptRun, FinishRun, PutObject, Run, RunState
 from macroslow.workflow.replies import (
     SALT_BYTES,
@@ -70,11 +91,44 @@ class _Account:
     resets_s: int | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Part:
+    subject: str
+    sealed: bytes
+
+
+@dataclass(frozen=True)
 class _Logged:
+    """As stored. `parts` are empty once the entry was erased."""
+
     leaf: bytes
     payload: bytes
     subject: str
+    parts: tuple[_Part, ...] = ()
+
+    @property
+    def type(self) -> EventType:
+        return EventType(parse_leaf(self.leaf).type)
+
+    def names(self, subject: str) -> bool:
+        """Whether it is the subject's, or says something of the subject."""
+        return subject in {self.subject, *(part.subject for part in self.parts)}
+
+    def sealed_for(self, subject: str) -> bool:
+        """Whether something of the subject's is sealed in it that was not erased."""
+        own = self.subject == subject and erased_by(self.payload) is None
+        return own or any(part.subject == subject and erased_by(part.sealed) is None for part in self.parts)
+
+    def without(self, subject: str, event: int) -> "_Logged":
+        """What is left of it once the subject was erased, as entry `event` tells."""
+        if self.subject == subject:
+            return replace(self, payload=erased_bytes(event), parts=())
+        gone = _Part(subject, erased_bytes(event))
+        return replace(self, parts=tuple(gone if part.subject == subject else part for part in self.parts))
+
+    def renamed(self, before: str, after: str) -> "_Logged":
+        parts = tuple(replace(part, subject=after) if part.subject == before else part for part in self.parts)
+        return replace(self, subject=after if self.subject == before else self.subject, parts=parts)
 
 
 @dataclass
@@ -83,8 +137,10 @@ class _State:
     reservations: dict[str, Reserve] = field(default_factory=dict)
     settlements: dict[str, Settle] = field(default_factory=dict)
     log: list[_Logged] = field(default_factory=list)
-    subject_keys: dict[str, bytes] = field(default_factory=dict)
+    subject_keys: dict[tuple[str, EventClass], bytes] = field(default_factory=dict)
     checkpoint: tuple[int, bytes] | None = None
+    anchors: dict[int, StoreAnchor] = field(default_factory=dict)
+    receipts: dict[str, Kept] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     objects: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
     keys: dict[str, KeyRecord] = field(default_factory=dict)
@@ -157,19 +213,31 @@ class FakeBooks:
         self._closed = True
 
     def erase(self, subject: str) -> None:
-        """Destroy the subject's key, as an operator would."""
-        del self._state.subject_keys[subject]
+        """Destroy the subject's keys and nothing else: as they are to older books that were restored."""
+        for kind in EventClass:
+            self._state.subject_keys.pop((subject, kind), None)
 
     # Changes
 
     def _apply(self, changes: Sequence[Change]) -> list[Entry]:
         entries: list[Entry] = []
         awaited = -1
-        committed = len(self._state.log)
+        first = committed = len(self._state.log)
         for change in changes:
             match change:
                 case Append():
                     entries.append(self._append(change))
+                case EraseSubject():
+                    awaited = len(self._state.log)
+                    self._erase(change)
+                case KeepReceipt():
+                    if len(self._state.log) == first:
+                        raise ValueError("a receipt without a log entry")
+                    self._keep_receipt(change)
+                case StoreAnchor():
+                    if not 0 <= change.size <= committed:
+                        raise ValueError("no such size")
+                    self._state.anchors.setdefault(change.size, change)
                 case OpenAccount():
                     self._open(change)
                 case CloseAccount():
@@ -212,15 +280,76 @@ class FakeBooks:
                 case DropRevocation():
                     self._state.revocations.pop(change.id, None)
         if awaited == len(self._state.log):
-            raise ValueError("a run without a log entry")
+            raise ValueError("a run or an erasure without a log entry")
         return entries
 
     def _append(self, change: Append) -> Entry:
-        subject = change.event.subject
-        key = self._state.subject_keys.setdefault(subject, self._random(32))
-        sealed = seal_event(change.event, key, salt=self._random(32), nonce=self._random(12))
-        self._state.log.append(_Logged(sealed.leaf, sealed.payload, subject))
-        return Entry(len(self._state.log) - 1, sealed.leaf, sealed.canonical, sealed.salt)
+        event = change.event
+        kind = CLASSES[event.type]
+        parts = [
+            seal_part(other, self._key(other.subject, kind), salt=self._random(32), nonce=self._random(12))
+            for other in sorted(event.others, key=lambda other: other.subject)
+        ]
+        key = self._key(event.subject, kind)
+        sealed = seal_event(event, key, salt=self._random(32), nonce=self._random(12), parts=parts)
+        stored = tuple(_Part(part.subject, part.sealed) for part in parts)
+        self._state.log.append(_Logged(sealed.leaf, sealed.payload, event.subject, stored))
+        opened = tuple(part.opened for part in parts)
+        return Entry(len(self._state.log) - 1, sealed.leaf, sealed.canonical, sealed.salt, opened)
+
+    def _key(self, subject: str, kind: EventClass) -> bytes:
+        return self._state.subject_keys.setdefault((subject, kind), self._random(32))
+
+    def _erase(self, change: EraseSubject) -> None:
+        subject, state = change.subject, self._state
+        held = self._held(subject, change.classes)
+        if len(held) != change.entries:
+            raise ConflictError("other entries by now")
+        for index in held:
+            state.log[index] = state.log[index].without(subject, len(state.log))
+        for kind in change.classes:
+            state.subject_keys.pop((subject, kind), None)
+        if EventClass.ACTIVITY in change.classes:
+            state.objects = {name: kept for name, kept in state.objects.items() if kept[0] != subject}
+            state.claims = {name: kept for name, kept in state.claims.items() if name[0] != subject}
+            state.answers = {name: kept for name, kept in state.answers.items() if name[0] != subject}
+            state.bound = {name: kept for name, kept in state.bound.items() if kept.principal != subject}
+            state.receipts = {
+                name: kept for name, kept in state.receipts.items() if kept.principal != subject
+            }
+        if not self._held(subject, frozenset(EventClass)):
+            self._rename(subject, change.pseudonym)
+
+    def _held(self, subject: str, classes: frozenset[EventClass]) -> list[int]:
+        return [
+            index
+            for index, logged in enumerate(self._state.log)
+            if CLASSES[logged.type] in classes and logged.sealed_for(subject)
+        ]
+
+    def _rename(self, before: str, after: str) -> None:
+        """Everywhere a subject stands that can have been erased: entries, runs, calls, keys' accounts not."""
+        state = self._state
+        if after == before or any(logged.names(after) for logged in state.log):
+            raise ConflictError("somebody's name")
+        state.log = [logged.renamed(before, after) for logged in state.log]
+        for name, run in state.runs.items():
+            if run.principal == before:
+                state.runs[name] = replace(run, principal=after)
+        for name, reservation in state.reservations.items():
+            if reservation.principal == before:
+                state.reservations[name] = replace(reservation, principal=after)
+
+    def _keep_receipt(self, change: KeepReceipt) -> None:
+        index, receipts = len(self._state.log) - 1, self._state.receipts
+        now_ns = parse_leaf(self._state.log[index].leaf).time_ns
+        known = receipts.get(change.request_id)
+        if known is not None and known.principal != change.principal and known.expires_ns > now_ns:
+            raise ConflictError("another's")
+        expired = [name for name, kept in receipts.items() if kept.expires_ns <= now_ns]
+        for name in sorted(expired, key=lambda name: receipts[name].expires_ns)[:2]:
+            del receipts[name]
+        receipts[change.request_id] = Kept(change.principal, index, change.expires_ns)
 
     def _open(self, change: OpenAccount) -> None:
         if change.limit_usd_micros is not None:
@@ -343,7 +472,7 @@ class FakeBooks:
             case PutReply():
                 if known is None:
                     raise NotFoundError("nothing claimed")
-                key = self._state.subject_keys.setdefault(change.principal, self._random(32))
+                key = self._key(change.principal, EventClass.ACTIVITY)
                 answers[name] = seal_reply(change, key, salt=self._random(SALT_BYTES), nonce=self._random(12))
             case DropReply():
                 self._forget(name)
@@ -513,19 +642,77 @@ class FakeBooks:
         if not 0 <= index < len(self._state.log):
             return None
         logged = self._state.log[index]
-        if logged.subject not in self._state.subject_keys:
+        key = self._state.subject_keys.get((logged.subject, CLASSES[logged.type]))
+        if key is None or erased_by(logged.payload) is not None:
             raise DecryptionFailedError("erased")
-        event, salt = open_payload(logged.leaf, logged.payload, self._state.subject_keys[logged.subject])
-        return Entry(index, logged.leaf, event, salt)
+        event, salt = open_payload(logged.leaf, logged.payload, key)
+        return Entry(index, logged.leaf, event, salt, self._opened_parts(logged, event))
+
+    def _opened_parts(self, logged: _Logged, event: bytes) -> tuple[OpenedPart | None, ...]:
+        opened: list[OpenedPart | None] = []
+        for position, part in enumerate(logged.parts):
+            key = self._state.subject_keys.get((part.subject, CLASSES[logged.type]))
+            gone = key is None or erased_by(part.sealed) is not None
+            opened.append(
+                None if gone or key is None else open_part(event, logged.payload, position, part.sealed, key)
+            )
+        return tuple(opened)
 
     async def entries(self, start: int, limit: int) -> list[LoggedEvent]:
         return [self._logged(index) for index in range(start, min(start + limit, len(self._state.log)))]
 
     def _logged(self, index: int) -> LoggedEvent:
         logged = self._state.log[index]
-        facts, key = parse_leaf(logged.leaf), self._state.subject_keys.get(logged.subject)
-        event = open_payload(logged.leaf, logged.payload, key)[0] if key else None
-        return LoggedEvent(index, facts.time_ns, facts.type, logged.subject, event)
+        facts = parse_leaf(logged.leaf)
+        told = LoggedEvent(index, facts.time_ns, facts.type, logged.subject, None, erased_by(logged.payload))
+        key = self._state.subject_keys.get((logged.subject, CLASSES[logged.type]))
+        if key is None or told.erased_by is not None:
+            return replace(told, others=(None,) * len(logged.parts))
+        try:
+            event, _ = open_payload(logged.leaf, logged.payload, key)
+        except DecryptionFailedError:  # by a key of one who was erased, and is somebody new since
+            return replace(told, others=(None,) * len(logged.parts))
+        others = self._opened_parts(logged, event)
+        return replace(told, event=event, others=tuple(part and part.part for part in others))
+
+    async def find(self, wanted: Wanted, start: int, limit: int) -> Found:
+        end, found = len(self._state.log), list[LoggedEvent]()
+        for index in range(start, min(end, start + MAX_LOOKED_AT)):
+            if len(found) == limit:
+                return Found(found, index)
+            logged = self._state.log[index]
+            facts = parse_leaf(logged.leaf)
+            if (
+                (wanted.subject is None or logged.names(wanted.subject))
+                and (not wanted.types or facts.type in wanted.types)
+                and wanted.from_ns <= facts.time_ns < wanted.until_ns
+            ):
+                found.append(self._logged(index))
+        return Found(found, start + MAX_LOOKED_AT if start + MAX_LOOKED_AT < end else None)
+
+    async def held_entries(
+        self, subject: str, classes: frozenset[EventClass], start: int, limit: int
+    ) -> list[HeldEntry]:
+        held = [index for index in self._held(subject, classes) if index >= start][:limit]
+        facts = [(index, parse_leaf(self._state.log[index].leaf)) for index in held]
+        return [HeldEntry(index, each.type, each.time_ns) for index, each in facts]
+
+    async def anchor(self, index: int) -> StoreAnchor | None:
+        covering = [size for size in sorted(self._state.anchors) if size > index >= 0]
+        return self._state.anchors[covering[0]] if covering else None
+
+    async def newest_anchor(self) -> StoreAnchor | None:
+        return self._state.anchors[max(self._state.anchors)] if self._state.anchors else None
+
+    async def kept_receipt(self, request_id: str) -> Kept | None:
+        return self._state.receipts.get(request_id)
+
+    async def stored_parts(self, start: int, end: int) -> list[tuple[int, int, bytes]]:
+        return [
+            (index, position, part.sealed)
+            for index, logged in enumerate(self._state.log[start:end], start)
+            for position, part in enumerate(logged.parts)
+        ]
 
     async def leaves(self, start: int, end: int) -> list[bytes]:
         return [logged.leaf for logged in self._state.log[start:end]]
@@ -578,9 +765,10 @@ class FakeBooks:
         )
         if claimed is None or sealed is None:
             return claimed
-        if principal not in self._state.subject_keys:
+        sealing = self._state.subject_keys.get((principal, EventClass.ACTIVITY))
+        if sealing is None:
             raise DecryptionFailedError("erased")
-        return open_reply(claimed, sealed, self._state.subject_keys[principal], principal, key)
+        return open_reply(claimed, sealed, sealing, principal, key)
 
     async def bound_id(self, id: str) -> BindId | None:  # noqa: A002 - the port's word
         return self._state.bound.get(id)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from macroslow.errors import DecryptionFailedError, VerificationError
 from macroslow.tlog import leaf
-from macroslow.tlog.event import Event, EventType
+from macroslow.tlog.event import Event, EventType, PersonFields
+from macroslow.tlog.ports import OpenedPart
 
 KEY, SALT, NONCE = bytes(range(32)), bytes(range(32, 64)), bytes(range(12))
 TIME_NS = 1_800_000_000_123_456_789
@@ -22,6 +23,14 @@ EVENT = Event(
     EventType.RUN_FINISHED, TIME_NS, "alice", {"answer_sha256": "00", "usage": {"tokens": 3}, "x": "ü"}
 )
 SEALED = leaf.seal_event(EVENT, KEY, salt=SALT, nonce=NONCE)
+OTHER_KEYS = {"bob": b"b" * 32, "carol": b"c" * 32}
+OTHERS = (PersonFields("carol", {"role": "seen"}), PersonFields("bob", {"by": "bob"}))
+SHARED_EVENT = Event(EventType.KEY_CHANGED, TIME_NS, "alice", {"key_id": "k1"}, OTHERS)
+PARTS = [
+    leaf.seal_part(part, OTHER_KEYS[part.subject], salt=part.subject.encode().ljust(32), nonce=NONCE)
+    for part in sorted(OTHERS, key=lambda part: part.subject)
+]
+SHARED = leaf.seal_event(SHARED_EVENT, KEY, salt=SALT, nonce=NONCE, parts=PARTS)
 
 ascii_keys = st.text(st.characters(max_codepoint=127), max_size=6)
 values = st.recursive(
@@ -91,11 +100,12 @@ def test_any_altered_stored_byte_is_found() -> None:
 
 
 def test_any_altered_byte_of_the_leaf_is_found() -> None:
-    for position in range(leaf.LEAF_BYTES):
-        altered = bytearray(SEALED.leaf)
-        altered[position] ^= 1
-        with pytest.raises((VerificationError, DecryptionFailedError)):
-            leaf.open_payload(bytes(altered), SEALED.payload, KEY)
+    for one in (SEALED, SHARED):
+        for position in range(leaf.LEAF_BYTES):
+            altered = bytearray(one.leaf)
+            altered[position] ^= 1
+            with pytest.raises((VerificationError, DecryptionFailedError)):
+                leaf.open_payload(bytes(altered), one.payload, KEY)
 
 
 def test_one_ciphertext_does_not_open_two_ways() -> None:
@@ -167,6 +177,16 @@ def test_a_leaf_cannot_show_another_time_or_type_than_its_event() -> None:
         b'{"fields":{"a":1,"a":1},"subject":"a","time_ns":"1","type":11}',
         b'{"fields":{"b":1,"a":1},"subject":"a","time_ns":"1","type":11}',
         b'{"fields": {},"subject":"a","time_ns":"1","type":11}',
+        b'{"fields":{},"others":[],"subject":"a","time_ns":"1","type":11}',
+        b'{"fields":{},"others":{},"subject":"a","time_ns":"1","type":11}',
+        b'{"fields":{},"others":[{"hmac":"00"}],"subject":"a","time_ns":"1","type":11}',
+        b'{"fields":{},"others":[{"hmac":"' + b"zz" * 32 + b'"}],"subject":"a","time_ns":"1","type":11}',
+        b'{"fields":{},"others":[{"hmac":"' + b"AB" * 32 + b'"}],"subject":"a","time_ns":"1","type":11}',
+        b'{"fields":{},"others":[{"hmac":"' + b" 0 " * 21 + b'0"}],"subject":"a","time_ns":"1","type":11}',
+        b'{"fields":{},"others":[{"a":1,"hmac":"'
+        + b"00" * 32
+        + b'"}],"subject":"a","time_ns":"1","type":11}',
+        b'{"fields":{},"others":[' + b"0," * 255 + b'0],"subject":"a","time_ns":"1","type":11}',
         b"[" * 60_000,
         b"\xff",
     ],
@@ -176,7 +196,7 @@ def test_bytes_that_are_no_canonical_event_are_refused_though_the_hmac_fits(enco
         leaf.check_opening(leaf_for(encoded, time_ns=1), encoded, SALT)
 
 
-@pytest.mark.parametrize("raw", [b"", SEALED.leaf[:-1], SEALED.leaf + b"\0", b"MSL2" + SEALED.leaf[4:]])
+@pytest.mark.parametrize("raw", [b"", SEALED.leaf[:-1], SEALED.leaf + b"\0", b"MSL3" + SEALED.leaf[4:]])
 def test_what_is_no_leaf_is_refused(raw: bytes) -> None:
     with pytest.raises(VerificationError):
         leaf.parse_leaf(raw)
@@ -214,3 +234,133 @@ def test_salt_nonce_and_key_have_their_one_size() -> None:
     for key, salt, nonce in ((KEY[:31], SALT, NONCE), (KEY, SALT[:31], NONCE), (KEY, SALT, NONCE[:11])):
         with pytest.raises(ValueError, match="bytes"):
             leaf.seal_event(EVENT, key, salt=salt, nonce=nonce)
+
+
+def test_the_leaf_of_a_shared_event_is_the_one_of_the_format() -> None:
+    """Recomputed from the description with the standard library alone."""
+
+    def written(value: object) -> bytes:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+    hmacs, sealed = [], []
+    for name, fields in (("bob", {"by": "bob"}), ("carol", {"role": "seen"})):
+        salt, part = name.encode().ljust(32), written({"fields": fields, "subject": name})
+        hmacs.append(hmac.new(salt, part, hashlib.sha256).digest())
+        sealed.append(NONCE + AESGCM(OTHER_KEYS[name]).encrypt(NONCE, salt + part, hmacs[-1]))
+    whole = {"type": 44, "time_ns": str(TIME_NS), "subject": "alice", "fields": {"key_id": "k1"}}
+    canonical = written(whole | {"others": [{"hmac": each.hex()} for each in hmacs]})
+    event_hmac = hmac.new(SALT, canonical, hashlib.sha256).digest()
+    payload = b"\2" + b"".join(hashlib.sha256(part).digest() for part in sealed)
+    payload += NONCE + AESGCM(KEY).encrypt(NONCE, SALT + canonical, event_hmac)
+    shown = struct.pack(">QH", TIME_NS, 44) + event_hmac + hashlib.sha256(payload).digest()
+    assert (SHARED.canonical, SHARED.payload, SHARED.leaf) == (canonical, payload, b"MSL2" + shown)
+    assert [part.sealed for part in PARTS] == sealed
+
+
+def open_shared(position: int, sealed: bytes, key: bytes, payload: bytes = SHARED.payload) -> OpenedPart:
+    return leaf.open_part(SHARED.canonical, payload, position, sealed, key)
+
+
+def test_a_shared_event_opens_with_its_key_and_each_part_with_its_own() -> None:
+    assert leaf.open_payload(SHARED.leaf, SHARED.payload, KEY) == (SHARED.canonical, SALT)
+    alone = leaf.check_opening(SHARED.leaf, SHARED.canonical, SALT)
+    assert alone == Event(EventType.KEY_CHANGED, TIME_NS, "alice", {"key_id": "k1"})
+    opened = [open_shared(at, part.sealed, OTHER_KEYS[part.subject]) for at, part in enumerate(PARTS)]
+    assert opened == [part.opened for part in PARTS]
+    assert leaf.check_parts(SHARED.canonical, opened) == tuple(reversed(OTHERS))
+    assert leaf.check_parts(SHARED.canonical, [None, opened[1]]) == (None, OTHERS[0])
+    assert leaf.check_parts(SEALED.canonical, []) == ()
+
+
+def test_a_shared_event_names_nobody_but_its_subject() -> None:
+    whole = SHARED.leaf + SHARED.canonical + SHARED.payload
+    assert b"alice" in whole
+    for name in (b"bob", b"carol"):
+        assert name not in whole
+        assert name not in b"".join(part.sealed for part in PARTS)
+
+
+def test_a_part_opens_in_its_place_with_its_key_and_unaltered_alone() -> None:
+    bob, carol = PARTS
+    with pytest.raises(DecryptionFailedError):
+        open_shared(0, bob.sealed, OTHER_KEYS["carol"])
+    for position, sealed in (
+        (1, bob.sealed),
+        (0, carol.sealed),
+        (2, bob.sealed),
+        (-1, carol.sealed),
+        (0, b""),
+    ):
+        with pytest.raises(VerificationError):
+            open_shared(position, sealed, OTHER_KEYS["bob"])
+    for position in range(len(bob.sealed)):
+        altered = bytearray(bob.sealed)
+        altered[position] ^= 1
+        with pytest.raises(VerificationError):
+            open_shared(0, bytes(altered), OTHER_KEYS["bob"])
+    for payload in (
+        b"",
+        b"\1",
+        b"\0" + SHARED.payload[1:],
+        b"\1" + SHARED.payload[1:],
+        b"\xff" + SHARED.payload,
+    ):
+        with pytest.raises(VerificationError):
+            open_shared(0, bob.sealed, OTHER_KEYS["bob"], payload)
+
+
+def test_one_sealed_part_does_not_open_two_ways() -> None:
+    """It decrypts well and is the one of the payload, but not what the event commits to."""
+    forged = leaf.canonical_part(PersonFields("bob", {"by": "mallory"}))
+    sealed = NONCE + AESGCM(OTHER_KEYS["bob"]).encrypt(NONCE, SALT + forged, PARTS[0].hmac)
+    payload = b"\2" + hashlib.sha256(sealed).digest() + SHARED.payload[33:]
+    with pytest.raises(VerificationError, match="event commits to"):
+        open_shared(0, sealed, OTHER_KEYS["bob"], payload)
+
+
+def test_parts_that_are_not_the_events_are_refused() -> None:
+    bob, carol = (part.opened for part in PARTS)
+    resalted = [OpenedPart(carol.part, salt) for salt in (b"", bytes(32), bob.salt)]
+    for others in ([], [bob], [carol, bob], [bob, carol, bob], *([bob, forged] for forged in resalted)):
+        with pytest.raises(VerificationError):
+            leaf.check_parts(SHARED.canonical, others)
+    with pytest.raises(VerificationError):
+        leaf.check_parts(SEALED.canonical, [bob])
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"", b"[]", b"{}", b'{"fields":{}}', b'{"fields":{},"subject":1}', b'{"fields":[],"subject":"a"}',
+     b'{"fields":{},"subject":"a","x":1}', b'{"subject":"a","fields":{}}', b'{"fields":{},"subject":"a"} '],
+)  # fmt: skip
+def test_bytes_that_are_no_canonical_part_are_refused_though_the_hmac_fits(part: bytes) -> None:
+    event = Event(EventType.REFUSED, 1, "alice", {})
+    encoded = leaf.canonical_event(event, [hmac.digest(SALT, part, "sha256")])
+    with pytest.raises(VerificationError):
+        leaf.check_parts(encoded, [OpenedPart(part, SALT)])
+
+
+def test_a_leaf_says_whether_its_event_has_parts() -> None:
+    assert leaf.parse_leaf(SHARED.leaf).shared
+    assert not leaf.parse_leaf(SEALED.leaf).shared
+    for one, magic in ((SEALED, b"MSL2"), (SHARED, b"MSL1")):
+        with pytest.raises(VerificationError, match="other way round"):
+            leaf.check_opening(magic + one.leaf[4:], one.canonical, SALT)
+
+
+def test_parts_are_sealed_with_the_event_that_has_them_in_the_order_of_names() -> None:
+    for event, parts in ((SHARED_EVENT, []), (SHARED_EVENT, PARTS[::-1]), (SHARED_EVENT, PARTS[:1]),
+                         (EVENT, PARTS)):  # fmt: skip
+        with pytest.raises(ValueError, match="parts"):
+            leaf.seal_event(event, KEY, salt=SALT, nonce=NONCE, parts=parts)
+    many = tuple(PersonFields("bob", {}) for _ in range(256))
+    event = Event(EventType.REFUSED, 1, "alice", {}, many)
+    with pytest.raises(ValueError, match="parts"):
+        leaf.seal_event(event, KEY, salt=SALT, nonce=NONCE, parts=[PARTS[0]] * 256)
+
+
+def test_what_was_erased_is_known_by_its_length_alone() -> None:
+    for index in (0, 1, 2**64 - 1):
+        assert leaf.erased_by(leaf.erased_bytes(index)) == index
+    for stored in (SEALED.payload, SHARED.payload, PARTS[0].sealed, b"", bytes(7), bytes(9)):
+        assert leaf.erased_by(stored) is None

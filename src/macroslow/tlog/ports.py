@@ -16,13 +16,25 @@ class Append:
 
 
 @value
+class OpenedPart:
+    """What a shared event says about one more person: `part` (canonical bytes) and `salt` open its HMAC."""
+
+    part: bytes
+    salt: bytes
+
+
+@value
 class Entry:
-    """One entry as it was committed: `event` (canonical bytes) and `salt` open `leaf` (78 bytes)."""
+    """One entry as it was committed: `event` (canonical bytes) and `salt` open `leaf` (78 bytes).
+
+    `others` are the parts of a shared event, in the event's order; None where a person was erased.
+    """
 
     index: int
     leaf: bytes
     event: bytes
     salt: bytes
+    others: tuple[OpenedPart | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +47,10 @@ class TreeHead:
 
 @dataclass(frozen=True, slots=True)
 class StoreCheckpoint:
-    """Keep the signed note for a tree of `size` entries."""
+    """Keep the signed note for a tree of `size` entries, in place of the one of this size; older are dropped.
+
+    One of a smaller size than the newest is not kept. ValueError for a size that was never committed.
+    """
 
     size: int
     note: bytes
@@ -43,7 +58,10 @@ class StoreCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class StoreAnchor:
-    """Keep a checkpoint that a third party dated: `token` is its RFC 3161 time-stamp response over `note`."""
+    """Keep a checkpoint that a third party dated: `token` is its RFC 3161 time-stamp response over `note`.
+
+    The first of a size stays. ValueError for a size that was never committed.
+    """
 
     size: int
     note: bytes
@@ -55,7 +73,7 @@ class KeepReceipt:
     """Remember until `expires_ns` that this list's entry before it proves the answer to a request.
 
     ValueError without one. Kept again by the same principal (a fall-back's answer), it is as kept last;
-    ConflictError by another.
+    ConflictError by another, unless it expired before that entry. Each drops two that expired by then.
     """
 
     request_id: str
@@ -65,19 +83,30 @@ class KeepReceipt:
 
 @dataclass(frozen=True, slots=True)
 class EraseSubject:
-    """Destroy the subject's keys of these `classes`, and the ciphertext of every entry that they sealed.
+    """Destroy the subject's keys of these `classes`, and the ciphertext of all that they sealed in the log.
 
-    The next entry of this list is the event that says so: each erased row names its index. With ACTIVITY
-    among the classes all else that is kept of the subject's work goes with it: what runs stored, kept
-    answers, bound ids, the parts of shared events. Once no entry is left that can be opened, `pseudonym`
-    takes the place of the subject's name everywhere. `entries` is the number of entries of these classes
-    that the event tells of: ConflictError if there are others by now, and nothing is erased.
+    The next entry of this list is the event that says so (ValueError without one): what is erased names its
+    index. An entry of the subject's goes whole, with its parts; of others' shared events the subject's part
+    goes. `entries` is the number of both (`held_entries`) that the event tells of: ConflictError if there are
+    others by now, and nothing is erased. With ACTIVITY among the classes all else that is kept of the
+    subject's work goes too: what runs stored, kept answers and receipts, bound ids. Once nothing is left in
+    the log that the subject's keys open, `pseudonym` takes the place of the subject's name (ConflictError if
+    it is somebody's). Seen again, the subject is somebody new, with new keys.
     """
 
     subject: str
     classes: frozenset[EventClass]
     entries: int
     pseudonym: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldEntry:
+    """One entry in which something of a subject's is sealed and not erased."""
+
+    index: int
+    type: int
+    time_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +125,22 @@ class LogReader(Protocol):
 
     async def checkpoint(self) -> tuple[int, bytes] | None:
         """Size and signed note of the newest stored checkpoint."""
+        ...
+
+    async def anchor(self, index: int) -> StoreAnchor | None:
+        """The oldest anchor whose tree holds entry `index`."""
+        ...
+
+    async def newest_anchor(self) -> StoreAnchor | None: ...
+
+    async def kept_receipt(self, request_id: str) -> Kept | None:
+        """What was kept of this request, also if it expired."""
+        ...
+
+    async def held_entries(
+        self, subject: str, classes: frozenset[EventClass], start: int, limit: int
+    ) -> list[HeldEntry]:
+        """Up to `limit` of the entries that `EraseSubject` would erase, ascending from index `start`."""
         ...
 
     async def entry(self, index: int) -> Entry | None:
