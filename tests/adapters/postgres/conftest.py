@@ -15,7 +15,7 @@ def running_server() -> Iterator[PostgresServer]:
 @pytest.fixture
 def server(running_server: PostgresServer) -> PostgresServer:
     """The server, with an empty database."""
-    running_server.sql("DROP SCHEMA IF EXISTS macroslow CASCADE")
+    running_server.sql("DROP SCHEMA IF EXISTS macroslow, macroslow_subjects CASCADE")
     return running_server
 
 

@@ -4,6 +4,8 @@ from macroslow.adapters.postgres import PostgresBooks
 from macroslow.adapters.system import SystemClock, SystemEntropy
 from macroslow.errors import DecryptionFailedError
 from macroslow.secretstore.ports import Sealer
+from macroslow.tlog.leaf import leaf_hash
+from macroslow.tlog.tree import root_of
 
 
 class LabelSealer:
@@ -36,3 +38,11 @@ async def open_books(
         commit_window_ns=commit_window_ns,
         grace_s=grace_s,
     )
+
+
+async def sound(books: PostgresBooks) -> None:
+    """Assert that the tree is that of the stored leaves and the counters those of the rows."""
+    head = await books.head()
+    leaves = await books.leaves(0, head.size + 10)
+    assert (head.size, head.root) == (len(leaves), root_of([leaf_hash(leaf) for leaf in leaves]))
+    assert await books.audit_ledger() == []

@@ -44,6 +44,8 @@ CALLERS_FAULTS: Final = (
 FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """All that the driver raises; time-outs are OSErrors."""
 
+WAITED_TOO_LONG: Final = asyncpg.LockNotAvailableError
+
 
 class Connection(Protocol):
     """What we use of the driver's connection."""
@@ -89,7 +91,7 @@ class Link:
 
     @property
     def lost(self) -> bool:
-        """Whether the connection was lost, and it is worth a try to make another."""
+        """Whether the connection broke that was lent last, and it is worth a try to make another."""
         return not self._closed and self._connection is not None and self._connection.is_closed()
 
     @asynccontextmanager
@@ -120,6 +122,7 @@ class Link:
         if self._closed:
             raise LogUnavailableError("the books are closed")
         if self._connection is None or self._connection.is_closed():
+            self._connection = None  # a server that takes no connections is not asked again at once
             self._connection = await connect(self._url, self._settings)
         return self._connection
 

@@ -4,6 +4,9 @@ The lock goes with its session, so the database sees the death of a process that
 would tell from slowness. A session may also end while its process lives on (the server restarts, the
 network fails); the process then takes its lock again. So an owner counts as dead only when its lock was
 found free, and GRACE_S later, by the server's clock, is free still.
+
+A name may go over to another process while its predecessor hangs, or is cut off. Each that takes a name
+gets the next epoch of it, and batches of an older epoch are refused: whoever lost its name writes nothing.
 """
 
 import asyncio
@@ -19,10 +22,11 @@ WATCH_S: Final = 1.0
 TAKEN_AT_START_S: Final = 15.0  # how long a predecessor's session may take to be noticed as gone
 
 _TAKE: Final = "SELECT pg_try_advisory_lock($1)"
-_BACK: Final = """
-INSERT INTO owners (owner) VALUES ($1) ON CONFLICT (owner) DO UPDATE SET gone_since = NULL
-WHERE owners.gone_since IS NOT NULL
+_ENTER: Final = """
+INSERT INTO owners (owner, epoch) VALUES ($1, 1)
+ON CONFLICT (owner) DO UPDATE SET gone_since = NULL, epoch = owners.epoch + 1 RETURNING epoch
 """
+_BACK: Final = "UPDATE owners SET gone_since = NULL WHERE owner = $1 AND gone_since IS NOT NULL"
 _HELD: Final = """
 SELECT EXISTS (
     SELECT FROM pg_locks
@@ -32,7 +36,7 @@ SELECT EXISTS (
 )
 """
 _GONE: Final = """
-INSERT INTO owners (owner, gone_since) VALUES ($1, now())
+INSERT INTO owners (owner, epoch, gone_since) VALUES ($1, 0, now())
 ON CONFLICT (owner) DO UPDATE SET gone_since = coalesce(owners.gone_since, now())
 RETURNING extract(epoch FROM now() - gone_since)::float8
 """
@@ -48,10 +52,13 @@ class Presence:
         self._held = False
         self._watch: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Take the lock. ConfigurationError if another process goes by this name; else a driver's error."""
+    async def start(self) -> int:
+        """Take the lock; return the epoch of this process under its name.
+
+        ConfigurationError if another process goes by this name; else a driver's error.
+        """
         until_s = asyncio.get_running_loop().time() + TAKEN_AT_START_S
-        await self._take()
+        connection = await self._take()
         while not self._held:  # a predecessor of this name may not be noticed as gone yet
             if asyncio.get_running_loop().time() > until_s:
                 raise ConfigurationError(
@@ -59,8 +66,10 @@ class Presence:
                     fix="give every process that uses the database a name of its own",
                 )
             await asyncio.sleep(WATCH_S)
-            await self._take()
+            connection = await self._take()
+        epoch: int = await connection.fetchval(_ENTER, self._owner)
         self._watch = asyncio.create_task(self._keep())
+        return epoch
 
     async def close(self) -> None:
         """Release the lock. Idempotent."""
@@ -71,7 +80,7 @@ class Presence:
             with contextlib.suppress(*FAILURES):
                 await self._connection.close(timeout=ANSWER_S)
 
-    async def _take(self) -> None:
+    async def _take(self) -> Connection:
         """See that the session lives, take the lock unless somebody else has it, and say so."""
         if self._connection is None or self._connection.is_closed():
             self._held = False
@@ -80,6 +89,7 @@ class Presence:
             self._held = await self._connection.fetchval(_TAKE, lock_of(self._owner))
         if self._held:
             await self._connection.execute(_BACK, self._owner)
+        return self._connection
 
     async def _keep(self) -> None:
         """Ask now and then whether the session lives; if not, begin another."""

@@ -31,6 +31,7 @@ INSERT INTO store (schema_version, size, root) VALUES ({version}, 0, sha256(''))
 
 CREATE TABLE owners (
     owner text COLLATE "C" PRIMARY KEY,
+    epoch bigint NOT NULL, -- grows with each process that takes the name
     batch bytea CHECK (length(batch) = 16),
     gone_since timestamptz
 );

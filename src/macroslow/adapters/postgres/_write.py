@@ -6,7 +6,7 @@ before, so no part may depend on another; the constraints between tables are che
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from macroslow.adapters.postgres._ledger import totals
@@ -15,6 +15,7 @@ from macroslow.adapters.postgres._log import TileRow
 from macroslow.adapters.postgres._state import Tables
 from macroslow.authn.ports import SignerRecord
 from macroslow.authn.stored_key import key_json
+from macroslow.errors import LogUnavailableError
 from macroslow.tlog.ports import TreeHead
 
 Rows = Sequence[Sequence[object]]
@@ -115,15 +116,25 @@ _PARTS: Final[Mapping[str, str]] = {
         _or_update("id", "kind, provider, account, created_ns, tokens"),
     ),
 }
-_BATCH: Final = """
-INSERT INTO owners (owner, batch) VALUES ({}, {}) ON CONFLICT (owner) DO UPDATE SET batch = excluded.batch
-"""
+_BATCH: Final = "UPDATE owners SET batch = {} WHERE owner = {} AND epoch = {}"
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Who makes a batch, in which epoch of its name, and the 16 random bytes by which it is known."""
+
+    owner: str
+    epoch: int
+    batch: bytes
 
 
 async def write(
-    connection: Connection, state: Tables, head: TreeHead, tiles: Sequence[TileRow], owner: str, batch: bytes
+    connection: Connection, state: Tables, head: TreeHead, tiles: Sequence[TileRow], signed: Signed
 ) -> None:
-    """Write what `state` changed, the tree's new head and tiles, and that `owner` made this `batch`."""
+    """Write what `state` changed, the tree's new head and tiles, and whose batch it is.
+
+    LogUnavailableError if another process goes by the owner's name by now: then nothing may be committed.
+    """
     rows = {**_ledger(state), **_log(state, head, tiles), **_journal(state), **_others(state)}
     parts: list[str] = []
     arguments: list[object] = []
@@ -134,7 +145,12 @@ async def write(
     statement = _numbered(_BATCH, len(arguments))
     if parts:
         statement = f"WITH {', '.join(parts)} {statement}"
-    await connection.execute(statement, *arguments, owner, batch)
+    done = await connection.execute(statement, *arguments, signed.batch, signed.owner, signed.epoch)
+    if done != "UPDATE 1":
+        raise LogUnavailableError(
+            f"another process goes by the name of {signed.owner} by now",
+            fix="stop one of the two, and give every process that uses the database a name of its own",
+        )
 
 
 def _numbered(part: str, before: int) -> str:

@@ -1,7 +1,9 @@
 """One process's batches: locked, looked up, decided, written, committed; and what to think of a lost COMMIT.
 
 All processes take the same advisory lock for each batch, so batches come one after the other, every
-batch sees all that was committed before it, and the log cannot fork.
+batch sees all that was committed before it, and the log cannot fork. The lock belongs to the transaction
+that writes: whoever lost his session, or was stopped until the server ended it, has lost both together,
+and what he still sends is refused. Then nothing was committed, and the batch is decided anew.
 """
 
 import asyncio
@@ -11,25 +13,28 @@ from typing import Final
 
 from macroslow.adapters.postgres._deciding import Deciding
 from macroslow.adapters.postgres._group import CommitOutcome
-from macroslow.adapters.postgres._link import Connection, Link
+from macroslow.adapters.postgres._link import WAITED_TOO_LONG, Connection, Link
 from macroslow.adapters.postgres._log import grown
 from macroslow.adapters.postgres._look import look
 from macroslow.adapters.postgres._schema import LOCK
 from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.adapters.postgres._tree import KnownTree
 from macroslow.adapters.postgres._wanted import Wanted
-from macroslow.adapters.postgres._write import write
+from macroslow.adapters.postgres._write import Signed, write
 from macroslow.errors import LogUnavailableError
 from macroslow.ports import Entropy
 from macroslow.tlog.tree import Edge
 from macroslow.workflow.books import Change
+
+ATTEMPTS: Final = 3
+"""How often a batch is made whose session the server ended before its COMMIT: decided anew each time."""
 
 BATCH_BYTES: Final = 16
 MAX_NAMES: Final = 50_000
 ASK_AGAIN_S: Final = (0.0, 0.1, 0.3, 1.0, 3.0, 5.0)
 """When the outcome of a COMMIT that was cut off is asked for, until the server is back."""
 
-_LAST_BATCH: Final = "SELECT batch FROM owners WHERE owner = $1"
+_LAST_BATCH: Final = "SELECT batch = $2, epoch = $3 FROM owners WHERE owner = $1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +50,14 @@ class Writer:
     """Implements `_group.Transaction`. `tree` is shared with the readers."""
 
     def __init__(
-        self, link: Link, tree: KnownTree, subjects: SubjectKeys, entropy: Entropy, owner: str
+        self, link: Link, tree: KnownTree, subjects: SubjectKeys, entropy: Entropy, owner: str, epoch: int
     ) -> None:
         self._link = link
         self._tree = tree
         self._subjects = subjects
         self._entropy = entropy
         self._owner = owner
+        self._epoch = epoch
         self._names: dict[str, int] = {}
 
     async def __call__(self, lists: Sequence[Sequence[Change]]) -> Sequence[CommitOutcome]:
@@ -59,20 +65,35 @@ class Writer:
         wanted = Wanted()
         for changes in lists:
             wanted.add(changes)
-        batch, made = self._entropy.random(BATCH_BYTES), None
-        try:
-            async with self._link.use() as connection:
-                made = await self._make(connection, wanted, lists, batch)
-                await connection.execute("COMMIT")
-        except LogUnavailableError:
-            if made is None or not await self._was_committed(batch):
-                raise
+        made = await self._attempt(wanted, lists)
+        for _ in range(1, ATTEMPTS):
+            if isinstance(made, LogUnavailableError):
+                made = await self._attempt(wanted, lists)
+        if isinstance(made, LogUnavailableError):
+            raise made
         self._tree.edge = made.edge
         self._remember(made.names)
         return made.outcomes
 
+    async def _attempt(
+        self, wanted: Wanted, lists: Sequence[Sequence[Change]]
+    ) -> _Made | LogUnavailableError:
+        """Return what was committed, or why for certain nothing was, though it may be with a new session."""
+        signed, made = Signed(self._owner, self._epoch, self._entropy.random(BATCH_BYTES)), None
+        try:
+            async with self._link.use() as connection:
+                made = await self._make(connection, wanted, lists, signed)
+                await connection.execute("COMMIT")
+        except LogUnavailableError as error:
+            if made is None:
+                if _ended(self._link, error):
+                    return error
+                raise
+            return made if await self._was_committed(signed) else error
+        return made
+
     async def _make(
-        self, connection: Connection, wanted: Wanted, lists: Sequence[Sequence[Change]], batch: bytes
+        self, connection: Connection, wanted: Wanted, lists: Sequence[Sequence[Change]], signed: Signed
     ) -> _Made:
         await connection.execute(f"BEGIN; {LOCK}")
         state = await look(connection, wanted, self._tree, self._names, self._subjects)
@@ -80,10 +101,10 @@ class Writer:
         outcomes = [_outcome(decide, changes) for changes in lists]
         edge, tiles = grown(state)
         if state.changed:
-            await write(connection, state, edge.head(), tiles, self._owner, batch)
+            await write(connection, state, edge.head(), tiles, signed)
         return _Made(outcomes, edge, state.names.known())
 
-    async def _was_committed(self, batch: bytes) -> bool:
+    async def _was_committed(self, signed: Signed) -> bool:
         """Whether the COMMIT took effect whose answer was lost. LogUnavailableError if nobody can tell."""
         for wait_s in ASK_AGAIN_S:
             await asyncio.sleep(wait_s)
@@ -91,11 +112,14 @@ class Writer:
                 async with self._link.use() as connection:
                     # Our old session holds the lock until its transaction has ended, one way or the other.
                     await connection.execute(f"BEGIN; {LOCK}")
-                    last = await connection.fetchval(_LAST_BATCH, self._owner)
+                    last = await connection.fetchrow(_LAST_BATCH, signed.owner, signed.batch, signed.epoch)
                     await connection.execute("ROLLBACK")
-                    return bool(last == batch)
             except LogUnavailableError:
                 continue
+            ours, our_epoch = last or (False, False)
+            if ours or our_epoch:  # else a batch of our successor may have taken the place of ours
+                return bool(ours)
+            break
         raise LogUnavailableError(
             "the database was lost while it committed: whether these changes were made is not known",
             fix="see whether PostgreSQL runs; open reservations are settled when it is back",
@@ -105,6 +129,11 @@ class Writer:
         if len(self._names) > MAX_NAMES:
             self._names.clear()
         self._names.update(names)
+
+
+def _ended(link: Link, error: LogUnavailableError) -> bool:
+    """Whether the server ended the session, or the wait for the lock: a stalled machine looks like this."""
+    return link.lost or isinstance(error.__cause__, WAITED_TOO_LONG)
 
 
 def _outcome(decide: Deciding, changes: Sequence[Change]) -> CommitOutcome:

@@ -98,7 +98,7 @@ class PostgresBooks:
         subjects = SubjectKeys(sealer, entropy)
         presence, reading, writing = Presence(url, owner), Link(url), Link(url, BY_KEYS)
         try:
-            await presence.start()
+            epoch = await presence.start()
             async with reading.use() as connection:
                 await subjects.check(connection)
                 tree = await rebuild(connection)
@@ -106,7 +106,7 @@ class PostgresBooks:
             await presence.close()
             await reading.close()
             raise _unusable(error) from error
-        group = GroupCommit(Writer(writing, tree, subjects, entropy, owner), clock, commit_window_ns)
+        group = GroupCommit(Writer(writing, tree, subjects, entropy, owner, epoch), clock, commit_window_ns)
         return cls(group, writing, reading, presence, tree, subjects, grace_s)
 
     async def commit(self, *changes: Change) -> list[Entry]:
