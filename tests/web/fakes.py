@@ -31,6 +31,7 @@ from macroslow.web.routes import ROUTES
 
 PEPPER = bytes(range(32))
 START_NS = 1_800_000_000_000_000_000
+TILES = {"tile/0/000.p/5": bytes(5 * 32), "tile/entries/000.p/5": b"\0\1x" * 5}
 
 
 class FakeClock:
@@ -309,6 +310,11 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
     async def checkpoint() -> bytes:
         return b"log.example/1\n5\nhash\n"
 
+    async def tile(path: str) -> bytes:
+        if path not in TILES:
+            raise NotFoundError("the log has no such file")
+        return TILES[path]
+
     async def figures() -> Figures:
         return Figures([UsageRow("gpt-5", 2, 10, 20, 30, 0, None)])
 
@@ -335,6 +341,7 @@ async def build(settings: GateSettings | None = None, routes: Any = ROUTES, **re
         info=lambda: {"version": "0"},
         ready=list,
         checkpoint=checkpoint,
+        tile=tile,
         figures=figures,
         mcp=mcp,
         metrics=Metrics(),

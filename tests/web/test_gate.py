@@ -30,8 +30,8 @@ from macroslow.web.administration import admin_routes
 from macroslow.web.attention import Attention
 from macroslow.web.gate import Gate, GateSettings
 from macroslow.web.messages import Message, Receive, Scope, Send
-from macroslow.web.routes import CHAT_BYTES, PUBLIC_PATHS, ROUTES, Route
-from macroslow.web.visit import POLICY_HEADER, SECURITY_HEADERS, Visit
+from macroslow.web.routes import CHAT_BYTES, LOG_PATHS, PUBLIC_PATHS, ROUTES, Route
+from macroslow.web.visit import CACHE_HEADER, POLICY_HEADER, SECURITY_HEADERS, Visit
 
 CHAT = "/v1/chat/completions"
 SECURED = [route for route in ROUTES if route.path not in PUBLIC_PATHS]
@@ -43,13 +43,15 @@ async def house() -> House:
 
 
 def concrete(route: Route) -> str:
-    return route.path.replace("{id}", "r1")
+    return route.path.replace("{id}", "r1").replace("{path...}", "0/000.p/5")
 
 
-def dressed(answer: Answer, policy: bytes = b"") -> None:
-    """What every answer has; `policy` is that of a route which has its own."""
+def dressed(answer: Answer, policy: bytes = b"", *, log: bool = False) -> None:
+    """What every answer has; `policy` is that of a route which has its own, and the log's may be kept."""
+    kept = answer.headers["cache-control"] if answer.status == 200 and log else ""
     for name, value in SECURITY_HEADERS:
         expected = policy if policy and name == POLICY_HEADER else value
+        expected = kept.encode() if kept and name == CACHE_HEADER else expected
         assert answer.headers[name.decode()] == expected.decode()
     assert len(answer.headers["x-request-id"]) == 24
     assert "server" not in answer.headers
@@ -94,7 +96,7 @@ async def test_every_route_but_the_public_ones_wants_a_credential_and_its_scope(
         route.method, concrete(route), body=b'{"document":"x"}' if body else b"", content_type=content_type
     )
     assert allowed.status in {200, 202}
-    dressed(allowed, route.policy)
+    dressed(allowed, route.policy, log=route.path in LOG_PATHS)
 
 
 async def test_the_public_routes_answer_without_a_credential_and_say_little(house: House) -> None:

@@ -4,9 +4,20 @@ import pytest
 
 from macroslow.authz import scopes
 from macroslow.web.router import Router
-from macroslow.web.routes import MIB, PUBLIC_PATHS, ROUTES, Audit, LimitedBy, Mount, Route
+from macroslow.web.routes import (
+    LOG_PATHS,
+    MIB,
+    PUBLIC_LOG_ROUTES,
+    PUBLIC_PATHS,
+    ROUTES,
+    Audit,
+    LimitedBy,
+    Mount,
+    Route,
+)
 
 PUBLIC = {("GET", "/health/live"), ("GET", "/health/ready")}
+PUBLIC_WITH_THE_LOG = {("GET", "/log/checkpoint"), ("GET", "/log/tile/{path...}")}
 WITHOUT_EFFECT = {"/validate", "/v1/messages/count_tokens"}
 EXPECTED_SCOPES = {
     ("POST", "/execute"): scopes.DOCUMENTS_EXECUTE,
@@ -29,6 +40,7 @@ EXPECTED_SCOPES = {
     ("GET", "/v1/usage"): scopes.USAGE_READ,
     ("POST", "/mcp"): scopes.MCP_CONNECT,
     ("GET", "/log/checkpoint"): scopes.AUDIT_READ,
+    ("GET", "/log/tile/{path...}"): scopes.AUDIT_READ,
     ("GET", "/health"): scopes.OPERATIONS_READ,
     ("GET", "/health/startup"): scopes.OPERATIONS_READ,
     ("GET", "/info"): scopes.OPERATIONS_READ,
@@ -60,6 +72,19 @@ def test_each_route_has_scope_cap_limit_and_audit(route: Route) -> None:
     # No body that a web page can send without asking first (a "simple" request), where no document is.
     if "text/markdown" not in route.content_types:
         assert route.content_types <= {"application/json"}
+
+
+def test_a_public_log_opens_its_own_routes_and_no_other() -> None:
+    assert {(r.method, r.path) for r in PUBLIC_LOG_ROUTES if r.scope is None} == PUBLIC | PUBLIC_WITH_THE_LOG
+    assert {path for _, path in PUBLIC_WITH_THE_LOG} == LOG_PATHS
+    log = [route for route in PUBLIC_LOG_ROUTES if route.path in LOG_PATHS]
+    assert {(r.limit, r.audit, r.cap_bytes) for r in log} == {(LimitedBy.ADDRESS, Audit.NOTHING, 0)}
+    described = {"/openapi.json", "/docs"}  # each table has handlers of its own for these
+    rest = [r for r in PUBLIC_LOG_ROUTES if r.path not in LOG_PATHS | described]
+    assert rest == [r for r in ROUTES if r.path not in LOG_PATHS | described]
+    assert {(r.path, r.scope) for r in PUBLIC_LOG_ROUTES if r.path in described} == {
+        (path, scopes.OPERATIONS_READ) for path in described
+    }
 
 
 def test_only_mcp_is_a_mounted_application() -> None:

@@ -16,8 +16,8 @@ from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.telemetry import peers
 from macroslow.metering.budgets import Scope as BudgetScope
 from macroslow.services.audit.kept_receipts import KeptReceipts
-from macroslow.services.audit.record_mcp_call import RecordMCPCall
 from macroslow.services.audit.read_tiles import ReadTiles
+from macroslow.services.audit.record_mcp_call import RecordMCPCall
 from macroslow.services.audit.record_server import RecordServer
 from macroslow.services.calls.gen_ai import Peer
 from macroslow.services.calls.trace_calls import TraceCalls

@@ -15,7 +15,7 @@ from typing import Final
 
 from macroslow.web.flow import Flow
 from macroslow.web.messages import ASGIApp, Headers, Message, Scope
-from macroslow.web.visit import what_failed
+from macroslow.web.visit import BODILESS, what_failed
 
 HIGH_WATER_BYTES: Final = 64 * 1024  # of a body that nobody reads: then the caller must wait
 
@@ -24,7 +24,6 @@ STATUS_LINES: Final = {
     status: f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n".encode("ascii") for status in range(200, 600)
 }
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-BODILESS: Final = frozenset({204, 304})
 _VISIBLE: Final = bytes((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
 
 log: Final = logging.getLogger("macroslow.web")

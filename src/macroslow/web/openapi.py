@@ -5,17 +5,19 @@ Paths, methods, scopes, media types and caps are the table's, statuses and codes
 /v1 are described as far as the gateway reads them: for the rest, the provider's own reference holds.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from macroslow import errors
-from macroslow.web.media_types import FORM, JSON, MARKDOWN, PROBLEM
+from macroslow.tlog import tiles
+from macroslow.web.media_types import BYTES, FORM, JSON, MARKDOWN, PROBLEM
 from macroslow.web.problems import SHAPES, TYPE_PREFIX, Style, style_of
 from macroslow.web.route_pages import HEADERS, PAGES, Page
 
 JSONObject = dict[str, Any]
 OPENAPI: Final = "3.1.1"
-_PATH_NAME: Final = "[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,127}"
+_PATH_NAMES: Final = {"id": "[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,127}", "path": f"(?:{tiles.NAME})"}
 
 
 class Described(Protocol):
@@ -112,7 +114,7 @@ def describe(routes: Iterable[Described], version: str) -> JSONObject:
     """The whole description, as JSON; `version` is the gateway's."""
     paths: dict[str, JSONObject] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(path_of(route.path), {})[route.method.lower()] = _operation(route)
     return {
         "openapi": OPENAPI,
         "info": {
@@ -127,9 +129,14 @@ def describe(routes: Iterable[Described], version: str) -> JSONObject:
     }
 
 
+def path_of(template: str) -> str:
+    """A route's path as OpenAPI writes it: it knows no parameter of several segments."""
+    return template.replace("...}", "}")
+
+
 def _operation(route: Described) -> JSONObject:
     page = PAGES[route.method, route.path]
-    name = route.path.strip("/").replace("/", "_").replace("{", "").replace("}", "").replace(".", "_")
+    name = re.sub(r"\W+", "_", route.path.strip("/")).strip("_")
     scopes = [route.scope, *sorted(route.or_scopes)] if route.scope else []
     operation: JSONObject = {
         "operationId": f"{route.method.lower()}_{name}",
@@ -146,9 +153,9 @@ def _operation(route: Described) -> JSONObject:
 
 def _parameters(route: Described, page: Page) -> list[JSONObject]:
     found: list[JSONObject] = []
-    if "{id}" in route.path:
-        schema = {"type": "string", "pattern": f"^{_PATH_NAME}$"}
-        found.append({"name": "id", "in": "path", "required": True, "schema": schema})
+    for name in re.findall(r"{(\w+)", route.path):
+        schema = {"type": "string", "pattern": f"^{_PATH_NAMES[name]}$"}
+        found.append({"name": name, "in": "path", "required": True, "schema": schema})
     for name, text in page.query.items():
         found.append(
             {"name": name, "in": "query", "description": text, "schema": {**_STRING, "format": "date"}}
@@ -187,6 +194,8 @@ def _responses(route: Described, page: Page) -> JSONObject:
     problem = {media_type: {"schema": _reference(schema)}}
     for status in _statuses(route, page):
         found[str(status)] = {"description": ", ".join(_CODES[status]), "content": problem}
+    if "If-None-Match" in page.headers:
+        found["304"] = {"description": "there is nothing newer"}
     if route.path in UNREADY:  # what is asked is the answer, whichever it is
         found["503"] = {"description": "it is not", "content": content}
     return found
@@ -196,6 +205,8 @@ UNREADY: Final = frozenset({"/health", "/health/startup", "/health/ready"})
 
 
 def _answer(page: Page, media_type: str) -> JSONObject:
+    if media_type == BYTES:
+        return {}
     if media_type.endswith("json"):
         return {"schema": _OBJECT, **({"example": page.answer} if page.answer else {})}
     return {"schema": _STRING}
@@ -207,7 +218,7 @@ def _statuses(route: Described, page: Page) -> Sequence[int]:
         every.add(401)
     if route.cap_bytes:
         every.add(415)
-    if "{id}" in route.path or page.errors:
+    if "{" in route.path or page.errors:
         every.add(404)
     return sorted(every)
 

@@ -71,7 +71,9 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> Iterator[st
     for media_type, content in body.items():
         yield _row(f"<code>{escape(media_type)}</code>", _json(content.get("example", {})))
     for status, response in operation["responses"].items():
-        media_types = ", ".join(f"<code>{escape(media_type)}</code>" for media_type in response["content"])
+        media_types = ", ".join(
+            f"<code>{escape(media_type)}</code>" for media_type in response.get("content", ())
+        )
         yield _row(status, f"{_text(response['description'])}<br>{media_types}")
     yield "</table></div></details>"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from macroslow.web.media_types import EVENTS, JSON, MARKDOWN, TEXT
+from macroslow.web.media_types import BYTES, EVENTS, JSON, MARKDOWN, TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,13 @@ PAGES: Final[Mapping[tuple[str, str], Page]] = {
         answer={"jsonrpc": "2.0", "id": 1, "result": {}},
         headers=("MCP-Protocol-Version", "x-macroslow-receipt"),
     ),
-    ("GET", "/log/checkpoint"): Page("The newest signed checkpoint of the log", (TEXT,)),
+    ("GET", "/log/checkpoint"): Page(
+        "The newest signed checkpoint of the log", (TEXT,), headers=("If-None-Match",)
+    ),
+    ("GET", "/log/tile/{path...}"): Page(
+        "A tile of the log's tree, or a bundle of its entries; `path` has slashes, which stay as they are",
+        (BYTES,),
+    ),
     ("GET", "/health"): Page("Readiness with its reasons", answer={"status": "ready", "reasons": []}),
     ("GET", "/health/startup"): Page("Whether the start is over", answer={"phase": "serving"}),
     ("GET", "/info"): Page("Version, sandbox, providers, the log's fingerprint"),
@@ -112,6 +118,7 @@ HEADERS: Final[Mapping[str, str]] = {
     "x-macroslow-tag": "labels spending",
     "x-macroslow-sign": "`1` asks for a signed answer",
     "x-macroslow-receipt": "`true` asks for a receipt; the answer says under the same header where it is",
+    "If-None-Match": "the ETag of what you have: 304 if there is nothing newer",
     "traceparent": "the call's place in a trace (W3C Trace Context)",
     "anthropic-version": "the version of Anthropic's API; asks for its shapes",
     "anthropic-beta": "goes to the provider, except betas with a price of their own",

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from macroslow.errors import MethodNotAllowedError, NotFoundError
-from macroslow.web.routes import PUBLIC_PATHS, Route
+from macroslow.web.routes import LOG_PATHS, PUBLIC_PATHS, Route
 
 VERSION: Final = b"/v1"
 BASE_URLS: Final = "the base URL of OpenAI's clients ends in /v1, that of Anthropic's does not"
 _SEGMENT: Final = re.compile(rb"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,127}")  # no leading dot: no `..`
+_REST: Final = b"...}"
 _NO_PARAMS: Final[Mapping[str, str]] = {}
 
 
@@ -47,7 +48,7 @@ class Router:
         fixed: dict[bytes, dict[str, Route]] = {}
         self._variable: dict[tuple[bytes, ...], dict[str, Route]] = {}
         for route in routes:
-            if (route.scope is None) != (route.path in PUBLIC_PATHS):
+            if route.path not in LOG_PATHS and (route.scope is None) != (route.path in PUBLIC_PATHS):
                 raise ValueError(f"{route.path}: a route has a scope, or is one of the public paths")
             path = route.path.encode("ascii")
             if b"{" in path:
@@ -83,6 +84,8 @@ class Router:
 
 
 def _match(template: tuple[bytes, ...], segments: list[bytes]) -> dict[str, str] | None:
+    if template[-1].endswith(_REST):
+        return _match_rest(template[:-1], segments, template[-1][1 : -len(_REST)])
     if len(template) != len(segments):
         return None
     params: dict[str, str] = {}
@@ -95,3 +98,12 @@ def _match(template: tuple[bytes, ...], segments: list[bytes]) -> dict[str, str]
         else:
             return None
     return params
+
+
+def _match_rest(template: tuple[bytes, ...], segments: list[bytes], name: bytes) -> dict[str, str] | None:
+    """The same where all that follows the template, one segment at least, is one parameter."""
+    rest = segments[len(template) :]
+    if not rest or not all(map(_SEGMENT.fullmatch, rest)):
+        return None
+    params = _match(template, segments[: len(template)])
+    return None if params is None else {**params, name.decode("ascii"): b"/".join(rest).decode("ascii")}

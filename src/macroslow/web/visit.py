@@ -20,9 +20,10 @@ from macroslow.web.routes import Route
 
 log: Final = logging.getLogger("macroslow.web")
 
+CACHE_HEADER: Final = b"cache-control"
 POLICY_HEADER: Final = b"content-security-policy"
 SECURITY_HEADERS: Final[Headers] = (
-    (b"cache-control", b"no-store"),
+    (CACHE_HEADER, b"no-store"),
     (POLICY_HEADER, b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
@@ -37,7 +38,7 @@ ENCRYPTED_HEADERS: Final[Headers] = (
 )
 """Where the caller came over TLS (RFC 6797); over plain HTTP the header must not be sent."""
 CLOSE: Final = (b"connection", b"close")
-NO_CONTENT: Final = 204
+BODILESS: Final = frozenset({204, 304})  # answers that have no body, and no length of one
 HUNG_UP: Final = 499  # what a caller that left would have got; only counted
 REQUEST_ID_BYTES: Final = 12
 
@@ -94,7 +95,7 @@ async def send_answer(visit: Visit, response: Response, receive: Receive, send: 
     unread = not visit.body.complete
     if unread and visit.attention is not None:
         visit.attention.close()  # what still comes is read here, in a time of its own
-    if response.status != NO_CONTENT:
+    if response.status not in BODILESS:
         headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": unread})
@@ -128,6 +129,8 @@ async def _send_stream(visit: Visit, chunks: AsyncIterator[bytes], send: Send) -
 def complete_headers(headers: Headers, visit: Visit) -> list[tuple[bytes, bytes]]:
     """A response's headers with those that every answer has."""
     protecting = ENCRYPTED_HEADERS if visit.encrypted else SECURITY_HEADERS
+    if any(name == CACHE_HEADER for name, _ in headers):
+        protecting = [header for header in protecting if header[0] != CACHE_HEADER]
     own = [*headers, *visit.limits, *protecting, (b"x-request-id", visit.request_id.encode("ascii"))]
     if not visit.body.complete:
         own.append(CLOSE)

@@ -1,4 +1,4 @@
-"""Health, metrics, the log's checkpoint: what operators and their machines ask."""
+"""Health and metrics: what operators and their machines ask."""
 
 from macroslow.web.application import Application
 from macroslow.web.lifecycle import Phase
@@ -45,12 +45,6 @@ async def metrics(application: Application, _request: Request) -> Response:
     return Response(
         200, ((b"content-type", CONTENT_TYPE),), await application.metrics.text(await application.figures())
     )
-
-
-async def checkpoint(application: Application, _request: Request) -> Response:
-    """The newest signed tree head (C2SP tlog-checkpoint)."""
-    headers = ((b"content-type", b"text/plain; charset=utf-8"),)
-    return Response(200, headers, await application.checkpoint())
 
 
 def _reasons(application: Application) -> list[str]:
