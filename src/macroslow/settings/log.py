@@ -2,16 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from macroslow.settings.fields import refuse
 from macroslow.settings.section import Section
-
-
-def _not_public(value: bool) -> bool:
-    if value:
-        raise refuse("a public log is not available in this version", "remove public")
-    return value
 
 
 class Log(Section):
@@ -19,4 +12,4 @@ class Log(Section):
 
     origin: Annotated[str, Field(pattern=r"^[!-*,-~]{1,200}$")] | None = None  # C2SP: no space, no plus
     disk_reserve_mib: Annotated[int, Field(ge=0, le=1024 * 1024)] = 256
-    public: Annotated[bool, AfterValidator(_not_public)] = False
+    public: bool = False
