@@ -228,6 +228,8 @@ class FakeBooks:
                 case Append():
                     entries.append(self._append(change))
                 case EraseSubject():
+                    if change is not changes[0]:
+                        raise ValueError("not the first of its list")
                     awaited = len(self._state.log)
                     self._erase(change)
                 case KeepReceipt():
