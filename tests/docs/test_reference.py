@@ -63,7 +63,7 @@ def test_the_verbs_of_administrators_are_told_with_every_argument() -> None:
         JWTVerbs(nothing, nothing, None),
         RightsVerbs(nothing),
         UsageVerbs(nothing),
-        AuditVerbs(*[nothing] * 4),
+        AuditVerbs(*[nothing] * 5),
         RunVerb(LogHealth()),
     )
     written = {words(verb)[0]: arguments for verb, arguments in rows(told["Arguments of the verbs"])[1:]}

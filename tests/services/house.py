@@ -29,6 +29,7 @@ from macroslow.metering.ledger import OpenAccount
 from macroslow.services.administration import Administration
 from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.services.audit.erase_subject import EraseSubjects
 from macroslow.services.audit.log_health import LogHealth
 from macroslow.services.audit.prove_entry import ProveEntry
 from macroslow.services.calls.call_api import CallAPI
@@ -52,6 +53,7 @@ from macroslow.services.identity.rights_verbs import RightsVerbs
 from macroslow.services.identity.signer_verbs import SignerVerbs
 from macroslow.services.spending.report_usage import ReportUsage
 from macroslow.services.spending.usage_verbs import UsageVerbs
+from macroslow.settings.log import HoldDays
 from macroslow.tlog.checkpoint import LogPrivateKey, LogPublicKey
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append, Entry
@@ -261,9 +263,13 @@ class House:
             self.jwt,
             RightsVerbs(ExplainRights(self.keys, OPERATOR_RIGHTS)),
             UsageVerbs(self.usage),
-            AuditVerbs(self.books, self.checkpoints, self.prove, self.log_key),
+            AuditVerbs(self.books, self.checkpoints, self.prove, self.log_key, self.erasure),
             RunVerb(LogHealth(), self.execute),
         )
+
+    @property
+    def erasure(self) -> EraseSubjects:
+        return EraseSubjects(self.books, CLOCK, ENTROPY, HoldDays().in_ns(), self.keys.load)
 
     @property
     def jwt(self) -> JWTVerbs:

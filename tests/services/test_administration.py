@@ -16,7 +16,8 @@ from macroslow.services.administration import MAX_TARGETS, VERBS, Needs, ToldAdm
 from macroslow.services.identity.record_security import RecordSecurity
 
 ASKING = {
-    "audit.checkpoint", "audit.key", "audit.prove", "audit.show", "audit.tail", "audit.verify",
+    "audit.checkpoint", "audit.erasable", "audit.key", "audit.prove", "audit.report", "audit.search",
+    "audit.show", "audit.tail", "audit.verify",
     "authz.can",
     "authz.can_key",
     "authz.can_token",
@@ -25,6 +26,7 @@ ASKING = {
     "signers.list", "usage", "usage.budgets", "usage.days",
 }  # fmt: skip
 CHANGING = {
+    "audit.erase",
     "jwt.mint", "jwt.revoke", "jwt.revoke_all", "jwt.revoke_token",
     "keys.adopt", "keys.create", "keys.revoke", "keys.revoke_all", "keys.rotate", "keys.set",
     "run",

@@ -21,6 +21,7 @@ from macroslow.ports import NS_PER_S, Signer
 from macroslow.services.administration import Administration
 from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.services.audit.erase_subject import EraseSubjects
 from macroslow.services.audit.log_health import LogHealth
 from macroslow.services.audit.prove_entry import ProveEntry
 from macroslow.services.documents.run_verb import RunVerb
@@ -83,6 +84,12 @@ class Core:
         """What was spent, and what is left of every budget."""
         return ReportUsage(self.books, self.settings.budget_rules, clock)
 
+    @property
+    def erasure(self) -> EraseSubjects:
+        """Who has a right to it is erased."""
+        hold_ns = self.settings.log.hold_days.in_ns()
+        return EraseSubjects(self.books, clock, entropy, hold_ns, self.manage_keys.load)
+
     def administration(
         self, execute: "ExecuteDocument | None" = None, tokens: VerifyTokens | None = None
     ) -> Administration:
@@ -93,7 +100,9 @@ class Core:
             jwt=JWTVerbs(self.manage_revocations, ExplainTokens(self.manage_keys, tokens), self._minter()),
             rights=RightsVerbs(ExplainRights(self.manage_keys, operator_rights(self.settings)), tokens),
             usage=UsageVerbs(self.usage),
-            audit=AuditVerbs(self.books, self.checkpoints, self.prove, self.keys.log.public),
+            audit=AuditVerbs(
+                self.books, self.checkpoints, self.prove, self.keys.log.public, self.erasure
+            ),
             documents=RunVerb(self.health, execute),
         )
 

@@ -1,7 +1,6 @@
 """The operator's verbs about the log."""
 
 import base64
-import json
 from dataclasses import asdict, dataclass
 from typing import Annotated, Final
 
@@ -10,16 +9,21 @@ from pydantic import Field
 from macroslow.errors import BadRequestError, NotFoundError
 from macroslow.ports import Progress, unheard
 from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.services.audit.erase_subject import EraseSubjects
 from macroslow.services.audit.prove_entry import ProveEntry
+from macroslow.services.audit.report_log import Asked, ReportLog
+from macroslow.services.audit.search_log import Search, SearchLog
+from macroslow.services.audit.tell_entry import told, types_named
 from macroslow.services.audit.verify_log import VerifyLog
-from macroslow.services.verbs import Whole, utc
-from macroslow.tlog.checkpoint import LogPublicKey
-from macroslow.tlog.event import EventType
-from macroslow.workflow.books import Books, LoggedEvent
+from macroslow.services.verbs import MAX_TIME_NS, Reason, Texts, TimeNs, Whole
+from macroslow.tlog.checkpoint import LogPublicKey, verify_checkpoint
+from macroslow.workflow.books import Books, Wanted
 
-MAX_TAIL: Final = 1000  # entries that one `audit tail` returns
+MAX_TAIL: Final = 1000  # entries that one `audit.tail` or `audit.search` returns
 
 Tail = Annotated[int, Field(ge=0, le=MAX_TAIL)]
+Count = Annotated[int, Field(ge=1, le=MAX_TAIL)]
+Words = Annotated[str, Field(max_length=1000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +34,87 @@ class AuditVerbs:
     checkpoints: CheckpointLog
     proofs: ProveEntry
     log_key: LogPublicKey
+    erasure: EraseSubjects
     progress: Progress = unheard
 
     async def tail(self, count: Tail = 20, start: Whole | None = None) -> object:
         head = await self.books.head()
         first = max(0, head.size - count) if start is None else start
         opened = await self.books.entries(first, count)
-        return {"size": head.size, "entries": [_told(entry) for entry in opened]}
+        return {"size": head.size, "entries": [told(entry) for entry in opened]}
 
     async def show(self, index: Whole) -> object:
         opened = await self.books.entries(index, 1)
         if not opened:
             raise NotFoundError(f"the log has no entry {index}", fix="macroslow audit tail")
-        return _told(opened[0])
+        return told(opened[0])
+
+    async def search(
+        self,
+        subject: str | None = None,
+        types: Texts = (),
+        from_ns: TimeNs = 0,
+        until_ns: TimeNs = MAX_TIME_NS,
+        request_id: str = "",
+        text: Words = "",
+        start: Whole = 0,
+        count: Count = 100,
+    ) -> object:
+        """Entries that fit, oldest first, from index `start` on; `next` is where to look on, if anywhere."""
+        wanted = Wanted(subject, types_named(types), *_times(from_ns, until_ns))
+        search = Search(wanted, request_id, tuple(text.split()))
+        page = await SearchLog(self.books)(search, start, count, self.progress)
+        return {"size": page.size, "entries": [told(entry) for entry in page.entries], "next": page.next}
+
+    async def report(
+        self,
+        subject: str,
+        from_ns: TimeNs = 0,
+        until_ns: TimeNs = MAX_TIME_NS,
+        since: str | None = None,
+        until: str | None = None,
+        key: str | None = None,
+    ) -> object:
+        """What there is about one person between two checkpoints (base64): from the beginning, until now."""
+        pinned = self._pinned(key)
+        note = await self.checkpoints.newest() if until is None else _note(until)
+        last = verify_checkpoint(note, pinned)
+        first = None if since is None else verify_checkpoint(_note(since), pinned)
+        asked = Asked(subject, *_times(from_ns, until_ns))
+        found = await ReportLog(self.books)(asked, first, last, self.progress)
+        return {
+            "origin": pinned.origin,
+            "key_fingerprint": pinned.fingerprint,
+            **found,
+            "checkpoint": note.decode(),
+        }
+
+    async def erasable(self, subject: str) -> object:
+        """What `erase` would erase now, and what it would hold until when."""
+        return {"subject": subject, **(await self.erasure.plan(subject)).told()}
+
+    async def erase(self, subject: str, reason: Reason = "") -> object:
+        """Erase a person; the answer is what the log says of it, and where."""
+        return await self.erasure(subject, reason)
 
     async def prove(self, index: Whole) -> object:
+        (entry,) = await self.books.entries(index, 1) or (None,)
+        if entry is not None and entry.erased_by is not None:
+            raise BadRequestError(
+                f"entry {index} was erased, as entry {entry.erased_by} says: nobody can open it any more",
+                fix="receipts that were given before are as good as they were",
+            )
         return await self.proofs.by_index(index)
 
     async def verify(self, since: str | None = None, key: str | None = None) -> object:
         """Verify the whole log; `since` is a checkpoint in base64, `key` the text of a pinned log key."""
-        try:
-            pinned = self.log_key if key is None else LogPublicKey.parse(key)
-            kept = None if since is None else base64.b64decode(since, validate=True)
-        except ValueError as error:
-            raise BadRequestError(
-                f"the checkpoint or the log's key cannot be read: {error}",
-                fix="give both as they were written, the checkpoint in base64",
-            ) from None
+        pinned = self._pinned(key)
+        kept = None if since is None else _note(since)
         found = await VerifyLog(self.books, pinned)(since=kept)
         return {**asdict(found), "key_fingerprint": pinned.fingerprint}
+
+    def _pinned(self, key: str | None) -> LogPublicKey:
+        return self.log_key if key is None else LogPublicKey.parse(key)
 
     async def checkpoint(self) -> object:
         return {"note": (await self.checkpoints.newest()).decode()}
@@ -67,13 +123,17 @@ class AuditVerbs:
         return {"key": self.log_key.format(), "fingerprint": self.log_key.fingerprint}
 
 
-def _told(entry: LoggedEvent) -> dict[str, object]:
-    """One entry for people; `fields` is None where the subject was erased."""
-    fields = None if entry.event is None else json.loads(entry.event)["fields"]
-    return {
-        "index": entry.index,
-        "time": utc(entry.time_ns),
-        "type": EventType(entry.type).name.lower().replace("_", "-"),
-        "subject": entry.subject,
-        "fields": fields,
-    }
+def _note(text: str) -> bytes:
+    """A signed note that came in base64."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise BadRequestError(
+            f"the checkpoint cannot be read: {error}", fix="give it as it was written, in base64"
+        ) from None
+
+
+def _times(from_ns: int, until_ns: int) -> tuple[int, int]:
+    if until_ns <= from_ns:
+        raise BadRequestError("the time ends before it begins", fix="give the earlier moment to --from")
+    return from_ns, until_ns
