@@ -108,6 +108,7 @@ TABLES = {
     "alerts.webhooks": "Webhook",
     "sandbox.limits": "SandboxLimits",
     "auth.issuers.NAME": "Issuer",
+    "log.hold_days": "HoldDays",
 }
 """Tables below a section, by the name of their own."""
 
