@@ -17,6 +17,11 @@ def octets(name: str, size_bytes: int) -> bytes:
     return hashlib.shake_256(name.encode()).digest(size_bytes)
 
 
+def salt_and_nonce(name: str) -> dict[str, bytes]:
+    """What seals one event or part, and no other."""
+    return {"salt": octets(f"salt{name}", 32), "nonce": octets(f"nonce{name}", 12)}
+
+
 @dataclass(frozen=True)
 class SmallLog:
     """A log of a few entries, with what a store would keep of it."""
@@ -40,10 +45,13 @@ class SmallLog:
 def small_log(key: LogPrivateKey, events: list[Event]) -> SmallLog:
     log = SmallLog(key, [], tree.Edge(), {})
     for index, event in enumerate(events):
-        sealed = leaf.seal_event(
-            event, octets("key", 32), salt=octets(f"salt{index}", 32), nonce=octets(f"nonce{index}", 12)
-        )
-        log.entries.append(Entry(index, sealed.leaf, sealed.canonical, sealed.salt))
+        parts = [
+            leaf.seal_part(part, octets(part.subject, 32), **salt_and_nonce(f"{index} {part.subject}"))
+            for part in sorted(event.others, key=lambda part: part.subject)
+        ]
+        sealed = leaf.seal_event(event, octets("key", 32), **salt_and_nonce(f"{index}"), parts=parts)
+        opened = tuple(part.opened for part in parts)
+        log.entries.append(Entry(index, sealed.leaf, sealed.canonical, sealed.salt, opened))
         for tile in log.edge.append(leaf.leaf_hash(sealed.leaf)):
             log.tiles[tile.level, tile.index] = tile.data
     return log

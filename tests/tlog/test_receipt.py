@@ -4,19 +4,20 @@ import base64
 import copy
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tlog.logs import NOW_NS, SmallLog, small_log
+from tests.tlog.logs import NOW_NS, SmallLog, octets, small_log
 
 from macroslow.crypto.note_keys import NotePrivateKey, NoteType
 from macroslow.errors import VerificationError
-from macroslow.tlog import note, proof, receipt
-from macroslow.tlog.event import Event, EventType
+from macroslow.tlog import note, policy, proof, receipt
+from macroslow.tlog.checkpoint import LogPrivateKey
+from macroslow.tlog.event import Event, EventType, PersonFields
 
 DOCUMENT = b"---\nmaml_version: 2.0.0\n---\n"
 ANSWER = {"status": "success", "result": {"ratio": 0.25, "n": 3}, "run_id": "r1", "receipt": None}
@@ -80,15 +81,18 @@ def test_a_receipt_says_who_did_what_when_and_what_is_proved(books: SmallLog) ->
                 "signer": None,
             },
         },
-        proved="signed",
         origin="gateway.example/log",
         index=0,
         size=8,
         checkpoint_time_s=1_800_000_001,
-        witnesses=(),
+        key_fingerprint=books.key.public.fingerprint,
+        witnessed=None,
+        time_stamped_s=None,
+        carries_time_stamp=False,
         checked_answer=True,
         checked_document=True,
     )
+    assert verdict.proved == "signed"
 
 
 def test_what_was_not_given_was_not_checked(books: SmallLog) -> None:
@@ -332,6 +336,32 @@ def test_build_refuses_an_entry_whose_event_does_not_open_its_leaf(books: SmallL
         receipt.build(wrong, books.proof(0), books.checkpoint())
 
 
+# Several keys of one log
+
+
+def test_a_receipt_verifies_under_whichever_pinned_key_signed_it(
+    books: SmallLog, other_log_key: LogPrivateKey
+) -> None:
+    raw = json.dumps(receipt_of(books, 0)).encode()
+    for keys in ([books.key.public, other_log_key.public], [other_log_key.public, books.key.public]):
+        assert receipt.verify(raw, *keys).key_fingerprint == books.key.public.fingerprint
+    with pytest.raises(VerificationError, match="another key"):
+        receipt.verify(raw, other_log_key.public, other_log_key.public)
+
+
+def test_the_halves_of_two_pinned_keys_are_no_key(books: SmallLog, other_log_key: LogPrivateKey) -> None:
+    ours, theirs = note.parse(books.checkpoint()), note.parse(small_checkpoint(books, other_log_key))
+    mixed = note.Note(ours.text, (ours.lines[0], theirs.lines[1])).format()
+    mine = receipt.build(books.entries[0], books.proof(0), mixed)
+    with pytest.raises(VerificationError, match="ML-DSA-44"):
+        receipt.verify(json.dumps(mine).encode(), books.key.public, other_log_key.public)
+
+
+def small_checkpoint(books: SmallLog, key: LogPrivateKey) -> bytes:
+    head = books.edge.head()
+    return key.sign_checkpoint(head.size, head.root, time_s=1)
+
+
 # Witnesses
 
 
@@ -347,25 +377,147 @@ SECOND = NotePrivateKey("witness.example/2", NoteType.ML_DSA_44, bytes([2]) * 32
 THIRD = NotePrivateKey("witness.example/3", NoteType.ML_DSA_44, bytes([3]) * 32)
 
 
-def test_known_witnesses_are_counted_and_unknown_ones_are_not(books: SmallLog) -> None:
+def wanted(needed: int, *witnesses: NotePrivateKey) -> policy.Policy:
+    known = [policy.Witness(f"w{number}", key.public) for number, key in enumerate(witnesses, 1)]
+    return policy.threshold([], known, needed)
+
+
+def test_a_policy_says_who_of_its_witnesses_cosigned(books: SmallLog) -> None:
     mine = cosigned(books, FIRST, SECOND)
     assert verify(mine, books).proved == "signed"
-    verdict = verify(mine, books, witnesses=[FIRST.public, THIRD.public])
-    assert verdict.proved == "signed, witnessed 1 of 2"
-    assert verdict.witnesses == ("witness.example/1",)
-    both = verify(mine, books, witnesses=[FIRST.public, SECOND.public])
-    assert both.proved == "signed, witnessed 2 of 2"
+    verdict = verify(mine, books, policy=wanted(1, FIRST, THIRD))
+    assert verdict.proved == "signed · witnessed 1 of 2 (1 of w1, w2 needed)"
+    assert verdict.witnessed is not None
+    assert verdict.witnessed.signed == ("w1",)
+    both = verify(mine, books, policy=wanted(2, FIRST, SECOND, THIRD))
+    assert both.proved == "signed · witnessed 2 of 3 (2 of w1, w2, w3 needed)"
+
+
+def test_too_few_cosignatures_are_refused(books: SmallLog) -> None:
+    for mine in (receipt_of(books, 0), cosigned(books, FIRST)):
+        assert_refused(mine, books, "quorum is not met", policy=wanted(2, FIRST, SECOND))
+
+
+def test_a_policy_without_witnesses_asks_for_none(books: SmallLog) -> None:
+    assert verify(receipt_of(books, 0), books, policy=wanted(0)).proved == "signed"
 
 
 def test_a_cosignature_of_another_checkpoint_is_refused(books: SmallLog) -> None:
     other = note.parse(books.key.sign_checkpoint(7, bytes(32), time_s=1)).text
     for witness in (FIRST, SECOND):
         assert_refused(
-            cosigned(books, witness, text=other), books, "does not verify", witnesses=[witness.public]
+            cosigned(books, witness, text=other), books, "does not verify", policy=wanted(1, witness)
         )
 
 
 def test_the_log_is_no_witness_of_itself(books: SmallLog) -> None:
-    for key in (books.key.public.ml_dsa_44, books.key.public.ed25519):
-        with pytest.raises(ValueError, match="another party"):
-            verify(receipt_of(books, 0), books, witnesses=[key])
+    alias = NotePrivateKey("witness.example/alias", NoteType.ML_DSA_44, octets("ml-dsa-44", 32))
+    same_name = NotePrivateKey(books.key.public.origin, NoteType.ML_DSA_44, bytes([4]) * 32)
+    for key in (alias, same_name):
+        assert_refused(cosigned(books, key), books, "its own witness", policy=wanted(1, key))
+
+
+# Time stamps
+
+
+def dating(known: Mapping[tuple[bytes, bytes], int]) -> receipt.Dated:
+    def dated(response: bytes, message: bytes) -> int:
+        try:
+            return known[response, message]
+        except KeyError:
+            raise VerificationError("the time stamp does not verify: nobody made it") from None
+
+    return dated
+
+
+def stamped(books: SmallLog, token: bytes = b"token") -> dict[str, Any]:
+    return receipt.build(books.entries[0], books.proof(0), books.checkpoint(), token)
+
+
+def test_a_time_stamp_is_over_the_exact_bytes_of_the_checkpoint(books: SmallLog) -> None:
+    mine = stamped(books)
+    dated = dating({(b"token", proof.parse(mine["proof"]).checkpoint): 1_800_000_002})
+    verdict = verify(mine, books, dated=dated)
+    assert (verdict.time_stamped_s, verdict.carries_time_stamp) == (1_800_000_002, True)
+    assert verdict.proved == "signed · time-stamped 2027-01-15T08:00:02Z"
+    assert_refused(stamped(books, b"other"), books, "does not verify", dated=dated)
+    assert_refused({**cosigned(books, FIRST), "timestamp": stamped(books)["timestamp"]}, books,
+                   "does not verify", dated=dated)  # fmt: skip
+
+
+def test_a_time_stamp_that_nobody_can_check_is_carried_and_proves_nothing(books: SmallLog) -> None:
+    verdict = verify(stamped(books), books)
+    assert (verdict.time_stamped_s, verdict.carries_time_stamp) == (None, True)
+    assert verdict.proved == "signed"
+
+
+def test_a_time_stamp_that_is_wanted_and_was_taken_out_is_missed(books: SmallLog) -> None:
+    assert_refused(receipt_of(books, 0), books, "carries no time stamp", dated=dating({}))
+
+
+@pytest.mark.parametrize("value", [None, 1, [], "=", "AA", "A A="])
+def test_a_time_stamp_is_base64_even_where_nobody_checks_it(value: object, books: SmallLog) -> None:
+    assert_refused({**stamped(books), "timestamp": value}, books, "timestamp")
+
+
+# What a shared event says of further persons
+
+SHARED = Event(
+    EventType.KEY_REVOKED,
+    NOW_NS,
+    "carol",
+    {"key_id": "k1"},
+    (PersonFields("ann the admin", {"by": "ann the admin"}), PersonFields("bob", {"by": "bob"})),
+)
+
+
+@pytest.fixture(scope="module")
+def shared(log_key: LogPrivateKey) -> SmallLog:
+    return small_log(log_key, [SHARED, RUN])
+
+
+def test_each_persons_part_is_opened_and_stands_in_the_statement(shared: SmallLog) -> None:
+    verdict = verify(receipt_of(shared, 0), shared)
+    assert verdict.statement["others"] == [
+        {"who": "ann the admin", "details": {"by": "ann the admin"}},
+        {"who": "bob", "details": {"by": "bob"}},
+    ]
+
+
+def test_a_part_that_is_withheld_leaves_the_rest_provable(shared: SmallLog) -> None:
+    entry = shared.entries[0]
+    mine = receipt.build(replace(entry, others=(None, entry.others[1])), shared.proof(0), shared.checkpoint())
+    assert "ann" not in json.dumps(mine)
+    verdict = verify(mine, shared)
+    assert verdict.statement["others"] == [None, {"who": "bob", "details": {"by": "bob"}}]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda others: None,
+        lambda others: {},
+        lambda others: [],
+        lambda others: others[:1],
+        lambda others: [*others, None],
+        lambda others: others[::-1],
+        lambda others: [others[0], others[0]],
+        lambda others: [others[0], 1],
+        lambda others: [others[0], {**others[1], "more": 1}],
+        lambda others: [others[0], {"part": others[1]["part"]}],
+        lambda others: [others[0], {**others[1], "salt": others[0]["salt"]}],
+        lambda others: [others[0], {**others[1], "part": {"subject": "eve", "fields": {"by": "bob"}}}],
+        lambda others: [others[0], {**others[1], "part": {"subject": "bob", "fields": {"by": 0.5}}}],
+        lambda others: [others[0], {**others[1], "part": "bob"}],
+    ],
+)
+def test_altered_parts_are_refused(change: Callable[[Any], Any], shared: SmallLog) -> None:
+    mine = receipt_of(shared, 0)
+    assert_refused({**mine, "others": change(mine["others"])}, shared)
+
+
+def test_parts_can_neither_be_taken_from_an_event_nor_given_to_one(shared: SmallLog) -> None:
+    mine = receipt_of(shared, 0)
+    assert_refused({name: value for name, value in mine.items() if name != "others"}, shared, "parts")
+    assert_refused({**receipt_of(shared, 1), "others": mine["others"]}, shared, "parts")
+    assert_refused({**mine, "statement": {**mine["statement"], "others": [None, None]}}, shared, "statement")

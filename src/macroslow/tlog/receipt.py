@@ -4,37 +4,37 @@ A receipt holds the event and the salt that open one log leaf, the leaf, and the
 that the leaf is in the log. The readable `statement` is a pure function of the event; verification
 computes it again and compares, so no word stands in a receipt that the log does not commit to.
 
+Two members are there where there is something to say: `others` opens what a shared event says about
+further persons, null where that is withheld or was erased; `timestamp` is the response of a time-stamping
+authority (RFC 3161) over the exact bytes of the checkpoint in `proof`.
+
 An answer of `/execute` is committed to by the SHA-256 of its RFC 8785 form without `receipt`;
 other answers and all documents by the SHA-256 of their exact bytes.
 """
 
-import base64
-import binascii
 import datetime as dt
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import rfc8785
 
 from macroslow.crypto import strict_json
-from macroslow.crypto.note_keys import NotePublicKey, NoteType
 from macroslow.errors import VerificationError
 from macroslow.ports import DAY_NS, NS_PER_S
-from macroslow.tlog import leaf, note, proof
+from macroslow.tlog import _members, leaf, note, proof
+from macroslow.tlog._members import FORMAT, MAX_RECEIPT_BYTES
 from macroslow.tlog.checkpoint import LogPublicKey
-from macroslow.tlog.event import Event, EventType
+from macroslow.tlog.event import Event, EventType, PersonFields
+from macroslow.tlog.policy import Judged, Policy
 from macroslow.tlog.ports import Entry, KeepReceipt
 
-FORMAT: Final = "macroslow-receipt v1"
 KEPT_DAYS: Final = 30  # how long a receipt can be had by the id of its request
-MAX_RECEIPT_BYTES: Final = 1024 * 1024  # a usual one has 10 KiB
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_ANSWER_DEPTH: Final = 128
-_MEMBERS: Final = frozenset({"format", "statement", "event", "salt", "leaf", "proof"})
-_RECEIPT_DEPTH: Final = leaf.MAX_FIELDS_DEPTH + 3
 
 WHAT: Final[Mapping[EventType, str]] = {
     EventType.LOG_STARTED: "the log was started",
@@ -65,19 +65,40 @@ CANONICAL_ANSWERS: Final = frozenset({EventType.RUN_FINISHED})
 """Events whose answer is JSON that may carry its own receipt; all others commit to exact bytes."""
 
 
+Dated = Callable[[bytes, bytes], int]
+"""The time (in seconds) of a time-stamp response (first) over a message; VerificationError for all others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a receipt proves. `witnesses` names those known witnesses whose cosignature verified."""
+    """What a receipt proves. `witnessed` None: no policy was given; `time_stamped_s` None: not checked.
+
+    `carries_time_stamp`: there is one, checked or not. `key_fingerprint` is that of the key, of those that
+    were pinned, under which it verified.
+    """
 
     statement: Mapping[str, object]
-    proved: str
     origin: str
     index: int
     size: int
     checkpoint_time_s: int
-    witnesses: tuple[str, ...]
+    key_fingerprint: str
+    witnessed: Judged | None
+    time_stamped_s: int | None
+    carries_time_stamp: bool
     checked_answer: bool
     checked_document: bool
+
+    @property
+    def proved(self) -> str:
+        """How strongly it is proved: signed, witnessed, time-stamped."""
+        said = ["signed"]
+        if self.witnessed is not None and self.witnessed.of:
+            judged = self.witnessed
+            said.append(f"witnessed {len(judged.signed)} of {judged.of} ({judged.needed} needed)")
+        if self.time_stamped_s is not None:
+            said.append(f"time-stamped {utc(self.time_stamped_s)}Z")
+        return " · ".join(said)
 
 
 def kept(request_id: str, principal: str, now_ns: int) -> KeepReceipt:
@@ -85,31 +106,51 @@ def kept(request_id: str, principal: str, now_ns: int) -> KeepReceipt:
     return KeepReceipt(request_id, principal, now_ns + KEPT_DAYS * DAY_NS)
 
 
-def statement(event: Event) -> dict[str, object]:
+def utc(seconds: int) -> str:
+    """Return a moment as text, without a zone."""
+    moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)  # exact, unlike floats
+    return f"{moment:%Y-%m-%dT%H:%M:%S}"
+
+
+def statement(event: Event, parts: Sequence[PersonFields | None] = ()) -> dict[str, object]:
     """Return the event in readable words: who, when, what, and its fields under their own names."""
     seconds, rest_ns = divmod(event.time_ns, NS_PER_S)
-    moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)  # exact, unlike floats
-    return {
+    said: dict[str, object] = {
         "who": event.fields.get("principal", event.subject),
-        "when": f"{moment:%Y-%m-%dT%H:%M:%S}.{rest_ns:09d}Z",
+        "when": f"{utc(seconds)}.{rest_ns:09d}Z",
         "what": WHAT[event.type],
         "details": {name: value for name, value in event.fields.items() if name != "principal"},
     }
+    if parts:
+        said["others"] = [part and {"who": part.subject, "details": dict(part.fields)} for part in parts]
+    return said
 
 
-def build(entry: Entry, index_proof: Sequence[bytes], checkpoint_note: bytes) -> dict[str, object]:
-    """Return the receipt of `entry` as JSON; VerificationError if event and leaf do not fit."""
+def build(
+    entry: Entry, index_proof: Sequence[bytes], checkpoint_note: bytes, timestamp: bytes | None = None
+) -> dict[str, object]:
+    """Return the receipt of `entry` as JSON; VerificationError if event and leaf do not fit.
+
+    `timestamp` is the response of a time-stamping authority over `checkpoint_note`.
+    """
     event = leaf.check_opening(entry.leaf, entry.event, entry.salt)
-    return {
+    parts = leaf.check_parts(entry.event, entry.others)
+    receipt: dict[str, object] = {
         "format": FORMAT,
-        "statement": statement(event),
-        "event": strict_json.parse(
-            entry.event, limit_bytes=leaf.MAX_EVENT_BYTES, max_depth=leaf.MAX_FIELDS_DEPTH + 1
-        ),
-        "salt": base64.b64encode(entry.salt).decode("ascii"),
-        "leaf": base64.b64encode(entry.leaf).decode("ascii"),
+        "statement": statement(event, parts),
+        "event": json.loads(entry.event),
+        "salt": _members.encoded(entry.salt),
+        "leaf": _members.encoded(entry.leaf),
         "proof": proof.format_proof(entry.index, index_proof, checkpoint_note),
     }
+    if parts:
+        receipt["others"] = [
+            part and {"part": json.loads(part.part), "salt": _members.encoded(part.salt)}
+            for part in entry.others
+        ]
+    if timestamp is not None:
+        receipt["timestamp"] = _members.encoded(timestamp)
+    return receipt
 
 
 def answer_sha256(answer: Mapping[str, object]) -> str:
@@ -123,71 +164,53 @@ def answer_sha256(answer: Mapping[str, object]) -> str:
 
 def verify(
     receipt: bytes,
-    log_key: LogPublicKey,
-    *,
+    *log_keys: LogPublicKey,
     answer: bytes | None = None,
     document: bytes | None = None,
-    witnesses: Sequence[NotePublicKey] = (),
+    policy: Policy | None = None,
+    dated: Dated | None = None,
 ) -> Verdict:
-    """Return what the receipt proves under the pinned `log_key`; else VerificationError.
+    """Return what the receipt proves under one of the pinned `log_keys`; else VerificationError.
 
-    `answer` and `document` are the files to hold against it; everything but the keys may come from
-    an adversary. The message says which check failed and what that means. ValueError if a witness
-    is the log itself, which can vouch for nothing more.
+    `answer` and `document` are the files to hold against it; the quorum of a `policy` must be met, and a
+    time stamp must be there if `dated` can tell of one. Everything but the keys, the policy and `dated` may
+    come from an adversary. The message says which check failed and what that means.
     """
-    if any(key.name == log_key.origin or key.type is NoteType.ED25519 for key in witnesses):
-        raise ValueError("a witness is another party than the log, with a cosignature key")
-    members = _parse(receipt)
-    event = _open(members)
-    taken = proof.parse(_text(members, "proof"))
-    checkpoint = proof.verify(taken, leaf.leaf_hash(_base64(members, "leaf")), log_key)
-    _check_statement(members["statement"], event)
+    members = _members.parse(receipt)
+    encoded, checked_leaf = _members.event_of(members), _members.octets(members, "leaf")
+    event = leaf.check_opening(checked_leaf, encoded, _members.octets(members, "salt"))
+    parts = leaf.check_parts(encoded, _members.parts_of(members))
+    taken = proof.parse(_members.text(members, "proof"))
+    signed = note.parse(taken.checkpoint)
+    log_key = next((key for key in log_keys if signed.signed_by(key.ed25519)), log_keys[0])
+    checkpoint = proof.verify(taken, leaf.leaf_hash(checked_leaf), log_key)
+    said = statement(event, parts)
+    _check_statement(members["statement"], said)
     if answer is not None:
         _check_answer(event, answer)
     if document is not None:
         _check_digest(event, "document", hashlib.sha256(document).hexdigest())
-    seen = _witnessed(taken.checkpoint, witnesses)
+    token = _members.octets(members, "timestamp") if "timestamp" in members else None
     return Verdict(
-        statement=statement(event),
-        proved=f"signed, witnessed {len(seen)} of {len(witnesses)}" if witnesses else "signed",
+        statement=said,
         origin=checkpoint.origin,
         index=taken.index,
         size=checkpoint.size,
         checkpoint_time_s=checkpoint.time_s,
-        witnesses=seen,
+        key_fingerprint=log_key.fingerprint,
+        witnessed=None if policy is None else _witnessed(signed, policy, log_key),
+        time_stamped_s=None if dated is None else _time_stamped(dated, token, taken.checkpoint),
+        carries_time_stamp=token is not None,
         checked_answer=answer is not None,
         checked_document=document is not None,
     )
 
 
-def _parse(receipt: bytes) -> dict[str, object]:
-    try:
-        members = strict_json.parse(receipt, limit_bytes=MAX_RECEIPT_BYTES, max_depth=_RECEIPT_DEPTH)
-    except ValueError as error:
-        raise VerificationError(f"this is not a receipt: {error}") from None
-    if not isinstance(members, dict) or set(members) != _MEMBERS or members["format"] != FORMAT:
-        raise VerificationError(
-            f"this is not a receipt of the format {FORMAT!r}: it has other members. "
-            "A key inside the file is never believed; the key comes from you"
-        )
-    return members
-
-
-def _open(members: Mapping[str, object]) -> Event:
-    try:
-        encoded = strict_json.canonical(
-            members["event"], limit_bytes=leaf.MAX_EVENT_BYTES, max_depth=leaf.MAX_FIELDS_DEPTH + 1
-        )
-    except ValueError as error:
-        raise VerificationError(f"the receipt's event is refused: {error}") from None
-    return leaf.check_opening(_base64(members, "leaf"), encoded, _base64(members, "salt"))
-
-
-def _check_statement(value: object, event: Event) -> None:
+def _check_statement(value: object, said: Mapping[str, object]) -> None:
     """Compare encodings: Python's own `==` would take `true` for 1."""
-    limits = {"limit_bytes": MAX_RECEIPT_BYTES, "max_depth": _RECEIPT_DEPTH}
+    limits = {"limit_bytes": MAX_RECEIPT_BYTES, "max_depth": _members.DEPTH}
     try:
-        same = strict_json.canonical(value, **limits) == strict_json.canonical(statement(event), **limits)
+        same = strict_json.canonical(value, **limits) == strict_json.canonical(dict(said), **limits)
     except ValueError:
         same = False
     if not same:
@@ -222,29 +245,20 @@ def _check_digest(event: Event, name: str, digest: str) -> None:
         raise VerificationError(f"the {name} is not the one that was logged: its digest differs")
 
 
-def _witnessed(checkpoint: bytes, witnesses: Sequence[NotePublicKey]) -> tuple[str, ...]:
-    """Names of the witnesses that signed. A line of a known witness that does not verify is refused."""
-    parsed = note.parse(checkpoint)
-    seen = [key for key in witnesses if parsed.signed_by(key)]
-    for key in seen:
-        parsed.verify(key)
-    return tuple(key.name for key in seen)
+def _witnessed(signed: note.Note, policy: Policy, log_key: LogPublicKey) -> Judged:
+    own = {log_key.ed25519.raw, log_key.ml_dsa_44.raw}
+    if any(witness.key.name == log_key.origin or witness.key.raw in own for witness in policy.witnesses):
+        raise VerificationError("the policy names the log as its own witness: it can vouch for nothing more")
+    judged = policy.judge(signed)
+    if not judged.met:
+        raise VerificationError(
+            f"the policy's quorum is not met: {len(judged.signed)} of {judged.of} witnesses cosigned the"
+            f" checkpoint, {judged.needed} are needed"
+        )
+    return judged
 
 
-def _text(members: Mapping[str, object], name: str) -> str:
-    match members[name]:
-        case str() as text:
-            return text
-        case _:
-            raise VerificationError(f"the receipt's `{name}` is not text")
-
-
-def _base64(members: Mapping[str, object], name: str) -> bytes:
-    text = _text(members, name)
-    try:
-        value = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        value = b""
-    if base64.b64encode(value).decode("ascii") != text:
-        raise VerificationError(f"the receipt's `{name}` is not base64")
-    return value
+def _time_stamped(dated: Dated, token: bytes | None, checkpoint_note: bytes) -> int:
+    if token is None:
+        raise VerificationError("the receipt carries no time stamp")
+    return dated(token, checkpoint_note)
