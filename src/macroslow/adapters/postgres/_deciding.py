@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from macroslow.adapters.postgres._erasing import erase
 from macroslow.adapters.postgres._journal import Journal
 from macroslow.adapters.postgres._ledger import Ledger
 from macroslow.adapters.postgres._log import Log
@@ -12,7 +13,7 @@ from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.authn.ports import DropKey, DropRevocation, PutKey, PutKeyUse, PutRevocation, PutSigner
 from macroslow.metering.ledger import CloseAccount, OpenAccount, Reserve, Settle
 from macroslow.ports import Entropy
-from macroslow.tlog.ports import Append, Entry, StoreCheckpoint
+from macroslow.tlog.ports import Append, Entry, EraseSubject, KeepReceipt, StoreAnchor, StoreCheckpoint
 from macroslow.workflow.books import Change
 from macroslow.workflow.journal import AcceptRun, FinishRun, PutObject
 from macroslow.workflow.replies import BindId, ClaimReply, DropReply, PutReply
@@ -24,7 +25,8 @@ class Deciding:
     def __init__(self, state: Tables, subjects: SubjectKeys, entropy: Entropy) -> None:
         self._undo = state.undo
         ledger, journal = Ledger(state), Journal(state)
-        log, replies = Log(state, subjects, entropy), Replies(state, subjects, entropy)
+        self._log = log = Log(state, subjects, entropy)
+        replies = Replies(state, subjects, entropy)
         self._handlers: Mapping[type[Change], Callable[[Any], Entry | None]] = {
             Reserve: ledger.reserve,
             Settle: ledger.settle,
@@ -32,6 +34,9 @@ class Deciding:
             OpenAccount: ledger.open_account,
             CloseAccount: ledger.close_account,
             StoreCheckpoint: log.store_checkpoint,
+            StoreAnchor: log.store_anchor,
+            KeepReceipt: log.keep_receipt,
+            EraseSubject: lambda change: erase(state, change),
             AcceptRun: journal.accept,
             FinishRun: journal.finish,
             PutObject: journal.put_object,
@@ -50,7 +55,8 @@ class Deciding:
     def __call__(self, changes: Sequence[Change]) -> list[Entry]:
         """Return the entries of one list. What is raised concerns it alone, and undid it."""
         try:
-            _require_entry_of_run(changes)
+            _require_entries(changes)
+            self._log.begin()
             made = [self._handlers[type(change)](change) for change in changes]
         except BaseException:
             self._undo.drop()
@@ -59,10 +65,15 @@ class Deciding:
         return [entry for entry in made if entry is not None]
 
 
-def _require_entry_of_run(changes: Sequence[Change]) -> None:
-    """Raise ValueError if a run is accepted or finished without a log entry after it."""
+def _require_entries(changes: Sequence[Change]) -> None:
+    """Raise ValueError if a run begins or ends, or somebody is erased, without a log entry after it.
+
+    An erasure comes first and alone: what else its list says of the person is about somebody new.
+    """
+    if any(isinstance(change, EraseSubject) for change in changes[1:]):
+        raise ValueError("an erasure is not the first of its list")
     for change in reversed(changes):
         if isinstance(change, Append):
             return
-        if isinstance(change, AcceptRun | FinishRun):
-            raise ValueError("a run is accepted or finished without a log entry after it")  # noqa: TRY004
+        if isinstance(change, AcceptRun | FinishRun | EraseSubject):
+            raise ValueError("a run or an erasure without a log entry after it")  # noqa: TRY004

@@ -1,18 +1,19 @@
 """Group commit: many callers' lists of changes, one batch at a time.
 
 A request that comes when no batch was begun in the last window is committed at once; requests that
-come sooner gather until the window has passed. A caller learns the outcome after COMMIT, never before.
+come sooner gather until the window has passed. A caller learns the outcome after COMMIT,
+never before. A list that erases somebody is a batch of its own.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from macroslow.errors import LogUnavailableError
 from macroslow.ports import NS_PER_S, Clock
-from macroslow.tlog.ports import Entry
+from macroslow.tlog.ports import Entry, EraseSubject
 from macroslow.workflow.books import Change
 
 CommitOutcome = list[Entry] | Exception
@@ -68,7 +69,8 @@ class GroupCommit:
             if self._waiting:
                 await self._wait_for_window()
                 batch, self._waiting = self._waiting, []
-                await self._commit(batch)
+                for turn in _turns(batch):
+                    await self._commit(turn)
             elif self._closing:
                 return
             else:
@@ -94,6 +96,21 @@ class GroupCommit:
             outcomes = [error]
         for request, outcome in zip(batch, outcomes, strict=True):
             _tell(request, outcome)
+
+
+def _turns(batch: Sequence[_Request]) -> Iterator[list[_Request]]:
+    """Divide a batch, in its order: what erases is committed by itself."""
+    turn: list[_Request] = []
+    for request in batch:
+        if any(isinstance(change, EraseSubject) for change in request.changes):
+            if turn:
+                yield turn
+            yield [request]
+            turn = []
+        else:
+            turn.append(request)
+    if turn:
+        yield turn
 
 
 def _copy(error: LogUnavailableError) -> LogUnavailableError:

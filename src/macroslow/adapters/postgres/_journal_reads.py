@@ -5,6 +5,7 @@ from typing import Final
 from macroslow.adapters.postgres._link import Connection
 from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.errors import DecryptionFailedError
+from macroslow.tlog.event import EventClass
 from macroslow.workflow.journal import Run, RunState
 from macroslow.workflow.replies import BindId, Reply, open_reply
 
@@ -21,11 +22,12 @@ _OBJECT: Final = """
 SELECT s.name, o.sealed FROM objects o JOIN names s ON s.n = o.subject
 WHERE o.run = (SELECT n FROM names WHERE name = $1) AND o.kind = $2
 """
-_REPLY: Final = """
+_REPLY: Final = f"""
 SELECT r.request_sha256, r.created_ns, r.expires_ns, r.sealed, k.wrapped
-FROM replies r JOIN names p ON p.n = r.principal LEFT JOIN subject_keys k ON k.subject = r.principal
+FROM replies r JOIN names p ON p.n = r.principal
+    LEFT JOIN macroslow_subjects.keys k ON k.subject = p.name AND k.class = {int(EventClass.ACTIVITY)}
 WHERE p.name = $1 AND r.key = $2
-"""
+"""  # noqa: S608
 _BOUND: Final = """
 SELECT b.id, b.kind, p.name, v.name, a.name, b.created_ns, b.tokens
 FROM bound_ids b JOIN names p ON p.n = b.principal JOIN names v ON v.n = b.provider

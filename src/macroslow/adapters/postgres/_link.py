@@ -67,12 +67,14 @@ class Connection(Protocol):
     async def close(self, *, timeout: float | None = None) -> None: ...  # noqa: ASYNC109  the driver's name
 
 
-async def connect(url: str, settings: Mapping[str, str] | None = None) -> Connection:
+async def connect(
+    url: str, settings: Mapping[str, str] | None = None, *, answer_s: float = ANSWER_S
+) -> Connection:
     """Return a new connection. Raises what the driver raises; see `failure`."""
     made = await asyncpg.connect(
         url,
         timeout=CONNECT_S,
-        command_timeout=ANSWER_S,
+        command_timeout=answer_s,
         server_settings={**_SETTINGS, **(settings or {})},
         max_cached_statement_lifetime=0,
     )

@@ -1,22 +1,28 @@
 """One question to the store for a whole batch, asked under the batch lock.
 
-Nothing but names, which never change, is believed from one batch to the next: another process may have
-written in between. The log's new leaves come along, so that the edge in memory grows to the stored tree.
+Nothing but names is believed from one batch to the next, for another process may have written in between;
+and names only until somebody is erased: the same name may be another person's then. The log's new leaves
+come along, so that the edge in memory grows to the stored tree.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from macroslow.adapters.postgres._erasing import look_held
 from macroslow.adapters.postgres._link import Connection, Row
-from macroslow.adapters.postgres._state import Call, ReplyRow, RunRow, SubjectKey, Tables
+from macroslow.adapters.postgres._state import Call, ReplyRow, RunRow, Tables
 from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.adapters.postgres._tree import CATCH_UP, KnownTree
 from macroslow.adapters.postgres._wanted import Wanted
 from macroslow.metering.ledger import Account
+from macroslow.tlog.event import EventClass
+from macroslow.tlog.ports import Kept
 from macroslow.workflow.journal import RunState
 from macroslow.workflow.replies import BindId, ClaimReply
 
 FORGET: Final = 4  # expired replies that each claim takes along
+FORGET_RECEIPTS: Final = 2  # expired receipts that each kept one takes along
+MAX_NAMES: Final = 50_000
 
 _LOOK: Final = """
 WITH RECURSIVE held AS MATERIALIZED (SELECT * FROM calls WHERE id = ANY($3::text[])),
@@ -25,7 +31,7 @@ paying (n) AS (
         UNION SELECT account FROM held UNION SELECT unnest(budgets) FROM held)
     UNION SELECT a.parent FROM accounts a JOIN paying p ON a.n = p.n WHERE a.parent IS NOT NULL
 )
-SELECT s.size, s.root, (SELECT max(n) FROM names) AS last_name,
+SELECT s.size, s.root, s.erasures, (SELECT max(n) FROM names) AS last_name,
     ARRAY(SELECT leaf FROM entries WHERE n >= $9 ORDER BY n LIMIT $12) AS leaves,
     ARRAY(SELECT x FROM (SELECT name, n FROM names WHERE name = ANY($1::text[])) x) AS names,
     ARRAY(SELECT x FROM (
@@ -40,8 +46,7 @@ SELECT s.size, s.root, (SELECT max(n) FROM names) AS last_name,
         FROM held
     ) x) AS calls,
     ARRAY(SELECT x FROM (
-        SELECT i.name, k.wrapped FROM subject_keys k JOIN names i ON i.n = k.subject
-        WHERE i.name = ANY($4::text[])
+        SELECT subject, class, wrapped FROM macroslow_subjects.keys WHERE subject = ANY($4::text[])
     ) x) AS subjects,
     ARRAY(SELECT x FROM (
         SELECT i.name, r.state FROM runs r JOIN names i USING (n) WHERE i.name = ANY($5::text[])
@@ -61,19 +66,59 @@ SELECT s.size, s.root, (SELECT max(n) FROM names) AS last_name,
         FROM bound_ids b JOIN names p ON p.n = b.principal JOIN names v ON v.n = b.provider
             JOIN names a ON a.n = b.account
         WHERE b.id = ANY($8::text[])
-    ) x) AS bound_ids
+    ) x) AS bound_ids,
+    ARRAY(SELECT x FROM (
+        SELECT r.request, p.name, r.entry, r.expires_ns
+        FROM receipts r JOIN names p ON p.n = r.principal WHERE r.request = ANY($13::text[])
+    ) x) AS receipts,
+    ARRAY(SELECT x FROM (
+        SELECT r.request, p.name, r.entry, r.expires_ns
+        FROM receipts r JOIN names p ON p.n = r.principal
+        WHERE r.expires_ns <= $14 ORDER BY r.expires_ns LIMIT $15
+    ) x) AS expired_receipts
 FROM store s WHERE s.one
 """
 
 
+class Memory:
+    """The numbers of names as a process knows them, and after how many erasures."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, int] = {}
+        self.erasures = 0
+
+    def learn(self, names: Mapping[str, int]) -> None:
+        """Remember them as well."""
+        if len(self.names) > MAX_NAMES:
+            self.names.clear()
+        self.names.update(names)
+
+
 async def look(
-    connection: Connection, wanted: Wanted, tree: KnownTree, names: Mapping[str, int], subjects: SubjectKeys
+    connection: Connection, wanted: Wanted, tree: KnownTree, memory: Memory, subjects: SubjectKeys
 ) -> Tables:
     """Return what the store holds of what is wanted, the tree grown to the stored one."""
-    unknown = [name for name in wanted.names if name not in names]
-    found: Any = await connection.fetchrow(
+    found = await _ask(connection, wanted, tree, memory)
+    if found["erasures"] != memory.erasures:
+        memory.names.clear()
+        memory.erasures = found["erasures"]
+        subjects.forget()
+        found = await _ask(connection, wanted, tree, memory)
+    await tree.grow(connection, found["size"], found["root"], found["leaves"])
+    state = Tables(tree.edge, found["last_name"])
+    for name in wanted.names:
+        if name in memory.names:
+            state.names.learn(name, memory.names[name])
+    _learn(state, found)
+    if wanted.erased:
+        await look_held(connection, state, [*wanted.erased])
+    return state
+
+
+async def _ask(connection: Connection, wanted: Wanted, tree: KnownTree, memory: Memory) -> Any:
+    return await connection.fetchrow(
         _LOOK,
-        unknown,
+        [name for name in wanted.names if name not in memory.names],
         [*wanted.accounts],
         [*wanted.calls],
         [*wanted.subjects],
@@ -85,17 +130,13 @@ async def look(
         min(wanted.claimed_ns, default=0),
         FORGET * len(wanted.claimed_ns),
         CATCH_UP,
+        [*wanted.receipts],
+        min(wanted.kept_ns, default=0),
+        FORGET_RECEIPTS * len(wanted.kept_ns),
     )
-    await tree.grow(connection, found["size"], found["root"], found["leaves"])
-    state = Tables(tree.edge, found["last_name"])
-    for name in wanted.names:
-        if name in names:
-            state.names.learn(name, names[name])
-    _learn(state, found, subjects)
-    return state
 
 
-def _learn(state: Tables, found: Any, subjects: SubjectKeys) -> None:
+def _learn(state: Tables, found: Any) -> None:
     for name, number in found["names"]:
         state.names.learn(name, number)
     by_number: dict[int, str] = {}
@@ -105,8 +146,8 @@ def _learn(state: Tables, found: Any, subjects: SubjectKeys) -> None:
         state.accounts.learn(name, Account(name, *facts))
     for call_id, *row in found["calls"]:
         state.calls.learn(call_id, _call(row, by_number))
-    for subject, wrapped in found["subjects"]:
-        state.subject_keys.learn(subject, SubjectKey(subjects.unwrap(subject, wrapped), wrapped))
+    for subject, kind, wrapped in found["subjects"]:
+        state.subject_keys.learn((subject, EventClass(kind)), wrapped)
     for run_id, run_state in found["runs"]:
         state.runs.learn(run_id, RunRow(RunState(run_state)))
     for *claim, sealed in (*found["expired"], *found["replies"]):
@@ -114,6 +155,9 @@ def _learn(state: Tables, found: Any, subjects: SubjectKeys) -> None:
     state.expired = [(principal, key) for principal, key, *_ in found["expired"]]
     for row in found["bound_ids"]:
         state.bound_ids.learn(row[0], BindId(*row))
+    for request, *kept in (*found["expired_receipts"], *found["receipts"]):
+        state.receipts.learn(request, Kept(*kept))
+    state.expired_receipts = [request for request, *_ in found["expired_receipts"]]
 
 
 def _call(row: Row, by_number: Mapping[int, str]) -> Call:

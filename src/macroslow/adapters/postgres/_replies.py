@@ -5,6 +5,7 @@ from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.crypto.rows import NONCE_BYTES
 from macroslow.errors import ConflictError, NotFoundError
 from macroslow.ports import Entropy
+from macroslow.tlog.event import EventClass
 from macroslow.workflow.replies import SALT_BYTES, BindId, ClaimReply, DropReply, PutReply, seal_reply
 
 
@@ -36,7 +37,7 @@ class Replies:
         if claimed is None:
             raise NotFoundError(f"nothing was claimed under {change.key}")
         fresh = self._entropy.random(SALT_BYTES + NONCE_BYTES)
-        subject_key = self._subjects.key(self._state, change.principal)
+        subject_key = self._subjects.key(self._state, change.principal, EventClass.ACTIVITY)
         sealed = seal_reply(change, subject_key, salt=fresh[:SALT_BYTES], nonce=fresh[SALT_BYTES:])
         self._state.replies.put(key, ReplyRow(claimed.claim, sealed))
 

@@ -1,202 +1,48 @@
-"""The tables, made by whichever process comes first.
+"""The tables are made, or brought to our version, by whichever process comes first; the rest find them so.
 
-They stand in a schema of their own, `macroslow`, so that the database may be shared with other programs.
-Every identifier that repeats is stored once, in `names`, and stands as its number elsewhere. A call is
-one row from its reservation on; while `settled_ns` is empty it is open. The log is `entries` and `tiles`:
-the rightmost, growing tile of each level is not stored. `store` says what the whole log must hash to.
-Texts are ordered by their bytes, whatever the database's own order is.
+They stand in schemas of their own, so that the database may be shared with other programs. All of it is
+one script, which either happens or does not, and no process waits for another's answer in the middle of it.
 """
 
 from typing import Final
 
 from macroslow.adapters.postgres._link import FAILURES, SCHEMA, Connection, connect
+from macroslow.adapters.postgres._tables import FROM_1, SUBJECTS, TABLES, VERSION
 from macroslow.errors import ConfigurationError
 
-VERSION: Final = 1
 BATCHES: Final = 0x4D534C57_0000  # "MSLW"
 """The advisory lock that whoever writes holds for one transaction: batches come one after the other."""
 
 LOCK: Final = f"SELECT pg_advisory_xact_lock({BATCHES})"
 MINIMUM_SERVER: Final = 130_000
 
-_TABLES: Final = """
-CREATE TABLE store (
-    one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    schema_version integer NOT NULL,
-    size bigint NOT NULL,
-    root bytea NOT NULL CHECK (length(root) = 32),
-    identities bigint NOT NULL DEFAULT 0 -- grows whenever a client key, a signer or a revocation changes
-);
-INSERT INTO store (schema_version, size, root) VALUES ({version}, 0, sha256(''));
+MIGRATION_S: Final = 3_600.0
+"""Tables of millions of rows take minutes."""
 
-CREATE TABLE owners (
-    owner text COLLATE "C" PRIMARY KEY,
-    epoch bigint NOT NULL, -- grows with each process that takes the name
-    batch bytea CHECK (length(batch) = 16),
-    gone_since timestamptz
-);
-
-CREATE TABLE names (n integer PRIMARY KEY, name text COLLATE "C" NOT NULL UNIQUE);
-INSERT INTO names VALUES (0, '');
-
-CREATE TABLE accounts (
-    n integer PRIMARY KEY REFERENCES names,
-    parent integer REFERENCES accounts,
-    limit_usd_micros bigint CHECK (limit_usd_micros >= 0),
-    spent_usd_micros bigint NOT NULL CHECK (spent_usd_micros >= 0),
-    held_usd_micros bigint NOT NULL CHECK (held_usd_micros >= 0),
-    closed boolean NOT NULL,
-    counter boolean NOT NULL,
-    resets_s bigint
-) WITH (fillfactor = 70);
-CREATE INDEX accounts_open_children ON accounts (n) WHERE parent IS NOT NULL AND NOT closed;
-CREATE INDEX accounts_counters ON accounts (resets_s) WHERE counter;
-
-CREATE TABLE calls (
-    id text COLLATE "C" PRIMARY KEY,
-    created_ns bigint NOT NULL,
-    expires_ns bigint NOT NULL,
-    reserved_usd_micros bigint NOT NULL CHECK (reserved_usd_micros >= 0),
-    settled_ns bigint,
-    input_tokens bigint CHECK (input_tokens >= 0),
-    output_tokens bigint CHECK (output_tokens >= 0),
-    usd_micros bigint CHECK (usd_micros >= 0),
-    account integer NOT NULL,
-    principal integer NOT NULL,
-    key integer NOT NULL,
-    team integer NOT NULL,
-    provider integer NOT NULL,
-    model integer NOT NULL,
-    tag integer NOT NULL,
-    run integer NOT NULL,
-    owner integer NOT NULL,
-    outcome smallint,
-    budgets integer[] NOT NULL,
-    CHECK (num_nulls(settled_ns, outcome, input_tokens, output_tokens, usd_micros) IN (0, 5))
-);
-CREATE INDEX calls_open ON calls (created_ns) WHERE settled_ns IS NULL;
-CREATE INDEX calls_by_time ON calls (created_ns);
-CREATE INDEX calls_of_runs ON calls (run) WHERE run > 0;
-
-CREATE TABLE totals (
-    day integer NOT NULL,
-    key integer NOT NULL,
-    principal integer NOT NULL,
-    team integer NOT NULL,
-    provider integer NOT NULL,
-    model integer NOT NULL,
-    tag integer NOT NULL,
-    calls bigint NOT NULL,
-    input_tokens bigint NOT NULL,
-    output_tokens bigint NOT NULL,
-    usd_micros bigint NOT NULL,
-    PRIMARY KEY (day, key, principal, team, provider, model, tag)
-) WITH (fillfactor = 70);
-
-CREATE TABLE subject_keys (subject integer PRIMARY KEY REFERENCES names, wrapped bytea NOT NULL);
-
-CREATE TABLE entries (
-    n bigint PRIMARY KEY,
-    subject integer NOT NULL,
-    leaf bytea NOT NULL CHECK (length(leaf) = 78),
-    payload bytea NOT NULL
-);
-
-CREATE TABLE tiles (
-    level smallint NOT NULL,
-    number bigint NOT NULL,
-    hashes bytea NOT NULL CHECK (length(hashes) = 8192),
-    root bytea NOT NULL CHECK (length(root) = 32),
-    PRIMARY KEY (level, number)
-);
-
-CREATE TABLE checkpoints (
-    one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    size bigint NOT NULL,
-    note bytea NOT NULL
-);
-
-CREATE TABLE runs (
-    n integer PRIMARY KEY REFERENCES names,
-    principal integer NOT NULL REFERENCES names,
-    state text NOT NULL,
-    accepted_ns bigint NOT NULL,
-    finished_ns bigint,
-    document_sha256 text NOT NULL,
-    document_bytes bigint NOT NULL,
-    origin text NOT NULL,
-    signer text,
-    accepted_index bigint NOT NULL UNIQUE,
-    finished_index bigint,
-    owner integer NOT NULL
-);
-CREATE INDEX runs_of_principal ON runs (principal, accepted_index);
-CREATE INDEX runs_running ON runs (accepted_index) WHERE state = 'running';
-
-CREATE TABLE objects (
-    run integer NOT NULL REFERENCES runs,
-    kind text NOT NULL,
-    subject integer NOT NULL REFERENCES names,
-    sealed bytea NOT NULL,
-    PRIMARY KEY (run, kind)
-);
-
-CREATE TABLE keys (
-    id text COLLATE "C" PRIMARY KEY,
-    created_ns bigint NOT NULL,
-    record jsonb NOT NULL,
-    secret_hmac bytea NOT NULL
-);
-
-CREATE TABLE signers (
-    key_id text COLLATE "C" PRIMARY KEY,
-    trusted_ns bigint NOT NULL,
-    record jsonb NOT NULL
-);
-
-CREATE TABLE key_uses (
-    id text COLLATE "C" PRIMARY KEY,
-    used_ns bigint NOT NULL
-);
-
-CREATE TABLE revoked_tokens (
-    id text COLLATE "C" PRIMARY KEY,
-    record jsonb NOT NULL
-);
-
-CREATE TABLE replies (
-    principal integer NOT NULL REFERENCES names,
-    key text COLLATE "C" NOT NULL,
-    request_sha256 text NOT NULL,
-    created_ns bigint NOT NULL,
-    expires_ns bigint NOT NULL,
-    sealed bytea,
-    PRIMARY KEY (principal, key)
-);
-CREATE INDEX replies_by_expiry ON replies (expires_ns);
-
-CREATE TABLE bound_ids (
-    id text COLLATE "C" PRIMARY KEY,
-    kind text NOT NULL,
-    principal integer NOT NULL REFERENCES names,
-    provider integer NOT NULL REFERENCES names,
-    account integer NOT NULL REFERENCES names,
-    created_ns bigint NOT NULL,
-    tokens bigint NOT NULL
-);
-
-CREATE UNLOGGED TABLE rates (
-    key text COLLATE "C" PRIMARY KEY,
-    before_ns bigint NOT NULL, -- the stamp that this state took the place of
-    stamp_ns bigint NOT NULL,
-    state bytea
-) WITH (fillfactor = 50);
-"""
-
+_PREPARE: Final = f"""
+BEGIN;
+{LOCK};
+DO $prepare$ BEGIN
+    IF to_regclass('store') IS NULL THEN
+        CREATE SCHEMA IF NOT EXISTS {SCHEMA};
+        CREATE SCHEMA IF NOT EXISTS macroslow_subjects;
+        {TABLES}
+    ELSIF (SELECT schema_version FROM store) = 1 THEN
+        {FROM_1}
+    END IF;
+    -- The empty schema says that an operator goes on without the keys that were lost.
+    IF to_regclass('macroslow_subjects.keys') IS NULL AND to_regnamespace('macroslow_subjects') IS NOT NULL
+    THEN
+        {SUBJECTS}
+    END IF;
+END $prepare$;
+COMMIT
+"""  # noqa: S608
+_FOUND: Final = "SELECT schema_version, size, to_regclass('macroslow_subjects.keys') IS NULL FROM store"
 
 _FIX: Final = (
     "check that PostgreSQL runs, and the database's URL: postgresql://USER@HOST/DATABASE; its"
-    " user must be allowed to create a schema there, or own the schema macroslow"
+    " user must be allowed to create schemas there, or own macroslow and macroslow_subjects"
 )
 
 
@@ -206,7 +52,8 @@ async def prepare(url: str) -> None:
     ConfigurationError, with the repair, if the database cannot be reached or used.
     """
     try:
-        connection = await connect(url)
+        # Whoever finds another at it waits until that is done.
+        connection = await connect(url, {"lock_timeout": "0"}, answer_s=MIGRATION_S)
         try:
             await _prepare(connection)
         finally:
@@ -224,14 +71,16 @@ async def _prepare(connection: Connection) -> None:
             f"the database server is PostgreSQL {server // 10_000}; 13 or newer is needed",
             fix="use a newer PostgreSQL",
         )
-    await connection.execute(f"BEGIN; {LOCK}")
-    if await connection.fetchval("SELECT to_regclass('store')") is None:
-        tables = _TABLES.format(version=VERSION)
-        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}; {tables}")
-    found = await connection.fetchval("SELECT schema_version FROM store")
-    await connection.execute("COMMIT")
-    if found != VERSION:
-        raise ConfigurationError(
-            f"the database has schema {found}; this version of Macroslow knows {VERSION}",
-            fix="run the version of Macroslow that made it, or a newer one",
-        )
+    await connection.execute(_PREPARE)
+    for version, size, without_keys in await connection.fetch(_FOUND):
+        if version != VERSION:
+            raise ConfigurationError(
+                f"the database has schema {version}; this version of Macroslow knows {VERSION}",
+                fix="run the version of Macroslow that made it, or a newer one",
+            )
+        if without_keys:
+            raise ConfigurationError(
+                f"the subjects' keys of a log of {size} entries are missing: no schema macroslow_subjects",
+                fix="restore that schema from its own backup; or, to go on without what those keys sealed,"
+                " CREATE SCHEMA macroslow_subjects",
+            )

@@ -7,6 +7,8 @@ from macroslow.adapters.postgres._rows import Rows, Undo
 from macroslow.authn.jwt.revoked import Revocation
 from macroslow.authn.ports import DropKey, KeyRecord, PutKeyUse, SignerRecord
 from macroslow.metering.ledger import Account
+from macroslow.tlog.event import EventClass, EventType
+from macroslow.tlog.ports import Kept, StoreAnchor
 from macroslow.tlog.tree import Edge
 from macroslow.workflow.journal import AcceptRun, RunState
 from macroslow.workflow.replies import BindId, ClaimReply
@@ -38,12 +40,21 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PartRow:
+    """One row of `parts`, without its place."""
+
+    subject: int
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class EntryRow:
-    """One row of `entries`, without its index."""
+    """One row of `entries`, without its index, and its rows of `parts`."""
 
     leaf: bytes
     payload: bytes
     subject: int
+    parts: tuple[PartRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +66,17 @@ class ReplyRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SubjectKey:
-    """A subject's key in clear and as it is stored."""
+class Erasure:
+    """What is to be done to the stored rows of a subject. `number` is None for a name that was never seen.
 
-    key: bytes
-    wrapped: bytes
+    Entry `index` tells of it. `pseudonym` is None if something of the subject's is still held.
+    """
+
+    subject: str
+    number: int | None
+    classes: frozenset[EventClass]
+    index: int
+    pseudonym: str | None
 
 
 ReplyKey = tuple[str, str]
@@ -69,7 +86,10 @@ CHECKPOINT: Final = "newest"
 
 
 class Tables:
-    """The tables as one batch sees them, by key. `edge` is that of the stored log and is not changed."""
+    """The tables as one batch sees them, by key. `edge` is that of the stored log and is not changed.
+
+    `held`: of whom is to be erased, how many stored entries of each type hold something.
+    """
 
     def __init__(self, edge: Edge, last_name: int) -> None:
         self.undo = undo = Undo()
@@ -79,9 +99,14 @@ class Tables:
         self.names = Rows[str, int](undo)
         self.accounts = Rows[str, Account](undo)
         self.calls = Rows[str, Call](undo)
-        self.subject_keys = Rows[str, SubjectKey](undo)
+        self.subject_keys = Rows[tuple[str, EventClass], bytes](undo)
+        self.held = Rows[tuple[str, EventType], int](undo)
+        self.erasures = Rows[str, Erasure](undo)
         self.entries = Rows[int, EntryRow](undo)
         self.checkpoint = Rows[str, tuple[int, bytes]](undo)
+        self.anchors = Rows[int, StoreAnchor](undo)
+        self.receipts = Rows[str, Kept](undo)
+        self.expired_receipts: list[str] = []
         self.runs = Rows[str, RunRow](undo)
         self.objects = Rows[tuple[str, str], tuple[str, bytes]](undo)
         self.keys = Rows[str, KeyRecord](undo)
@@ -102,9 +127,9 @@ class Tables:
     def changed(self) -> bool:
         """Whether there is anything to write."""
         tables: tuple[Rows[Any, Any], ...] = (
-            self.names, self.accounts, self.calls, self.entries, self.checkpoint, self.runs,
-            self.objects, self.keys, self.key_uses, self.signers, self.revocations, self.replies,
-            self.bound_ids,
+            self.names, self.accounts, self.calls, self.entries, self.checkpoint, self.anchors,
+            self.receipts, self.runs, self.objects, self.keys, self.key_uses, self.signers,
+            self.revocations, self.replies, self.bound_ids,
         )  # fmt: skip
         return any(table.changed for table in tables)
 

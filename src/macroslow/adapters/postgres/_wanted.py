@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from macroslow.metering.ledger import CloseAccount, OpenAccount, Reserve, Settle
-from macroslow.tlog.ports import Append
+from macroslow.tlog.ports import Append, EraseSubject, KeepReceipt
 from macroslow.workflow.books import Change
 from macroslow.workflow.journal import AcceptRun, FinishRun, PutObject
 from macroslow.workflow.replies import BindId, ClaimReply, DropReply, PutReply
@@ -22,6 +22,10 @@ class Wanted:
         self.replies: dict[tuple[str, str], None] = {}
         self.bound_ids: dict[str, None] = {}
         self.claimed_ns: list[int] = []
+        self.receipts: dict[str, None] = {}
+        self.kept_ns: list[int] = []
+        self.erased: dict[str, None] = {}
+        self._event_ns = 0
 
     def add(self, changes: Iterable[Change]) -> None:
         """Want what `changes` need. TypeError if one names something that cannot be a key."""
@@ -53,8 +57,19 @@ class Wanted:
         self._account(change.id)
 
     def append(self, change: Append) -> None:
-        self._name(change.event.subject)
-        self.subjects[change.event.subject] = None
+        self._event_ns = change.event.time_ns
+        for subject in (change.event.subject, *(part.subject for part in change.event.others)):
+            self._name(subject)
+            self.subjects[subject] = None
+
+    def keep(self, change: KeepReceipt) -> None:
+        self._name(change.principal)
+        self.receipts[change.request_id] = None
+        self.kept_ns.append(self._event_ns)
+
+    def erase(self, change: EraseSubject) -> None:
+        self._name(change.subject, change.pseudonym)
+        self.erased[change.subject] = None
 
     def accept(self, change: AcceptRun) -> None:
         self._name(change.id, change.principal, change.owner)
@@ -91,6 +106,8 @@ _COLLECT: Final[Mapping[type[Change], Callable[[Wanted, Any], None]]] = {
     OpenAccount: Wanted.open_account,
     CloseAccount: Wanted.close_account,
     Append: Wanted.append,
+    KeepReceipt: Wanted.keep,
+    EraseSubject: Wanted.erase,
     AcceptRun: Wanted.accept,
     FinishRun: Wanted.finish,
     PutObject: Wanted.put_object,
@@ -99,4 +116,4 @@ _COLLECT: Final[Mapping[type[Change], Callable[[Wanted, Any], None]]] = {
     DropReply: Wanted.drop,
     BindId: Wanted.bind,
 }
-"""Client keys and their uses, signers, revocations and checkpoints are written whole and need nothing."""
+"""The others are written whole and need nothing: client keys and their uses, signers, checkpoints, ..."""

@@ -37,7 +37,7 @@ def _or_update(key: str, columns: str) -> str:
 
 _PARTS: Final[Mapping[str, str]] = {
     "names": _insert("names", "n int, name text"),
-    "subject_keys": _insert("subject_keys", "subject int, wrapped bytea"),
+    "subject_keys": _insert("macroslow_subjects.keys", "subject text, class smallint, wrapped bytea"),
     "accounts": _insert(
         "accounts",
         "n int, parent int, limit_usd_micros bigint, spent_usd_micros bigint, held_usd_micros bigint,"
@@ -63,6 +63,7 @@ _PARTS: Final[Mapping[str, str]] = {
         " usd_micros = totals.usd_micros + excluded.usd_micros",
     ),
     "entries": _insert("entries", "n bigint, leaf bytea, payload bytea, subject int"),
+    "parts": _insert("parts", "entry bigint, position smallint, subject int, sealed bytea"),
     "tiles": _insert("tiles", "level smallint, number bigint, hashes bytea, root bytea"),
     "store": "UPDATE store SET size = new.size, root = new.root, identities = identities + new.changed"
     " FROM unnest({}::bigint[], {}::bytea[], {}::int[]) AS new (size, root, changed)",
@@ -71,6 +72,14 @@ _PARTS: Final[Mapping[str, str]] = {
         "size bigint, note bytea",
         f"{_or_update('one', 'size, note')} WHERE checkpoints.size <= excluded.size",
     ),
+    "anchors": _insert("anchors", "size bigint, note bytea, token bytea", "ON CONFLICT (size) DO NOTHING"),
+    "receipts": _insert(
+        "receipts",
+        "request text, principal int, entry bigint, expires_ns bigint",
+        _or_update("request", "principal, entry, expires_ns"),
+    ),
+    "dropped_receipts": "DELETE FROM receipts USING unnest({}::text[]) AS old (request)"
+    " WHERE receipts.request = old.request",
     "runs": _insert(
         "runs",
         "n int, principal int, state text, accepted_ns bigint, finished_ns bigint, document_sha256 text,"
@@ -197,11 +206,22 @@ def _log(state: Tables, head: TreeHead, tiles: Sequence[TileRow]) -> dict[str, R
     entries = state.entries.written()
     identities = bool(state.keys.changed or state.signers.changed or state.revocations.changed)
     return {
-        "subject_keys": [(state.number(name), key.wrapped) for name, key in state.subject_keys.written()],
+        "subject_keys": [(*whose, wrapped) for whose, wrapped in state.subject_keys.written()],
         "entries": [(index, entry.leaf, entry.payload, entry.subject) for index, entry in entries],
+        "parts": [
+            (index, position, part.subject, part.sealed)
+            for index, entry in entries
+            for position, part in enumerate(entry.parts)
+        ],
         "tiles": tiles,
         "store": [(head.size, head.root, int(identities))] if entries or identities else [],
         "checkpoints": [newest for _, newest in state.checkpoint.written()],
+        "anchors": [(size, anchor.note, anchor.token) for size, anchor in state.anchors.written()],
+        "receipts": [
+            (name, state.number(kept.principal), kept.index, kept.expires_ns)
+            for name, kept in state.receipts.written()
+        ],
+        "dropped_receipts": [(name,) for name in state.receipts.deleted()],
     }
 
 

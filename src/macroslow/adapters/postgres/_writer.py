@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from macroslow.adapters.postgres._deciding import Deciding
+from macroslow.adapters.postgres._erasing import carry_out
 from macroslow.adapters.postgres._group import CommitOutcome
 from macroslow.adapters.postgres._link import WAITED_TOO_LONG, Connection, Link
 from macroslow.adapters.postgres._log import grown
-from macroslow.adapters.postgres._look import look
+from macroslow.adapters.postgres._look import Memory, look
 from macroslow.adapters.postgres._schema import LOCK
 from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.adapters.postgres._tree import KnownTree
@@ -30,7 +31,6 @@ ATTEMPTS: Final = 3
 """How often a batch is made whose session the server ended before its COMMIT: decided anew each time."""
 
 BATCH_BYTES: Final = 16
-MAX_NAMES: Final = 50_000
 ASK_AGAIN_S: Final = (0.0, 0.1, 0.3, 1.0, 3.0, 5.0)
 """When the outcome of a COMMIT that was cut off is asked for, until the server is back."""
 
@@ -58,7 +58,7 @@ class Writer:
         self._entropy = entropy
         self._owner = owner
         self._epoch = epoch
-        self._names: dict[str, int] = {}
+        self._memory = Memory()
 
     async def __call__(self, lists: Sequence[Sequence[Change]]) -> Sequence[CommitOutcome]:
         """Commit the lists; each is decided by itself. See `_group.Transaction` for what is raised."""
@@ -72,7 +72,7 @@ class Writer:
         if isinstance(made, LogUnavailableError):
             raise made
         self._tree.edge = made.edge
-        self._remember(made.names)
+        self._memory.learn(made.names)
         return made.outcomes
 
     async def _attempt(
@@ -96,11 +96,12 @@ class Writer:
         self, connection: Connection, wanted: Wanted, lists: Sequence[Sequence[Change]], signed: Signed
     ) -> _Made:
         await connection.execute(f"BEGIN; {LOCK}")
-        state = await look(connection, wanted, self._tree, self._names, self._subjects)
+        state = await look(connection, wanted, self._tree, self._memory, self._subjects)
         decide = Deciding(state, self._subjects, self._entropy)
         outcomes = [_outcome(decide, changes) for changes in lists]
         edge, tiles = grown(state)
         if state.changed:
+            await carry_out(connection, state)
             await write(connection, state, edge.head(), tiles, signed)
         return _Made(outcomes, edge, state.names.known())
 
@@ -124,11 +125,6 @@ class Writer:
             "the database was lost while it committed: whether these changes were made is not known",
             fix="see whether PostgreSQL runs; open reservations are settled when it is back",
         )
-
-    def _remember(self, names: Mapping[str, int]) -> None:
-        if len(self._names) > MAX_NAMES:
-            self._names.clear()
-        self._names.update(names)
 
 
 def _ended(link: Link, error: LogUnavailableError) -> bool:

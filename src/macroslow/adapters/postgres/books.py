@@ -16,6 +16,7 @@ from macroslow.adapters.postgres import _identities as identities
 from macroslow.adapters.postgres import _journal_reads as journal_reads
 from macroslow.adapters.postgres import _ledger_reads as ledger_reads
 from macroslow.adapters.postgres import _log_reads as log_reads
+from macroslow.adapters.postgres._erasing import vacuum
 from macroslow.adapters.postgres._group import GroupCommit
 from macroslow.adapters.postgres._link import BY_KEYS, FAILURES, Connection, Link
 from macroslow.adapters.postgres._presence import GRACE_S, Presence, is_alive
@@ -44,9 +45,10 @@ from macroslow.metering.ledger import (
 )
 from macroslow.ports import Clock, Entropy
 from macroslow.secretstore.ports import Sealer
-from macroslow.tlog.ports import Entry, TreeHead
+from macroslow.tlog.event import EventClass
+from macroslow.tlog.ports import Entry, EraseSubject, HeldEntry, Kept, StoreAnchor, TreeHead
 from macroslow.tlog.tree import HASH_BYTES, consistency_proof, inclusion_proof
-from macroslow.workflow.books import Change, LoggedEvent
+from macroslow.workflow.books import Change, Found, LoggedEvent, Wanted
 from macroslow.workflow.journal import Run
 from macroslow.workflow.replies import BindId, Reply
 
@@ -67,6 +69,7 @@ class PostgresBooks:
         presence: Presence,
         tree: KnownTree,
         subjects: SubjectKeys,
+        url: str,
         grace_s: float,
     ) -> None:
         self._group = group
@@ -75,6 +78,7 @@ class PostgresBooks:
         self._presence = presence
         self._tree = tree
         self._subjects = subjects
+        self._url = url
         self._grace_s = grace_s
 
     @classmethod
@@ -107,10 +111,14 @@ class PostgresBooks:
             await reading.close()
             raise _unusable(error) from error
         group = GroupCommit(Writer(writing, tree, subjects, entropy, owner, epoch), clock, commit_window_ns)
-        return cls(group, writing, reading, presence, tree, subjects, grace_s)
+        return cls(group, writing, reading, presence, tree, subjects, url, grace_s)
 
     async def commit(self, *changes: Change) -> list[Entry]:
-        return await self._group.commit(changes)
+        entries = await self._group.commit(changes)
+        if any(isinstance(change, EraseSubject) for change in changes):
+            self._subjects.forget()
+            await vacuum(self._url)
+        return entries
 
     async def close(self) -> None:
         await self._group.close()
@@ -166,17 +174,37 @@ class PostgresBooks:
     async def checkpoint(self) -> tuple[int, bytes] | None:
         return await self._read(log_reads.checkpoint)
 
+    async def anchor(self, index: int) -> StoreAnchor | None:
+        return await self._read(log_reads.anchor, index)
+
+    async def newest_anchor(self) -> StoreAnchor | None:
+        return await self._read(log_reads.newest_anchor)
+
+    async def kept_receipt(self, request_id: str) -> Kept | None:
+        return await self._read(log_reads.kept_receipt, request_id)
+
     async def entry(self, index: int) -> Entry | None:
         return await self._read(log_reads.entry, self._subjects, index)
 
     async def entries(self, start: int, limit: int) -> list[LoggedEvent]:
         return await self._read(log_reads.entries, self._subjects, start, limit)
 
+    async def find(self, wanted: Wanted, start: int, limit: int) -> Found:
+        return await self._read(log_reads.find, self._subjects, wanted, start, limit)
+
+    async def held_entries(
+        self, subject: str, classes: frozenset[EventClass], start: int, limit: int
+    ) -> list[HeldEntry]:
+        return await self._read(log_reads.held_entries, subject, classes, start, limit)
+
     async def leaves(self, start: int, end: int) -> list[bytes]:
         return await self._read(log_reads.leaves, start, end)
 
     async def stored(self, start: int, end: int) -> list[tuple[bytes, bytes]]:
         return await self._read(log_reads.stored, start, end)
+
+    async def stored_parts(self, start: int, end: int) -> list[tuple[int, int, bytes]]:
+        return await self._read(log_reads.stored_parts, start, end)
 
     async def tile(self, level: int, index: int, width: int) -> bytes | None:
         hashes = await self._read(self._tree.tile, level, index, width)
