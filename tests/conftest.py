@@ -1,8 +1,11 @@
 """Shared by all tests: where things are, and the rule that continuous integration skips nothing."""
 
+import atexit
 import os
 import resource
+import shutil
 import signal
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
@@ -18,6 +21,10 @@ settings.load_profile("same")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts background jobs so, and every process of ours would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Where a gateway notes what it signed last: not in the home of whoever runs the tests.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="macroslow-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 # Some tests hold thousands of sockets.
 _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)

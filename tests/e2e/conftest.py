@@ -184,7 +184,7 @@ def no_server_is_left() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def clean_environment() -> dict[str, str]:
     """What a fresh shell has: nothing of the caller's that could configure a gateway or a provider."""
-    kept = {"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV"}
+    kept = {"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "XDG_STATE_HOME"}
     return {name: value for name, value in os.environ.items() if name in kept}
 
 

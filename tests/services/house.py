@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from tests.services.model_fakes import chat_on
 
-from macroslow.adapters.signer import LocalSigner
+from macroslow.adapters.signer import Engine, HighWaterMarks, LocalSigner
 from macroslow.adapters.sqlite import SqliteBooks
 from macroslow.adapters.system import SystemClock, SystemEntropy
 from macroslow.authn.jwt.revoked import Revocations
@@ -57,6 +57,7 @@ from macroslow.settings.log import HoldDays
 from macroslow.tlog.checkpoint import LogPrivateKey, LogPublicKey
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append, Entry
+from macroslow.tlog.succession import Retired
 from macroslow.workflow.books import Change
 from macroslow.workflow.outside import OutsideAnswer
 from macroslow.workflow.sandbox import (
@@ -112,6 +113,16 @@ class ShakyBooks(SqliteBooks):
             return False
 
         self.fails = fails  # type: ignore[method-assign]
+
+
+class NoKeyFiles:
+    """Where a signer's keys are not kept: none is changed."""
+
+    def stage(self, key: LogPrivateKey) -> None:
+        raise NotImplementedError
+
+    def switch(self, retired: Retired) -> None:
+        raise NotImplementedError
 
 
 class SlowSigner(LocalSigner):
@@ -359,12 +370,15 @@ async def _house(
     for account in (ANN.account, BOB.account, "operator"):
         await books.commit(OpenAccount(account, (budgets or {}).get(account)))
     signer = SlowSigner(
-        log_key=keys.log,
-        answer_key=keys.answer,
-        history_key=keys.history,
-        origin=ORIGIN,
-        clock=CLOCK,
-        last=None,
+        Engine(
+            log_key=keys.log,
+            answer_key=keys.answer,
+            history_key=keys.history,
+            clock=CLOCK,
+            entropy=ENTROPY,
+            marks=HighWaterMarks(None),
+            files=NoKeyFiles(),
+        )
     )
     checkpoints = CheckpointLog(books, signer)
     await checkpoints.load()

@@ -78,17 +78,18 @@ async def _perform(
     """Open as much of a gateway as the verb needs. Each is imported here: most calls find a server."""
     from macroslow.services.administration import VERBS, Needs
 
+    reading = not VERBS[verb].changes
     match VERBS[verb].needs:
         case Needs.CORE:
             from macroslow.bootstrap.core import open_core
 
-            async with open_core(settings) as core:
+            async with open_core(settings, reading=reading) as core:
                 return await core.administration().perform(verb, arguments, progress=progress)
         case Needs.ISSUERS:
             from macroslow.bootstrap.core import open_core
             from macroslow.bootstrap.issuers import issuers_of
 
-            async with open_core(settings) as core, issuers_of(core) as tokens:
+            async with open_core(settings, reading=reading) as core, issuers_of(core) as tokens:
                 return await core.administration(tokens=tokens).perform(verb, arguments, progress=progress)
         case Needs.GATEWAY:
             from macroslow.bootstrap.gateway import open_gateway

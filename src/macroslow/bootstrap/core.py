@@ -7,23 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from macroslow.adapters import keyfiles, statefolder
-from macroslow.adapters.signer import LocalSigner
+from macroslow.adapters.signer import SignerProcess
 from macroslow.authn.jwt.revoked import Revocations
 from macroslow.authn.keyring import KeyRing
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.secrets_of import secrets_of
+from macroslow.bootstrap.signing import AnySigner, open_signer
 from macroslow.bootstrap.stores import Stores, open_stores
 from macroslow.crypto.quad import Quad
-from macroslow.errors import StateLockedError
+from macroslow.errors import ConfigurationError, StateLockedError, VerificationError
 from macroslow.maml.rights import OperatorRights
 from macroslow.metering.ledger import OpenAccount
-from macroslow.ports import NS_PER_S, Signer
+from macroslow.ports import NS_PER_S
 from macroslow.services.administration import Administration
 from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.audit.checkpoint_log import CheckpointLog
 from macroslow.services.audit.erase_subject import EraseSubjects
 from macroslow.services.audit.log_health import LogHealth
 from macroslow.services.audit.prove_entry import ProveEntry
+from macroslow.services.audit.resume_signing import resume_signing
 from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.identity.explain_rights import ExplainRights
 from macroslow.services.identity.explain_tokens import ExplainTokens
@@ -41,8 +43,6 @@ from macroslow.services.spending.report_usage import ReportUsage
 from macroslow.services.spending.usage_verbs import UsageVerbs
 from macroslow.services.verbs import OPERATOR
 from macroslow.settings import Settings
-from macroslow.tlog.checkpoint import verify_checkpoint
-from macroslow.tlog.ports import TreeHead
 from macroslow.workflow.books import Books
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Core:
     revocations: Revocations
     manage_revocations: ManageRevocations
     signers: ManageSigners
-    signer: Signer
+    signer: AnySigner
     checkpoints: CheckpointLog
     prove: ProveEntry
     health: LogHealth
@@ -101,7 +101,7 @@ class Core:
             rights=RightsVerbs(ExplainRights(self.manage_keys, operator_rights(self.settings)), tokens),
             usage=UsageVerbs(self.usage),
             audit=AuditVerbs(
-                self.books, self.checkpoints, self.prove, self.keys.log.public, self.erasure
+                self.books, self.checkpoints, self.prove, self.signer.keys.current, self.erasure
             ),
             documents=RunVerb(self.health, execute),
         )
@@ -141,22 +141,37 @@ async def _held(folder: statefolder.StateFolder) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def open_core(settings: Settings) -> AsyncIterator[Core]:
+async def open_core(
+    settings: Settings, process: SignerProcess | None = None, *, reading: bool = False
+) -> AsyncIterator[Core]:
     """Hold the state folder, load or make its keys, open its books and close what a crash left open.
 
-    Raises ConfigurationError (StateLockedError if another process is there).
+    Signatures are made by `process`, else in this one. Raises ConfigurationError (StateLockedError if another
+    process is there), also for a log that is not the one that was signed: who is only `reading` may see it.
     """
     folder = statefolder.prepare(settings.state_folder)
-    async with _held(folder):
-        keys = keyfiles.load_or_create(folder.path, settings.log_origin, entropy)
+    async with _held(folder), open_signer(settings, folder, process) as signer:
+        keys = keyfiles.load(folder.path)
         quad = Quad(keys.quad_roots, entropy)
         owner = entropy.random(OWNER_BYTES).hex()
         secrets = await secrets_of(settings, folder, quad, settings.store_secrets())
         async with open_stores(settings, folder, quad, owner, secrets) as stores:
-            core = await _core(settings, folder, keys, quad, owner, stores)
+            sound = await _resume(stores.books, signer, reading=reading)
+            core = await _core(settings, folder, keys, quad, owner, stores, signer)
             yield core
-            if (await stores.books.head()).size:
+            if sound and (await stores.books.head()).size:
                 await core.checkpoints.newest()  # what was logged is signed when its process ends in order
+
+
+async def _resume(books: Books, signer: AnySigner, *, reading: bool) -> bool:
+    """Whether the log is the one that was signed; whoever changes it may not go on if it is not."""
+    try:
+        await resume_signing(books, signer)
+    except (ConfigurationError, VerificationError):
+        if not reading:
+            raise
+        return False
+    return True
 
 
 async def _core(
@@ -166,9 +181,9 @@ async def _core(
     quad: Quad,
     owner: str,
     stores: Stores,
+    signer: AnySigner,
 ) -> Core:
     books = stores.books
-    signer = await _local_signer(settings, keys, books)
     keyring = KeyRing()
     manage_keys = ManageKeys(books, keyring, keys.api_key_pepper, clock, entropy)
     revocations = Revocations()
@@ -200,20 +215,4 @@ async def _core(
         health=LogHealth(),
         recovered=recovered,
         owner=owner,
-    )
-
-
-async def _local_signer(settings: Settings, keys: keyfiles.GatewayKeys, books: Books) -> LocalSigner:
-    stored = await books.checkpoint()
-    last = None
-    if stored is not None:
-        checkpoint = verify_checkpoint(stored[1], keys.log.public)
-        last = TreeHead(checkpoint.size, checkpoint.root)
-    return LocalSigner(
-        log_key=keys.log,
-        answer_key=keys.answer,
-        history_key=keys.history,
-        origin=settings.log_origin,
-        clock=clock,
-        last=last,
     )

@@ -156,7 +156,7 @@ def _tools(gateway: Gateway) -> AgentTools:
 
 
 def _info(gateway: Gateway) -> dict[str, object]:
-    settings = gateway.core.settings
+    settings, key = gateway.core.settings, gateway.core.signer.keys.current
     return {
         "name": settings.gateway.name,
         "version": __version__,
@@ -168,5 +168,5 @@ def _info(gateway: Gateway) -> dict[str, object]:
             name: {"kind": p.kind, "emulator": p.emulator} for name, p in settings.providers.items()
         },
         "apis": sorted(settings.apis),
-        "log": {"origin": settings.log_origin, "key_fingerprint": gateway.core.keys.log.public.fingerprint},
+        "log": {"origin": key.origin, "key_fingerprint": key.fingerprint},
     }

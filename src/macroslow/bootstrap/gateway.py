@@ -15,6 +15,7 @@ from macroslow.bootstrap.issuers import open_issuers
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.outward import Outward
 from macroslow.bootstrap.secrets_of import secrets_of
+from macroslow.bootstrap.signing import start_signer
 from macroslow.bootstrap.watches import Watches, watches
 from macroslow.maml.plan import Runtime
 from macroslow.maml.stages import SignatureRule
@@ -56,14 +57,16 @@ class Gateway:
 
 @asynccontextmanager
 async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
-    """Start the sandbox, open the core, resolve the secrets and wire the use cases.
+    """Start the signer and the sandbox, open the core, resolve the secrets and wire the use cases.
 
-    The order is a promise: the sandbox's helper is exec'd before this process knows any secret.
+    The order is a promise: both helpers are exec'd before this process knows any secret.
     """
     async with AsyncExitStack() as stack:
+        signer = start_signer()
+        stack.push_async_callback(signer.close)
         box = await sandbox.choose(preferred=settings.sandbox.backend)
         stack.push_async_callback(box.close)
-        core = await stack.enter_async_context(open_core(settings))
+        core = await stack.enter_async_context(open_core(settings, signer))
         secrets = await secrets_of(settings, core.folder, core.quad, settings.secrets())
         outward = Outward()
         stack.push_async_callback(outward.close)

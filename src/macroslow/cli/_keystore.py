@@ -1,6 +1,6 @@
 """The keystore, opened under the gateway's own sealing roots."""
 
-from macroslow.adapters.keyfiles import load_or_create
+from macroslow.adapters.keyfiles import ensure, load
 from macroslow.adapters.keystore import Keystore
 from macroslow.adapters.statefolder import hold, prepare
 from macroslow.adapters.system import SystemEntropy
@@ -14,6 +14,6 @@ def open_keystore(settings: Settings) -> Keystore:
     entropy = SystemEntropy()
     if not folder.has_keys:
         with hold(folder):
-            load_or_create(folder.path, settings.log_origin, entropy)
-    keys = load_or_create(folder.path, settings.log_origin, entropy)
+            ensure(folder.path, settings.log_origin, entropy)
+    keys = load(folder.path)
     return Keystore(folder.keystore, Quad(keys.quad_roots, entropy))

@@ -48,7 +48,11 @@ def run(
     }
     if config_file is None and not Path(FILE_NAME).is_file():
         with tempfile.TemporaryDirectory(prefix="macroslow-run-") as folder:
-            settings = settings_of(None, {"state.folder": folder, "documents.signatures": "optional"})
+            settings = settings_of(
+                None,
+                # What is signed is gone with the folder: nothing outside it is to remember that.
+                {"state.folder": folder, "documents.signatures": "optional", "log.high_water": "off"},
+            )
             answer = ask_with(settings, "run", **asked)
     else:
         answer = ask_with(settings_of(config_file), "run", **asked)

@@ -26,5 +26,6 @@ class Log(Section):
 
     origin: Annotated[str, Field(pattern=r"^[!-*,-~]{1,200}$")] | None = None  # C2SP: no space, no plus
     disk_reserve_mib: Annotated[int, Field(ge=0, le=1024 * 1024)] = 256
+    high_water: Annotated[str, Field(min_length=1)] | None = None  # a folder; "off": no mark is kept
     public: bool = False
     hold_days: HoldDays = HoldDays()

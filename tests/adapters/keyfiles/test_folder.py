@@ -3,12 +3,12 @@
 import os
 import pickle
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from macroslow.adapters import keyfiles
-from macroslow.adapters.keyfiles import folder as folder_module
 from macroslow.adapters.keyfiles import private_files
 from macroslow.adapters.system import SystemEntropy
 from macroslow.crypto.hybrid import KeyUse
@@ -16,16 +16,21 @@ from macroslow.crypto.quad import Quad
 from macroslow.errors import ConfigurationError
 
 ORIGIN = "gateway.example/log"
-NAMES = {f"quad-root-{number}.json" for number in range(1, 5)} | {
-    "log.json",
-    "answer.json",
-    "history.json",
-    "api-key-pepper",
-}
+SEEDS = {"signer/log.json", "signer/answer.json", "signer/history.json"}
+NAMES = {f"quad-root-{number}.json" for number in range(1, 5)} | {"api-key-pepper"} | SEEDS
 
 
-def load(state: Path, origin: str = ORIGIN) -> keyfiles.GatewayKeys:
-    return keyfiles.load_or_create(state, origin, SystemEntropy())
+@dataclass(frozen=True)
+class Loaded:
+    """All keys: those of the gateway, and those that its signer's process reads."""
+
+    gateway: keyfiles.GatewayKeys
+    signer: keyfiles.SignerKeys
+
+
+def load(state: Path, origin: str = ORIGIN) -> Loaded:
+    keyfiles.ensure(state, origin, SystemEntropy())
+    return Loaded(keyfiles.load(state), keyfiles.SignerFiles(state).load(origin))
 
 
 @pytest.fixture
@@ -42,23 +47,25 @@ def assert_refused(state: Path, match: str) -> ConfigurationError:
 
 
 def test_the_second_start_finds_the_keys_of_the_first(tmp_path: Path) -> None:
-    first, second = load(tmp_path), load(tmp_path)
+    one, other = load(tmp_path), load(tmp_path)
+    first, second = one.gateway, other.gateway
     assert [root.key_id for root in first.quad_roots] == [root.key_id for root in second.quad_roots]
     assert [root.epoch for root in first.quad_roots] == [1, 1, 1, 1]
-    assert first.log.public == second.log.public
-    assert first.answer.public == second.answer.public
-    assert first.history.public == second.history.public
+    assert one.signer.log.public == other.signer.log.public
+    assert one.signer.answer.public == other.signer.answer.public
+    assert one.signer.history.public == other.signer.history.public
     assert first.api_key_pepper == second.api_key_pepper
     sealed = Quad(first.quad_roots, SystemEntropy()).seal(b"x", "alice")
     assert Quad(second.quad_roots, SystemEntropy()).open(sealed, "alice") == b"x"
 
 
 def test_each_key_has_its_use_and_nothing_is_shared(state: Path) -> None:
-    keys = load(state)
-    assert (keys.answer.use, keys.history.use) == (KeyUse.ANSWER, KeyUse.HISTORY)
+    loaded = load(state)
+    keys, pair = loaded.gateway, loaded.signer
+    assert (pair.answer.use, pair.history.use) == (KeyUse.ANSWER, KeyUse.HISTORY)
     assert len(keys.api_key_pepper) == 32
     secrets = [root.secret for root in keys.quad_roots] + [keys.api_key_pepper]
-    secrets += [pair.seed() for key in (keys.answer, keys.history) for pair in (key.ed25519, key.ml_dsa_65)]
+    secrets += [half.seed() for key in (pair.answer, pair.history) for half in (key.ed25519, key.ml_dsa_65)]
     assert len(set(secrets)) == 9
 
 
@@ -66,8 +73,8 @@ def test_two_gateways_share_no_key(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     first, second = load(tmp_path / "a"), load(tmp_path / "b")
-    assert first.log.public.fingerprint != second.log.public.fingerprint
-    assert first.api_key_pepper != second.api_key_pepper
+    assert first.signer.log.public.fingerprint != second.signer.log.public.fingerprint
+    assert first.gateway.api_key_pepper != second.gateway.api_key_pepper
 
 
 def test_only_the_owner_can_touch_what_is_made_whatever_the_umask(tmp_path: Path) -> None:
@@ -80,9 +87,10 @@ def test_only_the_owner_can_touch_what_is_made_whatever_the_umask(tmp_path: Path
         finally:
             os.umask(before)
         keys = state / "keys"
-        assert stat.S_IMODE(keys.stat().st_mode) == 0o700
-        assert {path.name for path in keys.iterdir()} == NAMES
-        assert {stat.S_IMODE(path.stat().st_mode) for path in keys.iterdir()} == {0o600}
+        made = list(keys.rglob("*"))
+        assert {str(path.relative_to(keys)) for path in made if path.is_file()} == NAMES
+        for path in (keys, *made):
+            assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
@@ -94,12 +102,14 @@ def test_a_file_that_others_can_touch_is_refused_with_the_repair(name: str, mode
 
 
 def test_a_folder_that_others_can_enter_is_refused_with_the_repair(state: Path) -> None:
-    (state / "keys").chmod(0o750)
-    assert assert_refused(state, "others can read").fix == f"chmod 700 {state / 'keys'}"
+    for folder in (state / "keys", state / "keys" / "signer"):
+        folder.chmod(0o750)
+        assert assert_refused(state, "others can read").fix == f"chmod 700 {folder}"
+        folder.chmod(0o700)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
-@pytest.mark.parametrize("name", ["", "log.json"])
+@pytest.mark.parametrize("name", ["", "signer", "signer/log.json"])
 def test_what_belongs_to_another_user_is_refused(name: str, state: Path) -> None:
     os.chown(state / "keys" / name, 12345, 12345)
     assert "chown" in assert_refused(state, "belongs to user 12345").fix
@@ -120,7 +130,7 @@ def test_a_damaged_file_is_refused(name: str, content: bytes, state: Path) -> No
 
 
 def test_a_link_in_the_place_of_a_file_is_not_followed(state: Path, tmp_path: Path) -> None:
-    path, elsewhere = state / "keys" / "log.json", tmp_path / "elsewhere"
+    path, elsewhere = state / "keys" / "signer" / "log.json", tmp_path / "elsewhere"
     path.rename(elsewhere)
     path.symlink_to(elsewhere)
     assert_refused(state, "cannot be read")
@@ -142,7 +152,7 @@ def test_a_link_in_the_place_of_the_folder_is_not_followed(state: Path) -> None:
 
 
 def test_keys_of_another_use_in_the_right_place_are_refused(state: Path) -> None:
-    keys = state / "keys"
+    keys = state / "keys" / "signer"
     answer, history = (keys / "answer.json").read_bytes(), (keys / "history.json").read_bytes()
     (keys / "answer.json").write_bytes(history)
     (keys / "history.json").write_bytes(answer)
@@ -163,12 +173,12 @@ def test_an_origin_that_notes_cannot_carry_makes_no_keys(tmp_path: Path) -> None
 
 def test_a_creation_that_was_cut_off_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(path: Path, content: bytes) -> None:
-        if path.name == "log.json":
+        if path.name == "history.json":
             raise KeyboardInterrupt
         write_new(path, content)
 
     write_new = private_files.write_new
-    monkeypatch.setattr(folder_module.private_files, "write_new", die)
+    monkeypatch.setattr(private_files, "write_new", die)
     with pytest.raises(KeyboardInterrupt):
         load(tmp_path)
     monkeypatch.undo()
@@ -188,7 +198,8 @@ def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_loaded_keys_do_not_print_or_pickle(state: Path) -> None:
-    keys = load(state)
-    assert repr(keys) == "GatewayKeys(…)"
-    with pytest.raises(TypeError):
-        pickle.dumps(keys)
+    loaded = load(state)
+    assert (repr(loaded.gateway), repr(loaded.signer)) == ("GatewayKeys(…)", "SignerKeys(…)")
+    for keys in (loaded.gateway, loaded.signer):
+        with pytest.raises(TypeError):
+            pickle.dumps(keys)

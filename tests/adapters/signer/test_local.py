@@ -1,9 +1,20 @@
 """The signer never signs two trees that do not extend each other, whoever asks and in whatever order."""
 
 import asyncio
-import hashlib
 
 import pytest
+from tests.adapters.signer.trees import (
+    ANSWER_KEY,
+    HASHES,
+    HISTORY_KEY,
+    LOG_KEY,
+    NOW_NS,
+    RIVALS,
+    engine_of,
+    head,
+    note_of,
+    proof,
+)
 
 from macroslow.adapters.signer import LocalSigner
 from macroslow.crypto import statements
@@ -11,46 +22,15 @@ from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
 from macroslow.errors import VerificationError
 from macroslow.ports import Signer, Statement
 from macroslow.tlog import tree
-from macroslow.tlog.checkpoint import LogPrivateKey, verify_checkpoint
+from macroslow.tlog.checkpoint import verify_checkpoint
 from macroslow.tlog.ports import TreeHead
-
-ORIGIN = "gateway.example/log"
-NOW_NS = 1_800_000_000_999_999_999
-HASHES = [hashlib.sha256(b"%d" % number).digest() for number in range(40)]
-LOG_KEY = LogPrivateKey(ORIGIN, bytes([1]) * 32, bytes([2]) * 32)
-ANSWER_KEY = HybridPrivateKey(KeyUse.ANSWER, bytes([3]) * 32, bytes([4]) * 32)
-HISTORY_KEY = HybridPrivateKey(KeyUse.HISTORY, bytes([5]) * 32, bytes([6]) * 32)
-
-
-class FixedClock:
-    def now_ns(self) -> int:
-        return NOW_NS
-
-    def monotonic_ns(self) -> int:
-        return 0
 
 
 def signer(last: TreeHead | None = None) -> Signer:
-    return LocalSigner(
-        log_key=LOG_KEY,
-        answer_key=ANSWER_KEY,
-        history_key=HISTORY_KEY,
-        origin=ORIGIN,
-        clock=FixedClock(),
-        last=last,
-    )
-
-
-def head(size: int, hashes: list[bytes] = HASHES) -> TreeHead:
-    return TreeHead(size, tree.root_of(hashes[:size]))
-
-
-def proof(first: int, second: int, hashes: list[bytes] = HASHES) -> list[bytes]:
-    def read_tile(level: int, index: int, width: int) -> bytes:
-        assert (level, index) == (0, 0)
-        return b"".join(hashes[:width])
-
-    return tree.consistency_proof(first, second, read_tile)
+    engine = engine_of()
+    if last is not None:
+        engine.adopt(note_of(last.size), [])
+    return LocalSigner(engine)
 
 
 async def test_a_growing_log_gets_checkpoints_that_verify() -> None:
@@ -93,10 +73,9 @@ async def test_a_first_checkpoint_with_a_false_proof_is_refused() -> None:
 
 async def test_of_two_rival_trees_asked_for_at_once_one_is_signed() -> None:
     subject = signer(head(7))
-    rival = [*HASHES[:7], *HASHES[20:]]
     outcomes = await asyncio.gather(
         subject.checkpoint(10, head(10).root, proof(7, 10)),
-        subject.checkpoint(10, head(10, rival).root, proof(7, 10, rival)),
+        subject.checkpoint(10, head(10, RIVALS).root, proof(7, 10, RIVALS)),
         return_exceptions=True,
     )
     assert isinstance(outcomes[0], bytes)
@@ -110,9 +89,8 @@ async def test_a_caller_that_hung_up_still_counts_as_signed_for() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    rival = [*HASHES[:7], *HASHES[20:]]
     with pytest.raises(VerificationError):
-        await subject.checkpoint(11, head(11, rival).root, proof(7, 11, rival))
+        await subject.checkpoint(11, head(11, RIVALS).root, proof(7, 11, RIVALS))
     await subject.checkpoint(12, head(12).root, proof(10, 12))
 
 
@@ -128,17 +106,7 @@ async def test_answers_and_histories_are_statements_of_their_own_keys() -> None:
         assert (facts.key_id, facts.issued_ns) == (key.key_id, NOW_NS // 10**9 * 10**9)
 
 
-def test_keys_of_another_use_or_log_are_refused() -> None:
-    def build(answer: HybridPrivateKey, history: HybridPrivateKey, origin: str) -> None:
-        LocalSigner(
-            log_key=LOG_KEY,
-            answer_key=answer,
-            history_key=history,
-            origin=origin,
-            clock=FixedClock(),
-            last=None,
-        )
-
+def test_keys_of_another_use_are_refused() -> None:
     document_key = HybridPrivateKey(KeyUse.DOCUMENT, bytes(32), bytes(32))
     for answer, history in (
         (HISTORY_KEY, ANSWER_KEY),
@@ -146,6 +114,4 @@ def test_keys_of_another_use_or_log_are_refused() -> None:
         (ANSWER_KEY, document_key),
     ):
         with pytest.raises(ValueError, match="one key for answers"):
-            build(answer, history, ORIGIN)
-    with pytest.raises(ValueError, match="log key"):
-        build(ANSWER_KEY, HISTORY_KEY, "other.example")
+            engine_of(answer, history)

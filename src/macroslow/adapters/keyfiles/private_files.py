@@ -11,7 +11,7 @@ from typing import Final
 
 from macroslow.errors import ConfigurationError
 
-MAX_FILE_BYTES: Final = 64 * 1024
+MAX_FILE_BYTES: Final = 256 * 1024  # a hand-over with the lines of many witnesses
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 RESTORE: Final = "restore it from a backup; without the sealing roots, sealed data cannot be opened"
@@ -57,6 +57,30 @@ def read(path: Path) -> bytes:
     if len(content) > MAX_FILE_BYTES:
         raise ConfigurationError(f"{path} is too large for a key file", fix=RESTORE)
     return content
+
+
+def text(path: Path) -> str:
+    """`read` as text; what is no UTF-8 stays to be refused by whoever parses it."""
+    return read(path).decode("utf-8", "surrogateescape")
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Give `path` this content, durable on return: all of it, or none and what was there before."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    write_new(fresh, content)
+    fresh.rename(path)
+    sync_folder(path.parent)
+
+
+def destroy(path: Path) -> None:
+    """Overwrite the file and remove its name. What a disk keeps of overwritten blocks is its own affair."""
+    with path.open("r+b") as file:
+        file.write(bytes(os.fstat(file.fileno()).st_size))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+    sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

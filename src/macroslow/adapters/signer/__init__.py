@@ -1,5 +1,8 @@
 """Keepers of the gateway's signing keys."""
 
+from macroslow.adapters.signer.engine import Engine
+from macroslow.adapters.signer.high_water import HighWaterMarks
 from macroslow.adapters.signer.local import LocalSigner
+from macroslow.adapters.signer.process import SignerProcess
 
-__all__ = ["LocalSigner"]
+__all__ = ["Engine", "HighWaterMarks", "LocalSigner", "SignerProcess"]

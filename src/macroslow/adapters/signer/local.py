@@ -1,70 +1,82 @@
-"""The gateway's signing keys in this process, one signature at a time, off the event loop.
-
-The signer refuses a checkpoint that does not extend the last one it signed, whatever its caller
-believes: two inconsistent signed checkpoints are proof of a forked log. It makes statements only;
-no key here can sign a document.
-"""
+"""The signer in this process, for commands that are soon over: one signature at a time, off the loop."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from macroslow.crypto import statements
-from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
-from macroslow.errors import VerificationError
-from macroslow.ports import NS_PER_S, Clock, Statement
-from macroslow.tlog import tree
-from macroslow.tlog.checkpoint import LogPrivateKey
+from macroslow.adapters.signer.engine import Engine
+from macroslow.errors import LogUnavailableError
+from macroslow.ports import Statement
+from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.tlog.ports import TreeHead
+from macroslow.tlog.succession import LogKeys
+
+T = TypeVar("T")
 
 
 class LocalSigner:
-    """Implements `ports.Signer` with keys in memory.
+    """Implements `ports.Signer` with an engine in memory."""
 
-    `last` is the tree head that was signed last, as a verified stored checkpoint gives it; None
-    for a log that never had one. ValueError if a key is for another use or another log.
-    """
+    alive = True
 
-    def __init__(
-        self,
-        *,
-        log_key: LogPrivateKey,
-        answer_key: HybridPrivateKey,
-        history_key: HybridPrivateKey,
-        origin: str,
-        clock: Clock,
-        last: TreeHead | None,
-    ) -> None:
-        if (answer_key.use, history_key.use) != (KeyUse.ANSWER, KeyUse.HISTORY):
-            raise ValueError("the signer takes one key for answers and one for histories")
-        if log_key.public.origin != origin:
-            raise ValueError(f"the log key is of {log_key.public.origin!r}, not {origin!r}")
-        self._log_key = log_key
-        self._answer_key = answer_key
-        self._history_key = history_key
-        self._clock = clock
-        self._last = last or TreeHead(0, tree.EMPTY_ROOT)
+    def __init__(self, engine: Engine, note: str = "") -> None:
+        self._engine = engine
         self._turn = asyncio.Lock()
+        self.note = note
+
+    @property
+    def keys(self) -> LogKeys:
+        """The log's public keys."""
+        return self._engine.keys
+
+    @property
+    def last(self) -> TreeHead:
+        """What was signed last."""
+        return self._engine.last
+
+    @property
+    def staged(self) -> LogPublicKey | None:
+        """See `Engine.staged`."""
+        return self._engine.staged
 
     async def checkpoint(self, size: int, root: bytes, proof: Sequence[bytes]) -> bytes:
         """Return the signed note; VerificationError if the tree does not extend the last one signed."""
-        async with self._turn:
-            if size < self._last.size:
-                raise VerificationError(f"a tree of {self._last.size} entries was signed already")
-            tree.verify_consistency(self._last.size, self._last.root, size, root, proof)
-            # Before signing: a signature that its caller never saw counts as made.
-            self._last = TreeHead(size, root)
-            time_s = self._clock.now_ns() // NS_PER_S
-            return await asyncio.to_thread(self._log_key.sign_checkpoint, size, root, time_s=time_s)
+        return await self._do(lambda: self._engine.checkpoint(size, root, proof))
 
     async def answer(self, statement: Statement) -> str:
         """Return a JWS (`typ` macroslow-answer+jws) over the statement."""
-        return await self._state(statement, self._answer_key)
+        return await self._do(lambda: self._engine.answer(statement))
 
     async def history(self, statement: Statement) -> str:
         """Return a JWS (`typ` macroslow-history+jws) over the statement."""
-        return await self._state(statement, self._history_key)
+        return await self._do(lambda: self._engine.history(statement))
 
-    async def _state(self, statement: Statement, key: HybridPrivateKey) -> str:
-        issued_ns = self._clock.now_ns()
+    async def adopt(self, signed_note: bytes, proof: Sequence[bytes]) -> None:
+        """See `Engine.adopt`."""
+        await self._do(lambda: self._engine.adopt(signed_note, proof))
+
+    async def stage(self, origin: str | None = None) -> LogPublicKey:
+        """See `Engine.stage`."""
+        return await self._do(lambda: self._engine.stage(origin))
+
+    async def hand_over(self, receipt: bytes) -> None:
+        """See `Engine.hand_over`."""
+        await self._do(lambda: self._engine.hand_over(receipt))
+
+    async def fork(self) -> None:
+        """See `Engine.fork`: only where no server runs, on the operator's own word."""
+        await self._do(self._engine.fork)
+
+    async def close(self) -> None:
+        """There is nothing to end."""
+
+    async def _do(self, work: Callable[[], T]) -> T:
         async with self._turn:
-            return await asyncio.to_thread(statements.sign, statement, key, issued_ns=issued_ns)
+            doing = asyncio.ensure_future(asyncio.to_thread(work))
+            try:
+                return await asyncio.shield(doing)
+            except asyncio.CancelledError:
+                await asyncio.wait({doing})  # the next one must not begin beside it
+                raise
+            except OSError as error:
+                raise LogUnavailableError(f"the signer cannot write: {error.strerror}") from error

@@ -91,7 +91,7 @@ def _forge_logs(house: House, kept: Kept) -> None:
     for name in ("edited", "rekeyed", "resigned"):
         state = house.stage.sub(name) / house.state.name
         shutil.copytree(house.state, state, ignore=shutil.ignore_patterns("*.sock"))
-        forge.edit_entry(state, LOG_ORIGIN, kept.index, origin=SCAPEGOAT)
+        forge.edit_entry(state, kept.index, origin=SCAPEGOAT)
         if name == "rekeyed":
             forge.change_log_key(state, LOG_ORIGIN)
         if name != "edited":

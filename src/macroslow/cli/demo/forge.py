@@ -21,14 +21,14 @@ from macroslow.tlog.leaf import SALT_BYTES, leaf_hash, open_payload, parse_event
 from macroslow.tlog.tree import Edge, tile_root
 
 BOOKS: Final = "books.sqlite"
-LOG_KEY: Final = Path("keys", "log.json")
+LOG_KEY: Final = Path("keys", "signer", "log.json")
 _PURPOSE: Final = "subject-key"  # what subjects' keys are sealed for
 _ENTROPY: Final = SystemEntropy()
 
 
-def edit_entry(state: Path, log_origin: str, index: int, **changed: object) -> None:
+def edit_entry(state: Path, index: int, **changed: object) -> None:
     """Change fields of entry `index`, seal it again and hash the tree again."""
-    keys = keyfiles.load_or_create(state, log_origin, _ENTROPY)
+    keys = keyfiles.load(state)
     with _database(state) as database:
         leaf, payload, subject, wrapped = database.execute(
             "SELECT e.leaf, e.payload, s.name, k.wrapped FROM entries e JOIN names s ON s.n = e.subject"

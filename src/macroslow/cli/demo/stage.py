@@ -121,7 +121,8 @@ class Stage:
             *_COMMAND,
             *arguments,
             cwd=cwd,
-            env=_environment(os.environ),
+            env=_environment(os.environ)
+            | {"XDG_STATE_HOME": str(self.folder / "outside")},  # none of his home
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,

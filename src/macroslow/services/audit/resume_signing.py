@@ -1,0 +1,75 @@
+"""At a start: what was signed is held against what is stored, before anything new is.
+
+The signer knows the last tree that it signed from outside the state folder. A log that has fewer entries, or
+others, is not the one that was signed: an older copy was put back, or somebody changed it. To go on from
+there would be a fork, of which every receipt that was given out is the proof.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from macroslow.errors import ConfigurationError, VerificationError
+from macroslow.tlog import tree
+from macroslow.tlog.ports import StoreCheckpoint, TreeHead
+from macroslow.workflow.books import Books
+
+REPAIR: Final = (
+    "restore the newest backup of the state folder; if there is none, say so and begin a log of a new name:"
+    " macroslow audit fork --reason TEXT"
+)
+
+
+class ResumedSigner(Protocol):
+    """A signer that knows what it signed last."""
+
+    @property
+    def last(self) -> TreeHead: ...
+
+    async def adopt(self, signed_note: bytes, proof: Sequence[bytes]) -> None: ...
+
+    async def checkpoint(self, size: int, root: bytes, proof: Sequence[bytes]) -> bytes: ...
+
+
+async def resume_signing(books: Books, signer: ResumedSigner) -> None:
+    """Agree with the signer about what is signed, so that the next checkpoint extends the last.
+
+    ConfigurationError for a log that is not the one that was signed; VerificationError for a stored
+    checkpoint that none of the log's keys signed.
+    """
+    stored = await books.checkpoint()
+    head = await books.head()
+    stored_size = 0 if stored is None else stored[0]
+    await _check(books, head, signer.last, stored_size)
+    if stored is not None:
+        await signer.adopt(stored[1], await _proof(books, signer.last.size, stored_size))
+    last = signer.last
+    if last.size > stored_size:  # a crash came between the mark and the store
+        await _store(books, signer, last, [])
+    elif last.size < stored_size:  # a fork came between: what was signed before binds it no more
+        await _store(books, signer, head, await _proof(books, last.size, head.size))
+
+
+async def _store(books: Books, signer: ResumedSigner, head: TreeHead, proof: Sequence[bytes]) -> None:
+    note = await signer.checkpoint(head.size, head.root, proof)
+    await books.commit(StoreCheckpoint(head.size, note))
+
+
+async def _check(books: Books, head: TreeHead, signed: TreeHead, stored_size: int) -> None:
+    most = max(signed.size, stored_size)
+    if head.size < most:
+        raise ConfigurationError(
+            f"the log has {head.size} entries, and {most} were signed: this is an older copy of it",
+            fix=REPAIR,
+        )
+    try:
+        proof = await _proof(books, signed.size, head.size)
+        tree.verify_consistency(signed.size, signed.root, head.size, head.root, proof)
+    except VerificationError:
+        raise ConfigurationError(
+            f"the log has {head.size} entries, and the first {signed.size} are not those that were signed",
+            fix=REPAIR,
+        ) from None
+
+
+async def _proof(books: Books, first: int, second: int) -> Sequence[bytes]:
+    return await books.consistency_proof(first, second) if 0 < first <= second else []
