@@ -69,8 +69,13 @@ def _fits(search: Search, entry: LoggedEvent) -> bool:
     fields = json.loads(entry.event)["fields"]
     if search.request_id and fields.get("request_id") != search.request_id:
         return False
-    parts = " ".join(part.decode() for part in entry.others if part is not None)
-    said = (
-        f"{name_of(entry.type)} {entry.subject} {json.dumps(fields, ensure_ascii=False)} {parts}".casefold()
-    )
+    said = _said(entry, fields).casefold()
     return all(word.casefold() in said for word in search.words)
+
+
+def _said(entry: LoggedEvent, fields: object) -> str:
+    """All that the entry says, of anybody."""
+    parts = [json.loads(part) for part in entry.others if part is not None]
+    persons = [(entry.subject, fields), *((part["subject"], part["fields"]) for part in parts)]
+    told = (f"{subject} {json.dumps(each, ensure_ascii=False)}" for subject, each in persons)
+    return " ".join((name_of(entry.type), *told))
