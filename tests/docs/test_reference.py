@@ -109,6 +109,7 @@ TABLES = {
     "sandbox.limits": "SandboxLimits",
     "auth.issuers.NAME": "Issuer",
     "log.hold_days": "HoldDays",
+    "log.witnesses.NAME": "LogWitness",
 }
 """Tables below a section, by the name of their own."""
 

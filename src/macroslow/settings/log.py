@@ -1,12 +1,16 @@
 """The section [log]: the audit log's name, its dials, and third parties that vouch for it."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from macroslow.ports import DAY_NS
+from macroslow.settings.fields import Table, refuse
+from macroslow.settings.log_witness import LogWitness
 from macroslow.settings.section import Section
+from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.tlog.event import EventClass
+from macroslow.tlog.policy import MAX_DEFINITIONS, Policy, threshold
 
 
 class HoldDays(Section):
@@ -22,10 +26,41 @@ class HoldDays(Section):
 
 
 class Log(Section):
-    """The audit log: its name in checkpoints, and whether everybody may read its tiles."""
+    """The audit log: its name in checkpoints, whether everybody may read its tiles, and who cosigns them.
+
+    Entries are committed in windows of `commit_window_ms`, and signed in windows of `checkpoint_window_ms`
+    or when a receipt needs it. `quorum` of the witnesses is enough; not set: more than half of them.
+    """
 
     origin: Annotated[str, Field(pattern=r"^[!-*,-~]{1,200}$")] | None = None  # C2SP: no space, no plus
     disk_reserve_mib: Annotated[int, Field(ge=0, le=1024 * 1024)] = 256
     high_water: Annotated[str, Field(min_length=1)] | None = None  # a folder; "off": no mark is kept
     public: bool = False
     hold_days: HoldDays = HoldDays()
+    commit_window_ms: Annotated[int, Field(ge=0, le=1000)] = 5
+    checkpoint_window_ms: Annotated[int, Field(ge=10, le=3_600_000)] = 1000
+    witnesses: Table[LogWitness] = Field(default_factory=dict, max_length=MAX_DEFINITIONS)
+    quorum: Annotated[int, Field(ge=1)] | None = None
+    witness_timeout_ms: Annotated[int, Field(ge=0, le=60_000)] = 1000
+    witness_required: bool = False
+
+    @model_validator(mode="after")
+    def _quorum_can_be_met(self) -> Self:
+        if self.quorum is not None and self.quorum > len(self.witnesses):
+            fix = "name them under [log.witnesses.NAME], or lower quorum"
+            raise refuse(f"quorum is {self.quorum} of {len(self.witnesses)} witnesses", fix)
+        if self.witness_required and not self.witnesses:
+            raise refuse("witness_required without a witness", "name one under [log.witnesses.NAME]")
+        keys = [one.witness(name).key.raw for name, one in self.witnesses.items()]
+        if len(set(keys)) != len(keys):
+            raise refuse("two witnesses have the same key", "name each witness once")
+        return self
+
+    def policy(self, key: LogPublicKey) -> Policy:
+        """What whoever trusts this log should ask for; without witnesses, the log's own signature alone.
+
+        ValueError if the log's own key is a witness's.
+        """
+        witnesses = [one.witness(name) for name, one in self.witnesses.items()]
+        needed = self.quorum or len(witnesses) // 2 + 1
+        return threshold([key.ed25519, key.ml_dsa_44], witnesses, needed)

@@ -67,7 +67,7 @@ class Settings(Section):
     documents: Documents = Documents()
     apis: Table[API] = Field(default_factory=dict)
     sandbox: Sandbox = Sandbox()
-    log: Log = Log()
+    log: Log = Field(default_factory=Log)
     keys: Keys = Keys()
     auth: Auth = Field(default_factory=Auth)
     telemetry: Telemetry = Field(default_factory=Telemetry)

@@ -1,60 +1,204 @@
-"""Checkpoints on demand: the newest signed tree head, made when somebody needs a larger one.
+"""Checkpoints: the newest signed tree head, and the newest that enough witnesses cosigned.
 
-Callers that wait together share one signature. What is signed is a commit that is already
-durable, and the signer refuses a tree that does not extend the last one it signed. So one signature
-is made at a time, from what the last one was made of, whoever stops waiting for it.
+Signed is what is asked for, and what is unsigned each time a window has passed. Callers that wait together
+share one signature. What is signed is a commit that is already durable, and the signer refuses a tree that
+does not extend the last one it signed. So one signature is made at a time, from what the last one was made
+of, whoever stops waiting for it.
+
+Where a policy names witnesses nothing is signed before they confirmed what is stored: a log that was restored
+from a backup would contradict what its witnesses and everybody with a receipt know.
 """
 
 import asyncio
+import logging
+from contextlib import suppress
+from typing import Final, NamedTuple, NoReturn
 
-from macroslow.errors import LogUnavailableError
+from macroslow.errors import LogUnavailableError, VerificationError
 from macroslow.ports import Signer
+from macroslow.tlog import note as notes
+from macroslow.tlog import tree
+from macroslow.tlog.note import Note
+from macroslow.tlog.policy import NONE, Policy
 from macroslow.tlog.ports import StoreCheckpoint
 from macroslow.workflow.books import Books
 
+UNCONFIRMED: Final = "the log's witnesses have not confirmed it yet"
+
+log: Final = logging.getLogger("macroslow.log")
+
+
+class Checkpoint(NamedTuple):
+    """A signed note, with the cosignatures that it has, for a tree of `size` entries."""
+
+    size: int
+    note: bytes
+
+
+_NOTHING: Final = Checkpoint(0, b"")
+
 
 class CheckpointLog:
-    """Signs and keeps checkpoints of one log. Single writer: one instance a process."""
+    """Signs and keeps checkpoints of one log. One instance a process.
 
-    def __init__(self, books: Books, signer: Signer) -> None:
+    With a `policy` that needs witnesses, a proof waits up to `wait_s` until enough of them cosigned.
+    """
+
+    def __init__(
+        self, books: Books, signer: Signer, policy: Policy | None = None, wait_s: float = 0.0
+    ) -> None:
         self._books = books
         self._signer = signer
+        self._policy = None if policy is None or policy.quorum == NONE else policy
+        self._wait_s = wait_s
         self._signing: asyncio.Task[None] | None = None
-        self._size = 0
-        self._note = b""
+        self._own_size = 0  # of the tree that this process's signer signed last
+        self._signed = _NOTHING
+        self._asked = _NOTHING  # the one that witnesses are at
+        self._published = _NOTHING
+        self._held = "" if self._policy is None else UNCONFIRMED
+        self._changed = asyncio.Condition()
 
-    async def load(self) -> None:
-        """Take up the newest stored checkpoint."""
+    async def load(self, signed_size: int | None = None) -> None:
+        """Take up the newest stored checkpoint; `signed_size` is what the signer signed last, if it knows."""
+        stored_size = await self.take_up()
+        self._own_size = stored_size if signed_size is None else signed_size
+
+    async def take_up(self) -> int:
+        """Take up what another process may have stored meanwhile; return the size of the newest."""
         stored = await self._books.checkpoint()
-        if stored is not None:
-            self._size, self._note = stored
+        if stored is not None and stored[0] > self._signed.size:
+            self._signed = Checkpoint(*stored)
+            if self._is_met(notes.parse(self._signed.note)):
+                self._published = self._signed
+            await self._tell()
+        return self._signed.size
 
-    async def covering(self, index: int) -> tuple[int, bytes]:
-        """Return size and signed note of a checkpoint whose tree holds entry `index`.
+    async def covering(self, index: int) -> Checkpoint:
+        """Return a checkpoint whose tree holds entry `index`: one with a quorum, if that comes in time.
 
-        LogUnavailableError if the log has no such entry, or the checkpoint cannot be kept.
+        LogUnavailableError if the log has no such entry, or the checkpoint cannot be made or kept.
         """
-        while self._size <= index:
-            head = await self._books.head()
-            if head.size <= index:
-                raise LogUnavailableError(f"entry {index} is not in the log of {head.size} entries")
-            if self._signing is None or self._signing.done():
-                # A task of its own, and the only one: what the signer has signed must be known here
-                # before the next signature, even if every caller goes away meanwhile.
-                self._signing = asyncio.create_task(self._sign_head())
-            await asyncio.shield(self._signing)
-        return self._size, self._note
+        await self._sign_beyond(index)
+        if self._policy is not None and not self._held:
+            await self._wait_for_quorum(index)
+        known = (self._published, self._asked, self._signed)
+        return next(checkpoint for checkpoint in known if checkpoint.size > index)
 
     async def newest(self) -> bytes:
         """Return the signed note of the log as it is now."""
         head = await self._books.head()
         if head.size == 0:
             raise LogUnavailableError("the log is empty: there is nothing to sign yet")
-        return (await self.covering(head.size - 1))[1]
+        return (await self.covering(head.size - 1)).note
+
+    async def published(self) -> bytes:
+        """Return the newest note that whoever trusts this log's policy can use."""
+        if self._policy is None:
+            return await self.newest()
+        if not self._published.size:
+            raise LogUnavailableError("no checkpoint was cosigned by enough witnesses since the start")
+        return self._published.note
+
+    async def sign_all(self) -> None:
+        """Sign what is unsigned, unless nothing may be signed now."""
+        head = await self._books.head()
+        if head.size > self._signed.size and not self._held:
+            await self._sign_beyond(head.size - 1)
+
+    async def run(self, window_s: float) -> NoReturn:
+        """Sign what is unsigned once in every window. What goes wrong is told once, and tried again."""
+        told = ""
+        while True:
+            try:
+                await self.sign_all()
+                told = ""
+            except (LogUnavailableError, VerificationError) as error:
+                if error.detail != told:
+                    told = error.detail
+                    log.error("the log is not signed: %s", told)
+            await asyncio.sleep(window_s)
+
+    # For whoever asks the witnesses
+
+    async def first(self) -> Checkpoint:
+        """Return what is signed already, for the witnesses to confirm; of a log without that, the empty tree.
+
+        The empty tree comes before every other: having signed it contradicts nothing.
+        """
+        await self.take_up()
+        if self._signed.size:
+            return self._signed
+        return Checkpoint(0, await self._signer.checkpoint(0, tree.EMPTY_ROOT, []))
+
+    async def after(self, size: int) -> Checkpoint:
+        """Return the newest signed checkpoint once it is larger than `size`."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._signed.size > size)
+        return self._signed
+
+    async def cosigned(self, size: int, note: Note) -> bool:
+        """Keep the checkpoint with the lines that it has by now; return whether they are a quorum."""
+        checkpoint, met = Checkpoint(size, note.format()), self._is_met(note)
+        self._asked = checkpoint
+        if size == self._signed.size:
+            self._signed = checkpoint
+        if met and size and size >= self._published.size:
+            self._published = checkpoint
+            await self._tell()
+            with suppress(LogUnavailableError):  # what is not kept is asked for again after a restart
+                await self._books.commit(StoreCheckpoint(size, checkpoint.note))
+        return met
+
+    def allow(self) -> None:
+        """The witnesses confirmed the log: sign what comes. Nothing allows again what was stopped."""
+        if self._held == UNCONFIRMED:
+            self._held = ""
+
+    def stop(self, reason: str) -> None:
+        """Sign nothing more in this process."""
+        self._held = reason
+
+    async def _sign_beyond(self, index: int) -> None:
+        while self._signed.size <= index:
+            head = await self._books.head()
+            if head.size <= index:
+                raise LogUnavailableError(f"entry {index} is not in the log of {head.size} entries")
+            if self._held:
+                raise LogUnavailableError(
+                    f"entry {index} is not signed yet: {self._held}",
+                    fix="`macroslow audit witnesses` shows what each of them says",
+                )
+            if self._signing is None or self._signing.done():
+                # A task of its own, and the only one: what the signer has signed must be known here
+                # before the next signature, even if every caller goes away meanwhile.
+                self._signing = asyncio.create_task(self._sign_head())
+            await asyncio.shield(self._signing)
 
     async def _sign_head(self) -> None:
         head = await self._books.head()
-        proof = await self._books.consistency_proof(self._size, head.size) if self._size else []
+        proof = await self._books.consistency_proof(self._own_size, head.size) if self._own_size else []
         note = await self._signer.checkpoint(head.size, head.root, proof)
-        self._size, self._note = head.size, note
+        self._own_size = head.size
+        # Kept before anybody sees it: no witness may know of more than a restart would find here.
         await self._books.commit(StoreCheckpoint(head.size, note))
+        if head.size > self._signed.size:
+            self._signed = Checkpoint(head.size, note)
+        await self._tell()
+
+    async def _wait_for_quorum(self, index: int) -> None:
+        try:
+            async with asyncio.timeout(self._wait_s), self._changed:
+                await self._changed.wait_for(lambda: self._published.size > index)
+        except TimeoutError:
+            return
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _is_met(self, note: Note) -> bool:
+        try:
+            return self._policy is not None and self._policy.judge(note).met
+        except VerificationError:  # lines that were damaged where they were stored count for nothing
+            return False
