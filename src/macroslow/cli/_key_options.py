@@ -102,7 +102,7 @@ class Instant(click.ParamType[int]):
         if isinstance(value, int):
             return value
         try:
-            return _of_date(str(value))
+            return of_date(str(value))
         except ValueError:
             self.fail(f"{value!r} is not a date such as 2030-01-31 or 2030-01-31T12:00:00", param, ctx)
 
@@ -121,7 +121,7 @@ class Moment(click.ParamType[int | str]):
             time_ns = clock.now_ns() + Span().convert(value, param, ctx) * NS_PER_S
         else:
             try:
-                time_ns = _of_date(str(value)) * NS_PER_S
+                time_ns = of_date(str(value)) * NS_PER_S
             except ValueError:
                 self.fail(
                     f"{value!r} is neither a span such as 30d nor a date such as 2030-01-31", param, ctx
@@ -131,7 +131,7 @@ class Moment(click.ParamType[int | str]):
         return time_ns
 
 
-def _of_date(text: str) -> int:
+def of_date(text: str) -> int:
     """Seconds since 1970, of UTC where the text names no other zone; ValueError."""
     moment = datetime.fromisoformat(text)
     return max(0, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))

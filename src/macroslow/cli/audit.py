@@ -7,8 +7,13 @@ from macroslow.cli._group import Lazy, LazyGroup
 COMMANDS: Final = {
     "tail": Lazy("macroslow.cli.audit_entries:tail", "Show the newest entries."),
     "show": Lazy("macroslow.cli.audit_entries:show", "Show one entry whole."),
+    "search": Lazy(
+        "macroslow.cli.audit_search:search", "Find entries of somebody, a type, a time, a request."
+    ),
     "prove": Lazy("macroslow.cli.audit_entries:prove", "Print the receipt of one entry."),
     "verify": Lazy("macroslow.cli.audit_verify:verify", "Verify the log: entries, tree, signatures, ledger."),
+    "report": Lazy("macroslow.cli.audit_report:report", "Report what the log holds about a person."),
+    "erase": Lazy("macroslow.cli.audit_erase:erase", "Erase a person from the log."),
     "checkpoint": Lazy("macroslow.cli.audit_verify:checkpoint", "Print the newest signed checkpoint."),
     "key": Lazy("macroslow.cli.audit_verify:key", "Print the log's public key."),
 }

@@ -1,6 +1,5 @@
 """`macroslow audit verify`, `checkpoint` and `key`: whether the log is whole, and what to hold it against."""
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,19 +8,14 @@ import click
 
 from macroslow.cli._configured import config_option
 from macroslow.cli._errors import CANNOT_DECIDE
-from macroslow.cli._files import read_whole
+from macroslow.cli._log_files import FILE, checkpoint_of, log_key_of
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
-from macroslow.errors import BadRequestError, VerificationError
-from macroslow.tlog import note
-from macroslow.tlog.checkpoint import LogPublicKey
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--since", type=_FILE, help="A checkpoint that you kept: the log must extend it.")
-@click.option("--key", "key_file", type=_FILE, help="The log's public key that you pinned.")
+@click.option("--since", type=FILE, help="A checkpoint that you kept: the log must extend it.")
+@click.option("--key", "key_file", type=FILE, help="The log's public key that you pinned.")
 @config_option
 @json_option
 def verify(since: Path | None, key_file: Path | None, *, config_file: Path | None, as_json: bool) -> int:
@@ -31,10 +25,7 @@ def verify(since: Path | None, key_file: Path | None, *, config_file: Path | Non
     could have signed anew. Exit code 1 if anything is wrong, 2 if nothing is signed: then there is
     nothing to hold the entries against.
     """
-    brought = {
-        "since": None if since is None else base64.b64encode(_checkpoint(since)).decode(),
-        "key": None if key_file is None else _log_key(key_file),
-    }
+    brought = {"since": checkpoint_of(since, "--since"), "key": log_key_of(key_file)}
     found = ask(config_file, "audit.verify", **brought)
     undecided = found["entries"] > 0 and not found["signed"] and found["since"] is None
     if as_json:
@@ -45,26 +36,6 @@ def verify(since: Path | None, key_file: Path | None, *, config_file: Path | Non
     else:
         _sound(found, "" if key_file else "  (its own: pin it with --key)")
     return CANNOT_DECIDE if undecided else 0
-
-
-def _checkpoint(file: Path) -> bytes:
-    """A signed note; what else it is, and whether it is of this log, is the verdict's."""
-    raw = read_whole(file, note.MAX_NOTE_BYTES)
-    try:
-        note.parse(raw)
-    except VerificationError as error:
-        fix = "give --since what `macroslow audit checkpoint` printed"
-        raise BadRequestError(f"{file} is no checkpoint: {error.detail}", fix=fix) from None
-    return raw
-
-
-def _log_key(file: Path) -> str:
-    text = read_whole(file, note.MAX_NOTE_BYTES).decode("utf-8", "replace")
-    try:
-        LogPublicKey.parse(text)
-    except BadRequestError as error:
-        raise BadRequestError(f"{file}: {error.detail}", fix=error.fix) from None
-    return text
 
 
 def _sound(found: Mapping[str, Any], whose: str) -> None:

@@ -1,0 +1,39 @@
+"""Files about a log that somebody kept: its checkpoints and its public key."""
+
+import base64
+from pathlib import Path
+from typing import Final
+
+import click
+
+from macroslow.cli._files import read_whole
+from macroslow.errors import BadRequestError, VerificationError
+from macroslow.tlog import note
+from macroslow.tlog.checkpoint import LogPublicKey
+
+FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def checkpoint_of(file: Path | None, option: str) -> str | None:
+    """A signed note in base64; what else it is, and whether it is of this log, is the verdict's."""
+    if file is None:
+        return None
+    raw = read_whole(file, note.MAX_NOTE_BYTES)
+    try:
+        note.parse(raw)
+    except VerificationError as error:
+        fix = f"give {option} what `macroslow audit checkpoint` printed"
+        raise BadRequestError(f"{file} is no checkpoint: {error.detail}", fix=fix) from None
+    return base64.b64encode(raw).decode()
+
+
+def log_key_of(file: Path | None) -> str | None:
+    """The text of a log's public key."""
+    if file is None:
+        return None
+    text = read_whole(file, note.MAX_NOTE_BYTES).decode("utf-8", "replace")
+    try:
+        LogPublicKey.parse(text)
+    except BadRequestError as error:
+        raise BadRequestError(f"{file}: {error.detail}", fix=error.fix) from None
+    return text
