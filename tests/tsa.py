@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -96,7 +96,7 @@ class Served:
         self.authority = authority
         self.asked: list[bytes] = []
         self.status = 200
-        self.answers = authority.reply
+        self.answers: Callable[[bytes], bytes] = authority.reply
         self.hold: asyncio.Event | None = None
         self.url = ""
 

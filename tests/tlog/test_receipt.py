@@ -86,6 +86,7 @@ def test_a_receipt_says_who_did_what_when_and_what_is_proved(books: SmallLog) ->
         size=8,
         checkpoint_time_s=1_800_000_001,
         key_fingerprint=books.key.public.fingerprint,
+        carries_cosignatures=False,
         witnessed=None,
         time_stamped_s=None,
         carries_time_stamp=False,
@@ -384,7 +385,7 @@ def wanted(needed: int, *witnesses: NotePrivateKey) -> policy.Policy:
 
 def test_a_policy_says_who_of_its_witnesses_cosigned(books: SmallLog) -> None:
     mine = cosigned(books, FIRST, SECOND)
-    assert verify(mine, books).proved == "signed"
+    assert (verify(mine, books).proved, verify(mine, books).carries_cosignatures) == ("signed", True)
     verdict = verify(mine, books, policy=wanted(1, FIRST, THIRD))
     assert verdict.proved == "signed · witnessed 1 of 2 (1 of w1, w2 needed)"
     assert verdict.witnessed is not None

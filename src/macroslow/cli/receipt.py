@@ -1,22 +1,28 @@
 """`macroslow receipt verify`: offline, with a pinned key and nothing of the gateway's."""
 
 import json
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import click
 
 from macroslow.cli._errors import CANNOT_DECIDE, CHECKED_IS_BAD
 from macroslow.cli._files import read_whole
 from macroslow.cli._output import emit, json_option
+from macroslow.cli._terminal import harmless
 from macroslow.crypto import strict_json
-from macroslow.errors import VerificationError
+from macroslow.errors import BadRequestError, VerificationError
+from macroslow.tlog import policy as tlog_policy
 from macroslow.tlog import receipt as tlog_receipt
 from macroslow.tlog.checkpoint import LogPublicKey
+from macroslow.tlog.receipt import Dated, Verdict
+from macroslow.tlog.succession import succession
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024  # an answer with its outputs; a receipt is far below
 MAX_DEPTH: Final = tlog_receipt.MAX_ANSWER_DEPTH
+T = TypeVar("T")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -29,71 +35,165 @@ def receipt() -> None:
 @click.argument("receipt_file", metavar="RECEIPT", type=_FILE)
 @click.option("--answer", type=_FILE, help="The answer that it is about: must be that very answer.")
 @click.option("--document", type=_FILE, help="The document that it is about: must be those very bytes.")
-@click.option("--key", "key_file", type=_FILE, help="The log's public key, from somebody you trust.")
+@click.option(
+    "--key",
+    "key_files",
+    type=_FILE,
+    multiple=True,
+    help="A public key of the log, from somebody you trust. Several: whichever signed.",
+)
+@click.option(
+    "--succession",
+    "succession_file",
+    type=_FILE,
+    help="The log's hand-overs from key to key, which begin with the key you have.",
+)
+@click.option("--policy", "policy_file", type=_FILE, help="Witnesses, and how many must have cosigned.")
+@click.option(
+    "--tsa-roots",
+    "roots_file",
+    type=_FILE,
+    help="Root certificates (PEM): a time stamp under one of them must be there.",
+)
 @json_option
 def verify(
-    receipt_file: Path, answer: Path | None, document: Path | None, key_file: Path | None, *, as_json: bool
+    receipt_file: Path,
+    answer: Path | None,
+    document: Path | None,
+    key_files: tuple[Path, ...],
+    succession_file: Path | None,
+    policy_file: Path | None,
+    roots_file: Path | None,
+    *,
+    as_json: bool,
 ) -> int:
     """Check RECEIPT offline against the log's public key.
 
-    RECEIPT is a receipt, or an answer of /execute that holds one. Exit code 0: proved; 1: forged or
-    of something else; 2: cannot decide, as without a key.
+    RECEIPT is a receipt, or an answer of /execute that holds one. Exit code 0: proved; 1: forged, of
+    something else, or less than was asked for; 2: cannot decide, as without a key.
     """
-    if key_file is None:
+    if not key_files:
         click.echo("cannot decide: without a pinned key anybody could have made this receipt", err=True)
         click.echo(
             "  fix: --key FILE, what `macroslow audit key` prints where the answer came from", err=True
         )
         return CANNOT_DECIDE
-    given_answer = None if answer is None else read_whole(answer, MAX_FILE_BYTES)
-    raw, held = _taken_out(read_whole(receipt_file, MAX_FILE_BYTES))
-    try:
-        key = LogPublicKey.parse(read_whole(key_file, MAX_FILE_BYTES).decode("utf-8", "replace"))
-    except ValueError as error:
-        raise click.UsageError(f"{key_file} is not a log's public key: {error}") from None
-    # A receipt that came within an answer speaks for that one too, whatever else is brought.
-    answers: list[bytes | None] = [one for one in (held, given_answer) if one is not None]
+    pinned = [_read(file, _log_key) for file in key_files]
+    hand_overs = [] if succession_file is None else _lines(read_whole(succession_file, MAX_FILE_BYTES))
+    policy = None if policy_file is None else _read(policy_file, tlog_policy.parse)
+    dated = None if roots_file is None else _dated(roots_file)
     brought = None if document is None else read_whole(document, MAX_FILE_BYTES)
+    raw, answers = _taken_out(read_whole(receipt_file, MAX_FILE_BYTES))
+    if answer is not None:
+        answers.append(read_whole(answer, MAX_FILE_BYTES))
     try:
+        keys = _followed(pinned, hand_overs)
+        # A receipt that came within an answer speaks for that one too, whatever else is brought.
         *_, verdict = [
-            tlog_receipt.verify(raw, key, answer=one, document=brought) for one in answers or [None]
+            tlog_receipt.verify(raw, *keys, answer=one, document=brought, policy=policy, dated=dated)
+            for one in answers or [None]
         ]
     except VerificationError as error:
         if as_json:
             emit({"verified": False, "detail": error.detail})
         else:
-            click.echo(f"NOT PROVED: {error.detail}")
+            click.echo(harmless(f"NOT PROVED: {error.detail}"))
         return CHECKED_IS_BAD
     if as_json:
-        emit({"verified": True, "key_fingerprint": key.fingerprint, **asdict(verdict)})
+        emit(_as_data(verdict))
     else:
-        _show(verdict, key)
+        _show(verdict)
     return 0
 
 
-def _taken_out(raw: bytes) -> tuple[bytes, bytes | None]:
+def _read(file: Path, parse: Callable[[bytes], T]) -> T:
+    """What the file holds. BadRequestError, which names the file, if it is something else."""
+    try:
+        return parse(read_whole(file, MAX_FILE_BYTES))
+    except BadRequestError as error:
+        raise BadRequestError(f"{file}: {error.detail}", fix=error.fix) from None
+
+
+def _log_key(content: bytes) -> LogPublicKey:
+    return LogPublicKey.parse(content.decode("utf-8", "replace"))
+
+
+def _lines(content: bytes) -> list[bytes]:
+    return [line for line in content.splitlines() if line.strip()]
+
+
+def _dated(roots_file: Path) -> Dated:
+    """What tells the time of a stamp under these roots. BadRequestError if nothing here can."""
+    try:
+        from macroslow.crypto.timestamps import Authorities  # here: its library is an extra of the package
+    except ModuleNotFoundError:
+        raise BadRequestError(
+            "--tsa-roots needs the extra timestamps, which is not installed",
+            fix="pip install 'macroslow[timestamps]'",
+        ) from None
+    return _read(roots_file, Authorities.from_pem).verify
+
+
+def _followed(pinned: Sequence[LogPublicKey], hand_overs: Sequence[bytes]) -> Sequence[LogPublicKey]:
+    """The pinned keys, and those that they lead to. VerificationError for a hand-over that does not hold."""
+    return list(dict.fromkeys(key for first in pinned for key in succession(first, hand_overs)))
+
+
+def _taken_out(raw: bytes) -> tuple[bytes, list[bytes | None]]:
     """The receipt, and the answer around it if the file is an answer that holds its receipt."""
     try:
         value = strict_json.parse(raw, limit_bytes=MAX_FILE_BYTES, max_depth=MAX_DEPTH, floats=True)
     except ValueError:
-        return raw, None  # verification says what is wrong with it
+        return raw, []  # verification says what is wrong with it
     match value:
         case {"receipt": dict() as receipt}:
-            return json.dumps(receipt).encode(), raw
+            return json.dumps(receipt).encode(), [raw]
         case _:
-            return raw, None
+            return raw, []
 
 
-def _show(verdict: tlog_receipt.Verdict, key: LogPublicKey) -> None:
+def _as_data(verdict: Verdict) -> dict[str, object]:
+    stamped_s = verdict.time_stamped_s
+    return {
+        "verified": True,
+        "proved": verdict.proved,
+        "not_checked": dict(_unchecked(verdict)),
+        **asdict(verdict),
+        "time_stamped": None if stamped_s is None else f"{tlog_receipt.utc(stamped_s)}Z",
+    }
+
+
+def _show(verdict: Verdict) -> None:
+    for line in _told(verdict):
+        click.echo(harmless(line.replace("\n", "\\n")))  # a name may hold one: it begins no line of ours
+
+
+def _told(verdict: Verdict) -> Iterator[str]:
     said = verdict.statement
-    click.echo(f"PROVED: {said['what']}, by {said['who']}, at {said['when']}")
-    click.echo(f"  log        {verdict.origin}, entry {verdict.index} of {verdict.size}")
-    click.echo(f"  key        {key.fingerprint}  (compare it with its owner)")
-    click.echo(f"  strength   {verdict.proved} (Ed25519 and ML-DSA-44); not witnessed by a third party")
-    details = said["details"]
+    yield f"PROVED: {said['what']}, by {said['who']}, at {said['when']}"
+    yield f"  log        {verdict.origin}, entry {verdict.index} of {verdict.size}"
+    yield f"  key        {verdict.key_fingerprint}  (compare it with its owner)"
+    yield f"  strength   {verdict.proved.replace('signed', 'signed (Ed25519 and ML-DSA-44)', 1)}"
+    if verdict.witnessed is not None and verdict.witnessed.signed:
+        yield f"  witnesses  {', '.join(verdict.witnessed.signed)}"
+    elif not verdict.carries_cosignatures:
+        yield "  witnesses  none: only the log signed it"
     for name, checked in {"answer": verdict.checked_answer, "document": verdict.checked_document}.items():
-        if isinstance(details, dict) and f"{name}_sha256" not in details:
-            continue  # a model call has no document
-        click.echo(
-            f"  {name:<10} {'is the one that was logged' if checked else 'not checked: --' + name + ' FILE'}"
-        )
+        if checked:
+            yield f"  {name:<10} is the one that was logged"
+    for name, option in _unchecked(verdict):
+        yield f"  {name:<10} not checked: {option} FILE"
+
+
+def _unchecked(verdict: Verdict) -> Iterator[tuple[str, str]]:
+    """What the receipt speaks of and nobody checked, and the option that would."""
+    details = verdict.statement["details"]
+    logged: Collection[str] = details if isinstance(details, dict) else ()
+    if not verdict.checked_answer and "answer_sha256" in logged:
+        yield "answer", "--answer"
+    if not verdict.checked_document and "document_sha256" in logged:
+        yield "document", "--document"
+    if verdict.witnessed is None and verdict.carries_cosignatures:
+        yield "witnesses", "--policy"
+    if verdict.time_stamped_s is None and verdict.carries_time_stamp:
+        yield "time stamp", "--tsa-roots"

@@ -33,6 +33,7 @@ from macroslow.tlog.policy import Judged, Policy
 from macroslow.tlog.ports import Entry, KeepReceipt
 
 KEPT_DAYS: Final = 30  # how long a receipt can be had by the id of its request
+LOG_LINES: Final = 2  # of a checkpoint that nobody else signed
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_ANSWER_DEPTH: Final = 128
 
@@ -73,8 +74,8 @@ Dated = Callable[[bytes, bytes], int]
 class Verdict:
     """What a receipt proves. `witnessed` None: no policy was given; `time_stamped_s` None: not checked.
 
-    `carries_time_stamp`: there is one, checked or not. `key_fingerprint` is that of the key, of those that
-    were pinned, under which it verified.
+    `carries_cosignatures`, `carries_time_stamp`: there are such, checked or not. `key_fingerprint` is that of
+    the key, of those that were pinned, under which it verified.
     """
 
     statement: Mapping[str, object]
@@ -83,9 +84,10 @@ class Verdict:
     size: int
     checkpoint_time_s: int
     key_fingerprint: str
+    carries_cosignatures: bool
     witnessed: Judged | None
-    time_stamped_s: int | None
     carries_time_stamp: bool
+    time_stamped_s: int | None
     checked_answer: bool
     checked_document: bool
 
@@ -198,9 +200,10 @@ def verify(
         size=checkpoint.size,
         checkpoint_time_s=checkpoint.time_s,
         key_fingerprint=log_key.fingerprint,
+        carries_cosignatures=len(signed.lines) > LOG_LINES,
         witnessed=None if policy is None else _witnessed(signed, policy, log_key),
-        time_stamped_s=None if dated is None else _time_stamped(dated, token, taken.checkpoint),
         carries_time_stamp=token is not None,
+        time_stamped_s=None if dated is None else _time_stamped(dated, token, taken.checkpoint),
         checked_answer=answer is not None,
         checked_document=document is not None,
     )
