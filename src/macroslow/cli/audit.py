@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "verify": Lazy("macroslow.cli.audit_verify:verify", "Verify the log: entries, tree, signatures, ledger."),
     "report": Lazy("macroslow.cli.audit_report:report", "Report what the log holds about a person."),
     "erase": Lazy("macroslow.cli.audit_erase:erase", "Erase a person from the log."),
+    "export": Lazy("macroslow.cli.audit_export:export", "Write the log as files, for mirrors."),
     "checkpoint": Lazy("macroslow.cli.audit_verify:checkpoint", "Print the newest signed checkpoint."),
     "key": Lazy("macroslow.cli.audit_verify:key", "Print the log's public key."),
 }

@@ -90,6 +90,7 @@ _TABLE: Final = (
     Verb("audit.prove", lambda a: a.audit.prove, ADMIN_AUDIT),
     Verb("audit.verify", lambda a: a.audit.verify),
     Verb("audit.checkpoint", lambda a: a.audit.checkpoint, ADMIN_AUDIT),
+    Verb("audit.tiles", lambda a: a.audit.tiles),
     Verb("audit.key", lambda a: a.audit.key, ADMIN_AUDIT),
     Verb("run", lambda a: a.documents.run, changes=True, begins=True, needs=Needs.GATEWAY),
 )

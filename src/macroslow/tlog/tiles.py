@@ -74,11 +74,17 @@ class TileFile:
 
 def files_of(level: int | None, size: int) -> Iterator[TileFile]:
     """The files of one level that a tree of `size` entries has, in order: full ones, then a partial one."""
-    count = size >> TILE_HEIGHT * (level or 0)
-    for index in range(count // TILE_WIDTH):
+    for index in range(size >> TILE_HEIGHT * (level or 0) >> TILE_HEIGHT):
         yield TileFile(level, index)
-    if count % TILE_WIDTH:
-        yield TileFile(level, count // TILE_WIDTH, count % TILE_WIDTH)
+    partial = partial_of(level, size)
+    if partial is not None:
+        yield partial
+
+
+def partial_of(level: int | None, size: int) -> TileFile | None:
+    """The partial file of one level; None where the last one is full."""
+    index, width = divmod(size >> TILE_HEIGHT * (level or 0), TILE_WIDTH)
+    return TileFile(level, index, width) if width else None
 
 
 def levels_of(size: int) -> range:

@@ -10,7 +10,9 @@ from macroslow.errors import BadRequestError, NotFoundError
 from macroslow.ports import Progress, unheard
 from macroslow.services.audit.checkpoint_log import CheckpointLog
 from macroslow.services.audit.erase_subject import EraseSubjects
+from macroslow.services.audit.export_log import FILES_AT_ONCE
 from macroslow.services.audit.prove_entry import ProveEntry
+from macroslow.services.audit.read_tiles import ReadTiles
 from macroslow.services.audit.report_log import Asked, ReportLog
 from macroslow.services.audit.search_log import Search, SearchLog
 from macroslow.services.audit.tell_entry import told, types_named
@@ -23,6 +25,7 @@ MAX_TAIL: Final = 1000  # entries that one `audit.tail` or `audit.search` return
 
 Tail = Annotated[int, Field(ge=0, le=MAX_TAIL)]
 Count = Annotated[int, Field(ge=1, le=MAX_TAIL)]
+Paths = Annotated[Texts, Field(max_length=FILES_AT_ONCE)]
 Words = Annotated[str, Field(max_length=1000)]
 
 
@@ -118,6 +121,11 @@ class AuditVerbs:
 
     async def checkpoint(self) -> object:
         return {"note": (await self.checkpoints.newest()).decode()}
+
+    async def tiles(self, paths: Paths) -> object:
+        """The content of files of the log, in base64, as an export wants them."""
+        read = ReadTiles(self.books, self.checkpoints)
+        return {"tiles": [base64.b64encode(await read(path)).decode("ascii") for path in paths]}
 
     async def key(self) -> object:
         return {"key": self.log_key.format(), "fingerprint": self.log_key.fingerprint}

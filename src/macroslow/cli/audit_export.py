@@ -1,0 +1,88 @@
+"""`macroslow audit export`: the log as files that any web server can serve."""
+
+import os
+from base64 import b64decode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import click
+
+from macroslow.cli._configured import config_option, settings_of
+from macroslow.cli._files import write_over
+from macroslow.cli._operator import ask_with
+from macroslow.cli._output import emit, json_option
+from macroslow.cli._progress import on_terminal
+from macroslow.services.audit.export_log import Exported, ExportLog
+from macroslow.settings import Settings
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@config_option
+@json_option
+def export(folder: Path, config_file: Path | None, *, as_json: bool) -> None:
+    """Write the log into DIR as the files of C2SP tlog-tiles, so that any web server is a mirror of it.
+
+    Everything is checked on the way. What DIR has already is kept, so the next export writes what is new; a
+    file that differs from the log is named and left as it is, with exit code 1. No file says more of an entry
+    than its time and type.
+    """
+    settings = settings_of(config_file)
+    note = ask_with(settings, "audit.checkpoint")["note"].encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    with on_terminal() as progress:
+        done = ExportLog(partial(_fetch, settings), _Folder(folder), progress)(note)
+    if as_json:
+        emit({"folder": folder, **_told(done)})
+    else:
+        click.echo(f"exported {done.size} entries of {done.origin} to {folder}")
+        click.echo(f"  root       {done.root.hex()[:16]}…")
+        click.echo(f"  files      {done.wrote} written, {done.kept} there already")
+
+
+def _told(done: Exported) -> dict[str, object]:
+    return {
+        "origin": done.origin,
+        "entries": done.size,
+        "root_sha256": done.root.hex(),
+        "files_written": done.wrote,
+        "files_kept": done.kept,
+    }
+
+
+def _fetch(settings: Settings, paths: Sequence[str]) -> list[bytes]:
+    if not paths:
+        return []
+    return [b64decode(tile) for tile in ask_with(settings, "audit.tiles", paths=list(paths))["tiles"]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """The folder on disk, which web servers read as somebody else."""
+
+    root: Path
+    _touched: set[Path] = field(default_factory=set)
+
+    def read(self, path: str) -> bytes | None:
+        try:
+            return (self.root / path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, content: bytes) -> None:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_over(file, content)
+        self._touched.update(file.parents[: len(Path(path).parts)])
+
+    def settle(self) -> None:
+        """Written through: the files are, as `write_over` leaves them, and so are their names now."""
+        for folder in self._touched:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        self._touched.clear()
