@@ -62,7 +62,13 @@ class Browser:
 
     def value(self, expression: str) -> Any:
         """The value of an expression in the page, awaited if it is a promise."""
-        said = self.ask("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        said = self.ask(
+            "Runtime.evaluate",
+            expression=expression,
+            awaitPromise=True,
+            returnByValue=True,
+            allowUnsafeEvalBlockedByCSP=False,
+        )
         assert "exceptionDetails" not in said, said["exceptionDetails"]
         return said["result"].get("value")
 
@@ -159,8 +165,9 @@ def running_browser(profile: Path) -> Iterator[Browser]:
         yield browser
         browser.session = ""
         browser.ask("Browser.close")
+        process.wait()
     finally:
-        os.close(to)
-        os.close(source)
         process.kill()
         process.wait()
+        os.close(to)
+        os.close(source)

@@ -1,4 +1,4 @@
-"""Every receipt of tests/tlog/test_receipt.py, good or forged, judged by the page too: the verdicts are one."""
+"""Every receipt of tests/tlog/test_receipt.py, good or forged, judged by the page too: one verdict."""
 
 import re
 from collections.abc import Iterator
