@@ -110,6 +110,7 @@ TABLES = {
     "auth.issuers.NAME": "Issuer",
     "log.hold_days": "HoldDays",
     "log.witnesses.NAME": "LogWitness",
+    "log.timestamps": "LogTimestamps",
 }
 """Tables below a section, by the name of their own."""
 

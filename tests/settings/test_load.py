@@ -512,3 +512,20 @@ def test_one_text_where_a_list_belongs_is_told_so(write):
         "should be a list",
         "write it in brackets: [ … ]",
     )
+
+
+STAMPS = '[log.timestamps]\nurl = "http://tsa.example/tsr"\nroots = "tsa.pem"\n'
+
+
+def test_an_authority_of_time_stamps_has_its_roots_and_asks_once_a_day(write):
+    taken = load(write(STAMPS), {}).log.timestamps
+    assert (taken.url, str(taken.roots), taken.every_hours) == ("http://tsa.example/tsr", "tsa.pem", 24)
+    assert "log.timestamps.roots" in told(write('[log.timestamps]\nurl = "http://tsa.example"\n'))
+    assert "log.timestamps.url" in told(write(STAMPS.replace("http", "ftp")))
+    for hours in (0, 8761, 1.5):
+        assert "log.timestamps.every_hours" in told(write(f"{STAMPS}every_hours = {hours}\n"))
+
+
+def test_time_stamps_without_the_extra_say_how_to_install_it(write, monkeypatch):
+    monkeypatch.setattr("macroslow.settings.section.find_spec", lambda name: None)
+    assert told(write(STAMPS))["log.timestamps.roots"][2] == "pip install 'macroslow[timestamps]'"

@@ -5,18 +5,22 @@ store or a provider can be reached.
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from macroslow.bootstrap.telemetry import header_value
-from macroslow.errors import ConfigurationError, Problem
+from macroslow.errors import BadRequestError, ConfigurationError, Problem
 from macroslow.secretstore.resolve import Shape
 from macroslow.settings import Settings
 from macroslow.settings.catalogue import complete_catalogue
 from macroslow.settings.origin import nearest
 from macroslow.web.tls import Files, ServerTLS
 
+if TYPE_CHECKING:
+    from macroslow.crypto.timestamps import Authorities
+
 
 def start_problems(settings: Settings) -> list[Problem]:
-    """Names of models that lead nowhere, prices and limits that cannot be, TLS files that do not serve."""
+    """Names of models that lead nowhere, prices and limits that cannot be, files that do not serve."""
     found: list[Problem] = []
     try:
         complete_catalogue(settings)
@@ -27,6 +31,11 @@ def start_problems(settings: Settings) -> list[Problem]:
     except ConfigurationError as error:
         origin = nearest(("server", "tls"), settings.source.origins)
         found.append(Problem(error.detail, error.fix, origin.line, "server.tls", origin.place))
+    try:
+        believed_authorities(settings)
+    except ConfigurationError as error:
+        origin = nearest(("log", "timestamps", "roots"), settings.source.origins)
+        found.append(Problem(error.detail, error.fix, origin.line, "log.timestamps.roots", origin.place))
     return found
 
 
@@ -34,6 +43,25 @@ def tls_of(settings: Settings) -> ServerTLS | None:
     """What encrypts the listener; ConfigurationError if its files do not serve."""
     files, folder = settings.server.tls, settings.source.folder
     return None if files is None else ServerTLS(Files(folder / files.certificate, folder / files.key))
+
+
+def believed_authorities(settings: Settings) -> "Authorities | None":
+    """Whose time stamps are kept; None: nobody is asked. ConfigurationError if the roots cannot be read."""
+    configured = settings.log.timestamps
+    if configured is None:
+        return None
+    from macroslow.crypto.timestamps import MAX_ROOTS_BYTES, Authorities  # here: an extra of the package
+
+    file = settings.source.folder / configured.roots
+    try:
+        with file.open("rb") as source:
+            return Authorities.from_pem(source.read(MAX_ROOTS_BYTES + 1))
+    except (OSError, BadRequestError) as error:
+        said = error.strerror if isinstance(error, OSError) else error.detail
+        raise ConfigurationError(
+            f"the roots of the time-stamping authority cannot be read: {file}: {said}",
+            fix="name its root certificate in PEM under [log.timestamps] roots",
+        ) from None
 
 
 def shapes(settings: Settings) -> Mapping[str, Shape]:

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from macroslow.ports import DAY_NS
 from macroslow.settings.fields import Table, refuse
+from macroslow.settings.log_timestamps import LogTimestamps
 from macroslow.settings.log_witness import LogWitness
 from macroslow.settings.section import Section
 from macroslow.tlog.checkpoint import LogPublicKey
@@ -26,7 +27,7 @@ class HoldDays(Section):
 
 
 class Log(Section):
-    """The audit log: its name in checkpoints, whether everybody may read its tiles, and who cosigns them.
+    """The audit log: its name, whether everybody may read its tiles, who cosigns and who dates its checkpoints.
 
     Entries are committed in windows of `commit_window_ms`, and signed in windows of `checkpoint_window_ms`
     or when a receipt needs it. `quorum` of the witnesses is enough; not set: more than half of them.
@@ -43,6 +44,7 @@ class Log(Section):
     quorum: Annotated[int, Field(ge=1)] | None = None
     witness_timeout_ms: Annotated[int, Field(ge=0, le=60_000)] = 1000
     witness_required: bool = False
+    timestamps: LogTimestamps | None = None
 
     @model_validator(mode="after")
     def _quorum_can_be_met(self) -> Self:

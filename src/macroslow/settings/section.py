@@ -5,7 +5,6 @@ from typing import ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from macroslow.secretstore.reference import Reference
 from macroslow.settings.fields import refuse
 
 
@@ -31,7 +30,7 @@ def only(available: str, *later: str) -> AfterValidator:
 def needs_extra(module: str, extra: str) -> AfterValidator:
     """Refuse a setting whose driver is not installed here, saying what installs it."""
 
-    def check(value: Reference | None) -> Reference | None:
+    def check(value: object) -> object:
         if value is not None and find_spec(module) is None:
             raise refuse(
                 f"needs the extra {extra}, which is not installed", f"pip install 'macroslow[{extra}]'"

@@ -1,0 +1,20 @@
+"""Time stamps over the log, where the configuration names an authority."""
+
+from macroslow.bootstrap.checks import believed_authorities
+from macroslow.bootstrap.core import Core
+from macroslow.bootstrap.machine import clock
+from macroslow.bootstrap.outward import Outward
+from macroslow.ports import HOUR_NS, NS_PER_S
+from macroslow.services.audit.stamp_log import StampLog
+
+
+def stamping(core: Core, outward: Outward) -> StampLog | None:
+    """What has the log dated; None where nobody is to be asked."""
+    configured, authorities = core.settings.log.timestamps, believed_authorities(core.settings)
+    if configured is None or authorities is None:
+        return None
+    from macroslow.adapters.timestamps import TimestampAuthority  # here: see Outward
+
+    authority = TimestampAuthority(configured.url, authorities, outward())
+    every_s = configured.every_hours * HOUR_NS // NS_PER_S
+    return StampLog(core.books, core.checkpoints.published, authority, clock, every_s)
