@@ -43,6 +43,7 @@ from macroslow.services.spending.report_usage import ReportUsage
 from macroslow.services.spending.usage_verbs import UsageVerbs
 from macroslow.services.verbs import OPERATOR
 from macroslow.settings import Settings
+from macroslow.tlog.policy import Policy
 from macroslow.workflow.books import Books
 
 if TYPE_CHECKING:
@@ -159,8 +160,8 @@ async def open_core(
             sound = await _resume(stores.books, signer, reading=reading)
             core = await _core(settings, folder, keys, quad, owner, stores, signer)
             yield core
-            if sound and (await stores.books.head()).size:
-                await core.checkpoints.newest()  # what was logged is signed when its process ends in order
+            if sound:
+                await core.checkpoints.sign_all()  # what was logged is signed when its process ends in order
 
 
 async def _resume(books: Books, signer: AnySigner, *, reading: bool) -> bool:
@@ -190,7 +191,9 @@ async def _core(
     rules = [issuer.rules(name) for name, issuer in settings.auth.issuers.items()]
     manage_revocations = ManageRevocations(books, revocations, rules, clock)
     signers = ManageSigners(books, clock)
-    checkpoints = CheckpointLog(books, signer)
+    checkpoints = CheckpointLog(
+        books, signer, _policy(settings, signer), settings.log.witness_timeout_ms / 1000
+    )
     await manage_keys.load()
     await manage_revocations.load()
     await signers.load()
@@ -216,3 +219,12 @@ async def _core(
         recovered=recovered,
         owner=owner,
     )
+
+
+def _policy(settings: Settings, signer: AnySigner) -> Policy:
+    try:
+        return settings.log.policy(signer.keys.current)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"the log's witnesses cannot be used: {error}", fix="give each witness a key of its own"
+        ) from None

@@ -81,7 +81,7 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
         gateway.sandbox.backend,
         settings.state_folder,
     )
-    await core.checkpoints.newest()  # so that what a crash left unsigned is signed from here on
+    await core.checkpoints.sign_all()  # so that what a crash left unsigned is signed from here on
     of_administrators = administrators.gate_of(gateway, application)
     holders = (gate, of_administrators, application.answer_once)
     ending = WithdrawEnded(gateway.authenticate.admits, [each.withdraw for each in holders])
@@ -122,7 +122,7 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Ap
         receipts=KeptReceipts(books, gateway.core.prove, clock),
         info=partial(_info, gateway),
         ready=gateway.core.health.reasons,
-        checkpoint=gateway.core.checkpoints.newest,
+        checkpoint=gateway.core.checkpoints.published,
         tile=ReadTiles(books, gateway.core.checkpoints),
         figures=ReadFigures(books, clock, _named_tags(gateway.core.settings)),
         mcp=mcp,
@@ -136,7 +136,7 @@ def _metrics(gateway: Gateway, known: Mapping[str, Peer]) -> Metrics:
     watches = gateway.watches
     spans = watches.spans
     return Metrics(
-        alerts=ChainMap(watches.budgets.raised, watches.guessing.raised),
+        alerts=ChainMap(watches.budgets.raised, watches.guessing.raised, watches.log.raised),
         lines=gateway.governor.admission.report,
         messages=lambda: {"delivered": watches.alerts.delivered, "given_up": watches.alerts.given_up},
         spans=dict if spans is None else lambda: spans.counts,

@@ -10,6 +10,7 @@ from macroslow.adapters.statefolder import StateFolder
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.crypto.quad import Quad
 from macroslow.limits.ports import RateStore
+from macroslow.ports import NS_PER_MS
 from macroslow.secretstore.secret import Secret
 from macroslow.services.calls.rate_rounds import RateRounds
 from macroslow.settings import Settings
@@ -42,8 +43,11 @@ async def open_stores(
 ) -> AsyncIterator[Stores]:
     """Open the books that the configuration names, and close them. ConfigurationError."""
     database = secrets.get("state.database")
+    window_ns = settings.log.commit_window_ms * NS_PER_MS
     if database is None:
-        books = await SqliteBooks.open(folder.path / BOOKS_FILE, sealer=quad, entropy=entropy, clock=clock)
+        books = await SqliteBooks.open(
+            folder.path / BOOKS_FILE, sealer=quad, entropy=entropy, clock=clock, commit_window_ns=window_ns
+        )
         try:
             yield Stores(books, _only(owner), None)
         finally:
@@ -52,7 +56,7 @@ async def open_stores(
     from macroslow.adapters.postgres import PostgresBooks  # here: its driver is an extra of the package
 
     shared = await PostgresBooks.open(
-        database.reveal(), owner=owner, sealer=quad, entropy=entropy, clock=clock
+        database.reveal(), owner=owner, sealer=quad, entropy=entropy, clock=clock, commit_window_ns=window_ns
     )
     try:
         yield Stores(shared, shared.is_alive, shared.identities_version)

@@ -10,6 +10,7 @@ from macroslow.bootstrap.kept_running import kept_running
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.outward import Outward
 from macroslow.bootstrap.telemetry import span_exporter
+from macroslow.bootstrap.watched_log import WatchedLog, watch_log
 from macroslow.errors import LogUnavailableError
 from macroslow.secretstore.secret import Secret
 from macroslow.services.alerts.send_alerts import SendAlerts
@@ -34,6 +35,7 @@ class Watches:
     """The watchers of one gateway, not yet running."""
 
     disk: WatchDisk
+    log: WatchedLog
     reap: ReapTheDead
     budgets: WatchBudgets
     alerts: SendAlerts
@@ -48,6 +50,7 @@ class Watches:
         """Have them run; a defect in one of them ends none of the requests."""
         works: dict[str, Callable[[], Awaitable[object]]] = {
             "the look at the disk": self.disk.run,
+            **self.log.works(),
             "the search for what the dead left": self.reap.run,
             "the watch over budgets": self.budgets.run,
             "sending of alerts": self.alerts.run,
@@ -108,7 +111,8 @@ def watches(
     if changes is not None:
         follow = FollowIdentities(changes, core.manage_keys, core.manage_revocations, core.signers)
     spans = span_exporter(core.settings, secrets, outward)
-    return Watches(disk, reap, budgets, alerts, guessing, uses, follow, spans, key_sets)
+    watched_log = watch_log(core, alerts, outward)
+    return Watches(disk, watched_log, reap, budgets, alerts, guessing, uses, follow, spans, key_sets)
 
 
 def _receivers(

@@ -108,6 +108,10 @@ class Policy:
         return "".join(lines).encode("utf-8", "surrogateescape")
 
 
+NOBODY: Final = Policy((), (), (), NONE)
+"""Names no log and needs no witness."""
+
+
 def parse(text: bytes) -> Policy:
     """Read a policy file; BadRequestError, with the line, if it is none."""
     if len(text) > MAX_POLICY_BYTES:

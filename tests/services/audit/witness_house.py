@@ -140,11 +140,8 @@ async def serving(
     known = [policy.Witness(one.name, one.key.public, one.url) for one in asked]
     trusted = policy.threshold([KEY.public.ed25519, KEY.public.ml_dsa_44], known, quorum)
     stored = await books.checkpoint()
-    states = WitnessStates(trusted)
     if stored is not None:
-        parsed = note.parse(stored[1])
-        states.remember(stored[0], parsed)
-        signed = signed or TreeHead(stored[0], note.parse_body(parsed.text).root)
+        signed = signed or TreeHead(stored[0], note.parse_body(note.parse(stored[1]).text).root)
     signer, health, outlet = Signer(signed), LogHealth(), Outlet()
     checkpoints = CheckpointLog(books, signer, trusted, wait_s)
     await checkpoints.load()
@@ -152,7 +149,6 @@ async def serving(
     ask = AskWitnesses(
         books,
         checkpoints,
-        states,
         {one.name: one for one in asked},
         health,
         outlet,
@@ -165,7 +161,7 @@ async def serving(
     )
     asking = asyncio.create_task(ask.run())
     try:
-        yield Process(books, signer, checkpoints, states, health, ask, outlet, clock)
+        yield Process(books, signer, checkpoints, checkpoints.witnesses, health, ask, outlet, clock)
     finally:
         assert not asking.done(), asking
         asking.cancel()

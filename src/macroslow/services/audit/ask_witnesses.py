@@ -22,10 +22,8 @@ from macroslow.services.alerts.send_alerts import Outlet, message_of
 from macroslow.services.audit.checkpoint_log import UNCONFIRMED, Checkpoint, CheckpointLog
 from macroslow.services.audit.log_health import LogHealth
 from macroslow.services.audit.trouble import Trouble
-from macroslow.services.audit.witness_states import WitnessStates
 from macroslow.tlog import note
 from macroslow.tlog.note import Note
-from macroslow.tlog.policy import Policy
 from macroslow.tlog.witness import Cosigned, Inconsistent, OtherSize, Witness, cosignature
 from macroslow.workflow.books import Books
 
@@ -63,7 +61,6 @@ class AskWitnesses:
         self,
         books: Books,
         checkpoints: CheckpointLog,
-        states: WitnessStates,
         witnesses: Mapping[str, Witness],
         health: LogHealth,
         outlet: Outlet,
@@ -78,8 +75,8 @@ class AskWitnesses:
         self.raised = {CONTRADICTED: 0, UNWITNESSED: 0}
         self._books = books
         self._checkpoints = checkpoints
-        self._states = states
-        self._policy: Policy = states.policy
+        self._states = checkpoints.witnesses
+        self._policy = checkpoints.witnesses.policy
         self._health = health
         self._outlet = outlet
         self._clock = clock
@@ -88,8 +85,9 @@ class AskWitnesses:
         self._required = required
         self._patience_s = patience_s
         self._sleep = sleep
+        known = {name: state.size or 0 for name, state in self._states.items()}
         self._lines = [
-            _Line(one.name, one.key, witnesses[one.name], Trouble(log, clock), states[one.name].size or 0)
+            _Line(one.name, one.key, witnesses[one.name], Trouble(log, clock), known[one.name])
             for one in self._policy.witnesses
         ]
         self._target = Checkpoint(-1, b"")

@@ -16,10 +16,11 @@ from typing import Final, NamedTuple, NoReturn
 
 from macroslow.errors import LogUnavailableError, VerificationError
 from macroslow.ports import Signer
+from macroslow.services.audit.witness_states import WitnessStates
 from macroslow.tlog import note as notes
 from macroslow.tlog import tree
 from macroslow.tlog.note import Note
-from macroslow.tlog.policy import NONE, Policy
+from macroslow.tlog.policy import NOBODY, NONE, Policy
 from macroslow.tlog.ports import StoreCheckpoint
 from macroslow.workflow.books import Books
 
@@ -41,7 +42,8 @@ _NOTHING: Final = Checkpoint(0, b"")
 class CheckpointLog:
     """Signs and keeps checkpoints of one log. One instance a process.
 
-    With a `policy` that needs witnesses, a proof waits up to `wait_s` until enough of them cosigned.
+    With a `policy` that needs witnesses, a proof waits up to `wait_s` until enough of them cosigned;
+    `witnesses` is what is known of each.
     """
 
     def __init__(
@@ -49,7 +51,8 @@ class CheckpointLog:
     ) -> None:
         self._books = books
         self._signer = signer
-        self._policy = None if policy is None or policy.quorum == NONE else policy
+        self.witnesses = WitnessStates(policy or NOBODY)
+        self._policy = None if self.witnesses.policy.quorum == NONE else policy
         self._wait_s = wait_s
         self._signing: asyncio.Task[None] | None = None
         self._own_size = 0  # of the tree that this process's signer signed last
@@ -59,10 +62,11 @@ class CheckpointLog:
         self._held = "" if self._policy is None else UNCONFIRMED
         self._changed = asyncio.Condition()
 
-    async def load(self, signed_size: int | None = None) -> None:
-        """Take up the newest stored checkpoint; `signed_size` is what the signer signed last, if it knows."""
-        stored_size = await self.take_up()
-        self._own_size = stored_size if signed_size is None else signed_size
+    async def load(self) -> None:
+        """Take up the newest stored checkpoint, which the signer takes for the last that it signed."""
+        self._own_size = await self.take_up()
+        if self._own_size:
+            self.witnesses.remember(self._own_size, notes.parse(self._signed.note))
 
     async def take_up(self) -> int:
         """Take up what another process may have stored meanwhile; return the size of the newest."""
@@ -103,7 +107,7 @@ class CheckpointLog:
     async def sign_all(self) -> None:
         """Sign what is unsigned, unless nothing may be signed now."""
         head = await self._books.head()
-        if head.size > self._signed.size and not self._held:
+        if not self._held and head.size > self._signed.size and head.size > await self.take_up():
             await self._sign_beyond(head.size - 1)
 
     async def run(self, window_s: float) -> NoReturn:
