@@ -1,10 +1,13 @@
 """Books on real files for these tests, and a sealer that is quick and checks what it is given."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from macroslow.adapters.sqlite import SqliteBooks
+from macroslow.adapters.sqlite import SqliteBooks, key_name
 from macroslow.adapters.system import SystemClock, SystemEntropy
 from macroslow.errors import DecryptionFailedError
+from macroslow.tlog.event import EventClass
 
 
 class LabelSealer:
@@ -28,3 +31,11 @@ async def open_books(path: Path, *, commit_window_ns: int = 0) -> SqliteBooks:
         clock=SystemClock(),
         commit_window_ns=commit_window_ns,
     )
+
+
+def drop_keys(path: Path, subject: str) -> None:
+    """Take all keys of a subject away, past the books at `path`, which nobody has open."""
+    with closing(sqlite3.connect(path.with_name("subjects.sqlite"))) as connection:
+        for kind in EventClass:
+            connection.execute("DELETE FROM keys WHERE name = ?", (key_name(subject, kind),))
+        connection.commit()

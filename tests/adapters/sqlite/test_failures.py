@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from tests.adapters.sqlite.support import open_books
+from tests.adapters.sqlite.support import drop_keys, open_books
 from tests.contract.changes import accept, append, money, reserve, settle
 
 from macroslow.adapters.sqlite import SqliteBooks
@@ -136,22 +136,23 @@ async def test_two_processes_may_take_turns(tmp_path: Path) -> None:
     await second.close()
 
 
-async def test_an_erased_subject_cannot_be_read_and_the_tree_stands(tmp_path: Path) -> None:
+async def test_a_subject_whose_key_is_gone_cannot_be_read_and_the_tree_stands(tmp_path: Path) -> None:
+    """As where older books are restored beside keys of which some were erased since."""
     path = tmp_path / "books.sqlite"
     books = await open_books(path)
     await books.commit(append(0, "alice"), append(1, "bob"))
     assert await books.entry(0) is not None
     head = await books.head()
-    with sqlite3.connect(path) as connection:
-        connection.execute(
-            "DELETE FROM subject_keys WHERE subject = (SELECT n FROM names WHERE name = 'alice')"
-        )
-    connection.close()
+    await books.close()
+    drop_keys(path, "alice")
+    books = await open_books(path)
     with pytest.raises(DecryptionFailedError):
         await books.entry(0)
     assert [event.event is None for event in await books.entries(0, 2)] == [True, False]
     await books.commit(append(2, "alice"))
-    assert [event.event is None for event in await books.entries(1, 2)] == [False, False]
+    assert [event.event is None for event in await books.entries(0, 3)] == [True, False, False]
+    with pytest.raises(DecryptionFailedError):
+        await books.entry(0)
     assert (await books.leaves(0, 2)) and (await books.head()).size == head.size + 1
     await sound(books)
     await books.close()

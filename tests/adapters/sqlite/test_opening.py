@@ -123,7 +123,7 @@ async def test_a_copy_of_the_files_taken_right_after_a_commit_holds_it(tmp_path:
     books = await open_books(tmp_path / "books.sqlite")
     await books.commit(OpenAccount("a", 100), append())
     (tmp_path / "copy").mkdir()
-    for file in tmp_path.glob("books.sqlite*"):
+    for file in tmp_path.glob("*.sqlite*"):
         if not file.name.endswith("-shm"):
             shutil.copy(file, tmp_path / "copy")
     twin = await open_books(tmp_path / "copy" / "books.sqlite")

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.adapters.sqlite.support import open_books
+from tests.adapters.sqlite.support import drop_keys, open_books
 from tests.contract.changes import append, settle
 from tests.contract.replies_contract import claim, put
 
@@ -31,7 +31,9 @@ async def test_an_erased_principals_answers_cannot_be_read_and_new_ones_can(tmp_
     path = tmp_path / "books.sqlite"
     books = await open_books(path)
     await books.commit(claim("old"), put("old"), claim("k", principal="bob"), put("k", principal="bob"))
-    execute(path, "DELETE FROM subject_keys WHERE subject = (SELECT n FROM names WHERE name = 'alice')")
+    await books.close()
+    drop_keys(path, "alice")
+    books = await open_books(path)
     with pytest.raises(DecryptionFailedError):
         await books.reply("alice", "old")
     assert await books.reply("bob", "k") is not None

@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import NamedTuple, Protocol
 
 from macroslow.errors import LogUnavailableError
 from macroslow.ports import NS_PER_S, Clock
-from macroslow.tlog.ports import Entry
+from macroslow.tlog.ports import Entry, EraseSubject
 from macroslow.workflow.books import Change
 
 
@@ -73,8 +73,8 @@ class GroupCommit:
         open_for_more = True
         while open_for_more:
             batch, open_for_more = self._gather()
-            if batch:
-                outcomes = self._commit(batch)
+            for together in _apart(batch):
+                outcomes = self._commit(together)
                 with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                     self._loop.call_soon_threadsafe(_tell, outcomes)
         self._transaction.close()
@@ -124,6 +124,17 @@ class GroupCommit:
     def _roll_back(self) -> None:
         with contextlib.suppress(LogUnavailableError):  # then the next `begin` fails, and says so
             self._transaction.rollback()
+
+
+def _apart(batch: Sequence[_Request]) -> Iterator[Sequence[_Request]]:
+    """Yield the batch in pieces, so that each erasure has one of its own: it knows what is stored alone."""
+    start = 0
+    for at, request in enumerate(batch):
+        if EraseSubject in map(type, request.changes):
+            yield from filter(None, (batch[start:at], batch[at : at + 1]))
+            start = at + 1
+    if start < len(batch):
+        yield batch[start:]
 
 
 def _copy(error: LogUnavailableError) -> LogUnavailableError:

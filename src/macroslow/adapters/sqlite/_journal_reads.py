@@ -14,7 +14,7 @@ _OF_PRINCIPAL: Final = "WHERE r.principal = (SELECT n FROM names WHERE name = ?)
 _NEWEST: Final = "ORDER BY r.accepted_index DESC LIMIT ?"
 _OBJECT: Final = """
 SELECT s.name, o.sealed FROM objects o JOIN names s ON s.n = o.subject
-WHERE o.run = (SELECT n FROM names WHERE name = ?) AND o.kind = ?
+WHERE o.run = (SELECT n FROM names WHERE name = ?) AND o.kind = ? AND o.subject > 0
 """
 
 

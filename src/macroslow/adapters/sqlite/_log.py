@@ -1,27 +1,36 @@
 """The log as the writer grows it: leaves and payloads in, completed tiles stored, the edge in memory."""
 
 import sqlite3
+from collections.abc import Sequence
 from itertools import zip_longest
+from typing import Final
 
 from macroslow.adapters.sqlite._names import Names
 from macroslow.adapters.sqlite._stage import Stage
 from macroslow.adapters.sqlite._statements import (
     DELETE_OLD_CHECKPOINTS,
+    PUT_ANCHOR,
     PUT_CHECKPOINT,
     PUT_ENTRY,
+    PUT_PART,
+    PUT_SUBJECT_TILES,
     PUT_TILE,
 )
 from macroslow.adapters.sqlite._subjects import Subjects
 from macroslow.adapters.sqlite._tiles import rebuild
 from macroslow.crypto.rows import NONCE_BYTES
 from macroslow.ports import Entropy
-from macroslow.tlog.leaf import SALT_BYTES, leaf_hash, seal_event
-from macroslow.tlog.ports import Append, Entry, StoreCheckpoint
+from macroslow.tlog.event import CLASSES, Event, EventClass, PersonFields
+from macroslow.tlog.leaf import SALT_BYTES, SealedPart, leaf_hash, seal_event, seal_part
+from macroslow.tlog.ports import Append, Entry, StoreAnchor, StoreCheckpoint
 from macroslow.tlog.tree import HASH_BYTES, Edge
+
+PARTS_OF_ENTRY: Final = 256
+"""A part's number is its entry's times this, and its place."""
 
 
 class Log:
-    """The `entries`, `tiles` and `checkpoints` tables, for the writer.
+    """The tables of entries, their parts, tiles, checkpoints and anchors, for the writer.
 
     `edge` is that of the last commit. It is never changed, only replaced: other threads may read it.
     """
@@ -52,20 +61,29 @@ class Log:
     def append(self, change: Append) -> Entry:
         """Seal an event and give it the next index."""
         event = change.event
+        kind = CLASSES[event.type]
+        parts = self._sealed_parts(event, kind) if event.others else ()
         fresh = self._entropy.random(SALT_BYTES + NONCE_BYTES)
-        key = self._subjects.key(event.subject)
-        sealed = seal_event(event, key, salt=fresh[:SALT_BYTES], nonce=fresh[SALT_BYTES:])
+        key = self._subjects.key(event.subject, kind)
+        sealed = seal_event(event, key, salt=fresh[:SALT_BYTES], nonce=fresh[SALT_BYTES:], parts=parts)
         index = self.next_index
         subject = self._names.number(event.subject)
         self._stage.write(PUT_ENTRY, (index, sealed.leaf, sealed.payload, subject))
-        return Entry(index, sealed.leaf, sealed.canonical, sealed.salt)
+        for number, part in enumerate(parts, index * PARTS_OF_ENTRY):
+            self._stage.write(PUT_PART, (number, self._names.number(part.subject), part.sealed))
+        others = tuple([part.opened for part in parts])
+        return Entry(index, sealed.leaf, sealed.canonical, sealed.salt, others)
 
     def store_checkpoint(self, change: StoreCheckpoint) -> None:
         """Keep the note unless a newer one is kept; ValueError for a size that was never committed."""
-        if not 0 <= change.size <= self._size:
-            raise ValueError(f"a checkpoint of size {change.size} for a log of {self._size} entries")
+        self._require_size(change.size)
         self._stage.write(PUT_CHECKPOINT, (change.size, change.note))
         self._stage.write(DELETE_OLD_CHECKPOINTS, ())
+
+    def store_anchor(self, change: StoreAnchor) -> None:
+        """Keep a dated checkpoint; ValueError for a size that was never committed."""
+        self._require_size(change.size)
+        self._stage.write(PUT_ANCHOR, (change.size, change.note, change.token))
 
     def flush(self) -> None:
         """Grow a copy of the edge by the batch's entries; have the tiles written that they complete."""
@@ -77,6 +95,8 @@ class Log:
                 # A tile's root is the newest hash one level up, where it may have completed a tile too.
                 hashes = above.data if above else self._edge_ahead.partial_tile(tile.level + 1)
                 tiles.append((tile.level, tile.index, tile.data, hashes[-HASH_BYTES:]))
+                if tile.level == 0:
+                    self._stage.rows(PUT_SUBJECT_TILES).append((tile.index,))
 
     def committed(self) -> None:
         self.edge = self._edge_ahead
@@ -85,3 +105,19 @@ class Log:
     def reload(self) -> None:
         self.edge = self._edge_ahead = rebuild(self._connection)
         self._size = self.edge.size
+
+    def _require_size(self, size: int) -> None:
+        if not 0 <= size <= self._size:
+            raise ValueError(f"a checkpoint of size {size} for a log of {self._size} entries")
+
+    def _sealed_parts(self, event: Event, kind: EventClass) -> Sequence[SealedPart]:
+        return [self._sealed_part(part, kind) for part in sorted(event.others, key=_name)]
+
+    def _sealed_part(self, part: PersonFields, kind: EventClass) -> SealedPart:
+        fresh = self._entropy.random(SALT_BYTES + NONCE_BYTES)
+        key = self._subjects.key(part.subject, kind)
+        return seal_part(part, key, salt=fresh[:SALT_BYTES], nonce=fresh[SALT_BYTES:])
+
+
+def _name(part: PersonFields) -> str:
+    return part.subject

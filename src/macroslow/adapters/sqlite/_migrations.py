@@ -9,7 +9,11 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
+from macroslow.adapters.sqlite._subjects import import_keys
 from macroslow.adapters.sqlite._tiles import rebuild
+
+VERSION_OF_SUBJECTS: Final = 3
+"""From here on subjects' keys are a database of their own; theirs is durable before the books let go."""
 
 MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {
     1: (
@@ -104,19 +108,53 @@ MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    2: (
+        "CREATE TABLE parts (n INTEGER PRIMARY KEY, subject INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT",
+        """
+        CREATE TABLE subject_tiles (
+            subject INTEGER NOT NULL,
+            tile INTEGER NOT NULL,
+            PRIMARY KEY (subject, tile)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        INSERT INTO subject_tiles SELECT DISTINCT subject, n / 256 FROM entries
+        WHERE n < (SELECT coalesce(max(n) + 1, 0) / 256 * 256 FROM entries)
+        """,
+        """
+        CREATE TABLE erased_keys (
+            name BLOB NOT NULL,
+            sha256 BLOB NOT NULL,
+            PRIMARY KEY (name, sha256)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE TABLE anchors (size INTEGER PRIMARY KEY, note BLOB NOT NULL, token BLOB NOT NULL) STRICT",
+        """
+        CREATE TABLE kept_receipts (
+            request TEXT PRIMARY KEY,
+            principal INTEGER NOT NULL,
+            entry INTEGER NOT NULL,
+            expires_ns INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX kept_receipts_expiring ON kept_receipts (expires_ns)",
+        "DROP TABLE subject_keys",
+    ),
 }
 """What leads from each version to the next."""
 
 
-def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring the books to `version`, within the transaction that is open.
+def migrate(books: sqlite3.Connection, subjects: sqlite3.Connection, version: int) -> None:
+    """Bring the books to `version`, within the transaction that is open on them.
 
     VerificationError, and nothing is changed, if the log of older books is damaged.
     """
-    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    (found,) = books.execute("PRAGMA user_version").fetchone()
     if found < version:
-        rebuild(connection)
+        rebuild(books)
+    if found < VERSION_OF_SUBJECTS:
+        import_keys(books, subjects)
     for older in range(found, version):
         for statement in MIGRATIONS[older]:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {older + 1}")
+            books.execute(statement)
+        books.execute(f"PRAGMA user_version = {older + 1}")

@@ -3,7 +3,8 @@
 import sqlite3
 
 from macroslow.adapters.sqlite._stage import Cache, Stage
-from macroslow.adapters.sqlite._statements import PUT_NAME
+from macroslow.adapters.sqlite._statements import PUT_NAME, RENAME
+from macroslow.errors import ConflictError
 
 
 class Names:
@@ -13,6 +14,7 @@ class Names:
         self._connection = connection
         self._stage = stage
         self._numbers = Cache[str, int](stage.undo)
+        self._renamed = Cache[str, bool](stage.undo)  # by this batch: what the store has is out of date
         self._next = 0
         self.reload()
 
@@ -24,7 +26,7 @@ class Names:
     def known(self, name: str) -> int | None:
         """Return the number of `name` if it has one."""
         number = self._numbers.get(name)
-        if number is None:
+        if number is None and self._renamed.get(name) is None:
             row = self._connection.execute("SELECT n FROM names WHERE name = ?", (name,)).fetchone()
             number = None if row is None else self._numbers.learn(name, row[0])
         return number
@@ -34,11 +36,24 @@ class Names:
         (name,) = self._connection.execute("SELECT name FROM names WHERE n = ?", (number,)).fetchone()
         return str(name)
 
+    def rename(self, name: str, after: str) -> None:
+        """Let what `name` stands for have another name from now on; ConflictError if that is taken."""
+        number = self.known(name)
+        if number is None:
+            return
+        if self.known(after) is not None:
+            raise ConflictError(f"{after} is somebody's name already")
+        self._stage.write(RENAME, (after, number))
+        self._numbers.take(name)
+        self._renamed.put(name, True)
+
     def committed(self) -> None:
         self._numbers.trim()
+        self._renamed.clear()
 
     def reload(self) -> None:
         self._numbers.clear()
+        self._renamed.clear()
         (self._next,) = self._connection.execute("SELECT coalesce(max(n), 0) + 1 FROM names").fetchone()
 
     def _number_in_store(self, name: str) -> int:

@@ -20,6 +20,7 @@ from macroslow.adapters.sqlite._subjects import Subjects
 from macroslow.crypto.rows import NONCE_BYTES
 from macroslow.errors import ConflictError, NotFoundError
 from macroslow.ports import Entropy
+from macroslow.tlog.event import EventClass
 from macroslow.workflow.replies import SALT_BYTES, BindId, ClaimReply, DropReply, PutReply, seal_reply
 
 _CLAIM: Final = "SELECT request_sha256, created_ns, expires_ns FROM replies WHERE principal = ? AND key = ?"
@@ -65,7 +66,7 @@ class Replies:
         if not known:
             raise NotFoundError(f"nobody claimed the idempotency key {change.key}", step="idempotency")
         fresh = self._entropy.random(SALT_BYTES + NONCE_BYTES)
-        key = self._subjects.key(change.principal)
+        key = self._subjects.key(change.principal, EventClass.ACTIVITY)
         sealed = seal_reply(change, key, salt=fresh[:SALT_BYTES], nonce=fresh[SALT_BYTES:])
         self._put(name, (*known[:3], sealed))
 

@@ -3,13 +3,13 @@
 import sqlite3
 from typing import Final
 
-from macroslow.adapters.sqlite._log_reads import Unwrap
+from macroslow.adapters.sqlite._subjects import Keys, Unwrap
 from macroslow.errors import DecryptionFailedError
+from macroslow.tlog.event import EventClass
 from macroslow.workflow.replies import BindId, Reply, open_reply
 
 _REPLY: Final = """
-SELECT r.request_sha256, r.created_ns, r.expires_ns, r.sealed, k.wrapped
-FROM replies r LEFT JOIN subject_keys k ON k.subject = r.principal
+SELECT r.request_sha256, r.created_ns, r.expires_ns, r.sealed FROM replies r
 WHERE r.principal = (SELECT n FROM names WHERE name = ?) AND r.key = ?
 """
 _BOUND_ID: Final = """
@@ -25,13 +25,14 @@ def reply(connection: sqlite3.Connection, unwrap: Unwrap, principal: str, key: s
     row = connection.execute(_REPLY, (principal, key)).fetchone()
     if row is None:
         return None
-    *claim, sealed, wrapped = row
+    *claim, sealed = row
     claimed = Reply(*claim)
     if sealed is None:
         return claimed
-    if wrapped is None:
+    sealing = Keys(connection, unwrap).key(principal, EventClass.ACTIVITY)
+    if sealing is None:
         raise DecryptionFailedError("a stored answer cannot be read: its principal was erased")
-    return open_reply(claimed, sealed, unwrap(principal, wrapped), principal, key)
+    return open_reply(claimed, sealed, sealing, principal, key)
 
 
 def bound_id(connection: sqlite3.Connection, wanted: str) -> BindId | None:

@@ -1,205 +1,50 @@
-"""The tables, and the opening of connections that keep SQLite's promises.
+"""Opening the books and the subjects' keys beside them: connections that keep SQLite's promises.
 
-Every identifier that repeats (accounts, principals, models, tags, runs, subjects) is stored once in
-`names` and stands as its number elsewhere, so that a ledger row stays narrow. `reservations` holds what
-is under way and stays small; settling moves a row to `calls`, which only grows. The log is `entries` and
-`tiles`; the rightmost, growing tile of each level is not stored but rebuilt from them at start.
-
-The budgets that a call is held in are a set that many calls share: it is a name too, the numbers of its
-counters in order ("3,17,29"), and 0, which is no name, where there are none.
+Both files are for their owner alone (mode 0600). The keys are not in the books, so that a copy of the books
+is no copy of the keys: books that are restored beside the newest keys hold nothing that was erased.
 """
 
 import os
 import sqlite3
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from macroslow.adapters.sqlite._errors import translated
 from macroslow.adapters.sqlite._migrations import migrate
+from macroslow.adapters.sqlite._tables import SUBJECT_TABLES, TABLES
 from macroslow.errors import ConfigurationError
 
-APPLICATION_ID: Final = 0x4D534C57  # "MSLW", at offset 68 of the file
-VERSION: Final = 2
+VERSION: Final = 3
 BUSY_TIMEOUT_S: Final = 5.0
 MINIMUM_SQLITE: Final = (3, 38, 0)  # JSON functions; STRICT tables came with 3.37
-
-_TABLES: Final = """
-CREATE TABLE names (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
-INSERT INTO names VALUES (0, '');
-
-CREATE TABLE accounts (
-    n INTEGER PRIMARY KEY REFERENCES names,
-    parent INTEGER REFERENCES accounts DEFERRABLE INITIALLY DEFERRED,
-    limit_usd_micros INTEGER CHECK (limit_usd_micros >= 0),
-    spent_usd_micros INTEGER NOT NULL CHECK (spent_usd_micros >= 0),
-    held_usd_micros INTEGER NOT NULL CHECK (held_usd_micros >= 0),
-    closed INTEGER NOT NULL,
-    counter INTEGER NOT NULL,
-    resets_s INTEGER
-) STRICT;
-CREATE INDEX accounts_open_children ON accounts (n) WHERE parent IS NOT NULL AND closed = 0;
-CREATE INDEX accounts_counters ON accounts (resets_s) WHERE counter = 1;
-
-CREATE TABLE reservations (
-    id TEXT PRIMARY KEY,
-    account INTEGER NOT NULL REFERENCES accounts,
-    usd_micros INTEGER NOT NULL,
-    principal INTEGER NOT NULL,
-    key INTEGER NOT NULL,
-    provider INTEGER NOT NULL,
-    model INTEGER NOT NULL,
-    tag INTEGER NOT NULL,
-    run INTEGER NOT NULL,
-    created_ns INTEGER NOT NULL,
-    team INTEGER NOT NULL,
-    budgets INTEGER NOT NULL,
-    owner INTEGER NOT NULL,
-    expires_ns INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE calls (
-    n INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    account INTEGER NOT NULL,
-    reserved_usd_micros INTEGER NOT NULL,
-    principal INTEGER NOT NULL,
-    key INTEGER NOT NULL,
-    provider INTEGER NOT NULL,
-    model INTEGER NOT NULL,
-    tag INTEGER NOT NULL,
-    run INTEGER NOT NULL,
-    created_ns INTEGER NOT NULL,
-    settled_ns INTEGER NOT NULL,
-    outcome INTEGER NOT NULL,
-    input_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL,
-    usd_micros INTEGER NOT NULL,
-    team INTEGER NOT NULL,
-    budgets INTEGER NOT NULL
-) STRICT;
-CREATE INDEX calls_of_runs ON calls (run) WHERE run > 0;
-CREATE INDEX calls_by_time ON calls (created_ns);
-
-CREATE TABLE totals (
-    day INTEGER NOT NULL,
-    key INTEGER NOT NULL,
-    principal INTEGER NOT NULL,
-    team INTEGER NOT NULL,
-    provider INTEGER NOT NULL,
-    model INTEGER NOT NULL,
-    tag INTEGER NOT NULL,
-    calls INTEGER NOT NULL,
-    input_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL,
-    usd_micros INTEGER NOT NULL,
-    PRIMARY KEY (day, key, principal, team, provider, model, tag)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE subject_keys (subject INTEGER PRIMARY KEY REFERENCES names, wrapped BLOB NOT NULL) STRICT;
-
-CREATE TABLE entries (
-    n INTEGER PRIMARY KEY,
-    leaf BLOB NOT NULL,
-    payload BLOB NOT NULL,
-    subject INTEGER NOT NULL
-) STRICT;
-
-CREATE TABLE tiles (
-    level INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    hashes BLOB NOT NULL,
-    root BLOB NOT NULL,
-    PRIMARY KEY (level, number)
-) STRICT;
-
-CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note BLOB NOT NULL) STRICT;
-
-CREATE TABLE runs (
-    n INTEGER PRIMARY KEY REFERENCES names,
-    principal INTEGER NOT NULL REFERENCES names,
-    state TEXT NOT NULL,
-    accepted_ns INTEGER NOT NULL,
-    finished_ns INTEGER,
-    document_sha256 TEXT NOT NULL,
-    document_bytes INTEGER NOT NULL,
-    origin TEXT NOT NULL,
-    signer TEXT,
-    accepted_index INTEGER NOT NULL UNIQUE,
-    finished_index INTEGER,
-    owner INTEGER NOT NULL
-) STRICT;
-CREATE INDEX runs_of_principal ON runs (principal, accepted_index);
-CREATE INDEX runs_running ON runs (accepted_index) WHERE state = 'running';
-
-CREATE TABLE objects (
-    n INTEGER PRIMARY KEY,
-    run INTEGER NOT NULL REFERENCES runs,
-    kind TEXT NOT NULL,
-    subject INTEGER NOT NULL REFERENCES names,
-    sealed BLOB NOT NULL,
-    UNIQUE (run, kind)
-) STRICT;
-
-CREATE TABLE keys (
-    id TEXT PRIMARY KEY,
-    created_ns INTEGER NOT NULL,
-    record TEXT NOT NULL,
-    secret_hmac BLOB NOT NULL
-) STRICT;
-
-CREATE TABLE signers (
-    key_id TEXT PRIMARY KEY,
-    name TEXT NOT NULL,
-    public_jwks TEXT NOT NULL,
-    origins TEXT NOT NULL,
-    trusted_ns INTEGER NOT NULL,
-    revoked_ns INTEGER
-) STRICT;
-
-CREATE TABLE key_uses (
-    id TEXT PRIMARY KEY,
-    used_ns INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE revoked_tokens (
-    id TEXT PRIMARY KEY,
-    issuer TEXT NOT NULL,
-    jti TEXT NOT NULL,
-    subject TEXT NOT NULL,
-    before_s INTEGER NOT NULL,
-    expires_s INTEGER
-) STRICT;
-
-CREATE TABLE replies (
-    n INTEGER PRIMARY KEY,
-    principal INTEGER NOT NULL REFERENCES names,
-    key TEXT NOT NULL,
-    request_sha256 TEXT NOT NULL,
-    created_ns INTEGER NOT NULL,
-    expires_ns INTEGER NOT NULL,
-    sealed BLOB,
-    UNIQUE (principal, key)
-) STRICT;
-CREATE INDEX replies_expiring ON replies (expires_ns);
-
-CREATE TABLE bound_ids (
-    id TEXT PRIMARY KEY,
-    kind INTEGER NOT NULL,
-    principal INTEGER NOT NULL,
-    provider INTEGER NOT NULL,
-    account INTEGER NOT NULL,
-    created_ns INTEGER NOT NULL,
-    tokens INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-"""
+SUBJECTS_FILE: Final = "subjects.sqlite"
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
-    """Open the books at `path` for writing, creating them (mode 0600) if there is no file.
+class Kind(NamedTuple):
+    """What a file is: its application id (at offset 68), the version of its tables, and how they are made."""
 
-    A file of an older schema is brought to this one, all of it or nothing. Raises ConfigurationError,
-    with the repair, if the file is empty, truncated, no SQLite database, not ours, of a newer schema or
-    not writable; VerificationError if a log that is to be migrated is damaged.
+    application_id: int
+    version: int
+    tables: str
+
+
+BOOKS: Final = Kind(0x4D534C57, VERSION, TABLES)  # "MSLW"
+SUBJECTS: Final = Kind(0x4D534C53, 1, SUBJECT_TABLES)  # "MSLS"
+
+
+class Writers(NamedTuple):
+    """The two connections of the one writer."""
+
+    books: sqlite3.Connection
+    subjects: sqlite3.Connection
+
+
+def open_writers(path: Path) -> Writers:
+    """Open the books at `path` for writing, and the keys beside them; make what there is not.
+
+    Books of an older schema are brought to this one, all of it or nothing. Raises ConfigurationError,
+    with the repair, if a file is empty, truncated, no SQLite database, not ours, of a newer schema, not
+    writable, or if the keys of books are missing; VerificationError if a log to be migrated is damaged.
     """
     if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
         raise ConfigurationError(
@@ -208,78 +53,125 @@ def open_writer(path: Path) -> sqlite3.Connection:
         )
     with translated(path, ConfigurationError):
         if not path.exists():
-            _create(path)
+            _create(path, BOOKS)
         return _open_existing(path)
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """Open a second connection that cannot write."""
+    """Open a second connection that cannot write; it has the keys as `subjects`."""
     with translated(path, ConfigurationError):
-        return _connect(path, "ro")
+        connection = _connect(path, "ro")
+        connection.execute("ATTACH ? AS subjects", (_uri(path.with_name(SUBJECTS_FILE), "ro"),))
+        return connection
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, kind: Kind) -> None:
     if path.with_name(f"{path.name}-wal").exists():
         raise ConfigurationError(
             f"{path} is missing, but its write-ahead log {path.name}-wal is there",
             fix=f"put {path.name} back beside it; move the -wal file away only to start from nothing",
         )
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    connection = _connect(path, "rw")
     try:
-        connection.executescript(
-            f"BEGIN EXCLUSIVE; {_TABLES} PRAGMA application_id = {APPLICATION_ID};"
-            f" PRAGMA user_version = {VERSION}; COMMIT;"
-        )
+        _fill(path, kind)
     except sqlite3.Error:
         path.unlink()  # an empty file would look like lost books at the next start
         raise
+
+
+def _fill(path: Path, kind: Kind) -> None:
+    connection = _connect(path, "rw")
+    try:
+        connection.executescript(
+            f"BEGIN EXCLUSIVE; {kind.tables} PRAGMA application_id = {kind.application_id};"
+            f" PRAGMA user_version = {kind.version}; COMMIT;"
+        )
     finally:
         connection.close()
 
 
-def _open_existing(path: Path) -> sqlite3.Connection:
+def _open_existing(path: Path) -> Writers:
     if path.stat().st_size == 0:
         raise ConfigurationError(
             f"{path} is empty: books were lost, or a first start was cut off",
             fix="restore it from a backup; if nothing was ever kept in it, delete it",
         )
+    books = _writable(path, BOOKS)
+    subjects = None
+    try:
+        books.execute("PRAGMA foreign_keys = ON")
+        books.execute("BEGIN IMMEDIATE")  # fails here, not at the first call, if it cannot be written
+        subjects = _open_subjects(path.with_name(SUBJECTS_FILE), books)
+        migrate(books, subjects, VERSION)
+        books.execute("COMMIT")
+    except BaseException:
+        if subjects is not None:
+            subjects.close()
+        books.close()
+        raise
+    return Writers(books, subjects)
+
+
+def _open_subjects(path: Path, books: sqlite3.Connection) -> sqlite3.Connection:
+    """Open the keys; make them where the books held none elsewhere, or where an empty file says so."""
+    with translated(path, ConfigurationError):
+        if not path.exists():
+            _require_no_keys_elsewhere(path, books)
+            _create(path, SUBJECTS)
+        elif path.stat().st_size == 0:
+            path.chmod(0o600)
+            _fill(path, SUBJECTS)
+        return _writable(path, SUBJECTS)
+
+
+def _require_no_keys_elsewhere(path: Path, books: sqlite3.Connection) -> None:
+    (version,) = books.execute("PRAGMA user_version").fetchone()
+    (sealed,) = books.execute("SELECT EXISTS (SELECT 1 FROM entries)").fetchone()
+    if version == VERSION and sealed:
+        raise ConfigurationError(
+            f"{path} is missing: it holds the keys of what is sealed in the books beside it",
+            fix=f"put it back from where it was moved to; to go on without, and never read what is sealed,"
+            f" make an empty one: touch {path}",
+        )
+
+
+def _writable(path: Path, kind: Kind) -> sqlite3.Connection:
     connection = _connect(path, "rw")
     try:
-        _require_ours(path, connection)
+        _require_ours(path, connection, kind)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA secure_delete = ON")  # a deleted subject key leaves no bytes behind
-        connection.execute("BEGIN IMMEDIATE")  # fails here, not at the first call, if it cannot be written
-        migrate(connection, VERSION)
-        connection.execute("COMMIT")
+        connection.execute("PRAGMA secure_delete = ON")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _require_ours(path: Path, connection: sqlite3.Connection) -> None:
+def _require_ours(path: Path, connection: sqlite3.Connection, kind: Kind) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application_id != APPLICATION_ID:
+    if application_id != kind.application_id:
         raise ConfigurationError(
             f"{path} is an SQLite database of another program",
             fix="move it away, or correct the state folder in the configuration",
         )
-    if not 1 <= version <= VERSION:
+    if not 1 <= version <= kind.version:
         raise ConfigurationError(
-            f"{path} has schema {version}; this version of Macroslow knows {VERSION}",
+            f"{path} has schema {version}; this version of Macroslow knows {kind.version}",
             fix="run the version of Macroslow that wrote it, or a newer one",
         )
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
+        _uri(path, mode),
         uri=True,
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,  # transactions are begun and ended in so many words
         check_same_thread=False,  # opened in one thread, then used by one other
     )
+
+
+def _uri(path: Path, mode: str) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"

@@ -5,10 +5,10 @@ one list costs no statement of its own, and the rows of a batch go to SQLite sta
 """
 
 import sqlite3
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Final, Generic, TypeVar
 
-from macroslow.adapters.sqlite._statements import IN_ORDER
+from macroslow.adapters.sqlite._statements import IN_ORDER, OF_SUBJECTS
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -65,7 +65,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.undo: list[Undo] = []
-        self._rows: dict[str, list[Row]] = {statement: [] for statement in IN_ORDER}
+        self._rows: dict[str, list[Row]] = {statement: [] for statement in (*OF_SUBJECTS, *IN_ORDER)}
         self._undecided: list[list[Row]] = []  # where each row of the list went
 
     def write(self, statement: str, row: Row) -> None:
@@ -94,9 +94,10 @@ class Stage:
                 values[key] = before
         self.keep()
 
-    def flush(self, connection: sqlite3.Connection) -> None:
-        """Write all rows."""
-        for statement, rows in self._rows.items():
+    def flush(self, connection: sqlite3.Connection, statements: Iterable[str]) -> None:
+        """Write all rows of these statements, in their order."""
+        for statement in statements:
+            rows = self._rows[statement]
             if rows:
                 connection.executemany(statement, rows)
 

@@ -2,8 +2,16 @@
 
 from typing import Final
 
+PUT_SUBJECT_KEY: Final = "INSERT INTO keys (name, wrapped) VALUES (?, ?)"
+ERASE_ENTRY: Final = "UPDATE entries SET payload = ? WHERE n = ?"
+ERASE_PART: Final = "UPDATE parts SET subject = ?, sealed = ? WHERE n = ?"
+ERASE_OBJECTS: Final = "UPDATE objects SET subject = 0, sealed = zeroblob(length(sealed)) WHERE subject = ?"
+ERASE_REPLIES: Final = "DELETE FROM replies WHERE principal = ?"
+ERASE_BOUND_IDS: Final = "DELETE FROM bound_ids WHERE principal = ?"
+ERASE_RECEIPTS: Final = "DELETE FROM kept_receipts WHERE principal = ?"
+PUT_ERASED_KEY: Final = "INSERT OR IGNORE INTO erased_keys (name, sha256) VALUES (?, ?)"
+RENAME: Final = "UPDATE names SET name = ? WHERE n = ?"
 PUT_NAME: Final = "INSERT INTO names (n, name) VALUES (?, ?)"
-PUT_SUBJECT_KEY: Final = "INSERT INTO subject_keys (subject, wrapped) VALUES (?, ?)"
 PUT_ACCOUNT: Final = """
 INSERT INTO accounts (
     n, parent, limit_usd_micros, spent_usd_micros, held_usd_micros, closed, counter, resets_s
@@ -38,9 +46,24 @@ ON CONFLICT DO UPDATE SET
     usd_micros = usd_micros + excluded.usd_micros
 """
 PUT_ENTRY: Final = "INSERT INTO entries (n, leaf, payload, subject) VALUES (?, ?, ?, ?)"
+PUT_PART: Final = "INSERT INTO parts (n, subject, sealed) VALUES (?, ?, ?)"
+PUT_SUBJECT_TILES: Final = """
+INSERT INTO subject_tiles
+SELECT subject, ?1 FROM entries WHERE n >= ?1 * 256 AND n < ?1 * 256 + 256
+UNION SELECT subject, ?1 FROM parts WHERE n >= ?1 * 65536 AND n < ?1 * 65536 + 65536
+"""
 PUT_TILE: Final = "INSERT INTO tiles (level, number, hashes, root) VALUES (?, ?, ?, ?)"
 PUT_CHECKPOINT: Final = "INSERT OR REPLACE INTO checkpoints (size, note) VALUES (?, ?)"
 DELETE_OLD_CHECKPOINTS: Final = "DELETE FROM checkpoints WHERE size < (SELECT max(size) FROM checkpoints)"
+PUT_ANCHOR: Final = "INSERT OR IGNORE INTO anchors (size, note, token) VALUES (?, ?, ?)"
+DELETE_EXPIRED_RECEIPTS: Final = """
+DELETE FROM kept_receipts WHERE request IN (
+    SELECT request FROM kept_receipts WHERE expires_ns <= ? ORDER BY expires_ns LIMIT 2
+)
+"""
+PUT_RECEIPT: Final = """
+INSERT OR REPLACE INTO kept_receipts (request, principal, entry, expires_ns) VALUES (?, ?, ?, ?)
+"""
 PUT_RUN: Final = """
 INSERT INTO runs (
     n, principal, state, accepted_ns, document_sha256, document_bytes, origin, signer, accepted_index, owner
@@ -86,18 +109,31 @@ INSERT OR REPLACE INTO bound_ids (id, kind, principal, provider, account, create
 VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 
+OF_SUBJECTS: Final = (PUT_SUBJECT_KEY,)
 IN_ORDER: Final = (
+    ERASE_ENTRY,
+    ERASE_PART,
+    ERASE_OBJECTS,
+    ERASE_REPLIES,
+    ERASE_BOUND_IDS,
+    ERASE_RECEIPTS,
+    PUT_ERASED_KEY,
+    RENAME,
     PUT_NAME,
-    PUT_SUBJECT_KEY,
     PUT_ACCOUNT,
     PUT_RESERVATION,
     DELETE_RESERVATION,
     PUT_CALL,
     ADD_TOTAL,
     PUT_ENTRY,
+    PUT_PART,
+    PUT_SUBJECT_TILES,
     PUT_TILE,
     PUT_CHECKPOINT,
     DELETE_OLD_CHECKPOINTS,
+    PUT_ANCHOR,
+    DELETE_EXPIRED_RECEIPTS,
+    PUT_RECEIPT,
     PUT_RUN,
     FINISH_RUN,
     PUT_OBJECT,

@@ -1,64 +1,199 @@
-"""Subjects' keys: one each, made on first use, stored wrapped. Deleting the row erases the subject."""
+"""Subjects' keys: one for each class of their events, made on first use, stored wrapped, in their own file.
 
+A key that is new is durable before the books use it: one that was made for books that were never written
+harms nobody. A key is erased after the books say so: they name it in `erased_keys` with the erasure itself,
+and until it is overwritten here it counts as gone. So whatever is killed when, no key is lost that the books
+need, and none stays that they say is erased.
+
+A key is found under SHA-256(class, subject): what is overwritten leaves nobody's name in an index.
+"""
+
+import hashlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
-from macroslow.adapters.sqlite._names import Names
 from macroslow.adapters.sqlite._stage import Cache, Stage
-from macroslow.adapters.sqlite._statements import PUT_SUBJECT_KEY
+from macroslow.adapters.sqlite._statements import OF_SUBJECTS, PUT_ERASED_KEY, PUT_SUBJECT_KEY
 from macroslow.crypto.rows import KEY_BYTES
+from macroslow.errors import ConfigurationError
 from macroslow.ports import Entropy
 from macroslow.secretstore.ports import Sealer
+from macroslow.tlog.event import EventClass
 
 PURPOSE: Final = "subject-key"
 READER_KEYS: Final = 4_096
+_OF_NAME: Final = "SELECT n, wrapped FROM keys WHERE name = ?"
+_OVERWRITE: Final = "UPDATE keys SET name = zeroblob(32), wrapped = zeroblob(length(wrapped)) WHERE n = ?"
+_DUE: Final = "SELECT name, sha256 FROM erased_keys"
+_EMPTY_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
+
+_Key = tuple[str, EventClass]
 
 
 class Subjects:
-    """The `subject_keys` table, for the writer."""
+    """The keys, for the writer."""
 
     def __init__(
         self,
+        books: sqlite3.Connection,
         connection: sqlite3.Connection,
         stage: Stage,
-        names: Names,
         sealer: Sealer,
         entropy: Entropy,
     ) -> None:
+        self._books = books
         self._connection = connection
         self._stage = stage
-        self._names = names
         self._sealer = sealer
         self._entropy = entropy
-        self._keys = Cache[str, bytes](stage.undo)
+        self._keys = Cache[_Key, bytes](stage.undo)
+        self._gone = Cache[bytes, bool](stage.undo)  # SHA-256 of wrapped keys that count as erased
+        self.reload()
 
-    def key(self, subject: str) -> bytes:
+    def key(self, subject: str, kind: EventClass) -> bytes:
         """Return the subject's 32-byte key. DecryptionFailedError if what is stored does not open."""
-        key = self._keys.get(subject)
-        return self._key_in_store(subject) if key is None else key
+        key = self._keys.get((subject, kind))
+        return self._key_in_store(subject, kind) if key is None else key
 
-    def _key_in_store(self, subject: str) -> bytes:
-        number = self._names.number(subject)
-        query = "SELECT wrapped FROM subject_keys WHERE subject = ?"
-        row = self._connection.execute(query, (number,)).fetchone()
-        if row is not None:
-            return self._keys.learn(subject, self._sealer.open(row[0], subject, purpose=PURPOSE))
-        key = self._entropy.random(KEY_BYTES)
-        wrapped = self._sealer.seal(key, subject, purpose=PURPOSE)
-        self._stage.write(PUT_SUBJECT_KEY, (number, wrapped))
-        self._keys.put(subject, key)
-        return key
+    def erase(self, subject: str, classes: Iterable[EventClass]) -> None:
+        """Have these keys destroyed with the batch; from now on the subject has none."""
+        for kind in classes:
+            name = key_name(subject, kind)
+            self._keys.take((subject, kind))
+            for _, wrapped in self._connection.execute(_OF_NAME, (name,)).fetchall():
+                sha256 = hashlib.sha256(wrapped).digest()
+                self._gone.put(sha256, True)
+                self._stage.write(PUT_ERASED_KEY, (name, sha256))
+
+    def flush(self) -> None:
+        """Make the batch's new keys durable."""
+        if self._stage.rows(PUT_SUBJECT_KEY):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._stage.flush(self._connection, OF_SUBJECTS)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+
+    def destroy_erased(self) -> bool:
+        """Overwrite every key that the books say is erased, and empty both write-ahead logs.
+
+        False where a reader still holds a snapshot: the logs are emptied by a later call.
+        """
+        due = self._books.execute(_DUE).fetchall()
+        if not due:
+            return True
+        self._overwrite(due)
+        emptied = [each.execute(_EMPTY_LOG).fetchone()[0] == 0 for each in (self._connection, self._books)]
+        if all(emptied):
+            self._books.executemany("DELETE FROM erased_keys WHERE name = ? AND sha256 = ?", due)
+        return all(emptied)
 
     def committed(self) -> None:
         self._keys.trim()
 
     def reload(self) -> None:
         self._keys.clear()
+        self._gone.clear()
+        for _, sha256 in self._books.execute(_DUE):
+            self._gone.learn(sha256, True)
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and release it."""
+        self._connection.close()
+
+    def _key_in_store(self, subject: str, kind: EventClass) -> bytes:
+        name = key_name(subject, kind)
+        for _, wrapped in self._connection.execute(_OF_NAME, (name,)).fetchall():
+            if self._gone.get(hashlib.sha256(wrapped).digest()) is None:
+                key = self._sealer.open(wrapped, subject, purpose=PURPOSE)
+                return self._keys.learn((subject, kind), key)
+        key = self._entropy.random(KEY_BYTES)
+        self._stage.write(PUT_SUBJECT_KEY, (name, self._sealer.seal(key, subject, purpose=PURPOSE)))
+        self._keys.put((subject, kind), key)
+        return key
+
+    def _overwrite(self, due: Iterable[tuple[bytes, bytes]]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for name, sha256 in due:
+                for n, wrapped in self._connection.execute(_OF_NAME, (name,)).fetchall():
+                    if hashlib.sha256(wrapped).digest() == sha256:
+                        self._connection.execute(_OVERWRITE, (n,))
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
 
 
-def cached_unwrap(sealer: Sealer) -> Callable[[str, bytes], bytes]:
+def key_name(subject: str, kind: EventClass) -> bytes:
+    """Return what a key is found under: SHA-256 of the class (one byte) and the subject's name."""
+    return hashlib.sha256(bytes([kind]) + subject.encode()).digest()
+
+
+def import_keys(books: sqlite3.Connection, subjects: sqlite3.Connection) -> None:
+    """Copy the keys of books that still hold them, one for all classes, durably before they let go.
+
+    A key that was imported once is not imported again, lest an old backup of such books bring back what was
+    erased since. ConfigurationError if a subject has another key here.
+    """
+    query = "SELECT s.name, k.wrapped FROM subject_keys k JOIN names s ON s.n = k.subject"
+    subjects.execute("BEGIN IMMEDIATE")
+    try:
+        for subject, wrapped in books.execute(query):
+            sha256 = hashlib.sha256(wrapped).digest()
+            if subjects.execute("SELECT 1 FROM imported WHERE sha256 = ?", (sha256,)).fetchone() is None:
+                subjects.execute("INSERT INTO imported VALUES (?)", (sha256,))
+                _import(subjects, subject, wrapped)
+        subjects.execute("COMMIT")
+    except BaseException:
+        subjects.execute("ROLLBACK")
+        raise
+
+
+def _import(subjects: sqlite3.Connection, subject: str, wrapped: bytes) -> None:
+    for kind in EventClass:
+        name = key_name(subject, kind)
+        if subjects.execute(_OF_NAME, (name,)).fetchone() is not None:
+            raise ConfigurationError(
+                "the keys in subjects.sqlite are those of other books than the older ones beside it",
+                fix="put the two files that belong together in one folder",
+            )
+        subjects.execute(PUT_SUBJECT_KEY, (name, wrapped))
+
+
+Unwrap = Callable[[str, bytes], bytes]
+"""Subject and wrapped key -> the subject's key."""
+
+
+class Keys:
+    """The keys as one snapshot of a reader has them."""
+
+    def __init__(self, connection: sqlite3.Connection, unwrap: Unwrap) -> None:
+        self._connection = connection
+        self._unwrap = unwrap
+        self._gone = {sha256 for _, sha256 in connection.execute(_DUE)}
+        self._known: dict[_Key, bytes | None] = {}
+
+    def key(self, subject: str, kind: EventClass) -> bytes | None:
+        """Return the subject's key; None if there is none any more."""
+        known = (subject, kind)
+        if known not in self._known:
+            self._known[known] = self._stored(subject, kind)
+        return self._known[known]
+
+    def _stored(self, subject: str, kind: EventClass) -> bytes | None:
+        query = "SELECT n, wrapped FROM subjects.keys WHERE name = ?"
+        for _, wrapped in self._connection.execute(query, (key_name(subject, kind),)).fetchall():
+            if hashlib.sha256(wrapped).digest() not in self._gone:
+                return self._unwrap(subject, wrapped)
+        return None
+
+
+def cached_unwrap(sealer: Sealer) -> Unwrap:
     """Return (subject, wrapped) -> key for readers: what is stored decides, so an erased key is gone."""
 
     @lru_cache(READER_KEYS)

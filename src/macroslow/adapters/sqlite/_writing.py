@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from macroslow.adapters.sqlite._erasing import Erasing
 from macroslow.adapters.sqlite._errors import failure
 from macroslow.adapters.sqlite._identities import (
     drop_key,
@@ -20,15 +21,18 @@ from macroslow.adapters.sqlite._journal import Journal
 from macroslow.adapters.sqlite._ledger import Ledger
 from macroslow.adapters.sqlite._log import Log
 from macroslow.adapters.sqlite._names import Names
+from macroslow.adapters.sqlite._receipts import Receipts
 from macroslow.adapters.sqlite._replies import Replies
+from macroslow.adapters.sqlite._schema import Writers
 from macroslow.adapters.sqlite._stage import Stage
+from macroslow.adapters.sqlite._statements import IN_ORDER
 from macroslow.adapters.sqlite._subjects import Subjects
 from macroslow.authn.ports import DropKey, DropRevocation, PutKey, PutKeyUse, PutRevocation, PutSigner
 from macroslow.errors import ConflictError, LogUnavailableError
 from macroslow.metering.ledger import CloseAccount, OpenAccount, Reserve, Settle
 from macroslow.ports import Entropy
 from macroslow.secretstore.ports import Sealer
-from macroslow.tlog.ports import Append, Entry, StoreCheckpoint
+from macroslow.tlog.ports import Append, Entry, EraseSubject, KeepReceipt, StoreAnchor, StoreCheckpoint
 from macroslow.workflow.books import Change
 from macroslow.workflow.journal import AcceptRun, FinishRun, PutObject
 from macroslow.workflow.replies import BindId, ClaimReply, DropReply, PutReply
@@ -37,20 +41,25 @@ _CALLERS_FAULTS: Final = (sqlite3.DataError, sqlite3.InterfaceError, sqlite3.Pro
 """SQLite's errors about values that it does not take; all others are about the store."""
 
 
-class Writing:
-    """The writing connection and what is kept in memory beside it. One thread at a time may call it."""
+_PLACED: Final = frozenset({KeepReceipt, EraseSubject})
+"""Changes that have their place in a list."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, sealer: Sealer, entropy: Entropy) -> None:
+
+class Writing:
+    """The writing connections and what is kept in memory beside them. One thread at a time may call it."""
+
+    def __init__(self, path: Path, writers: Writers, sealer: Sealer, entropy: Entropy) -> None:
         self._path = path
-        self._connection = connection
+        self._connection = connection = writers.books
         self._stage = stage = Stage()
         names = Names(connection, stage)
-        subjects = Subjects(connection, stage, names, sealer, entropy)
+        self._subjects = subjects = Subjects(connection, writers.subjects, stage, sealer, entropy)
         self._ledger = ledger = Ledger(connection, stage, names)
         self.log = log = Log(connection, stage, names, subjects, entropy)
         journal = Journal(connection, stage, names, log)
         self._replies = replies = Replies(connection, stage, names, subjects, entropy)
-        self._parts = (names, subjects, ledger, log, journal, replies)
+        receipts = Receipts(connection, stage, names)
+        self._parts = (names, subjects, ledger, log, journal, replies, receipts)
         self._handlers: Mapping[type[Change], Callable[[Any], Entry | None]] = {
             Reserve: ledger.reserve,
             Settle: ledger.settle,
@@ -58,6 +67,9 @@ class Writing:
             OpenAccount: ledger.open_account,
             CloseAccount: ledger.close_account,
             StoreCheckpoint: log.store_checkpoint,
+            StoreAnchor: log.store_anchor,
+            KeepReceipt: receipts.keep,
+            EraseSubject: Erasing(connection, stage, names, subjects, log).erase,
             AcceptRun: journal.accept,
             FinishRun: journal.finish,
             PutObject: journal.put_object,
@@ -72,11 +84,14 @@ class Writing:
             DropReply: replies.drop,
             BindId: replies.bind,
         }
+        self._erasing = True  # whether keys may have to be destroyed: a killed process may have left some
+        self._finish_erasure()
         self._version: int | None = self._data_version()
 
     def begin(self) -> None:
         """Begin a batch. LogUnavailableError if the store cannot be written."""
         with self._failures():
+            self._finish_erasure()
             self._connection.execute("BEGIN IMMEDIATE")
             version = self._data_version()
             if version != self._version:  # another process wrote, or a batch failed: memory is stale
@@ -108,11 +123,14 @@ class Writing:
             self._ledger.flush()
             self.log.flush()
             self._replies.flush()
-            self._stage.flush(self._connection)
+            self._subjects.flush()
+            self._stage.flush(self._connection, IN_ORDER)
             self._connection.execute("COMMIT")
         self._stage.clear()
         for part in self._parts:
             part.committed()
+        with self._failures():
+            self._finish_erasure()
 
     def rollback(self) -> None:
         """Undo the batch, in the store and in memory. LogUnavailableError if the store is out of reach."""
@@ -123,23 +141,42 @@ class Writing:
                 self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Fold the write-ahead log into the file and release it."""
+        """Fold the write-ahead logs into the files and release them."""
+        self._subjects.close()
         self._connection.close()
 
     def _decide(self, changes: Sequence[Change]) -> list[Entry]:
-        entries = []
+        entries: list[Entry] = []
         entry_due = False
         for change in changes:
             kind = type(change)
+            if kind in _PLACED:
+                self._require_place(change, first=change is changes[0], entries=entries)
             entry = self._handlers[kind](change)
             if entry is not None:
                 entries.append(entry)
                 entry_due = False
-            elif kind is AcceptRun or kind is FinishRun:
+            elif kind is AcceptRun or kind is FinishRun or kind is EraseSubject:
                 entry_due = True
         if entry_due:
-            raise ValueError("a run is accepted or finished without a log entry after it")
+            raise ValueError(
+                "a run is accepted or finished, or a subject erased, without a log entry after it"
+            )
         return entries
+
+    def _require_place(self, change: Change, *, first: bool, entries: Sequence[Entry]) -> None:
+        if isinstance(change, KeepReceipt) and not entries:
+            raise ValueError("a receipt is kept without a log entry before it")
+        if isinstance(change, EraseSubject):
+            if not first:
+                raise ValueError("an erasure is not the first of its list")
+            self._erasing = True
+
+    def _finish_erasure(self) -> None:
+        """Destroy the keys that the books say are erased; what was in memory under the name is read anew."""
+        if self._erasing:
+            self._version = None
+            self._erasing = not self._subjects.destroy_erased()
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

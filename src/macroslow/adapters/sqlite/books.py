@@ -1,4 +1,4 @@
-"""The books in one SQLite file: one writer with group commit, one reader, each in its own thread.
+"""The books in one SQLite file, subjects' keys in another beside it: one writer, one reader, each a thread.
 
 WAL with synchronous=FULL: what `commit` returned survives the death of the process and of the machine.
 Another process may write the same file between two batches (a command beside a stopped server):
@@ -15,10 +15,12 @@ from macroslow.adapters.sqlite import _identities as identities
 from macroslow.adapters.sqlite import _journal_reads as journal_reads
 from macroslow.adapters.sqlite import _ledger_reads as ledger_reads
 from macroslow.adapters.sqlite import _log_reads as log_reads
+from macroslow.adapters.sqlite import _receipts as receipts
 from macroslow.adapters.sqlite import _reply_reads as reply_reads
+from macroslow.adapters.sqlite._errors import translated
 from macroslow.adapters.sqlite._group import GroupCommit
 from macroslow.adapters.sqlite._reader import Reader
-from macroslow.adapters.sqlite._schema import open_reader, open_writer
+from macroslow.adapters.sqlite._schema import open_reader, open_writers
 from macroslow.adapters.sqlite._subjects import cached_unwrap
 from macroslow.adapters.sqlite._writing import Writing
 from macroslow.authn.jwt.revoked import Revocation
@@ -35,8 +37,9 @@ from macroslow.metering.ledger import (
 )
 from macroslow.ports import Clock, Entropy
 from macroslow.secretstore.ports import Sealer
-from macroslow.tlog.ports import Entry, TreeHead
-from macroslow.workflow.books import Change, LoggedEvent
+from macroslow.tlog.event import EventClass
+from macroslow.tlog.ports import Entry, HeldEntry, Kept, StoreAnchor, TreeHead
+from macroslow.workflow.books import Change, Found, LoggedEvent, Wanted
 from macroslow.workflow.journal import Run
 from macroslow.workflow.replies import BindId, Reply
 
@@ -121,6 +124,23 @@ class SqliteBooks:
     async def entry(self, index: int) -> Entry | None:
         return await self._reader(log_reads.entry, self._unwrap, index)
 
+    async def anchor(self, index: int) -> StoreAnchor | None:
+        return await self._reader(log_reads.anchor, index)
+
+    async def newest_anchor(self) -> StoreAnchor | None:
+        return await self._reader(log_reads.newest_anchor)
+
+    async def kept_receipt(self, request_id: str) -> Kept | None:
+        return await self._reader(receipts.kept, request_id)
+
+    async def find(self, wanted: Wanted, start: int, limit: int) -> Found:
+        return await self._reader(log_reads.find, self._unwrap, wanted, start, limit)
+
+    async def held_entries(
+        self, subject: str, classes: frozenset[EventClass], start: int, limit: int
+    ) -> list[HeldEntry]:
+        return await self._reader(log_reads.held_entries, subject, classes, start, limit)
+
     async def entries(self, start: int, limit: int) -> list[LoggedEvent]:
         return await self._reader(log_reads.entries, self._unwrap, start, limit)
 
@@ -129,6 +149,9 @@ class SqliteBooks:
 
     async def stored(self, start: int, end: int) -> list[tuple[bytes, bytes]]:
         return await self._reader(log_reads.stored, start, end)
+
+    async def stored_parts(self, start: int, end: int) -> list[tuple[int, int, bytes]]:
+        return await self._reader(log_reads.stored_parts, start, end)
 
     async def tile(self, level: int, index: int, width: int) -> bytes | None:
         return await self._reader(log_reads.tile, self._log.edge, level, index, width)
@@ -179,8 +202,12 @@ class SqliteBooks:
 def _open(path: Path, sealer: Sealer, entropy: Entropy) -> tuple[Writing, Reader]:
     try:
         with ExitStack() as undo:
-            connection = undo.enter_context(closing(open_writer(path)))
-            opened = Writing(path, connection, sealer, entropy), Reader(path, open_reader(path))
+            writers = open_writers(path)
+            for connection in writers:
+                undo.enter_context(closing(connection))
+            with translated(path, ConfigurationError):
+                writing = Writing(path, writers, sealer, entropy)
+            opened = writing, Reader(path, open_reader(path))
             undo.pop_all()
     except VerificationError as error:
         raise ConfigurationError(

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Final
 
 from macroslow.adapters import keyfiles
+from macroslow.adapters.sqlite import key_name
 from macroslow.adapters.system import SystemEntropy
 from macroslow.crypto import rows
 from macroslow.crypto.quad import Quad
 from macroslow.tlog.checkpoint import LogPrivateKey
-from macroslow.tlog.event import Event
-from macroslow.tlog.leaf import SALT_BYTES, leaf_hash, open_payload, parse_event, seal_event
+from macroslow.tlog.event import CLASSES, Event, EventType
+from macroslow.tlog.leaf import SALT_BYTES, leaf_hash, open_payload, parse_event, parse_leaf, seal_event
 from macroslow.tlog.tree import Edge, tile_root
 
 BOOKS: Final = "books.sqlite"
+SUBJECTS: Final = "subjects.sqlite"
 LOG_KEY: Final = Path("keys", "signer", "log.json")
 _PURPOSE: Final = "subject-key"  # what subjects' keys are sealed for
 _ENTROPY: Final = SystemEntropy()
@@ -30,11 +32,11 @@ def edit_entry(state: Path, index: int, **changed: object) -> None:
     """Change fields of entry `index`, seal it again and hash the tree again."""
     keys = keyfiles.load(state)
     with _database(state) as database:
-        leaf, payload, subject, wrapped = database.execute(
-            "SELECT e.leaf, e.payload, s.name, k.wrapped FROM entries e JOIN names s ON s.n = e.subject"
-            " JOIN subject_keys k ON k.subject = e.subject WHERE e.n = ?",
+        leaf, payload, subject = database.execute(
+            "SELECT e.leaf, e.payload, s.name FROM entries e JOIN names s ON s.n = e.subject WHERE e.n = ?",
             (index,),
         ).fetchone()
+        wrapped = _wrapped_key(state, subject, parse_leaf(leaf).type)
         subject_key = Quad(keys.quad_roots, _ENTROPY).open(wrapped, subject, purpose=_PURPOSE)
         event = parse_event(open_payload(leaf, payload, subject_key)[0])
         forged = seal_event(
@@ -47,6 +49,14 @@ def edit_entry(state: Path, index: int, **changed: object) -> None:
             "UPDATE entries SET leaf = ?, payload = ? WHERE n = ?", (forged.leaf, forged.payload, index)
         )
         _hash_again(database)
+
+
+def _wrapped_key(state: Path, subject: str, event_type: int) -> bytes:
+    """The key of the subject's events of this class, as it is stored."""
+    with closing(sqlite3.connect(state / SUBJECTS)) as database:
+        name = key_name(subject, CLASSES[EventType(event_type)])
+        (wrapped,) = database.execute("SELECT wrapped FROM keys WHERE name = ?", (name,)).fetchone()
+        return bytes(wrapped)
 
 
 def sign_again(state: Path) -> None:
