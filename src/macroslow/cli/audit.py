@@ -12,10 +12,12 @@ COMMANDS: Final = {
     ),
     "prove": Lazy("macroslow.cli.audit_entries:prove", "Print the receipt of one entry."),
     "verify": Lazy("macroslow.cli.audit_verify:verify", "Verify the log: entries, tree, signatures, ledger."),
+    "export": Lazy("macroslow.cli.audit_export:export", "Write the log as files, for mirrors."),
     "report": Lazy("macroslow.cli.audit_report:report", "Report what the log holds about a person."),
     "erase": Lazy("macroslow.cli.audit_erase:erase", "Erase a person from the log."),
-    "export": Lazy("macroslow.cli.audit_export:export", "Write the log as files, for mirrors."),
     "checkpoint": Lazy("macroslow.cli.audit_verify:checkpoint", "Print the newest signed checkpoint."),
+    "policy": Lazy("macroslow.cli.audit_witness:policy", "Print what to ask of the log's checkpoints."),
+    "witnesses": Lazy("macroslow.cli.audit_witness:witnesses", "Show what each witness cosigned last."),
     "key": Lazy("macroslow.cli.audit_verify:key", "Print the log's public key."),
 }
 audit = LazyGroup(COMMANDS, name="audit", help="Read, prove and verify the log.", no_args_is_help=True)

@@ -92,6 +92,8 @@ _TABLE: Final = (
     Verb("audit.checkpoint", lambda a: a.audit.checkpoint, ADMIN_AUDIT),
     Verb("audit.tiles", lambda a: a.audit.tiles),
     Verb("audit.key", lambda a: a.audit.key, ADMIN_AUDIT),
+    Verb("audit.policy", lambda a: a.audit.policy, ADMIN_AUDIT),
+    Verb("audit.witnesses", lambda a: a.audit.witnesses, ADMIN_AUDIT),
     Verb("run", lambda a: a.documents.run, changes=True, begins=True, needs=Needs.GATEWAY),
 )
 VERBS: Final[Mapping[str, Verb]] = {verb.name: verb for verb in _TABLE}

@@ -127,6 +127,15 @@ class AuditVerbs:
         read = ReadTiles(self.books, self.checkpoints)
         return {"tiles": [base64.b64encode(await read(path)).decode("ascii") for path in paths]}
 
+    async def policy(self) -> object:
+        """What whoever verifies should ask of this log's checkpoints (C2SP tlog-policy)."""
+        return {"policy": self.checkpoints.witnesses.policy.format().decode()}
+
+    async def witnesses(self) -> object:
+        """Each witness: what it cosigned last, when, and what is wrong with it."""
+        known, head = self.checkpoints.witnesses, await self.books.head()
+        return {"entries": head.size, "needed": known.policy.needed, "witnesses": known.told()}
+
     async def key(self) -> object:
         return {"key": self.log_key.format(), "fingerprint": self.log_key.fingerprint}
 
