@@ -14,6 +14,7 @@ from macroslow.bootstrap.watched_log import WatchedLog, watch_log
 from macroslow.errors import LogUnavailableError
 from macroslow.secretstore.secret import Secret
 from macroslow.services.alerts.send_alerts import SendAlerts
+from macroslow.services.audit.end_retention import EndRetention
 from macroslow.services.audit.log_health import MIB, WatchDisk
 from macroslow.services.calls.reap_reservations import ReapReservations
 from macroslow.services.documents.interrupt_runs import InterruptRuns
@@ -41,6 +42,7 @@ class Watches:
     alerts: SendAlerts
     guessing: AlertGuessing
     uses: NoteKeyUses
+    retention: EndRetention
     follow: FollowIdentities | None
     spans: "SpanExporter | None"
     key_sets: "Sequence[FetchedKeys]"
@@ -55,6 +57,7 @@ class Watches:
             "the watch over budgets": self.budgets.run,
             "sending of alerts": self.alerts.run,
             "the notes of when keys were used": self.uses.run,
+            "the end of what is held of who was erased": self.retention.run,
             **{f"fetching of keys {at}": source.run for at, source in enumerate(self.key_sets, 1)},
         }
         if self.spans is not None:
@@ -106,13 +109,16 @@ def watches(
     )
     guessing = AlertGuessing(alerts, clock, entropy, gateway=core.settings.gateway.name)
     uses = NoteKeyUses(core.books, core.keyring)
+    retention = EndRetention(core.books, core.erasure, clock)
     changes = core.stores.identities
     follow = None
     if changes is not None:
         follow = FollowIdentities(changes, core.manage_keys, core.manage_revocations, core.signers)
     spans = span_exporter(core.settings, secrets, outward)
     watched_log = watch_log(core, alerts, outward)
-    return Watches(disk, watched_log, reap, budgets, alerts, guessing, uses, follow, spans, key_sets)
+    return Watches(
+        disk, watched_log, reap, budgets, alerts, guessing, uses, retention, follow, spans, key_sets
+    )
 
 
 def _receivers(

@@ -9,7 +9,7 @@ from tests.contract.fake_books import FakeBooks
 from tests.services.audit.shelf import Shelf
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(params=["memory", "sqlite"])
 async def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shelf]:
     if request.param == "memory":
         yield Shelf(FakeBooks())
