@@ -71,7 +71,7 @@ def _sent(value: object) -> object:
 
 def _received(value: object) -> object:
     match value:
-        case {"hex": str() as digits} if len(value) == 1:
+        case {"hex": str() as digits, **more} if not more:
             return bytes.fromhex(digits)
         case dict():
             return {name: _received(inner) for name, inner in value.items()}

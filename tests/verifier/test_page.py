@@ -92,6 +92,7 @@ def test_it_has_the_words_and_bounds_of_our_verifier(page: Page) -> None:
         "SALT_BYTES": leaf.SALT_BYTES,
         "MAX_PARTS": leaf.MAX_PARTS,
         "MAX_NOTE_BYTES": note.MAX_NOTE_BYTES,
+        "LOG_LINES": receipt.LOG_LINES,
         "MAX_SIGNATURES": note.MAX_SIGNATURES,
         "MAX_SIZE": str(note.MAX_SIZE),
         "MAX_PROOF_BYTES": proof.MAX_PROOF_BYTES,

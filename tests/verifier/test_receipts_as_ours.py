@@ -55,6 +55,9 @@ def judged_by_both(page: Page) -> Iterator[None]:
             and (said.get("answer", {}).get("state") == "passed") == ours.checked_answer
             and (said.get("document", {}).get("state") == "passed") == ours.checked_document
             and ("timestamp" in said) == ours.carries_time_stamp
+            and (said["witnessed"]["text"].startswith("not checked"))
+            == (ours.witnessed is None and ours.carries_cosignatures)
+            and (said["witnessed"]["state"] == "passed") == bool(ours.witnessed and ours.witnessed.of)
         )
 
     def same_words(ours: str, theirs: str) -> bool:
