@@ -27,7 +27,7 @@ class HoldDays(Section):
 
 
 class Log(Section):
-    """The audit log: its name, whether everybody may read its tiles, who cosigns and who dates its checkpoints.
+    """The audit log: its name, whether everybody may read it, and who cosigns and dates its checkpoints.
 
     Entries are committed in windows of `commit_window_ms`, and signed in windows of `checkpoint_window_ms`
     or when a receipt needs it. `quorum` of the witnesses is enough; not set: more than half of them.
