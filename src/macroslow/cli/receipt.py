@@ -12,6 +12,7 @@ from macroslow.cli._errors import CANNOT_DECIDE, CHECKED_IS_BAD
 from macroslow.cli._files import read_whole
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._terminal import harmless
+from macroslow.cli.receipt_page import page
 from macroslow.crypto import strict_json
 from macroslow.errors import BadRequestError, VerificationError
 from macroslow.tlog import policy as tlog_policy
@@ -29,6 +30,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.group()
 def receipt() -> None:
     """Proofs of single actions."""
+
+
+receipt.add_command(page)
 
 
 @receipt.command()
