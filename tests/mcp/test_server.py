@@ -1,6 +1,8 @@
 """Our tools through the real transport and the official client, in both eras, on a loopback server."""
 
 import asyncio
+import hashlib
+import json
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -336,3 +338,81 @@ def test_every_tool_has_valid_closed_schemas_and_a_scope(tool) -> None:
     assert tool.input_schema["additionalProperties"] is False
     assert tool.scope in scopes.CLIENT
     assert all((tool.title, tool.description, tool.name.isidentifier()))
+
+
+# Receipts
+
+
+ASKED = {"x-macroslow-receipt": "true", "accept": "application/json, text/event-stream"}
+CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "usage", "arguments": {}}}
+
+
+async def posted(served: Served, body: bytes, **headers: str) -> httpx.Response:
+    async with httpx.AsyncClient() as client:
+        given = {"content-type": "application/json", "mcp-protocol-version": "2025-11-25", **headers}
+        return await client.post(served.url, content=body, headers=given)
+
+
+async def test_a_call_that_asks_is_recorded_by_the_digests_of_its_exact_bytes(served: Served) -> None:
+    body = b" " + json.dumps(CALL, indent=2).encode()
+    answer = await posted(served, body, **ASKED)
+    assert (answer.status_code, answer.headers["x-macroslow-receipt"]) == (200, "/receipts/r1")
+    assert served.recorded == [
+        (
+            ANN,
+            MCPCall(
+                "r1",
+                "tools/call",
+                "usage",
+                hashlib.sha256(body).hexdigest(),
+                hashlib.sha256(answer.content).hexdigest(),
+                200,
+            ),
+        )
+    ]
+
+
+async def test_a_call_that_does_not_ask_is_not_recorded(served: Served) -> None:
+    answer = await posted(served, json.dumps(CALL).encode(), accept=ASKED["accept"])
+    assert answer.status_code == 200
+    assert "x-macroslow-receipt" not in answer.headers
+    assert served.recorded == []
+
+
+@pytest.mark.parametrize(
+    ("body", "method", "tool"),
+    [
+        (b'{"jsonrpc":"2.0","id":1,"method":"ping"}', "ping", ""),
+        (b'{"jsonrpc":"2.0","method":"notifications/initialized"}', "notifications/initialized", ""),
+        (b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":7}}', "tools/call", ""),
+        (b'{"jsonrpc":"2.0","id":1,"method":"' + b"x" * 5000 + b'"}', "x" * 100, ""),
+        (json.dumps({**CALL, "params": {"name": "ü" * 500}}).encode(), "tools/call", "ü" * 100),
+        (b'{"jsonrpc":"2.0","id":1,"method":7}', "", ""),
+        (b'[{"method":"ping"}]', "", ""),
+        (b"not JSON", "", ""),
+        (b'{"method":"\\ud800"}', "", ""),
+        (b"[" * 100_000, "", ""),
+    ],
+    ids=range(10),
+)
+async def test_whatever_is_sent_is_recorded_as_it_was_answered(
+    body: bytes, method: str, tool: str, served: Served
+) -> None:
+    answer = await posted(served, body, **ASKED)
+    [(principal, call)] = served.recorded
+    assert (principal, call.method, call.tool, call.status) == (ANN, method, tool, answer.status_code)
+    assert call.request_sha256 == hashlib.sha256(body).hexdigest()
+    assert call.answer_sha256 == hashlib.sha256(answer.content).hexdigest()
+
+
+async def test_the_official_client_may_ask_for_receipts_of_all_it_does(served: Served) -> None:
+    async with (
+        httpx.AsyncClient(headers={"x-macroslow-receipt": "true"}) as http,
+        streamable_http_client(served.url, http_client=http) as streams,
+        ClientSession(streams[0], streams[1]) as session,
+    ):
+        await session.initialize()
+        await session.call_tool("usage", {})
+    methods = [call.method for _, call in served.recorded if call.method]
+    assert methods[:2] == ["initialize", "notifications/initialized"]
+    assert "tools/call" in methods

@@ -217,3 +217,14 @@ async def test_a_stream_that_cannot_be_logged_is_left_without_its_end(again: boo
     with pytest.raises(LogUnavailableError):
         await answer_receipted(app, dict(SCOPE), nothing, caller.send, caller.record)
     assert [message.get("more_body") for message in caller.came] == [None, True]
+
+
+async def test_at_mcp_what_cannot_be_logged_is_503() -> None:
+    async def mcp(scope: Scope, receive: Receive, send: Send) -> None:
+        caller = Caller(fails=True)
+        await answer_receipted(application(START, WHOLE, again=True), scope, receive, send, caller.record)
+
+    answer = await (await build(mcp=mcp)).ask("POST", "/mcp", headers=[ASKED], body=b"{}")
+    assert (answer.status, HEADER in answer.headers) == (503, False)
+    assert answer.json["error"]["code"] < 0
+    assert b"whole" not in answer.body
