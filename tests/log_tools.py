@@ -1,10 +1,14 @@
 """Programs of others that read, check and witness logs: installed as the locks say, or not used.
 
 `tests/clients/tlog/.venv/bin` has `aics-tlog` (an auditor, https://c2sp.org/tlog-tiles) and `aics-witness`
-(a witness, https://c2sp.org/tlog-witness); both know Ed25519 alone.
+(a witness, https://c2sp.org/tlog-witness); both know Ed25519 alone. Go's code for logs is a
+package of Debian's.
 """
 
 import hashlib
+import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +16,7 @@ import pytest
 from tests.conftest import ROOT
 
 AICS: Final = ROOT / "tests" / "clients" / "tlog"
+GO_PACKAGES: Final = Path("/usr/share/gocode")  # where Debian puts them
 
 
 def aics(command: str) -> Path:
@@ -21,3 +26,13 @@ def aics(command: str) -> Path:
     if not mark.is_file() or mark.read_text().strip() != hashlib.sha256(lock).hexdigest():
         pytest.skip(f"tests/clients/install has not installed what {AICS.relative_to(ROOT)} needs")
     return AICS / ".venv" / "bin" / command
+
+
+def built_with_go(program: Path, folder: Path) -> Path:
+    """A program of ours over Go's own code for logs, built into `folder`; without Go the test skips."""
+    if not (shutil.which("go") and (GO_PACKAGES / "src/golang.org/x/mod/sumdb/tlog").is_dir()):
+        pytest.skip("no Go with golang.org/x/mod on this machine: .ci/servers installs both")
+    settings = {"GO111MODULE": "off", "GOPATH": str(GO_PACKAGES), "GOCACHE": str(folder), "GOFLAGS": ""}
+    target = folder / program.stem
+    subprocess.run(["go", "build", "-o", target, program], env={**os.environ, **settings}, check=True)
+    return target
