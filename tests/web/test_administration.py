@@ -37,6 +37,7 @@ def test_the_table_is_the_expected_one_and_no_route_more() -> None:
         ("POST", "/admin/audit.checkpoint"): scopes.ADMIN_AUDIT,
         ("POST", "/admin/audit.key"): scopes.ADMIN_AUDIT,
         ("POST", "/admin/audit.prove"): scopes.ADMIN_AUDIT,
+        ("POST", "/admin/audit.search"): scopes.ADMIN_AUDIT,
         ("POST", "/admin/audit.show"): scopes.ADMIN_AUDIT,
         ("POST", "/admin/audit.tail"): scopes.ADMIN_AUDIT,
     }
