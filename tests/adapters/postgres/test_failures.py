@@ -1,6 +1,7 @@
 """When the database fails, or somebody alters it: who is told what, and that nothing is doubled."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from tests.adapters.postgres.proxy import breaking_proxy
@@ -18,7 +19,15 @@ from macroslow.errors import (
     LogUnavailableError,
 )
 from macroslow.metering.ledger import OpenAccount
+from macroslow.tlog.event import PersonFields
+from macroslow.tlog.ports import Append
 from macroslow.workflow.journal import PutObject
+
+
+def shared(number: int, subject: str, other: str) -> Append:
+    """An event that says something of another person too."""
+    event = append(number, subject).event
+    return Append(replace(event, others=(PersonFields(other, {"number": number}),)))
 
 
 @pytest.mark.parametrize("broken", ["after", "before"])
@@ -243,19 +252,21 @@ async def test_a_reader_that_is_cancelled_leaves_the_connection_usable(url: str)
     await books.close()
 
 
-async def test_an_erased_subject_cannot_be_read_and_the_tree_stands(server: PostgresServer) -> None:
+async def test_a_subject_whose_keys_are_gone_cannot_be_read_and_is_somebody_new(
+    server: PostgresServer,
+) -> None:
     books = await open_books(server.url)
-    await books.commit(append(0, "alice"), append(1, "bob"))
+    await books.commit(append(0, "alice"), append(1, "bob"), shared(2, "bob", "alice"))
     head = await books.head()
-    server.sql(
-        "DELETE FROM macroslow.subject_keys USING macroslow.names WHERE n = subject AND name = 'alice'"
-    )
+    server.sql("DELETE FROM macroslow_subjects.keys WHERE subject = 'alice'")
     with pytest.raises(DecryptionFailedError):
         await books.entry(0)
-    assert [event.event is None for event in await books.entries(0, 2)] == [True, False]
-    await books.commit(append(2, "alice"))
-    assert [event.event is None for event in await books.entries(1, 2)] == [False, False]
-    assert (await books.head()).size == head.size + 1
+    assert [event.event is None for event in await books.entries(0, 3)] == [True, False, False]
+    await books.commit(append(3, "alice"), shared(4, "bob", "alice"))
+    entries = await books.entries(0, 5)
+    assert [event.event is None for event in entries] == [True, False, False, False, False]
+    assert [[part is None for part in event.others] for event in entries] == [[], [], [True], [], [False]]
+    assert (await books.head()).size == head.size + 2
     await sound(books)
     await books.close()
 

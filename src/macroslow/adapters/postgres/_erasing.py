@@ -17,7 +17,10 @@ from macroslow.tlog.ports import EraseSubject
 
 log: Final = logging.getLogger("macroslow.books")
 
+VACUUM: Final = "VACUUM (FULL) macroslow_subjects.keys"
 VACUUM_S: Final = 600.0
+_NOT_WAITING: Final = {"lock_timeout": "3s"}
+"""Batches wait behind a vacuum that itself waits, for a dump of the keys say."""
 
 HELD: Final = f"""
 SELECT s.name, {NUMBER_OF_TYPE}, e.n FROM names s JOIN entries e ON e.subject = s.n
@@ -102,14 +105,14 @@ async def vacuum(url: str) -> None:
     A failure is logged: the keys are deleted all the same, and the server's own vacuum follows.
     """
     try:
-        connection = await connect(url, answer_s=VACUUM_S)
+        connection = await connect(url, _NOT_WAITING, answer_s=VACUUM_S)
         try:
-            await connection.execute("VACUUM (FULL) macroslow_subjects.keys")
+            await connection.execute(VACUUM)
         finally:
             await connection.close()
     except FAILURES as error:
         log.warning(
-            "a subject was erased, but the server did not write its table of keys anew; do it by hand,"
-            " VACUUM (FULL) macroslow_subjects.keys: %s",
+            "a subject was erased, but the table of keys was not written anew (%s): do it by hand, %s",
             error,
+            VACUUM,
         )

@@ -30,8 +30,8 @@ DO $prepare$ BEGIN
     ELSIF (SELECT schema_version FROM store) = 1 THEN
         {FROM_1}
     END IF;
-    -- The empty schema says that an operator goes on without the keys that were lost.
-    IF to_regclass('macroslow_subjects.keys') IS NULL AND to_regnamespace('macroslow_subjects') IS NOT NULL
+    -- An empty schema says that the operator goes on without the keys that were lost.
+    IF to_regnamespace('macroslow_subjects') IS NOT NULL AND to_regclass('macroslow_subjects.keys') IS NULL
     THEN
         {SUBJECTS}
     END IF;
