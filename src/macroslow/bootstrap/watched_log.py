@@ -1,4 +1,4 @@
-"""What goes on about the log while a gateway serves: it is signed, and its witnesses are asked."""
+"""What goes on about the log while a gateway serves: it is signed, cosigned by witnesses, and dated."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -7,21 +7,28 @@ from functools import partial
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.outward import Outward
+from macroslow.bootstrap.timestamping import stamping
 from macroslow.services.alerts.send_alerts import Outlet
 from macroslow.services.audit.ask_witnesses import AskWitnesses
+from macroslow.services.audit.stamp_log import StampLog
 
 
 @dataclass(frozen=True, slots=True)
 class WatchedLog:
-    """`ask` is None where the configuration names no witness."""
+    """`ask` is None where the configuration names no witness, `stamp` where it names no authority."""
 
     sign: Callable[[], Awaitable[object]]
     ask: AskWitnesses | None
+    stamp: StampLog | None
 
     def works(self) -> dict[str, Callable[[], Awaitable[object]]]:
         """What is to be kept running, by name."""
-        signing = {"the signing of the log": self.sign}
-        return signing if self.ask is None else {**signing, "the asking of witnesses": self.ask.run}
+        found = {"the signing of the log": self.sign}
+        if self.ask is not None:
+            found["the asking of witnesses"] = self.ask.run
+        if self.stamp is not None:
+            found["the time-stamping of the log"] = self.stamp.run
+        return found
 
     @property
     def raised(self) -> dict[str, int]:
@@ -30,11 +37,12 @@ class WatchedLog:
 
 
 def watch_log(core: Core, outlet: Outlet, outward: Outward) -> WatchedLog:
-    """Wire both. With witnesses, no new work is taken from here on until they confirmed the log."""
+    """Wire all. With witnesses, no new work is taken from here on until they confirmed the log."""
     settings = core.settings.log
     sign = partial(core.checkpoints.run, settings.checkpoint_window_ms / 1000)
+    stamp = stamping(core, outward)
     if not settings.witnesses:
-        return WatchedLog(sign, None)
+        return WatchedLog(sign, None, stamp)
     from macroslow.adapters.witness import HTTPWitness  # here: see Outward
 
     witnesses = {name: HTTPWitness(name, one.url, outward()) for name, one in settings.witnesses.items()}
@@ -49,4 +57,4 @@ def watch_log(core: Core, outlet: Outlet, outward: Outward) -> WatchedLog:
         gateway=core.settings.gateway.name,
         required=settings.witness_required,
     )
-    return WatchedLog(sign, ask)
+    return WatchedLog(sign, ask, stamp)
