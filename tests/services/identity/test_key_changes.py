@@ -1,5 +1,6 @@
 """What an act upon keys commits: the log says by whom, keeps no key, and no account stays open behind one."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -44,6 +45,24 @@ async def test_each_entry_says_which_key_it_is_about_and_by_whom_it_was() -> Non
     assert [fields["maker"] for _, _, fields in made[:3]] == ["", maker.record.id, ""]
 
 
+async def test_an_administrator_is_named_in_a_part_of_their_own_of_what_is_about_another() -> None:
+    house = KeyHouse()
+    rights = frozenset({scopes.ADMIN_KEYS, scopes.RUNS_READ})
+    maker = await house.keys.create(NewKey("boss", scopes=rights))
+    wished = NewKey("boss/ann", scopes=frozenset({scopes.RUNS_READ}))
+    theirs = await house.keys.create(wished, maker=maker.record.id)
+    administrator = Principal("boss", account_of(maker.record.id), maker.record.id)
+    await acted(KeyVerbs(house.keys, administrator), theirs.record.id)
+    entries = await house.books.entries(2, 10)
+    assert [(one.type, one.subject) for one in entries] == [(kind, "boss/ann") for kind in ACTS]
+    for one in entries:
+        assert one.event is not None
+        assert json.loads(one.event)["fields"]["by"] == "administrator"
+        assert maker.record.id.encode() not in one.event
+        (part,) = one.others
+        assert json.loads(part or b"null") == {"subject": "boss", "fields": {"by": maker.record.id}}
+
+
 @pytest.mark.parametrize("all_at_once", [False, True])
 async def test_a_key_in_the_reason_is_cut_and_the_revocation_stands(all_at_once: bool) -> None:
     house = KeyHouse()
@@ -71,7 +90,7 @@ def test_with_a_key_every_account_ends_that_pays_from_it(parents: list[int], end
     def falls(key_id: str) -> bool:
         return key_id != "" and (int(key_id) in ended or falls(maker[key_id]))
 
-    closed = [change.id for change in ending(revoked, stored, "", "") if isinstance(change, CloseAccount)]
+    closed = [change.id for change in ending(revoked, stored, "", None) if isinstance(change, CloseAccount)]
     assert sorted(closed) == sorted(
         account_of(record.id) for record in stored if record.maker and falls(record.id)
     )

@@ -1,6 +1,7 @@
 """Tokens as credentials: what is remembered of them and for how long, and a key beside one."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -326,6 +327,22 @@ async def test_all_tokens_until_now_are_revoked_and_later_ones_count() -> None:
     await house.by(token(claims(iat=NOW_S + 1)))
     await house.manage.revoke_all("breach")
     assert await reason(house, token(claims(sub="bob"))) == "jwt-revoked"
+
+
+async def test_whose_tokens_were_revoked_is_said_in_that_persons_own_part() -> None:
+    house = TokenHouse()
+    await house.manage.revoke("main", jti="token-1")
+    await house.manage.revoke("jwt/main/alice")
+    await house.manage.revoke("main")
+    entries = await house.books.entries(0, 10)
+    assert [json.loads(one.event or b"")["fields"]["revoked"] for one in entries] == [
+        "token", "subject", "issuer",
+    ]  # fmt: skip
+    assert {one.subject for one in entries} == {"operator"}
+    (of_nobody, (part,), of_all) = (one.others for one in entries)
+    assert (of_nobody, of_all) == ((), ())
+    assert json.loads(part or b"null") == {"subject": "jwt/main/alice", "fields": {"subject": "alice"}}
+    assert b"alice" not in (entries[1].event or b"")
 
 
 async def test_a_revocation_never_becomes_less() -> None:

@@ -1,23 +1,28 @@
 """What each act upon a client key commits: the key's record, its account and its entry in the log.
 
-Pure: what is asked was found good before, and commits happen elsewhere. `by` is who did it: the operator,
-or an administrator by the id of his key.
+Pure: what is asked was found good before, and commits happen elsewhere. `by` is who did it: None for the
+operator, or an administrator's key. An entry about somebody else's key then has two persons in it, and the
+administrator's part is sealed under a key of their own.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from macroslow.authn.api_keys import has_overlap, without_credentials
 from macroslow.authn.keyring import account_of
 from macroslow.authn.ports import KeyRecord, PutKey
+from macroslow.authn.principal import THE_OPERATOR
 from macroslow.authn.terms import told
 from macroslow.metering.ledger import Account, CloseAccount, OpenAccount
 from macroslow.ports import NS_PER_S
 from macroslow.services.identity.wished_keys import KeyTerms
-from macroslow.tlog.event import Event, EventType
+from macroslow.tlog.event import Event, EventType, PersonFields
 from macroslow.tlog.ports import Append
 
 Change = PutKey | OpenAccount | CloseAccount | Append
+ADMINISTRATOR: Final = "administrator"
+"""What the entry about another's key says of who did it; which of them is said in their own part."""
 
 
 def making(record: KeyRecord, budget_usd_micros: int | None) -> list[Change]:
@@ -35,31 +40,33 @@ def making(record: KeyRecord, budget_usd_micros: int | None) -> list[Change]:
 
 
 def changing(
-    before: KeyRecord, after: KeyRecord, account: Account | None, wanted: KeyTerms, by: str, now_ns: int
+    before: KeyRecord,
+    after: KeyRecord,
+    account: Account | None,
+    wanted: KeyTerms,
+    by: KeyRecord | None,
+    now_ns: int,
 ) -> list[Change]:
     """A key that is bound anew; nothing where nothing differs."""
     changed = _differences(before, after, account, wanted)
     if not changed:
         return []
-    fields = {**_whose(after), "changed": changed, "by": by}
     opened = [_account(after, wanted["budget_usd_micros"])] if "budget_usd_micros" in wanted else []
-    return [PutKey(after), *opened, Append(Event(EventType.KEY_CHANGED, now_ns, after.principal, fields))]
+    return [PutKey(after), *opened, _act(EventType.KEY_CHANGED, now_ns, after, {"changed": changed}, by)]
 
 
-def rotating(record: KeyRecord, by: str, now_ns: int) -> list[Change]:
+def rotating(record: KeyRecord, by: KeyRecord | None, now_ns: int) -> list[Change]:
     """A key with another secret; the one before works until `overlap_until_s`, if it still does."""
     until_ns = record.old_until_ns or 0
     fields = {
-        **_whose(record),
         "generation": record.generation,
         "overlap_until_s": until_ns // NS_PER_S if has_overlap(record, now_ns) else None,
-        "by": by,
     }
-    return [PutKey(record), Append(Event(EventType.KEY_ROTATED, now_ns, record.principal, fields))]
+    return [PutKey(record), _act(EventType.KEY_ROTATED, now_ns, record, fields, by)]
 
 
 def ending(
-    revoked: Sequence[KeyRecord], stored: Sequence[KeyRecord], reason: str, by: str
+    revoked: Sequence[KeyRecord], stored: Sequence[KeyRecord], reason: str, by: KeyRecord | None
 ) -> Iterator[Change]:
     """Keys that are revoked now, of all that are `stored`. What looks like a key in the reason is cut.
 
@@ -69,8 +76,20 @@ def ending(
     yield from map(PutKey, revoked)
     yield from map(CloseAccount, _accounts_ended_with(revoked, stored))
     for record in revoked:
-        fields = {**_whose(record), "reason": told_reason, "by": by}
-        yield Append(Event(EventType.KEY_REVOKED, record.revoked_ns or 0, record.principal, fields))
+        yield _act(EventType.KEY_REVOKED, record.revoked_ns or 0, record, {"reason": told_reason}, by)
+
+
+def _act(
+    kind: EventType, time_ns: int, record: KeyRecord, fields: Mapping[str, object], by: KeyRecord | None
+) -> Append:
+    """The entry about an act upon a key that exists."""
+    told_by, others = THE_OPERATOR, tuple[PersonFields, ...]()
+    if by is not None:
+        told_by = by.id
+        if by.principal != record.principal:
+            told_by, others = ADMINISTRATOR, (PersonFields(by.principal, {"by": by.id}),)
+    whole = {**_whose(record), **fields, "by": told_by}
+    return Append(Event(kind, time_ns, record.principal, whole, others))
 
 
 def _whose(record: KeyRecord) -> Mapping[str, object]:

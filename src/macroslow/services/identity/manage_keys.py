@@ -137,7 +137,7 @@ class ManageKeys:
         return record
 
     async def change(self, key_id: str, wanted: KeyTerms, by: str = THE_OPERATOR) -> KeyRecord:
-        """Bound a key anew, from its next request on. `by` is who does it, for the log.
+        """Bound a key anew, from its next request on. `by` is the operator or an administrator's key, by id.
 
         Raises BadRequestError with every fault, ConflictError if the key is revoked. A budget below what
         is spent is taken: then nothing more can be spent.
@@ -154,7 +154,7 @@ class ManageKeys:
             require_within(after, self._keyring, self._clock.now_ns())
             account = await self._books.account(account_of(key_id))
             now_ns = self._clock.now_ns()
-            changes = key_changes.changing(before, after, account, wanted, by, now_ns)
+            changes = key_changes.changing(before, after, account, wanted, self._administrator(by), now_ns)
             if changes:
                 await self._keep([after], changes)
         return after
@@ -183,7 +183,9 @@ class ManageKeys:
             if record.revoked_ns is not None:
                 return record
             revoked = replace(record, revoked_ns=self._clock.now_ns())
-            await self._keep([revoked], key_changes.ending([revoked], stored, reason, by))
+            await self._keep(
+                [revoked], key_changes.ending([revoked], stored, reason, self._administrator(by))
+            )
         return revoked
 
     async def revoke_all(self, reason: str) -> Sequence[KeyRecord]:
@@ -193,7 +195,7 @@ class ManageKeys:
             now_ns = self._clock.now_ns()
             revoked = [replace(one, revoked_ns=now_ns) for one in stored if one.revoked_ns is None]
             if revoked:
-                await self._keep(revoked, key_changes.ending(revoked, stored, reason, THE_OPERATOR))
+                await self._keep(revoked, key_changes.ending(revoked, stored, reason, None))
         return revoked
 
     async def rotate(self, key_id: str, overlap_ns: int = 0, by: str = THE_OPERATOR) -> CreatedKey:
@@ -213,7 +215,7 @@ class ManageKeys:
                 old_secret_hmac=before.secret_hmac,  # without an overlap too: the log says that it is old
                 old_until_ns=now_ns + overlap_ns,
             )
-            await self._keep([after], key_changes.rotating(after, by, now_ns))
+            await self._keep([after], key_changes.rotating(after, self._administrator(by), now_ns))
         return CreatedKey(minted.text, after)
 
     def list(self) -> list[KeyRecord]:
@@ -242,6 +244,10 @@ class ManageKeys:
     def last_used_ns(self, record: KeyRecord) -> int | None:
         """The minute in which a key was last let in; None: never, as far as is known."""
         return self._keyring.last_used_ns(record.id)
+
+    def _administrator(self, by: str) -> KeyRecord | None:
+        """The key of who acts; None: the operator."""
+        return None if by == THE_OPERATOR else self.known(by)
 
     async def _stored(self, key_id: str) -> KeyRecord:
         """The key as the books have it: another process may have changed it."""

@@ -18,7 +18,7 @@ from macroslow.authn.ports import DropRevocation, PutRevocation
 from macroslow.authn.principal import THE_OPERATOR
 from macroslow.errors import BadRequestError, NotFoundError
 from macroslow.ports import NS_PER_S, Clock
-from macroslow.tlog.event import Event, EventType
+from macroslow.tlog.event import Event, EventType, PersonFields
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
 
@@ -139,15 +139,17 @@ class ManageRevocations:
         return wanted
 
     def _event(self, revoked: Revocation, reason: str) -> Event:
+        """The operator's act; whose tokens they were is that person's own part of it."""
         fields = {
             "issuer": revoked.issuer,
-            "subject": revoked.subject,
+            "revoked": "token" if revoked.jti else "subject" if revoked.subject else "issuer",
             "jti": revoked.jti,
             "before_s": revoked.before_s,
             "reason": without_credentials(reason),  # not refused: a revocation waits for nothing
         }
-        whose = f"{PRINCIPAL_PREFIX}{revoked.issuer}/{revoked.subject}" if revoked.subject else THE_OPERATOR
-        return Event(EventType.JWT_REVOKED, self._clock.now_ns(), whose, fields)
+        whose = f"{PRINCIPAL_PREFIX}{revoked.issuer}/{revoked.subject}"
+        others = (PersonFields(whose, {"subject": revoked.subject}),) if revoked.subject else ()
+        return Event(EventType.JWT_REVOKED, self._clock.now_ns(), THE_OPERATOR, fields, others)
 
     def _now_s(self) -> int:
         return self._clock.now_ns() // NS_PER_S
