@@ -6,7 +6,7 @@ except durability. State is copied before each commit and put back if a change i
 
 import copy
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
@@ -99,12 +99,12 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Logged:
-    """As stored. `parts` are empty once the entry was erased."""
+    """As stored. Of `parts`, by their places, only those are left that were erased before the entry was."""
 
     leaf: bytes
     payload: bytes
     subject: str
-    parts: tuple[_Part, ...] = ()
+    parts: Mapping[int, _Part] = field(default_factory=dict)
 
     @property
     def type(self) -> EventType:
@@ -112,22 +112,32 @@ class _Logged:
 
     def names(self, subject: str) -> bool:
         """Whether it is the subject's, or says something of the subject."""
-        return subject in {self.subject, *(part.subject for part in self.parts)}
+        return subject in {self.subject, *(part.subject for part in self.parts.values())}
 
     def sealed_for(self, subject: str) -> bool:
         """Whether something of the subject's is sealed in it that was not erased."""
         own = self.subject == subject and erased_by(self.payload) is None
-        return own or any(part.subject == subject and erased_by(part.sealed) is None for part in self.parts)
+        return own or any(
+            part.subject == subject and erased_by(part.sealed) is None for part in self.parts.values()
+        )
 
     def without(self, subject: str, event: int) -> "_Logged":
         """What is left of it once the subject was erased, as entry `event` tells."""
         if self.subject == subject:
-            return replace(self, payload=erased_bytes(event), parts=())
+            kept = {at: part for at, part in self.parts.items() if erased_by(part.sealed) is not None}
+            return replace(self, payload=erased_bytes(event), parts=kept)
         gone = _Part(subject, erased_bytes(event))
-        return replace(self, parts=tuple(gone if part.subject == subject else part for part in self.parts))
+        parts = {
+            at: gone if part.subject == subject and erased_by(part.sealed) is None else part
+            for at, part in self.parts.items()
+        }
+        return replace(self, parts=parts)
 
     def renamed(self, before: str, after: str) -> "_Logged":
-        parts = tuple(replace(part, subject=after) if part.subject == before else part for part in self.parts)
+        parts = {
+            at: replace(part, subject=after) if part.subject == before else part
+            for at, part in self.parts.items()
+        }
         return replace(self, subject=after if self.subject == before else self.subject, parts=parts)
 
 
@@ -294,7 +304,7 @@ class FakeBooks:
         ]
         key = self._key(event.subject, kind)
         sealed = seal_event(event, key, salt=self._random(32), nonce=self._random(12), parts=parts)
-        stored = tuple(_Part(part.subject, part.sealed) for part in parts)
+        stored = {at: _Part(part.subject, part.sealed) for at, part in enumerate(parts)}
         self._state.log.append(_Logged(sealed.leaf, sealed.payload, event.subject, stored))
         opened = tuple(part.opened for part in parts)
         return Entry(len(self._state.log) - 1, sealed.leaf, sealed.canonical, sealed.salt, opened)
@@ -652,7 +662,7 @@ class FakeBooks:
 
     def _opened_parts(self, logged: _Logged, event: bytes) -> tuple[OpenedPart | None, ...]:
         opened: list[OpenedPart | None] = []
-        for position, part in enumerate(logged.parts):
+        for position, part in logged.parts.items():
             key = self._state.subject_keys.get((part.subject, CLASSES[logged.type]))
             gone = key is None or erased_by(part.sealed) is not None
             opened.append(
@@ -668,7 +678,9 @@ class FakeBooks:
         facts = parse_leaf(logged.leaf)
         told = LoggedEvent(index, facts.time_ns, facts.type, logged.subject, None, erased_by(logged.payload))
         key = self._state.subject_keys.get((logged.subject, CLASSES[logged.type]))
-        if key is None or told.erased_by is not None:
+        if told.erased_by is not None:
+            return told
+        if key is None:
             return replace(told, others=(None,) * len(logged.parts))
         try:
             event, _ = open_payload(logged.leaf, logged.payload, key)
@@ -713,7 +725,7 @@ class FakeBooks:
         return [
             (index, position, part.sealed)
             for index, logged in enumerate(self._state.log[start:end], start)
-            for position, part in enumerate(logged.parts)
+            for position, part in logged.parts.items()
         ]
 
     async def leaves(self, start: int, end: int) -> list[bytes]:

@@ -299,6 +299,17 @@ class ErasureContract:
         assert [held.index for held in await books.held_entries("bob", ALL, 0, 9)] == [1]
         assert [one.others for one in await books.entries(0, 2)] == [(), (None,)]
 
+    async def test_a_part_that_was_erased_before_its_entry_still_names_its_erasure(
+        self, books: Books
+    ) -> None:
+        await books.commit(changed(0, "bob", others="alice carol"))
+        await books.commit(erase(1), SAID)
+        await books.commit(replace(erase(1, subject="bob"), pseudonym="erased-2"), SAID)
+        assert await books.stored_parts(0, 9) == [(0, 0, erased_bytes(1))]
+        assert (await books.stored(0, 1))[0][1] == erased_bytes(2)
+        (logged,) = await books.entries(0, 1)
+        assert (logged.erased_by, logged.others) == (2, ())
+
     @pytest.mark.parametrize("entries", [0, 2, 4])
     async def test_another_number_than_there_is_erases_nothing(self, books: Books, entries: int) -> None:
         await books.commit(*(event(n) for n in range(3)), OpenAccount("a", 5))

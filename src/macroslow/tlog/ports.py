@@ -86,12 +86,13 @@ class EraseSubject:
     """Destroy the subject's keys of these `classes`, and the ciphertext of all that they sealed in the log.
 
     It comes first in its list, and the list's next entry is the event that says so (else ValueError): what is
-    erased names its index. An entry of the subject's goes whole, with its parts; of others' shared events the
-    subject's part goes. `entries` is the number of both (`held_entries`) that the event tells of:
-    ConflictError if there are others by now, and nothing is erased. With ACTIVITY among the classes all else
-    that is kept of the subject's work goes too: what runs stored, kept answers and receipts, bound ids. Once
-    nothing is left in the log that the subject's keys open, `pseudonym` takes the place of the subject's name
-    (ConflictError if it is somebody's). Seen again, the subject is somebody new, with new keys.
+    erased names its index. An entry of the subject's goes whole, with its parts (one that was erased before
+    still names its own event); of others' shared events the subject's part goes. `entries` is the number of
+    both (`held_entries`) that the event tells of: ConflictError if there are others by now, and nothing is
+    erased. With ACTIVITY among the classes all else that is kept of the subject's work goes too: what runs
+    stored, kept answers and receipts, bound ids. Once nothing is left in the log that the subject's keys
+    open, `pseudonym` takes the place of the subject's name (ConflictError if it is somebody's). Seen again,
+    the subject is somebody new, with new keys.
     """
 
     subject: str

@@ -65,7 +65,7 @@ class LoggedEvent:
     """One entry for people to read. `event` is its canonical bytes, None if its subject's key is gone.
 
     `erased_by` is the index of the entry that tells of the erasure, None if it was not erased. `others` are
-    the canonical parts of a shared event, None where that person was erased.
+    the canonical parts of a shared event, None where that person was erased; none once all of it was.
     """
 
     index: int
@@ -128,7 +128,10 @@ class Books(LedgerReader, LogReader, JournalReader, IdentityReader, ReplyReader,
         ...
 
     async def stored_parts(self, start: int, end: int) -> list[tuple[int, int, bytes]]:
-        """Index, position and sealed part for all parts of shared events of [start, end), in this order."""
+        """Index, position and sealed part for all parts of shared events of [start, end), in this order.
+
+        Of an entry that was erased only those are left that were erased before it.
+        """
         ...
 
     async def run_usage(self, run_id: str) -> list[UsageRow]:

@@ -21,7 +21,10 @@ from macroslow.tlog.event import EventClass
 from macroslow.tlog.leaf import erased_bytes
 from macroslow.tlog.ports import EraseSubject
 
-_PARTS: Final = "SELECT n, subject, length(sealed) FROM parts WHERE n >= ? AND n < ?"
+_PARTS: Final = """
+SELECT n, subject, length(sealed) FROM parts
+WHERE n >= ? AND n < ? AND substr(sealed, 9, 8) <> zeroblob(8)
+"""
 _WORK: Final = (ERASE_OBJECTS, ERASE_REPLIES, ERASE_BOUND_IDS, ERASE_RECEIPTS)
 
 

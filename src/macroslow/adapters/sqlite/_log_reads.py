@@ -10,7 +10,7 @@ from macroslow.adapters.sqlite._held import SIZE, held, held_entry, shown, spans
 from macroslow.adapters.sqlite._log import PARTS_OF_ENTRY
 from macroslow.adapters.sqlite._subjects import Keys, Unwrap
 from macroslow.adapters.sqlite._tiles import tile_reader
-from macroslow.errors import DecryptionFailedError
+from macroslow.errors import DecryptionFailedError, VerificationError
 from macroslow.tlog.event import CLASSES, EventClass, EventType
 from macroslow.tlog.leaf import erased_by, open_part, open_payload, parse_leaf
 from macroslow.tlog.ports import Entry, HeldEntry, OpenedPart, StoreAnchor
@@ -34,6 +34,7 @@ AND (:types IS NULL OR hex(substr(e.leaf, 13, 2)) IN (SELECT value FROM json_eac
 AND substr(e.leaf, 5, 8) >= :from AND substr(e.leaf, 5, 8) < :until
 ORDER BY e.n LIMIT :limit
 """
+_TYPES: Final = frozenset(EventType)
 _PARTS: Final = """
 SELECT p.n, s.name, p.sealed FROM parts p JOIN names s ON s.n = p.subject
 WHERE p.n >= ? AND p.n < ? AND p.subject > 0 ORDER BY p.n
@@ -152,14 +153,13 @@ def _require_size(edge: Edge, size: int) -> None:
 def _logged(
     connection: sqlite3.Connection, keys: Keys, index: int, leaf: bytes, payload: bytes, subject: str
 ) -> LoggedEvent:
-    facts, event = parse_leaf(leaf), None
+    facts, kind, event = parse_leaf(leaf), _class(leaf), None
     others: tuple[bytes | None, ...] = ()
     erased = erased_by(shown(payload))
-    key = None if erased is not None else keys.key(subject, _class(leaf))
-    if key is not None:
+    if erased is None and (key := keys.key(subject, kind)) is not None:
         with suppress(DecryptionFailedError):  # who was erased, and is somebody new since, has another key
             event, _ = open_payload(leaf, payload, key)
-    if facts.shared:
+    if facts.shared and erased is None:
         parts = _parts(connection, keys, index, leaf, payload, event)
         others = tuple([None if part is None else part.part for part in parts])
     return LoggedEvent(index, facts.time_ns, facts.type, subject, event, erased, others)
@@ -191,7 +191,10 @@ def _part(key: bytes | None, event: bytes, payload: bytes, position: int, sealed
 
 
 def _class(leaf: bytes) -> EventClass:
-    return CLASSES[EventType(parse_leaf(leaf).type)]
+    number = parse_leaf(leaf).type
+    if number not in _TYPES:
+        raise VerificationError(f"the log entry has type {number}, which there is not")
+    return CLASSES[EventType(number)]
 
 
 def _spans(
