@@ -28,10 +28,15 @@ def aics(command: str) -> Path:
     return AICS / ".venv" / "bin" / command
 
 
-def built_with_go(program: Path, folder: Path) -> Path:
-    """A program of ours over Go's own code for logs, built into `folder`; without Go the test skips."""
+def require_go() -> None:
+    """Without Go and its code for logs the test skips."""
     if not (shutil.which("go") and (GO_PACKAGES / "src/golang.org/x/mod/sumdb/tlog").is_dir()):
         pytest.skip("no Go with golang.org/x/mod on this machine: .ci/servers installs both")
+
+
+def built_with_go(program: Path, folder: Path) -> Path:
+    """A program of ours over Go's own code for logs, built into `folder`; without Go the test skips."""
+    require_go()
     settings = {"GO111MODULE": "off", "GOPATH": str(GO_PACKAGES), "GOCACHE": str(folder), "GOFLAGS": ""}
     target = folder / program.stem
     subprocess.run(["go", "build", "-o", target, program], env={**os.environ, **settings}, check=True)

@@ -25,7 +25,7 @@ def execute_page(page: Path, folder: Path) -> None:
     if BEGINS_SERVING in page.read_text(encoding="utf-8"):
         start = next(block for block in read_blocks(README) if block.kind == "console")
         blocks = [start, *blocks]
-    _require_python_files_to_run(blocks)
+    _require_programs_to_run(blocks)
     session = Session(folder)
     try:
         for block in blocks:
@@ -49,6 +49,8 @@ def _execute(session: Session, block: Block) -> None:
             )
         case "python":
             _python(session, block)
+        case "go":
+            _written(session, block, "fragment/block.go")
 
 
 def _converse(session: Session, commands: list[Command]) -> None:
@@ -71,9 +73,10 @@ def _written(session: Session, block: Block, unnamed: str) -> Path:
     return file
 
 
-def _require_python_files_to_run(blocks: list[Block]) -> None:
-    """A program that a page shows as a file is also started by it."""
+def _require_programs_to_run(blocks: list[Block]) -> None:
+    """A program that a page shows as a file is also started by it, and Go is shown as a file alone."""
     consoles = "".join(block.text for block in blocks if block.kind == "console")
     for block in blocks:
-        if block.kind == "python" and block.title and f"python {block.title}" not in consoles:
-            raise PageError(f"line {block.line}: nothing runs {block.title}")
+        starts = {"python": f"python {block.title}", "go": f"go build {block.title}"}.get(block.kind, "")
+        if starts and (block.title or block.kind == "go") and (not block.title or starts not in consoles):
+            raise PageError(f"line {block.line}: nothing runs {block.title or 'it'}")

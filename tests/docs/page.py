@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-KINDS: Final = frozenset({"console", "toml", "markdown", "json", "python", "text"})
+KINDS: Final = frozenset({"console", "toml", "markdown", "json", "python", "go", "text"})
 _FENCE: Final = re.compile(r"(`{3,}|~{3,})(.*)")
 _INFO: Final = re.compile(r"(\w+)(?: title=([\w./-]+))?")
 

@@ -10,12 +10,14 @@ import pytest
 from tests.conftest import ROOT
 from tests.docs.checks import execute_page
 from tests.docs.page import read_blocks
+from tests.log_tools import require_go
 from tests.node import AGENTS, SDKS, commands_of
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FIRST = {ROOT / "README.md", ROOT / "docs" / "tutorial" / "first-ten-minutes.md"}
 NEEDS_SANDBOX = "<!-- needs a sandbox -->"
 NEEDS_NPM = "<!-- needs clients from npm -->"
+NEEDS_GO = "<!-- needs Go -->"
 
 
 @pytest.fixture(scope="module")
@@ -46,4 +48,6 @@ def test_what_the_page_shows_is_what_happens(
     if NEEDS_NPM in page.read_text(encoding="utf-8"):
         monkeypatch.setenv("PATH", f"{commands_of(AGENTS)}{os.pathsep}{os.environ['PATH']}")
         (tmp_path / "node_modules").symlink_to(commands_of(SDKS).parent)
+    if NEEDS_GO in page.read_text(encoding="utf-8"):
+        require_go()
     execute_page(page, tmp_path)

@@ -96,6 +96,8 @@ def test_ports_are_free_ones_and_read_as_the_page_has_them(tmp_path: Path) -> No
         "```text\n$ rm -rf x\n```\n",
         "```console title=a.sh\n$ true\n```\n",
         "```python title=never.py\nprint()\n```\n",
+        "```go title=never.go\npackage main\n```\n",
+        "```go\npackage main\n```\n" + console("$ go build "),
     ],
 )
 def test_a_block_that_the_runner_cannot_execute_fails_the_page(tmp_path: Path, text: str) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import ROOT
+from tests.docs.page import read_blocks
 from tests.e2e.conftest import Site, make_site
 from tests.log_tools import AICS, aics, built_with_go
 from tests.node import SDKS, commands_of
@@ -26,6 +28,7 @@ from macroslow.tlog.ports import Append
 
 SIZES = [1, 255, 256, 257]
 LARGE = 65_536
+PAGE = ROOT / "docs" / "how-to" / "mirror-the-log.md"
 Ran = subprocess.CompletedProcess[str]
 Stranger = Callable[..., Ran]
 """Checks (key file, mirror, older checkpoints…); 0 if all is sound."""
@@ -121,6 +124,11 @@ def house(tmp_path_factory: pytest.TempPathFactory, outside: Path) -> House:
     made.export("new")
     made.key()
     return made
+
+
+def test_the_program_that_strangers_are_shown_is_the_one_that_is_run_here() -> None:
+    (shown,) = [block.text for block in read_blocks(PAGE) if block.kind == "go"]
+    assert shown == (SDKS / "go" / "checklog.go").read_text()
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -14,61 +14,49 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-const width = 256
-
 type mirror string
-
-func (m mirror) read(path string) []byte {
-	data, err := os.ReadFile(filepath.Join(string(m), path))
-	check(err)
-	return data
-}
 
 func (m mirror) Height() int                         { return 8 }
 func (m mirror) SaveTiles(_ []tlog.Tile, _ [][]byte) {}
 func (m mirror) ReadTiles(tiles []tlog.Tile) (data [][]byte, err error) {
 	for _, tile := range tiles { // Go's paths name the height of the tiles, those of C2SP do not
-		data = append(data, m.read(strings.Replace(tile.Path(), "tile/8/", "tile/", 1)))
+		data = append(data, read(string(m), strings.Replace(tile.Path(), "tile/8/", "tile/", 1)))
 	}
 	return data, nil
 }
 
 func main() {
-	key, err := os.ReadFile(os.Args[1])
-	check(err)
-	dir := mirror(os.Args[2])
-	tree := open(string(key), dir.read("checkpoint"))
-	hashes := tlog.TileHashReader(tree, dir) // every tile is held against the root of the checkpoint
-	for start := int64(0); start < tree.N; start += width {
-		bundle := tlog.Tile{H: 8, L: 0, N: start / width, W: int(min(width, tree.N-start))}
-		path := strings.Replace(bundle.Path(), "tile/8/0/", "tile/entries/", 1)
-		entries := split(path, dir.read(path))
-		if len(entries) != bundle.W {
-			log.Fatalf("%s has %d entries instead of %d", path, len(entries), bundle.W)
-		}
-		places := make([]int64, bundle.W)
-		for i := range places {
-			places[i] = tlog.StoredHashIndex(0, start+int64(i))
-		}
-		leaves, err := hashes.ReadHashes(places)
-		check(err)
-		for i, entry := range entries {
-			if tlog.RecordHash(entry) != leaves[i] {
-				log.Fatalf("entry %d is not the one in the tree", start+int64(i))
-			}
-		}
-		proof, err := tlog.ProveRecord(tree.N, start, hashes) // as a receipt would have it
-		check(err)
-		check(tlog.CheckRecord(proof, tree.N, tree.Hash, start, tlog.RecordHash(entries[0])))
-	}
+	key, dir := string(read(os.Args[1])), os.Args[2]
+	tree := open(key, read(dir, "checkpoint"))
+	hashes := tlog.TileHashReader(tree, mirror(dir)) // holds every tile against the root of the checkpoint
 	if tree.N == 0 && tree.Hash != sha256.Sum256(nil) {
 		log.Fatal("the empty tree has another root")
 	}
+	for next := int64(0); next < tree.N; {
+		bundle := tlog.Tile{H: 8, L: 0, N: next / 256, W: 256}
+		if tree.N-next < 256 {
+			bundle.W = int(tree.N - next)
+		}
+		path := strings.Replace(bundle.Path(), "tile/8/0/", "tile/entries/", 1)
+		entries := split(read(dir, path))
+		if len(entries) != bundle.W {
+			log.Fatalf("%s has %d entries instead of %d", path, len(entries), bundle.W)
+		}
+		leaves, err := tlog.ReadTileData(bundle, hashes)
+		check(err)
+		proof, err := tlog.ProveRecord(tree.N, next, hashes) // one of each bundle, as its receipt has it
+		check(err)
+		check(tlog.CheckRecord(proof, tree.N, tree.Hash, next, tlog.RecordHash(entries[0])))
+		for i, entry := range entries {
+			if hash := tlog.RecordHash(entry); string(hash[:]) != string(leaves[i*tlog.HashSize:][:tlog.HashSize]) {
+				log.Fatalf("entry %d is not the one in the tree", next)
+			}
+			next++
+		}
+	}
 	fmt.Printf("%d entries are in the tree that the log signed\n", tree.N)
 	if len(os.Args) > 3 {
-		kept, err := os.ReadFile(os.Args[3])
-		check(err)
-		older := open(string(key), kept)
+		older := open(key, read(os.Args[3]))
 		if older.N > 0 { // every tree extends the empty one
 			proof, err := tlog.ProveTree(tree.N, older.N, hashes)
 			check(err)
@@ -78,8 +66,8 @@ func main() {
 	}
 }
 
-// open returns the tree of a checkpoint that the log's Ed25519 key signed; Go's code passes other lines over.
-func open(key string, checkpoint []byte) tlog.Tree {
+// open returns the tree of a checkpoint that the log's Ed25519 key signed; Go passes over lines of other keys.
+func open(key string, checkpoint []byte) (tree tlog.Tree) {
 	for _, line := range strings.Split(key, "\n") {
 		verifier, err := note.NewVerifier(line)
 		if err != nil {
@@ -88,7 +76,6 @@ func open(key string, checkpoint []byte) tlog.Tree {
 		signed, err := note.Open(checkpoint, note.VerifierList(verifier))
 		check(err)
 		var origin, root string
-		var tree tlog.Tree
 		_, err = fmt.Sscanf(signed.Text, "%s\n%d\n%s\n", &origin, &tree.N, &root)
 		check(err)
 		tree.Hash, err = tlog.ParseHash(root)
@@ -99,26 +86,25 @@ func open(key string, checkpoint []byte) tlog.Tree {
 		return tree
 	}
 	log.Fatal("no Ed25519 key in the file")
-	return tlog.Tree{}
+	return tree
 }
 
 // split takes a bundle apart: each entry stands after its length.
-func split(path string, data []byte) (entries [][]byte) {
-	for len(data) > 0 {
-		if len(data) < 2 || len(data) < 2+int(binary.BigEndian.Uint16(data)) {
-			log.Fatalf("%s is cut off", path)
-		}
+func split(data []byte) (entries [][]byte) {
+	for len(data) >= 2 && len(data)-2 >= int(binary.BigEndian.Uint16(data)) {
 		end := 2 + int(binary.BigEndian.Uint16(data))
 		entries, data = append(entries, data[2:end]), data[end:]
+	}
+	if len(data) > 0 {
+		log.Fatal("a bundle is cut off")
 	}
 	return entries
 }
 
-func min(a, b int64) int64 {
-	if a < b {
-		return a
-	}
-	return b
+func read(path ...string) []byte {
+	data, err := os.ReadFile(filepath.Join(path...))
+	check(err)
+	return data
 }
 
 func check(err error) {
