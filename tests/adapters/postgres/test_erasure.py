@@ -163,9 +163,9 @@ class Journeys:
         if name not in {"execute", "fetch", "fetchrow", "fetchval"}:
             return method
 
-        async def ask(query: str, *arguments: object) -> Any:
+        async def ask(query: str, *arguments: object, **options: float) -> Any:
             self._asked.append(query)
-            return await method(query, *arguments)
+            return await method(query, *arguments, **options)
 
         return ask
 

@@ -17,20 +17,23 @@ from macroslow.tlog.ports import EraseSubject
 
 log: Final = logging.getLogger("macroslow.books")
 
+ERASURE_S: Final = 3_600.0
+"""Somebody may have millions of entries. Half a minute each is the measure; the others' batches wait."""
+
 VACUUM: Final = "VACUUM (FULL) macroslow_subjects.keys"
 VACUUM_S: Final = 600.0
 _NOT_WAITING: Final = {"lock_timeout": "3s"}
 """Batches wait behind a vacuum that itself waits, for a dump of the keys say."""
 
-HELD: Final = f"""
-SELECT s.name, {NUMBER_OF_TYPE}, e.n FROM names s JOIN entries e ON e.subject = s.n
-WHERE s.name = ANY($1::text[]) AND length(e.payload) > 8
-UNION
-SELECT s.name, {NUMBER_OF_TYPE}, e.n
-FROM names s JOIN parts p ON p.subject = s.n JOIN entries e ON e.n = p.entry
-WHERE s.name = ANY($1::text[]) AND length(p.sealed) > 8
+_HELD: Final = f"""
+SELECT held.name, held.type, count(*) FROM (
+    SELECT s.name, {NUMBER_OF_TYPE}, e.n FROM names s JOIN entries e ON e.subject = s.n
+    WHERE s.name = ANY($1::text[]) AND length(e.payload) > 8
+    UNION ALL SELECT DISTINCT s.name, {NUMBER_OF_TYPE}, e.n
+    FROM names s JOIN parts p ON p.subject = s.n JOIN entries e ON e.n = p.entry
+    WHERE s.name = ANY($1::text[]) AND length(p.sealed) > 8 AND e.subject <> p.subject
+) AS held (name, type, n) GROUP BY held.name, held.type
 """  # noqa: S608
-_COUNTS: Final = f"SELECT name, type, count(*) FROM ({HELD}) AS held (name, type, n) GROUP BY name, type"  # noqa: S608
 
 _ERASE: Final = f"""
 WITH entries_ AS (
@@ -55,7 +58,7 @@ UPDATE store SET erasures = erasures + 1
 
 async def look_held(connection: Connection, state: Tables, subjects: list[str]) -> None:
     """Have `state` know how many stored entries of each type hold something of these subjects."""
-    for subject, kind, count in await connection.fetch(_COUNTS, subjects):
+    for subject, kind, count in await connection.fetch(_HELD, subjects, timeout=ERASURE_S):
         state.held.learn((subject, EventType(kind)), count)
 
 
@@ -96,6 +99,7 @@ async def carry_out(connection: Connection, state: Tables) -> None:
             [int(each) for each in erasure.classes],
             EventClass.ACTIVITY in erasure.classes,
             erasure.pseudonym,
+            timeout=ERASURE_S,
         )
 
 

@@ -48,11 +48,11 @@ WAITED_TOO_LONG: Final = asyncpg.LockNotAvailableError
 
 
 class Connection(Protocol):
-    """What we use of the driver's connection."""
+    """What we use of the driver's connection. A `timeout` (s) takes the place of ANSWER_S."""
 
-    async def execute(self, query: str, *args: object) -> str: ...
+    async def execute(self, query: str, *args: object, timeout: float | None = None) -> str: ...  # noqa: ASYNC109
 
-    async def fetch(self, query: str, *args: object) -> list[Row]: ...
+    async def fetch(self, query: str, *args: object, timeout: float | None = None) -> list[Row]: ...  # noqa: ASYNC109
 
     async def fetchrow(self, query: str, *args: object) -> Row | None: ...
 
@@ -64,7 +64,7 @@ class Connection(Protocol):
 
     def terminate(self) -> None: ...
 
-    async def close(self, *, timeout: float | None = None) -> None: ...  # noqa: ASYNC109  the driver's name
+    async def close(self, *, timeout: float | None = None) -> None: ...  # noqa: ASYNC109
 
 
 async def connect(

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Final
 
-from macroslow.adapters.postgres._erasing import HELD
 from macroslow.adapters.postgres._link import Connection, Row
 from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.adapters.postgres._tables import TYPE, TYPES
@@ -34,8 +33,15 @@ _FIND: Final = f"""
 ORDER BY e.n LIMIT $7
 """  # noqa: S608
 _HELD: Final = f"""
-SELECT held.n, held.type, e.leaf FROM ({HELD}) AS held (name, type, n) JOIN entries e USING (n)
-WHERE held.n >= $2 AND held.type = ANY($3::int[]) ORDER BY held.n LIMIT $4
+(
+    SELECT e.n, e.leaf FROM entries e
+    WHERE e.subject = (SELECT n FROM names WHERE name = $1) AND length(e.payload) > 8
+        AND e.n >= $2 AND {TYPE} = ANY($3::bytea[]) ORDER BY e.n LIMIT $4
+) UNION (
+    SELECT DISTINCT e.n, e.leaf FROM parts p JOIN entries e ON e.n = p.entry
+    WHERE p.subject = (SELECT n FROM names WHERE name = $1) AND length(p.sealed) > 8
+        AND e.n >= $2 AND {TYPE} = ANY($3::bytea[]) ORDER BY e.n LIMIT $4
+) ORDER BY n LIMIT $4
 """  # noqa: S608
 _STORED: Final = "SELECT leaf, payload FROM entries WHERE n >= $1 AND n < $2 ORDER BY n"
 _PARTS: Final = """
@@ -117,9 +123,10 @@ async def held_entries(
     connection: Connection, subject: str, classes: frozenset[EventClass], start: int, limit: int
 ) -> list[HeldEntry]:
     """Return up to `limit` entries from `start` on in which something of the subject's is sealed."""
-    types = [int(kind) for kind in EventType if CLASSES[kind] in classes]
-    rows = await connection.fetch(_HELD, [subject], start, types, limit)
-    return [HeldEntry(index, kind, parse_leaf(leaf).time_ns) for index, kind, leaf in rows]
+    types = [kind.to_bytes(2, "big") for kind in EventType if CLASSES[kind] in classes]
+    rows = await connection.fetch(_HELD, subject, start, types, limit)
+    facts = [(index, parse_leaf(leaf)) for index, leaf in rows]
+    return [HeldEntry(index, fact.type, fact.time_ns) for index, fact in facts]
 
 
 async def stored(connection: Connection, start: int, end: int) -> list[tuple[bytes, bytes]]:
