@@ -20,6 +20,7 @@ from macroslow.maml import front_matter
 from macroslow.services.administration import VERBS, Administration
 from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.audit.log_health import LogHealth
+from macroslow.services.audit.log_key_verbs import LogKeyVerbs
 from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.identity.jwt_verbs import JWTVerbs
 from macroslow.services.identity.key_verbs import KeyVerbs
@@ -65,6 +66,7 @@ def test_the_verbs_of_administrators_are_told_with_every_argument() -> None:
         UsageVerbs(nothing),
         AuditVerbs(*[nothing] * 5),
         RunVerb(LogHealth()),
+        LogKeyVerbs(nothing, nothing, shared=False),
     )
     written = {words(verb)[0]: arguments for verb, arguments in rows(told["Arguments of the verbs"])[1:]}
     assert set(written) == {name for name, verb in VERBS.items() if verb.scope is not None}

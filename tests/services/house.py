@@ -31,7 +31,9 @@ from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.audit.checkpoint_log import CheckpointLog
 from macroslow.services.audit.erase_subject import EraseSubjects
 from macroslow.services.audit.log_health import LogHealth
+from macroslow.services.audit.log_key_verbs import LogKeyVerbs
 from macroslow.services.audit.prove_entry import ProveEntry
+from macroslow.services.audit.rotate_log_key import RotateLogKey
 from macroslow.services.calls.call_api import CallAPI
 from macroslow.services.calls.call_model import CallModel
 from macroslow.services.documents.admit_document import AdmitDocument, DocumentRules
@@ -274,9 +276,14 @@ class House:
             self.jwt,
             RightsVerbs(ExplainRights(self.keys, OPERATOR_RIGHTS)),
             UsageVerbs(self.usage),
-            AuditVerbs(self.books, self.checkpoints, self.prove, self.log_key, self.erasure),
+            AuditVerbs(self.books, self.checkpoints, self.prove, self.signer, self.erasure),
             RunVerb(LogHealth(), self.execute),
+            LogKeyVerbs(self.signer, self.change_log_key, shared=False),
         )
+
+    @property
+    def change_log_key(self) -> RotateLogKey:
+        return RotateLogKey(self.books, self.signer, self.checkpoints, self.prove, CLOCK)
 
     @property
     def erasure(self) -> EraseSubjects:

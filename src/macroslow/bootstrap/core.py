@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,17 +15,20 @@ from macroslow.bootstrap.secrets_of import secrets_of
 from macroslow.bootstrap.signing import AnySigner, open_signer
 from macroslow.bootstrap.stores import Stores, open_stores
 from macroslow.crypto.quad import Quad
-from macroslow.errors import ConfigurationError, StateLockedError, VerificationError
+from macroslow.errors import ConfigurationError, LogUnavailableError, StateLockedError, VerificationError
 from macroslow.maml.rights import OperatorRights
 from macroslow.metering.ledger import OpenAccount
 from macroslow.ports import NS_PER_S
 from macroslow.services.administration import Administration
 from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.services.audit.declare_fork import DeclareFork
 from macroslow.services.audit.erase_subject import EraseSubjects
 from macroslow.services.audit.log_health import LogHealth
+from macroslow.services.audit.log_key_verbs import LogKeyVerbs
 from macroslow.services.audit.prove_entry import ProveEntry
 from macroslow.services.audit.resume_signing import resume_signing
+from macroslow.services.audit.rotate_log_key import CUT_OFF, RotateLogKey
 from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.identity.explain_rights import ExplainRights
 from macroslow.services.identity.explain_tokens import ExplainTokens
@@ -43,6 +46,7 @@ from macroslow.services.spending.report_usage import ReportUsage
 from macroslow.services.spending.usage_verbs import UsageVerbs
 from macroslow.services.verbs import OPERATOR
 from macroslow.settings import Settings
+from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.tlog.policy import Policy
 from macroslow.workflow.books import Books
 
@@ -101,11 +105,15 @@ class Core:
             jwt=JWTVerbs(self.manage_revocations, ExplainTokens(self.manage_keys, tokens), self._minter()),
             rights=RightsVerbs(ExplainRights(self.manage_keys, operator_rights(self.settings)), tokens),
             usage=UsageVerbs(self.usage),
-            audit=AuditVerbs(
-                self.books, self.checkpoints, self.prove, self.signer.keys.current, self.erasure
-            ),
+            audit=AuditVerbs(self.books, self.checkpoints, self.prove, self.signer, self.erasure),
             documents=RunVerb(self.health, execute),
+            log_keys=LogKeyVerbs(self.signer, self.change_log_key, self.stores.shared),
         )
+
+    @property
+    def change_log_key(self) -> RotateLogKey:
+        """Gives the log another key."""
+        return RotateLogKey(self.books, self.signer, self.checkpoints, self.prove, clock)
 
     def _minter(self) -> MintTokens | None:
         issuers = self.settings.auth.issuers.items()
@@ -141,14 +149,23 @@ async def _held(folder: statefolder.StateFolder) -> AsyncIterator[None]:
         yield
 
 
-@asynccontextmanager
-async def open_core(
-    settings: Settings, process: SignerProcess | None = None, *, reading: bool = False
-) -> AsyncIterator[Core]:
-    """Hold the state folder, load or make its keys, open its books and close what a crash left open.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """State that is open and held, before anything is made of it."""
 
-    Signatures are made by `process`, else in this one. Raises ConfigurationError (StateLockedError if another
-    process is there), also for a log that is not the one that was signed: who is only `reading` may see it.
+    folder: statefolder.StateFolder
+    keys: keyfiles.GatewayKeys
+    quad: Quad
+    owner: str
+    stores: Stores
+    signer: AnySigner
+
+
+@asynccontextmanager
+async def open_state(settings: Settings, process: SignerProcess | None = None) -> AsyncIterator[Opened]:
+    """Hold the state folder, load or make its keys and open its books; signatures are made by `process`.
+
+    Without one they are made here. ConfigurationError (StateLockedError if another process is there).
     """
     folder = statefolder.prepare(settings.state_folder)
     async with _held(folder), open_signer(settings, folder, process) as signer:
@@ -157,17 +174,46 @@ async def open_core(
         owner = entropy.random(OWNER_BYTES).hex()
         secrets = await secrets_of(settings, folder, quad, settings.store_secrets())
         async with open_stores(settings, folder, quad, owner, secrets) as stores:
-            sound = await _resume(stores.books, signer, reading=reading)
-            core = await _core(settings, folder, keys, quad, owner, stores, signer)
-            yield core
-            if sound:
-                await core.checkpoints.sign_all()  # what was logged is signed when its process ends in order
+            yield Opened(folder, keys, quad, owner, stores, signer)
 
 
-async def _resume(books: Books, signer: AnySigner, *, reading: bool) -> bool:
+@asynccontextmanager
+async def open_core(
+    settings: Settings, process: SignerProcess | None = None, *, reading: bool = False
+) -> AsyncIterator[Core]:
+    """Open the state (see `open_state`) and close what a crash left open.
+
+    ConfigurationError also for a log that is not the one that was signed: who is only `reading` may see it.
+    """
+    async with open_state(settings, process) as opened:
+        sound = await _resume(opened, reading=reading)
+        core = await _core(settings, opened)
+        if sound and opened.signer.staged is not None and not reading:
+            with suppress(LogUnavailableError):  # not signed yet: the next start or rotation completes it
+                await core.change_log_key(CUT_OFF)
+        yield core
+        if sound:
+            await core.checkpoints.sign_all()  # what was logged is signed when its process ends in order
+
+
+async def declare_fork(settings: Settings, reason: str, origin: str | None) -> LogPublicKey:
+    """Begin a log of another name over the same entries; see `DeclareFork`. No server may run."""
+    async with open_state(settings) as opened:
+        if isinstance(opened.signer, SignerProcess):
+            raise TypeError("a fork is declared by a command, on the operator's own word")
+        return await DeclareFork(opened.stores.books, opened.signer, clock)(reason, origin)
+
+
+async def _resume(opened: Opened, *, reading: bool) -> bool:
     """Whether the log is the one that was signed; whoever changes it may not go on if it is not."""
+    staged = opened.signer.staged
     try:
-        await resume_signing(books, signer)
+        if staged is not None and staged.origin != opened.signer.keys.current.origin:
+            raise ConfigurationError(
+                f"the fork of the log to {staged.origin!r} was declared and not completed",
+                fix="macroslow audit fork --reason TEXT, once more",
+            )
+        await resume_signing(opened.stores.books, opened.signer)
     except (ConfigurationError, VerificationError):
         if not reading:
             raise
@@ -175,15 +221,8 @@ async def _resume(books: Books, signer: AnySigner, *, reading: bool) -> bool:
     return True
 
 
-async def _core(
-    settings: Settings,
-    folder: statefolder.StateFolder,
-    keys: keyfiles.GatewayKeys,
-    quad: Quad,
-    owner: str,
-    stores: Stores,
-    signer: AnySigner,
-) -> Core:
+async def _core(settings: Settings, opened: Opened) -> Core:
+    keys, stores, signer = opened.keys, opened.stores, opened.signer
     books = stores.books
     keyring = KeyRing()
     manage_keys = ManageKeys(books, keyring, keys.api_key_pepper, clock, entropy)
@@ -203,9 +242,9 @@ async def _core(
     recovered = Recovered(0, 0, 0) if stores.shared else await RecoverAfterCrash(books, clock)()
     return Core(
         settings=settings,
-        folder=folder,
+        folder=opened.folder,
         keys=keys,
-        quad=quad,
+        quad=opened.quad,
         stores=stores,
         keyring=keyring,
         manage_keys=manage_keys,
@@ -217,7 +256,7 @@ async def _core(
         prove=ProveEntry(books, checkpoints),
         health=LogHealth(),
         recovered=recovered,
-        owner=owner,
+        owner=opened.owner,
     )
 
 

@@ -18,6 +18,8 @@ COMMANDS: Final = {
     "checkpoint": Lazy("macroslow.cli.audit_verify:checkpoint", "Print the newest signed checkpoint."),
     "policy": Lazy("macroslow.cli.audit_witness:policy", "Print what to ask of the log's checkpoints."),
     "witnesses": Lazy("macroslow.cli.audit_witness:witnesses", "Show what each witness cosigned last."),
-    "key": Lazy("macroslow.cli.audit_verify:key", "Print the log's public key."),
+    "key": Lazy("macroslow.cli.audit_keys:key", "Print the log's public key."),
+    "rotate-key": Lazy("macroslow.cli.audit_keys:rotate_key", "Give the log another key."),
+    "fork": Lazy("macroslow.cli.audit_keys:fork", "Declare that the log was forked."),
 }
 audit = LazyGroup(COMMANDS, name="audit", help="Read, prove and verify the log.", no_args_is_help=True)

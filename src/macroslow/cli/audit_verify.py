@@ -60,15 +60,3 @@ def checkpoint(config_file: Path | None, as_json: bool) -> None:
         emit(signed)
     else:
         click.echo(signed["note"], nl=False)
-
-
-@click.command()
-@config_option
-@json_option
-def key(config_file: Path | None, as_json: bool) -> None:
-    """Print the log's public key, to be given to whoever shall verify."""
-    public = ask(config_file, "audit.key")
-    if as_json:
-        emit(public)
-    else:
-        click.echo(public["key"], nl=False)

@@ -19,6 +19,7 @@ from macroslow.authz.security import SecurityEvent, Verdict
 from macroslow.errors import BadRequestError
 from macroslow.ports import Clock, Progress, unheard
 from macroslow.services.audit.audit_verbs import AuditVerbs
+from macroslow.services.audit.log_key_verbs import LogKeyVerbs
 from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.identity.jwt_verbs import JWTVerbs
 from macroslow.services.identity.key_verbs import KeyVerbs
@@ -91,7 +92,9 @@ _TABLE: Final = (
     Verb("audit.verify", lambda a: a.audit.verify),
     Verb("audit.checkpoint", lambda a: a.audit.checkpoint, ADMIN_AUDIT),
     Verb("audit.tiles", lambda a: a.audit.tiles),
-    Verb("audit.key", lambda a: a.audit.key, ADMIN_AUDIT),
+    Verb("audit.key", lambda a: a.log_keys.key, ADMIN_AUDIT),
+    Verb("audit.succession", lambda a: a.log_keys.succession, ADMIN_AUDIT),
+    Verb("audit.rotate_key", lambda a: a.log_keys.rotate, changes=True),
     Verb("audit.policy", lambda a: a.audit.policy, ADMIN_AUDIT),
     Verb("audit.witnesses", lambda a: a.audit.witnesses, ADMIN_AUDIT),
     Verb("run", lambda a: a.documents.run, changes=True, begins=True, needs=Needs.GATEWAY),
@@ -111,6 +114,7 @@ class Administration:
     usage: UsageVerbs
     audit: AuditVerbs
     documents: RunVerb
+    log_keys: LogKeyVerbs
 
     async def perform(
         self,

@@ -1,6 +1,7 @@
 """The operator's verbs about the log."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Final
 
@@ -14,6 +15,7 @@ from macroslow.services.audit.export_log import FILES_AT_ONCE
 from macroslow.services.audit.prove_entry import ProveEntry
 from macroslow.services.audit.read_tiles import ReadTiles
 from macroslow.services.audit.report_log import Asked, ReportLog
+from macroslow.services.audit.rotate_log_key import KeyKeeper
 from macroslow.services.audit.search_log import Search, SearchLog
 from macroslow.services.audit.tell_entry import told, types_named
 from macroslow.services.audit.verify_log import VerifyLog
@@ -36,7 +38,7 @@ class AuditVerbs:
     books: Books
     checkpoints: CheckpointLog
     proofs: ProveEntry
-    log_key: LogPublicKey
+    keeper: KeyKeeper
     erasure: EraseSubjects
     progress: Progress = unheard
 
@@ -113,11 +115,16 @@ class AuditVerbs:
         """Verify the whole log; `since` is a checkpoint in base64, `key` the text of a pinned log key."""
         pinned = self._pinned(key)
         kept = None if since is None else _note(since)
-        found = await VerifyLog(self.books, pinned)(since=kept)
+        found = await VerifyLog(self.books, pinned, others=self._others(pinned))(since=kept)
         return {**asdict(found), "key_fingerprint": pinned.fingerprint}
 
     def _pinned(self, key: str | None) -> LogPublicKey:
-        return self.log_key if key is None else LogPublicKey.parse(key)
+        return self.keeper.keys.current if key is None else LogPublicKey.parse(key)
+
+    def _others(self, pinned: LogPublicKey) -> Sequence[LogPublicKey]:
+        """The keys that `pinned` leads to; those before it too where it is our own word for the log's key."""
+        keys = self.keeper.keys
+        return [one.key for one in keys.retired] if pinned == keys.current else keys.since(pinned)[1:]
 
     async def checkpoint(self) -> object:
         return {"note": (await self.checkpoints.newest()).decode()}
@@ -136,8 +143,6 @@ class AuditVerbs:
         known, head = self.checkpoints.witnesses, await self.books.head()
         return {"entries": head.size, "needed": known.policy.needed, "witnesses": known.told()}
 
-    async def key(self) -> object:
-        return {"key": self.log_key.format(), "fingerprint": self.log_key.fingerprint}
 
 
 def _note(text: str) -> bytes:

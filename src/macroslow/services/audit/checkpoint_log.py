@@ -110,6 +110,13 @@ class CheckpointLog:
         if not self._held and head.size > self._signed.size and head.size > await self.take_up():
             await self._sign_beyond(head.size - 1)
 
+    async def renew(self) -> None:
+        """Sign the log as it is once more: its key is another one now."""
+        while self._signing is not None and not self._signing.done():
+            await asyncio.shield(self._signing)
+        self._signing = asyncio.create_task(self._sign_head())
+        await asyncio.shield(self._signing)
+
     async def run(self, window_s: float) -> NoReturn:
         """Sign what is unsigned once in every window. What goes wrong is told once, and tried again."""
         told = ""

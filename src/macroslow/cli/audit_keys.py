@@ -1,0 +1,86 @@
+"""`macroslow audit key`, `rotate-key` and `fork`: what signs the log, its successor, and a new beginning."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import click
+
+from macroslow.cli._configured import config_option, settings_of
+from macroslow.cli._operator import ask
+from macroslow.cli._output import emit, json_option
+from macroslow.services.verbs import MAX_REASON_CHARACTERS
+
+
+def _checked(_context: click.Context, _parameter: click.Parameter, reason: str) -> str:
+    if not 1 <= len(reason) <= MAX_REASON_CHARACTERS:
+        raise click.BadParameter(f"a reason has 1 to {MAX_REASON_CHARACTERS} characters.")
+    return reason
+
+
+_REASON = click.option(
+    "--reason", required=True, metavar="TEXT", callback=_checked, help="Why; the log keeps it for ever."
+)
+
+
+@click.command()
+@click.option("--succession", is_flag=True, help="Instead, the receipts that lead here from older keys.")
+@config_option
+@json_option
+def key(succession: bool, config_file: Path | None, as_json: bool) -> None:
+    """Print the log's public key, to be given to whoever shall verify.
+
+    With --succession, who pinned an older key of this log can follow its receipts to this one, and needs to
+    believe nobody else.
+    """
+    told = ask(config_file, "audit.succession" if succession else "audit.key")
+    if as_json:
+        emit(told)
+    elif succession:
+        click.echo(json.dumps([json.loads(receipt) for receipt in told["receipts"]]))
+    else:
+        click.echo(told["key"], nl=False)
+
+
+@click.command("rotate-key")
+@_REASON
+@config_option
+@json_option
+def rotate_key(reason: str, config_file: Path | None, as_json: bool) -> None:
+    """Give the log another key, named and signed by the old one, which is destroyed.
+
+    Receipts that were given out keep verifying under the old key, and `audit key --succession` leads whoever
+    pinned it to the new one.
+    """
+    told = ask(config_file, "audit.rotate_key", reason=reason)
+    if as_json:
+        emit(told)
+        return
+    click.echo(f"the log's key is {told['fingerprint']} from now on; before it was {told['old']}")
+    click.echo(
+        "  give out: macroslow audit key, and for who pinned the old one: macroslow audit key --succession"
+    )
+
+
+@click.command()
+@_REASON
+@click.option("--origin", metavar="NAME", help="The new log's name; by default the old one with .2, .3 …")
+@config_option
+@json_option
+def fork(reason: str, origin: str | None, config_file: Path | None, as_json: bool) -> None:
+    """Declare that the log was forked, and begin one of another name over the entries that there are.
+
+    For a log that a start refuses because it is not the one that was signed, where there is no newer backup.
+    No server may run. Its first entry tells what there was, what had been signed, and why.
+    """
+    from macroslow.bootstrap.core import declare_fork  # here: the other two find a server that has it
+
+    settings = settings_of(config_file)
+    new = asyncio.run(declare_fork(settings, reason, origin))
+    if as_json:
+        emit({"origin": new.origin, "key": new.format(), "fingerprint": new.fingerprint})
+        return
+    click.echo(f"the log is {new.origin} from now on, under the key {new.fingerprint}")
+    click.echo("  whoever pinned the old key pins the new one by your word: macroslow audit key")
+    if settings.log.origin is not None:
+        click.echo(f'  write [log] origin = "{new.origin}" into the configuration, or remove it')
