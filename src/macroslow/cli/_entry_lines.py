@@ -45,6 +45,8 @@ def line_of(entry: Mapping[str, Any]) -> str:
 
 def _told(entry: Mapping[str, Any]) -> str:
     fields = entry["fields"]
+    if fields is None and entry["erased_by"] is None:
+        return "(unreadable: the key to it is gone)"
     if fields is None:
         return f"(erased, see entry {entry['erased_by']})"
     return " ".join(

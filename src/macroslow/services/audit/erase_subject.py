@@ -31,7 +31,7 @@ from macroslow.tlog.event import Event, EventClass, EventType, PersonFields
 from macroslow.tlog.ports import Append, EraseSubject
 from macroslow.workflow.books import Books, Change
 
-PIECE: Final = 10_000  # entries counted at once
+PIECE: Final = 2_000  # entries counted at once
 TRIES: Final = 5
 PSEUDONYM_BYTES: Final = 4
 PSEUDONYM_PREFIX: Final = "erased-"
@@ -111,6 +111,7 @@ class EraseSubjects:
         BadRequestError for a name that is no person's; NotFoundError where the log holds nothing of it;
         ConflictError while the person has keys in force or work under way, and where all was erased before.
         """
+        _require_person(subject)
         if _names(reason, subject):
             raise BadRequestError("the reason names the person, and the log keeps it", fix="say it otherwise")
         for _ in range(TRIES):

@@ -24,7 +24,7 @@ from macroslow.tlog.event import EventType
 from macroslow.tlog.tree import verify_consistency
 from macroslow.workflow.books import Books, LoggedEvent, Wanted
 
-PIECE: Final = 500  # entries opened at once
+PIECE: Final = 100  # entries opened at once: others who read the books wait for no more
 MAX_NAMED: Final = 1_000  # entries that a report names, of each kind
 
 

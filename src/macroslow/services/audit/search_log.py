@@ -13,7 +13,7 @@ from macroslow.ports import Progress, unheard
 from macroslow.services.audit.tell_entry import name_of
 from macroslow.workflow.books import Books, LoggedEvent, Wanted
 
-PIECE: Final = 500  # entries opened at once
+PIECE: Final = 100  # entries opened at once: others who read the books wait for no more
 MAX_PAGE_BYTES: Final = 8 * 1024 * 1024  # of events: they have up to 64 KiB each
 
 
