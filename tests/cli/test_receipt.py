@@ -197,7 +197,7 @@ def test_whichever_of_several_keys_signed_is_named(folder: Path, macroslow: Macr
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"not a key", ANSWER, b"x" * 100_000], ids=range(5))
-@pytest.mark.parametrize("option", ["--key", "--policy"])
+@pytest.mark.parametrize("option", ["--key", "--policy", "--succession"])
 def test_a_file_that_is_something_else_is_named(
     option: str, content: bytes, folder: Path, macroslow: Macroslow
 ) -> None:
@@ -212,7 +212,7 @@ def test_a_new_key_is_reached_from_the_old_one_by_the_logs_hand_overs(
     folder: Path, macroslow: Macroslow
 ) -> None:
     put(folder, "new", receipt_of(key=NEXT_KEY))
-    put(folder, "succession", receipt_of(2))
+    put(folder, "succession", [receipt_of(2)])
     asked = ["receipt", "verify", "new", "--key", "log.pub", "--json"]
     assert macroslow(*asked).returncode == 1
     ran = macroslow(*asked, "--succession", "succession")
@@ -225,7 +225,7 @@ def test_a_new_key_is_reached_from_the_old_one_by_the_logs_hand_overs(
 def test_hand_overs_of_another_key_lead_nowhere(folder: Path, macroslow: Macroslow) -> None:
     put(folder, "new", receipt_of(key=NEXT_KEY))
     for other in (receipt_of(2, key=STRANGER), receipt_of(0), {"a": 1}):
-        put(folder, "succession", other)
+        put(folder, "succession", [receipt_of(2, key=STRANGER), other])
         ran = macroslow("receipt", "verify", "new", "--key", "log.pub", "--succession", "succession")
         assert ran.returncode == 1
 

@@ -50,7 +50,7 @@ receipt.add_command(page)
     "--succession",
     "succession_file",
     type=_FILE,
-    help="The log's hand-overs from key to key, which begin with the key you have.",
+    help="What `audit key --succession` prints: it leads from the key you have to newer ones.",
 )
 @click.option("--policy", "policy_file", type=_FILE, help="Witnesses, and how many must have cosigned.")
 @click.option(
@@ -83,7 +83,7 @@ def verify(
         )
         return CANNOT_DECIDE
     pinned = [_read(file, _log_key) for file in key_files]
-    hand_overs = [] if succession_file is None else _lines(read_whole(succession_file, MAX_FILE_BYTES))
+    hand_overs = [] if succession_file is None else _read(succession_file, _hand_overs)
     policy = None if policy_file is None else _read(policy_file, tlog_policy.parse)
     dated = None if roots_file is None else _dated(roots_file)
     brought = None if document is None else read_whole(document, MAX_FILE_BYTES)
@@ -101,7 +101,7 @@ def verify(
         if as_json:
             emit({"verified": False, "detail": error.detail})
         else:
-            click.echo(harmless(f"NOT PROVED: {error.detail}"))
+            _say(f"NOT PROVED: {error.detail}")
         return CHECKED_IS_BAD
     if as_json:
         emit(_as_data(verdict))
@@ -122,8 +122,18 @@ def _log_key(content: bytes) -> LogPublicKey:
     return LogPublicKey.parse(content.decode("utf-8", "replace"))
 
 
-def _lines(content: bytes) -> list[bytes]:
-    return [line for line in content.splitlines() if line.strip()]
+def _hand_overs(content: bytes) -> list[bytes]:
+    try:
+        match strict_json.parse(content, limit_bytes=MAX_FILE_BYTES, max_depth=MAX_DEPTH):
+            case list() as receipts:
+                return [json.dumps(each).encode() for each in receipts]
+            case _:
+                raise ValueError("it is no list")
+    except ValueError as error:
+        raise BadRequestError(
+            f"this is not the succession of a log's keys: {error}",
+            fix="`macroslow audit key --succession` prints it",
+        ) from None
 
 
 def _dated(roots_file: Path) -> Dated:
@@ -169,7 +179,11 @@ def _as_data(verdict: Verdict) -> dict[str, object]:
 
 def _show(verdict: Verdict) -> None:
     for line in _told(verdict):
-        click.echo(harmless(line.replace("\n", "\\n")))  # a name may hold one: it begins no line of ours
+        _say(line)
+
+
+def _say(line: str) -> None:
+    click.echo(harmless(line.replace("\n", "\\n")))  # a name may hold one: it begins no line of ours
 
 
 def _told(verdict: Verdict) -> Iterator[str]:
