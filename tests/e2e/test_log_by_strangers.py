@@ -5,12 +5,15 @@ verifier does not know (Go and aics-tlog: the ML-DSA line; the one from npm: the
 """
 
 import asyncio
+import http.client
 import json
 import shutil
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -256,6 +259,28 @@ def test_the_files_of_an_export_are_those_that_a_public_log_serves_to_everybody(
             assert int(content.split(b"\n")[1]) >= told["entries"]
         else:
             assert content == file.read_bytes()
+
+
+def test_one_connection_asks_again_looks_ahead_and_reads_on(public_site: Site) -> None:
+    """304 and HEAD have no body: whoever miscounted would read the next answer wrongly."""
+    where = urllib.parse.urlsplit(public_site.url)
+    with closing(http.client.HTTPConnection(str(where.hostname), where.port, timeout=60)) as connection:
+
+        def ask(method: str, path: str, tag: str = "") -> tuple[int, bytes, http.client.HTTPMessage]:
+            connection.request(method, f"/log/{path}", headers={"if-none-match": tag} if tag else {})
+            answer = connection.getresponse()
+            return answer.status, answer.read(), answer.headers
+
+        for _ in range(2):
+            status, note, headers = ask("GET", "checkpoint")
+            assert (status, headers["content-length"]) == (200, str(len(note)))
+            status, nothing, again = ask("GET", "checkpoint", headers["etag"])
+            assert (status, nothing, again["etag"]) == (304, b"", headers["etag"])
+            status, nothing, ahead = ask("HEAD", "tile/entries/000")
+            assert (status, nothing, ahead["content-length"]) == (200, b"", str(256 * 80))
+            assert [ask("GET", f"tile/{path}")[0] for path in ("0/000", "0/999", "9/000", "0/0")] == [200] + [
+                404
+            ] * 3
 
 
 @pytest.mark.sweep
