@@ -6,7 +6,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,18 @@ from tests.adapters.postgres.proxy import breaking_proxy
 from tests.adapters.postgres.support import open_books, sound
 from tests.contract.changes import append, money, reserve
 from tests.postgres import PostgresServer
+from tests.tlog.logs import ORIGIN, octets
 
 from macroslow.adapters.postgres import _presence, _writer
 from macroslow.errors import BudgetExhaustedError, ConflictError, LogUnavailableError
 from macroslow.metering.ledger import OpenAccount
-from macroslow.tlog.ports import StoreCheckpoint
+from macroslow.ports import Statement
+from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.tlog.checkpoint import Checkpoint, LogPrivateKey, verify_checkpoint
+from macroslow.tlog.ports import StoreCheckpoint, TreeHead
+from macroslow.tlog.tree import EMPTY_ROOT, verify_consistency
 
+KEY = LogPrivateKey(ORIGIN, octets("ed25519", 32), octets("ml-dsa-44", 32))
 STOPPED = Path(__file__).with_name("stopped_writer.py")
 ROOT = Path(__file__).parents[3]
 END_SESSIONS = (
@@ -46,6 +52,24 @@ class EndedSessions:
             assert self._server.sql(END_SESSIONS) == "t"
         if not self._after:
             await self._write(*of_a_batch)
+
+
+class Signing:
+    """One process's signer: of the log's one key, and of what itself signed last."""
+
+    def __init__(self) -> None:
+        self.last = TreeHead(0, EMPTY_ROOT)
+
+    async def checkpoint(self, size: int, root: bytes, proof: Sequence[bytes]) -> bytes:
+        verify_consistency(self.last.size, self.last.root, size, root, proof)
+        self.last = TreeHead(size, root)
+        return KEY.sign_checkpoint(size, root, time_s=1)
+
+    async def answer(self, statement: Statement) -> str:
+        raise NotImplementedError
+
+    async def history(self, statement: Statement) -> str:
+        raise NotImplementedError
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before-it-wrote", "before-its-commit"])
@@ -201,5 +225,48 @@ async def test_a_checkpoint_that_comes_late_does_not_take_the_place_of_a_newer_o
     assert await one.checkpoint() == await two.checkpoint() == (2, b"of two, for 2")
     with pytest.raises(ValueError, match="size 3"):
         await one.commit(StoreCheckpoint(3, b"of a tree that is not there"))
+    await one.close()
+    await two.close()
+
+
+async def test_what_two_processes_sign_is_one_log(server: PostgresServer) -> None:
+    books = [await open_books(server.url, owner) for owner in ("one", "two")]
+    signers = [Signing(), Signing()]
+    logs = [CheckpointLog(mine, signer) for mine, signer in zip(books, signers, strict=True)]
+    signed: list[Checkpoint] = []
+
+    async def process(number: int) -> None:
+        for event in range(12):
+            (entry,) = await books[number].commit(append(event, f"of process {number}"))
+            size, note = await logs[number].covering(entry.index)
+            signed.append(verify_checkpoint(note, KEY.public))
+            assert entry.index < size == signed[-1].size
+
+    await asyncio.gather(process(0), process(1))
+    head = await books[0].head()
+    for each in signed:
+        proof = await books[0].consistency_proof(each.size, head.size)
+        verify_consistency(each.size, each.root, head.size, head.root, proof)
+    stored = await books[0].checkpoint()
+    assert stored is not None
+    assert stored[0] == verify_checkpoint(stored[1], KEY.public).size == max(each.size for each in signed)
+    assert await books[1].checkpoint() == stored
+    for one in books:
+        await one.close()
+
+
+async def test_what_another_process_signed_is_not_signed_once_more(server: PostgresServer) -> None:
+    one, two = await open_books(server.url, "one"), await open_books(server.url, "two")
+    first, second = Signing(), Signing()
+    of_one, of_two = CheckpointLog(one, first), CheckpointLog(two, second)
+    await one.commit(append(0))
+    await of_one.sign_all()
+    await two.commit(append(1))
+    await of_two.sign_all()
+    await of_one.sign_all()
+    assert (first.last.size, second.last.size) == (1, 2)
+    await one.commit(append(2))
+    await of_one.sign_all()
+    assert (first.last.size, second.last.size) == (3, 2)
     await one.close()
     await two.close()
