@@ -18,6 +18,7 @@ def until_killed(statements: tuple[str, ...], count: int) -> Iterator[str]:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-changed: Any = {1: until_killed(_migrations.MIGRATIONS[1], int(sys.argv[2]))}
+path, version, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+changed: Any = {**_migrations.MIGRATIONS, version: until_killed(_migrations.MIGRATIONS[version], count)}
 _migrations.MIGRATIONS = changed  # type: ignore[misc]
-asyncio.run(open_books(Path(sys.argv[1])))
+asyncio.run(open_books(path))

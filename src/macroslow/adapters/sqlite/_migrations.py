@@ -144,8 +144,8 @@ MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {
 """What leads from each version to the next."""
 
 
-def migrate(books: sqlite3.Connection, subjects: sqlite3.Connection, version: int) -> None:
-    """Bring the books to `version`, within the transaction that is open on them.
+def migrate(books: sqlite3.Connection, subjects: sqlite3.Connection, version: int) -> bool:
+    """Bring the books to `version`, within the transaction that is open on them; False if they are there.
 
     VerificationError, and nothing is changed, if the log of older books is damaged.
     """
@@ -158,3 +158,4 @@ def migrate(books: sqlite3.Connection, subjects: sqlite3.Connection, version: in
         for statement in MIGRATIONS[older]:
             books.execute(statement)
         books.execute(f"PRAGMA user_version = {older + 1}")
+    return bool(found < version)

@@ -102,8 +102,12 @@ def _open_existing(path: Path) -> Writers:
         books.execute("PRAGMA foreign_keys = ON")
         books.execute("BEGIN IMMEDIATE")  # fails here, not at the first call, if it cannot be written
         subjects = _open_subjects(path.with_name(SUBJECTS_FILE), books)
-        migrate(books, subjects, VERSION)
+        migrated = migrate(books, subjects, VERSION)
         books.execute("COMMIT")
+        if (
+            migrated
+        ):  # the keys that the books let go are overwritten in the file itself, not in its log alone
+            books.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except BaseException:
         if subjects is not None:
             subjects.close()
