@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.docs.checks import execute_page
 from tests.docs.page import read_blocks
-from tests.log_tools import require_go
+from tests.log_tools import aics, require_go
 from tests.node import AGENTS, SDKS, commands_of
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -18,6 +18,7 @@ FIRST = {ROOT / "README.md", ROOT / "docs" / "tutorial" / "first-ten-minutes.md"
 NEEDS_SANDBOX = "<!-- needs a sandbox -->"
 NEEDS_NPM = "<!-- needs clients from npm -->"
 NEEDS_GO = "<!-- needs Go -->"
+NEEDS_WITNESS = "<!-- needs a witness -->"
 
 
 @pytest.fixture(scope="module")
@@ -50,4 +51,8 @@ def test_what_the_page_shows_is_what_happens(
         (tmp_path / "node_modules").symlink_to(commands_of(SDKS).parent)
     if NEEDS_GO in page.read_text(encoding="utf-8"):
         require_go()
+    if NEEDS_WITNESS in page.read_text(encoding="utf-8"):
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "aics-witness").symlink_to(aics("aics-witness"))
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     execute_page(page, tmp_path)
