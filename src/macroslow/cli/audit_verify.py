@@ -15,18 +15,25 @@ from macroslow.cli._output import emit, json_option
 
 @click.command()
 @click.option("--since", type=FILE, help="A checkpoint that you kept: the log must extend it.")
+@click.option(
+    "--from", "start", type=FILE, help="The same, of a log that you verified then: read only the rest."
+)
 @click.option("--key", "key_file", type=FILE, help="The log's public key that you pinned.")
 @config_option
 @json_option
-def verify(since: Path | None, key_file: Path | None, *, config_file: Path | None, as_json: bool) -> int:
-    """Verify the whole log: every entry, the tree, the signatures, the ledger.
+def verify(
+    since: Path | None, start: Path | None, key_file: Path | None, *, config_file: Path | None, as_json: bool
+) -> int:
+    """Verify the log: every entry, the tree, the signatures, the ledger.
 
     Without --key the log is held against the key in its own state folder: whoever owns that folder
     could have signed anew. Exit code 1 if anything is wrong, 2 if nothing is signed: then there is
     nothing to hold the entries against.
     """
-    brought = {"since": checkpoint_of(since, "--since"), "key": log_key_of(key_file)}
-    found = ask(config_file, "audit.verify", **brought)
+    if since and start:
+        raise click.UsageError("--from holds the log against its checkpoint too: give one of the two.")
+    kept = checkpoint_of(since or start, "--from" if start else "--since")
+    found = ask(config_file, "audit.verify", since=kept, key=log_key_of(key_file), resume=start is not None)
     undecided = found["entries"] > 0 and not found["signed"] and found["since"] is None
     if as_json:
         emit({**found, "decided": not undecided})
@@ -39,15 +46,26 @@ def verify(since: Path | None, key_file: Path | None, *, config_file: Path | Non
 
 
 def _sound(found: Mapping[str, Any], whose: str) -> None:
-    entries, signed = found["entries"], found["signed"]
-    click.echo(f"SOUND: {entries} entries, root {found['root_sha256'][:16]}…")
-    click.echo(f"  signed     the first {signed} (Ed25519 and ML-DSA-44); not witnessed by a third party")
+    entries, signed, start = found["entries"], found["signed"], found["start"]
+    read = _counted(entries - start) + (f" after the first {start}" if start else "")
+    witnesses = ", ".join(found["witnesses"])
+    seen = f"witnessed by {witnesses}" if witnesses else "not witnessed by a third party"
+    click.echo(f"SOUND: {read}, root {found['root_sha256'][:16]}…")
+    click.echo(f"  signed     the first {signed} (Ed25519 and ML-DSA-44); {seen}")
     if entries > signed:
         click.echo(f"  unsigned   the last {entries - signed}: the next checkpoint covers them")
     click.echo(f"  key        {found['key_fingerprint']}{whose}")
     if found["since"] is not None:
         click.echo(f"  extends    your checkpoint of {found['since']} entries")
+    if found["erased"]:
+        named = ", ".join(map(str, found["erased_as"]))
+        says = "entry {} says" if len(found["erased_as"]) == 1 else "entries {} say"
+        click.echo(f"  erased     {_counted(found['erased'])}, as {says.format(named)}")
     click.echo("  ledger     counters equal the rows")
+
+
+def _counted(entries: int) -> str:
+    return f"{entries} {'entry' if entries == 1 else 'entries'}"
 
 
 @click.command()

@@ -20,7 +20,9 @@ from macroslow.services.audit.search_log import Search, SearchLog
 from macroslow.services.audit.tell_entry import told, types_named
 from macroslow.services.audit.verify_log import VerifyLog
 from macroslow.services.verbs import MAX_TIME_NS, Reason, Texts, TimeNs, Whole
-from macroslow.tlog.checkpoint import LogPublicKey, verify_checkpoint
+from macroslow.tlog import note
+from macroslow.tlog.checkpoint import LogPublicKey
+from macroslow.tlog.succession import verify_under
 from macroslow.workflow.books import Books, Wanted
 
 MAX_TAIL: Final = 1000  # entries that one `audit.tail` or `audit.search` returns
@@ -82,16 +84,17 @@ class AuditVerbs:
     ) -> object:
         """What there is about one person between two checkpoints (base64): from the beginning, until now."""
         pinned = self._pinned(key)
-        note = await self.checkpoints.newest() if until is None else _note(until)
-        last = verify_checkpoint(note, pinned)
-        first = None if since is None else verify_checkpoint(_note(since), pinned)
+        signed = await self.checkpoints.newest() if until is None else _note(until)
+        keys = [pinned, *self._others(pinned)]
+        last = verify_under(signed, keys)
+        first = None if since is None else verify_under(_note(since), keys)
         asked = Asked(subject, *_times(from_ns, until_ns))
         found = await ReportLog(self.books)(asked, first, last, self.progress)
         return {
             "origin": pinned.origin,
             "key_fingerprint": pinned.fingerprint,
             **found,
-            "checkpoint": note.decode(),
+            "checkpoint": signed.decode(),
         }
 
     async def erasable(self, subject: str) -> object:
@@ -111,12 +114,22 @@ class AuditVerbs:
             )
         return await self.proofs.by_index(index)
 
-    async def verify(self, since: str | None = None, key: str | None = None) -> object:
-        """Verify the whole log; `since` is a checkpoint in base64, `key` the text of a pinned log key."""
+    async def verify(self, since: str | None = None, key: str | None = None, resume: bool = False) -> object:
+        """Verify the whole log; `since` is a checkpoint in base64, `key` the text of a pinned log key.
+
+        With `resume` what that checkpoint holds is taken as verified before: the rest is read alone.
+        """
         pinned = self._pinned(key)
         kept = None if since is None else _note(since)
-        found = await VerifyLog(self.books, pinned, others=self._others(pinned))(since=kept)
-        return {**asdict(found), "key_fingerprint": pinned.fingerprint}
+        verifying = VerifyLog(self.books, pinned, self.progress, self._others(pinned))
+        found = await verifying(since=kept, resume=resume)
+        return {**asdict(found), "key_fingerprint": pinned.fingerprint, "witnesses": await self._cosigners()}
+
+    async def _cosigners(self) -> list[str]:
+        """Who cosigned the newest stored checkpoint, of the witnesses that are configured."""
+        stored = await self.books.checkpoint()
+        policy = self.checkpoints.witnesses.policy
+        return [] if stored is None else [*policy.judge(note.parse(stored[1])).signed]
 
     def _pinned(self, key: str | None) -> LogPublicKey:
         return self.keeper.keys.current if key is None else LogPublicKey.parse(key)
@@ -142,7 +155,6 @@ class AuditVerbs:
         """Each witness: what it cosigned last, when, and what is wrong with it."""
         known, head = self.checkpoints.witnesses, await self.books.head()
         return {"entries": head.size, "needed": known.policy.needed, "witnesses": known.told()}
-
 
 
 def _note(text: str) -> bytes:

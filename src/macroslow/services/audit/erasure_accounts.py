@@ -52,6 +52,11 @@ class ErasureAccounts:
         """Whether there is an erasure at all."""
         return bool(self._accounts)
 
+    @property
+    def tellers(self) -> tuple[int, ...]:
+        """The entries that tell of what was erased, of those that were noted."""
+        return tuple(teller for teller in sorted(self._accounts) if self._accounts[teller].entries)
+
     def tells(self, index: int) -> None:
         """Entry `index` shows that it tells of an erasure."""
         self._accounts.setdefault(index, _Account())

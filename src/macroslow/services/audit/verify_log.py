@@ -35,7 +35,7 @@ class Verified:
 
     `since` is the size of the checkpoint that the caller brought, None if none was; entries from `start`
     on were read, and `erased` counts what is gone from entries as the log tells, in erasures that were read.
-    The ledger's counters are sound too.
+    The entries `erased_as` tell of it. The ledger's counters are sound too.
     """
 
     entries: int
@@ -44,6 +44,7 @@ class Verified:
     since: int | None
     start: int
     erased: int
+    erased_as: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class VerifyLog:
             since=kept.size if kept else None,
             start=start,
             erased=accounts.erased,
+            erased_as=accounts.tellers,
         )
 
     async def _root(

@@ -1,0 +1,287 @@
+"""The log's commands on a state folder of its own: searches, reports, erasure, and how far they are."""
+
+import contextlib
+import json
+import os
+import pty
+import sys
+from pathlib import Path
+
+import pytest
+
+from macroslow.cli import _progress, audit_search
+from macroslow.cli._entry_lines import line_of, print_entries
+from macroslow.cli._moments import Past
+from macroslow.cli._progress import on_terminal
+
+CONFIGURATION = '[sandbox]\nbackend = "none"\n'
+
+
+@pytest.fixture
+def at_home(macroslow, tmp_path: Path):
+    """Run commands where a gateway has two keys, ann's and bob's."""
+    (tmp_path / "macroslow.toml").write_text(CONFIGURATION)
+    macroslow.ann, macroslow.bob = (
+        json.loads(macroslow("keys", "create", name, "--json").stdout)["id"] for name in ("ann", "bob")
+    )
+    return macroslow
+
+
+def data(ran) -> dict:
+    assert ran.returncode == 0, ran.stderr
+    (line,) = ran.stdout.splitlines()
+    return json.loads(line)
+
+
+def entries(ran) -> list[int]:
+    return [entry["index"] for entry in data(ran)["entries"]]
+
+
+# Searches
+
+
+def test_entries_are_found_by_person_type_text_and_time(at_home) -> None:
+    assert entries(at_home("audit", "search", "--json")) == [0, 1]
+    assert entries(at_home("audit", "search", "--subject", "bob", "--json")) == [1]
+    assert entries(at_home("audit", "search", "--principal", "ann", "--json")) == [0]
+    assert entries(at_home("audit", "search", "--text", "ANN key-created", "--json")) == [0]
+    assert entries(at_home("audit", "search", "--text", "ann bob", "--json")) == []
+    assert entries(
+        at_home("audit", "search", "--type", "key-revoked", "--type", "key-created", "--json")
+    ) == [0, 1]
+    assert entries(at_home("audit", "search", "--from", "1h", "--json")) == [0, 1]
+    assert entries(at_home("audit", "search", "--to", "1h", "--json")) == []
+    assert entries(at_home("audit", "search", "--from", "2020-01-01", "--to", "2021-01-01", "--json")) == []
+    shown = at_home("audit", "search", "--subject", "bob").stdout
+    assert shown.splitlines()[0].startswith("     1  ")
+    assert "principal=bob" in shown
+
+
+def test_a_search_that_finds_nothing_says_where_it_looked(at_home) -> None:
+    ran = at_home("audit", "search", "--subject", "eve")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "nothing found in entries 0 to 1\n")
+
+
+def test_more_than_was_asked_for_is_said_with_where_to_go_on(at_home) -> None:
+    ran = at_home("audit", "search", "-n", "1")
+    assert (len(ran.stdout.splitlines()), ran.stderr) == (1, "1 found; go on with --start 1\n")
+    assert data(at_home("audit", "search", "-n", "1", "--json"))["next"] == 1
+    rest = data(at_home("audit", "search", "-n", "1", "--start", "1", "--json"))
+    assert ([entry["index"] for entry in rest["entries"]], rest["next"]) == ([1], None)
+
+
+def test_a_large_result_comes_in_pages(at_home, monkeypatch) -> None:
+    monkeypatch.setattr(audit_search, "PAGE", 1)
+    assert entries(at_home("audit", "search", "--json")) == [0, 1]
+    assert len(at_home("audit", "search").stdout.splitlines()) == 2
+    assert entries(at_home("audit", "search", "-n", "1", "--json")) == [0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--type", "key-create"], "did you mean key-created"),
+        (["--from", "yesterday"], "'yesterday' is neither how long ago, such as 2h or 7d, nor a date"),
+        (["--to", "2026-13-01"], "'2026-13-01' is neither"),
+        (["--from", "1h", "--to", "2h"], "the time ends before it begins"),
+        (["-n", "0"], "'0' is not a number from 1 to 10000"),
+        (["--start", "-1"], "'-1' is not a number of 0 or more"),
+        (["--text", "x" * 1001], "--text"),
+    ],
+)
+def test_a_search_that_makes_no_sense_is_told_so(at_home, arguments: list[str], told: str) -> None:
+    ran = at_home("audit", "search", *arguments)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert told in ran.stderr
+
+
+def test_moments_are_of_utc_and_spans_go_back_from_now() -> None:
+    convert = Past().convert
+    assert convert("2026-01-31", None, None) == 1_769_817_600 * 10**9
+    assert convert("2026-01-31T12:00:00", None, None) == (1_769_817_600 + 12 * 3600) * 10**9
+    assert convert("2026-01-31T12:00:00+02:00", None, None) == (1_769_817_600 + 10 * 3600) * 10**9
+    assert convert("1970-01-01", None, None) == 0
+    assert convert("999999d", None, None) == 0  # before 1970
+    earlier, later = convert("2h", None, None), convert("1h", None, None)
+    assert 0 <= later - earlier - 3600 * 10**9 < 60 * 10**9
+    assert convert(5, None, None) == 5
+
+
+# Reports
+
+
+def test_a_report_says_what_is_there_and_ends_with_its_checkpoint(at_home, tmp_path: Path) -> None:
+    ran = at_home("audit", "report", "--subject", "ann")
+    assert ran.returncode == 0, ran.stderr
+    assert "about them 1 entry\n" in ran.stdout
+    assert "key-created" in ran.stdout
+    _, _, note = ran.stdout.partition("makes this report again\n\n")
+    (tmp_path / "kept").write_text(note.rstrip("\n") + "\n")
+    assert at_home("audit", "verify", "--since", "kept").returncode == 0
+    at_home("keys", "revoke", at_home.ann)
+    again = at_home("audit", "report", "--subject", "ann", "--until", "kept")
+    assert again.stdout == ran.stdout
+    assert "about them 2 entries\n" in at_home("audit", "report", "--subject", "ann").stdout
+    after = data(at_home("audit", "report", "--subject", "ann", "--since", "kept", "--json"))
+    assert (list(after["by_type"]), after["after"]["size"], after["looked_at"]) == (["key-revoked"], 2, 1)
+
+
+def test_a_report_of_nobody_says_that_all_was_read(at_home) -> None:
+    found = data(at_home("audit", "report", "--subject", "eve", "--json"))
+    assert (found["entries"], found["looked_at"], found["opened"], found["up_to"]["size"]) == (0, 2, 2, 2)
+
+
+def test_a_report_against_a_foreign_key_or_checkpoint_is_none(at_home, macroslow, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "macroslow.toml").write_text(CONFIGURATION)
+    macroslow("keys", "create", "ann", at=other)
+    (tmp_path / "foreign").write_text(macroslow("audit", "checkpoint", at=other).stdout)
+    (tmp_path / "foreign.pub").write_text(macroslow("audit", "key", at=other).stdout)
+    for option, name in (("--since", "foreign"), ("--until", "foreign"), ("--key", "foreign.pub")):
+        ran = at_home("audit", "report", "--subject", "ann", option, name)
+        assert (ran.returncode, ran.stdout) == (1, ""), option
+    ran = at_home("audit", "report", "--subject", "ann", "--until", "foreign.pub")
+    assert (ran.returncode, "give --until what" in ran.stderr) == (2, True)
+
+
+# Erasure
+
+
+def test_a_person_is_erased_once_their_keys_have_ended(at_home, tmp_path: Path) -> None:
+    (tmp_path / "before").write_text(at_home("audit", "checkpoint").stdout)
+    (tmp_path / "log.pub").write_text(at_home("audit", "key").stdout)
+    (tmp_path / "receipt.json").write_text(at_home("audit", "prove", "0").stdout)
+    refused = at_home("audit", "erase", "--subject", "ann", "--yes")
+    assert refused.returncode == 1
+    assert f"fix: macroslow keys revoke {at_home.ann}" in refused.stderr
+    at_home("keys", "revoke", at_home.ann)
+    ran = at_home("audit", "erase", "--subject", "ann", "--yes")
+    assert ran.returncode == 0, ran.stderr
+    assert "ann is erased: entry 3 says what went." in ran.stdout
+    assert "held       2 entries: key-created 1, key-revoked 1, until " in ran.stdout
+    assert "pseudonym  erased-" in ran.stdout
+    assert at_home.ann not in at_home("keys", "list", "--all").stdout
+    verified = at_home("receipt", "verify", "receipt.json", "--key", "log.pub")
+    assert verified.returncode == 0, verified.stderr
+    again = at_home("audit", "erase", "--subject", "ann", "--yes")
+    assert (again.returncode, "was erased already, as entry 3 says" in again.stderr) == (1, True)
+
+
+def test_what_is_held_by_nobody_is_gone_with_the_name_and_old_receipts_stand(at_home, tmp_path: Path) -> None:
+    (tmp_path / "macroslow.toml").write_text(
+        CONFIGURATION + "[log.hold_days]\nsecurity = 0\nadministration = 0\n"
+    )
+    (tmp_path / "log.pub").write_text(at_home("audit", "key").stdout)
+    (tmp_path / "kept").write_text(at_home("audit", "checkpoint").stdout)
+    (tmp_path / "receipt.json").write_text(at_home("audit", "prove", "0").stdout)
+    at_home("keys", "revoke", at_home.ann)
+    erased = data(at_home("audit", "erase", "--subject", "ann", "--yes", "--reason", "ticket 7", "--json"))
+    assert (erased["entries"], erased["held"], erased["reason"]) == (2, {}, "ticket 7")
+    tail = at_home("audit", "tail", "--json").stdout
+    assert "ann" not in tail.replace("example", "")
+    assert at_home("audit", "tail").stdout.count("(erased, see entry 3)") == 2
+    proved = at_home("audit", "prove", "0")
+    assert (proved.returncode, proved.stdout) == (2, "")
+    assert "entry 0 was erased, as entry 3 says" in proved.stderr
+    assert at_home("receipt", "verify", "receipt.json", "--key", "log.pub").returncode == 0
+    verified = at_home("audit", "verify", "--since", "kept", "--key", "log.pub")
+    assert verified.returncode == 0, verified.stderr
+    assert "erased     2 entries, as entry 3 says" in verified.stdout
+    report = at_home("audit", "report", "--subject", erased["pseudonym"]).stdout
+    assert "erased     2 entries about them" in report
+    assert "ticket 7" in report
+    assert at_home("audit", "erase", "--subject", "ann", "--yes").returncode == 1
+    for secret in (b"ann",):
+        for file in (tmp_path / ".macroslow").glob("*.sqlite*"):
+            assert secret not in file.read_bytes().replace(b"channel", b""), file
+
+
+def test_nobody_is_erased_without_having_been_asked_for(at_home) -> None:
+    at_home("keys", "revoke", at_home.ann)
+    ran = at_home("audit", "erase", "--subject", "ann")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "ann would be erased" in ran.stderr
+    assert "--yes" in ran.stderr
+    assert entries(at_home("audit", "search", "--type", "subject-erased", "--json")) == []
+
+
+@pytest.mark.parametrize(
+    ("subject", "code", "told"),
+    [("eve", 1, "holds nothing of 'eve'"), ("operator", 2, "no person"), ("", 2, "nobody is named")],
+)
+def test_who_cannot_be_erased_is_said(at_home, subject: str, code: int, told: str) -> None:
+    for arguments in (["--yes"], []):
+        ran = at_home("audit", "erase", "--subject", subject, *arguments)
+        assert (ran.returncode, told in ran.stderr) == (code, True), ran.stderr
+
+
+# Verdicts
+
+
+def test_a_verdict_goes_on_from_a_checkpoint_that_was_kept(at_home, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text(at_home("audit", "checkpoint").stdout)
+    at_home("keys", "create", "carol")
+    found = data(at_home("audit", "verify", "--from", "kept", "--json"))
+    assert (found["entries"], found["start"], found["since"]) == (3, 2, 2)
+    ran = at_home("audit", "verify", "--from", "kept")
+    assert "SOUND: 1 entry after the first 2, root" in ran.stdout
+    ran = at_home("audit", "verify", "--from", "kept", "--since", "kept")
+    assert (ran.returncode, ran.stdout) == (2, "")
+
+
+# Progress
+
+
+def all_of(terminal: int) -> str:
+    """What was written to the other side, which is closed."""
+    shown = b""
+    with contextlib.suppress(OSError), os.fdopen(terminal, "rb", buffering=0) as reading:
+        while more := reading.read(4096):
+            shown += more
+    return shown.decode()
+
+
+def test_progress_is_one_line_that_is_gone_in_the_end_and_nothing_where_nobody_looks(
+    monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(_progress, "EVERY_NS", 0)
+    with on_terminal() as progress:
+        progress(1, 2)
+    assert capsys.readouterr() == ("", "")
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        with on_terminal() as progress:
+            progress(12_345, 1_000_000)
+            progress(1_000_000, 1_000_000)
+    shown = all_of(ours)
+    assert shown.startswith("\r12,345 of 1,000,000 (1 %)\r1,000,000 of 1,000,000 (100 %)\r")
+    rest = shown.split("(100 %)")[1]
+    assert set(rest) == {"\r", " "}
+    assert rest.endswith("\r")
+
+
+def test_what_is_done_at_once_shows_no_progress(monkeypatch) -> None:
+    ours, theirs = pty.openpty()
+    monkeypatch.setattr(_progress, "EVERY_NS", 3600 * 10**9)
+    with os.fdopen(theirs, "w") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        with on_terminal() as progress:
+            progress(1, 2)
+        terminal.write("x")
+    assert all_of(ours) == "x"
+
+
+def test_an_entry_that_was_erased_is_shown_as_one_with_who_says_so() -> None:
+    entry = {"index": 7, "time": "2026-01-31T12:00:00+00:00", "type": "chat-completed", "fields": None}
+    assert line_of({**entry, "erased_by": 40}).endswith("chat-completed     (erased, see entry 40)")
+    assert line_of({**entry, "erased_by": None}).endswith("(unreadable: the key to it is gone)")
+
+
+def test_what_a_client_wrote_does_nothing_to_the_terminal(monkeypatch, capsys) -> None:
+    entry = {"index": 7, "time": "2026-01-31T12:00:00+00:00", "type": "chat-completed",
+             "fields": {"tag": "\x1b]0;owned\x07"}}  # fmt: skip
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    print_entries([entry], wide=True)
+    assert "\\x1b]0;owned\\x07" in capsys.readouterr().out
