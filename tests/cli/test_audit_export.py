@@ -102,7 +102,7 @@ def test_who_breaks_it_off_has_the_mirror_that_was_there_and_can_go_on(
 
     def interrupted(settings: Settings, paths: Sequence[str]) -> list[bytes]:
         asked.append(paths)
-        if len(asked) == 4:  # after a tile was written
+        if len(asked) == 5:  # after a tile was written
             raise KeyboardInterrupt
         return fetch(settings, paths)
 

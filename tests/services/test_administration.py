@@ -16,7 +16,7 @@ from macroslow.services.administration import MAX_TARGETS, VERBS, Needs, ToldAdm
 from macroslow.services.identity.record_security import RecordSecurity
 
 ASKING = {
-    "audit.checkpoint", "audit.erasable", "audit.key", "audit.prove", "audit.report", "audit.search",
+    "audit.checkpoint", "audit.erasable", "audit.files", "audit.key", "audit.prove", "audit.report", "audit.search",
     "audit.show", "audit.tail", "audit.verify",
     "authz.can",
     "authz.can_key",

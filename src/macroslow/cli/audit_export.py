@@ -16,6 +16,7 @@ from macroslow.cli._output import emit, json_option
 from macroslow.cli._progress import on_terminal
 from macroslow.services.audit.export_log import Exported, ExportLog
 from macroslow.settings import Settings
+from macroslow.tlog.tiles import CHECKPOINT
 
 
 @click.command()
@@ -30,7 +31,7 @@ def export(folder: Path, config_file: Path | None, *, as_json: bool) -> None:
     than its time and type.
     """
     settings = settings_of(config_file)
-    note = ask_with(settings, "audit.checkpoint")["note"].encode()
+    (note,) = _fetch(settings, [CHECKPOINT])
     folder.mkdir(parents=True, exist_ok=True)
     with on_terminal() as progress:
         done = ExportLog(partial(_fetch, settings), _Folder(folder), progress)(note)
@@ -55,7 +56,7 @@ def _told(done: Exported) -> dict[str, object]:
 def _fetch(settings: Settings, paths: Sequence[str]) -> list[bytes]:
     if not paths:
         return []
-    return [b64decode(tile) for tile in ask_with(settings, "audit.tiles", paths=list(paths))["tiles"]]
+    return [b64decode(file) for file in ask_with(settings, "audit.files", paths=list(paths))["files"]]
 
 
 @dataclass(frozen=True, slots=True)

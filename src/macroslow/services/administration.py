@@ -91,7 +91,7 @@ _TABLE: Final = (
     Verb("audit.prove", lambda a: a.audit.prove, ADMIN_AUDIT),
     Verb("audit.verify", lambda a: a.audit.verify),
     Verb("audit.checkpoint", lambda a: a.audit.checkpoint, ADMIN_AUDIT),
-    Verb("audit.tiles", lambda a: a.audit.tiles),
+    Verb("audit.files", lambda a: a.audit.files),
     Verb("audit.key", lambda a: a.log_keys.key, ADMIN_AUDIT),
     Verb("audit.succession", lambda a: a.log_keys.succession, ADMIN_AUDIT),
     Verb("audit.rotate_key", lambda a: a.log_keys.rotate, changes=True),

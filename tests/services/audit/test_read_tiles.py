@@ -9,7 +9,7 @@ from tests.contract.fake_books import FakeBooks
 from macroslow.errors import LogUnavailableError, NotFoundError
 from macroslow.services.audit.checkpoint_log import CheckpointLog
 from macroslow.services.audit.read_tiles import ReadTiles
-from macroslow.tlog.checkpoint import LogPrivateKey
+from macroslow.tlog.checkpoint import LogPrivateKey, verify_checkpoint
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.leaf import leaf_hash
 from macroslow.tlog.ports import Append
@@ -83,7 +83,8 @@ BEYOND = [
     "tile/entries/" + "x999/" * 6 + "999",
     "tile/63/" + "x999/" * 6 + "999",
     "tile/0/000.p/05",
-    "checkpoint",
+    "checkpoint/",
+    "tile/checkpoint",
     "",
 ]
 
@@ -126,3 +127,10 @@ async def test_a_tree_that_lost_a_tile_does_not_say_that_there_was_none(
     monkeypatch.setattr(type(house.books), "tile", lost)
     with pytest.raises(LogUnavailableError, match="lacks"):
         await read("tile/0/000.p/5")
+
+
+async def test_the_checkpoint_is_a_file_too_and_covers_all_that_is_served(house: House) -> None:
+    read, _ = await signed(house, 5)
+    await house.note(1)
+    size = verify_checkpoint(await read("checkpoint"), KEY.public).size
+    assert len(await read(f"tile/0/000.p/{size}")) == size * 32

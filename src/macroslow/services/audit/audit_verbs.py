@@ -142,10 +142,10 @@ class AuditVerbs:
     async def checkpoint(self) -> object:
         return {"note": (await self.checkpoints.newest()).decode()}
 
-    async def tiles(self, paths: Paths) -> object:
+    async def files(self, paths: Paths) -> object:
         """The content of files of the log, in base64, as an export wants them."""
         read = ReadTiles(self.books, self.checkpoints)
-        return {"tiles": [base64.b64encode(await read(path)).decode("ascii") for path in paths]}
+        return {"files": [base64.b64encode(await read(path)).decode("ascii") for path in paths]}
 
     async def policy(self) -> object:
         """What whoever verifies should ask of this log's checkpoints (C2SP tlog-policy)."""

@@ -1,14 +1,14 @@
-"""The log's files as strangers read them: tiles and bundles of entries (C2SP tlog-tiles), and no payload.
+"""The log's files as strangers read them: checkpoint, tiles and entries (C2SP tlog-tiles), and no payload.
 
-Served is what a signed checkpoint covers, and nothing beyond: nobody could check more. Such a file never
-changes; narrower ones stay for those who keep an older checkpoint.
+Served is what the newest published checkpoint covers, and nothing beyond: nobody could check more. A tile
+never changes; narrower ones stay for those who keep an older checkpoint.
 """
 
 from dataclasses import dataclass
 
 from macroslow.errors import LogUnavailableError, NotFoundError
 from macroslow.services.audit.checkpoint_log import CheckpointLog
-from macroslow.tlog.tiles import TileFile, bundle
+from macroslow.tlog.tiles import CHECKPOINT, TileFile, bundle
 from macroslow.workflow.books import Books
 
 
@@ -20,7 +20,9 @@ class ReadTiles:
     checkpoints: CheckpointLog
 
     async def __call__(self, path: str) -> bytes:
-        """Return the content of `tile/…`. NotFoundError for what no signed checkpoint covers."""
+        """Return the content of `checkpoint` or `tile/…`. NotFoundError for what is not covered by it."""
+        if path == CHECKPOINT:
+            return await self.checkpoints.published()
         wanted = TileFile.parse(path)
         if wanted is None or not await self._is_covered(wanted):
             raise NotFoundError("the log has no such file", fix="read GET /log/checkpoint: it says how far")
@@ -32,8 +34,7 @@ class ReadTiles:
         return tile
 
     async def _is_covered(self, wanted: TileFile) -> bool:
-        size, _ = await self.checkpoints.covering(0)
-        if wanted.is_of(size):
+        if wanted.is_of((await self.checkpoints.covering(0)).size):
             return True
-        stored = await self.books.checkpoint()  # another process on the same books may have signed more
-        return stored is not None and wanted.is_of(stored[0])
+        await self.checkpoints.take_up()  # another process on the same books may have signed more
+        return wanted.is_of((await self.checkpoints.covering(0)).size)
