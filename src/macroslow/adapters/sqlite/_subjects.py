@@ -27,7 +27,6 @@ READER_KEYS: Final = 4_096
 _OF_NAME: Final = "SELECT n, wrapped FROM keys WHERE name = ?"
 _OVERWRITE: Final = "UPDATE keys SET name = zeroblob(32), wrapped = zeroblob(length(wrapped)) WHERE n = ?"
 _DUE: Final = "SELECT name, sha256 FROM erased_keys"
-_EMPTY_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 _Key = tuple[str, EventClass]
 
@@ -78,16 +77,16 @@ class Subjects:
                 self._connection.execute("ROLLBACK")
                 raise
 
-    def destroy_erased(self) -> bool:
+    def destroy_erased(self, wait_ms: int) -> bool:
         """Overwrite every key that the books say is erased, and empty both write-ahead logs.
 
-        False where a reader still holds a snapshot: the logs are emptied by a later call.
+        False where a reader still holds a snapshot after `wait_ms`: a later call empties the logs.
         """
         due = self._books.execute(_DUE).fetchall()
         if not due:
             return True
         self._overwrite(due)
-        emptied = [each.execute(_EMPTY_LOG).fetchone()[0] == 0 for each in (self._connection, self._books)]
+        emptied = [_emptied(each, wait_ms) for each in (self._connection, self._books)]
         if all(emptied):
             self._books.executemany("DELETE FROM erased_keys WHERE name = ? AND sha256 = ?", due)
         return all(emptied)
@@ -127,6 +126,15 @@ class Subjects:
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
+
+
+def _emptied(connection: sqlite3.Connection, wait_ms: int) -> bool:
+    """Fold the write-ahead log into the file and cut it to nothing, unless a reader needs it."""
+    (usual_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+    (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    connection.execute(f"PRAGMA busy_timeout = {usual_ms}")
+    return not busy
 
 
 def key_name(subject: str, kind: EventClass) -> bytes:

@@ -44,6 +44,9 @@ _CALLERS_FAULTS: Final = (sqlite3.DataError, sqlite3.InterfaceError, sqlite3.Pro
 _PLACED: Final = frozenset({KeepReceipt, EraseSubject})
 """Changes that have their place in a list."""
 
+_READERS_WAIT_MS: Final = 500
+"""For readers to let go of what was erased. One that takes longer delays only how soon no log holds it."""
+
 
 class Writing:
     """The writing connections and what is kept in memory beside them. One thread at a time may call it."""
@@ -85,6 +88,7 @@ class Writing:
             BindId: replies.bind,
         }
         self._erasing = True  # whether keys may have to be destroyed: a killed process may have left some
+        self._wait_ms = _READERS_WAIT_MS
         self._finish_erasure()
         self._version: int | None = self._data_version()
 
@@ -170,13 +174,14 @@ class Writing:
         if isinstance(change, EraseSubject):
             if not first:
                 raise ValueError("an erasure is not the first of its list")
-            self._erasing = True
+            self._erasing, self._wait_ms = True, _READERS_WAIT_MS
 
     def _finish_erasure(self) -> None:
         """Destroy the keys that the books say are erased; what was in memory under the name is read anew."""
         if self._erasing:
             self._version = None
-            self._erasing = not self._subjects.destroy_erased()
+            self._erasing = not self._subjects.destroy_erased(self._wait_ms)
+            self._wait_ms = 0  # who waits for a commit does not wait for a long reader again and again
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
