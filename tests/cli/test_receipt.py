@@ -112,7 +112,7 @@ def test_a_model_call_is_proved_with_its_answer(folder: Path, macroslow: Macrosl
         "log gateway.example/log, entry 0 of 3",
         f"key {KEY.public.fingerprint} (compare it with its owner)",
         "strength signed (Ed25519 and ML-DSA-44)",
-        "witnesses none: only the log signed it",
+        "witnesses none: not witnessed by a third party",
         "answer is the one that was logged",
     ]
 

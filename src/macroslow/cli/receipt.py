@@ -195,7 +195,7 @@ def _told(verdict: Verdict) -> Iterator[str]:
     if verdict.witnessed is not None and verdict.witnessed.signed:
         yield f"  witnesses  {', '.join(verdict.witnessed.signed)}"
     elif not verdict.carries_cosignatures:
-        yield "  witnesses  none: only the log signed it"
+        yield "  witnesses  none: not witnessed by a third party"
     for name, checked in {"answer": verdict.checked_answer, "document": verdict.checked_document}.items():
         if checked:
             yield f"  {name:<10} is the one that was logged"
