@@ -11,7 +11,7 @@ from tests.contract.changes import append
 from macroslow.adapters.sqlite._group import GroupCommit
 from macroslow.errors import ConflictError, LogUnavailableError
 from macroslow.ports import HOUR_NS
-from macroslow.tlog.ports import Append, Entry
+from macroslow.tlog.ports import Append, Entry, EraseSubject
 from macroslow.workflow.books import Change
 
 
@@ -139,3 +139,26 @@ async def test_closing_commits_what_was_submitted() -> None:
     assert sorted(number for batch in recorder.batches for number in batch) == [*range(1_000, 1_050)]
     with pytest.raises(LogUnavailableError):
         await group.commit([append(1)])
+
+
+async def test_an_erasure_is_committed_apart_and_in_its_turn() -> None:
+    recorder = Recorder()
+    recorder.open_gate.clear()
+    group = GroupCommit(recorder, SystemClock(), 0)
+    first = asyncio.create_task(group.commit([append(0)]))
+    await asyncio.to_thread(recorder.entered.wait, 30)
+    erasure = EraseSubject("alice", frozenset(), 0, "erased-1")
+    lists = [
+        [append(1)],
+        [append(2)],
+        [erasure, append(3)],
+        [append(4)],
+        [erasure, append(5)],
+        [erasure, append(6)],
+    ]
+    others = [asyncio.create_task(group.commit(changes)) for changes in lists]
+    await asyncio.sleep(0)
+    recorder.open_gate.set()
+    await asyncio.gather(first, *others)
+    assert recorder.batches == [[1_000], [1_001, 1_002], [1_003], [1_004], [1_005], [1_006]]
+    await group.close()

@@ -1,5 +1,6 @@
 """Subjects' keys in a database of their own: what is erased is in no file, whatever is killed or restored."""
 
+import os
 import random
 import shutil
 import sqlite3
@@ -17,6 +18,7 @@ from macroslow.errors import ConfigurationError, LogUnavailableError
 from macroslow.tlog.leaf import leaf_hash
 from macroslow.tlog.tree import root_of
 from macroslow.workflow.books import Change
+from macroslow.workflow.journal import PutObject
 
 FILES = ("books.sqlite", "books.sqlite-wal", "subjects.sqlite", "subjects.sqlite-wal")
 LABEL = b"subject-key|alice|"
@@ -43,6 +45,7 @@ async def test_no_file_holds_what_was_erased_and_all_hold_the_rest(tmp_path: Pat
     chosen = random.Random(5)
     books = await open_books(tmp_path / "books.sqlite")
     await keep_everything(books, *names)
+    await books.commit(*(PutObject(f"run-{name}", "large", name, os.urandom(9_000)) for name in names))
     for at in range(30):
         some = [chosen.choice(names) for _ in range(20)]
         await books.commit(*(event(at * 20 + n, name) for n, name in enumerate(some)))
@@ -63,7 +66,7 @@ async def test_no_file_holds_what_was_erased_and_all_hold_the_rest(tmp_path: Pat
 
 
 async def all_sealed(books: SqliteBooks, name: str, folder: Path) -> list[bytes]:
-    """Pieces of what only the subject's keys or the erasure can make unreadable: ciphertexts and keys."""
+    """Pieces of the subject's keys, and of all that is sealed of theirs: entries, parts and objects."""
     found = [
         wrapped for wrapped in wrapped_keys(folder) if wrapped.startswith(f"subject-key|{name}|".encode())
     ]
@@ -71,6 +74,12 @@ async def all_sealed(books: SqliteBooks, name: str, folder: Path) -> list[bytes]
         (logged,) = await books.entries(one.index, 1)
         if logged.subject == name:
             found.append((await books.stored(one.index, one.index + 1))[0][1][-40:])
+    with closing(sqlite3.connect(folder / "books.sqlite")) as connection:
+        for table in ("parts", "objects"):
+            query = f"SELECT sealed FROM {table} JOIN names s ON s.n = subject WHERE name = ?"
+            rows = connection.execute(query, (name,)).fetchall()
+            assert rows or table == "parts"
+            found += [sealed[-40:] for (sealed,) in rows if len(sealed) > 40 and any(sealed[9:])]
     return found
 
 
