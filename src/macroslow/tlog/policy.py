@@ -13,7 +13,7 @@ there are at most 32 logs, 32 witnesses and 32 groups. Whether one of the logs s
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from macroslow.crypto.note_keys import NotePublicKey, NoteType
@@ -88,6 +88,10 @@ class Policy:
                 holds.add(group.name)
         shown = tuple(_shown(name) for name in signed)
         return Judged(shown, len(self.witnesses), self.needed, self.quorum in holds)
+
+    def of_logs(self, *keys: NotePublicKey) -> "Policy":
+        """Return the same for logs of these keys."""
+        return replace(self, logs=tuple(KnownLog(key) for key in keys))
 
     @property
     def needed(self) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests.contract.fake_books import FakeBooks
 from tests.services.house import House
 
 from macroslow.errors import LogUnavailableError
@@ -127,3 +128,59 @@ async def until(true: object) -> None:
             return
         await asyncio.sleep(0.001)
     raise AssertionError("it did not come to pass")
+
+
+async def test_what_is_unsigned_is_signed_in_windows_and_only_then(house: House) -> None:
+    signing = asyncio.create_task(house.checkpoints.run(0.001))
+    await house.note(3)
+    size = (await house.books.head()).size
+    await until(lambda: house.signer.last.size == size)
+    asked = house.signer.asked
+    for _ in range(5):
+        await asyncio.sleep(0.001)
+    assert house.signer.asked == asked
+    await house.note(1)
+    await until(lambda: house.signer.last.size == size + 1)
+    signing.cancel()
+    await asyncio.wait({signing})
+
+
+async def test_a_signer_that_is_away_is_told_of_once(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.signer.broken = True
+    signing = asyncio.create_task(house.checkpoints.run(0.001))
+    await house.note(1)
+    await until(lambda: house.signer.asked > 5)
+    house.signer.broken = False
+    size = (await house.books.head()).size
+    await until(lambda: house.signer.last.size == size)
+    signing.cancel()
+    await asyncio.wait({signing})
+    assert caplog.messages.count("the log is not signed: the signer is away") == 1
+
+
+async def test_an_empty_log_has_nothing_to_sign(house: House) -> None:
+    books = FakeBooks()
+    empty = CheckpointLog(books, house.signer)
+    await empty.load()
+    await empty.sign_all()
+    assert house.signer.asked == 0
+    with pytest.raises(LogUnavailableError, match="empty"):
+        await empty.published()
+
+
+async def test_without_witnesses_the_newest_checkpoint_is_the_published_one(house: House) -> None:
+    await house.note(3)
+    note = await house.checkpoints.published()
+    assert verify_checkpoint(note, house.log_key).size == (await house.books.head()).size
+
+
+async def test_a_log_that_is_signed_anew_shows_the_new_note(house: House) -> None:
+    await house.note(1)
+    before = await house.checkpoints.newest()
+    asked = house.signer.asked
+    await house.checkpoints.renew()
+    assert house.signer.asked == asked + 1
+    after = await house.checkpoints.newest()
+    stored = await house.books.checkpoint()
+    assert stored == ((await house.books.head()).size, after)
+    assert verify_checkpoint(before, house.log_key).size == verify_checkpoint(after, house.log_key).size

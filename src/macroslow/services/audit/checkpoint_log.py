@@ -178,7 +178,7 @@ class CheckpointLog:
             if self._held:
                 raise LogUnavailableError(
                     f"entry {index} is not signed yet: {self._held}",
-                    fix="`macroslow audit witnesses` shows what each of them says",
+                    fix="a gateway that serves asks them; `macroslow audit witnesses` shows what each says",
                 )
             if self._signing is None or self._signing.done():
                 # A task of its own, and the only one: what the signer has signed must be known here
@@ -193,7 +193,7 @@ class CheckpointLog:
         self._own_size = head.size
         # Kept before anybody sees it: no witness may know of more than a restart would find here.
         await self._books.commit(StoreCheckpoint(head.size, note))
-        if head.size > self._signed.size:
+        if head.size >= self._signed.size:
             self._signed = Checkpoint(head.size, note)
         await self._tell()
 
