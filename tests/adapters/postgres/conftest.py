@@ -17,9 +17,9 @@ def server(running_server: PostgresServer) -> PostgresServer:
     """The server, with an empty database."""
     # What a failed test left open must not be the next one's trouble.
     running_server.sql(
-        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'macroslow'"
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'macroslow';"
+        "DROP SCHEMA IF EXISTS macroslow, macroslow_subjects CASCADE"
     )
-    running_server.sql("DROP SCHEMA IF EXISTS macroslow, macroslow_subjects CASCADE")
     return running_server
 
 

@@ -40,7 +40,9 @@ WITH entries_ AS (
     UPDATE entries e SET payload = $3
     WHERE e.subject = $1 AND length(e.payload) > 8 AND {TYPE} = ANY($2::bytea[]) RETURNING e.n
 ),
-parts_of_them AS (DELETE FROM parts USING entries_ WHERE parts.entry = entries_.n),
+parts_of_them AS (
+    DELETE FROM parts USING entries_ WHERE parts.entry = entries_.n AND length(parts.sealed) > 8
+),
 parts_ AS (
     UPDATE parts SET sealed = $3 FROM entries e
     WHERE parts.subject = $1 AND length(parts.sealed) > 8 AND e.n = parts.entry AND e.subject <> $1

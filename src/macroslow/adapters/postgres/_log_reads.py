@@ -1,6 +1,7 @@
 """What readers ask of the log. Every function reads one snapshot, unless it says otherwise."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from macroslow.adapters.postgres._link import Connection, Row
@@ -161,16 +162,18 @@ def _logged(
     parts: Sequence[Row],
 ) -> LoggedEvent:
     facts, gone = parse_leaf(leaf), erased_by(payload)
-    event, others = None, tuple[bytes | None, ...]([None] * len(parts))
-    if wrapped is not None and gone is None:
-        try:
-            event, _ = open_payload(leaf, payload, subjects.unwrap(subject, wrapped))
-        except DecryptionFailedError:  # by a key of one who was erased, and is somebody new since
-            event = None
-    if event is not None:
-        opened = _parts(subjects, event, payload, parts)
-        others = tuple(None if part is None else part.part for part in opened)
-    return LoggedEvent(index, facts.time_ns, facts.type, subject, event, gone, others)
+    told = LoggedEvent(index, facts.time_ns, facts.type, subject, None, gone)
+    if gone is not None:
+        return told
+    unread = replace(told, others=(None,) * len(parts))
+    if wrapped is None:
+        return unread
+    try:
+        event, _ = open_payload(leaf, payload, subjects.unwrap(subject, wrapped))
+    except DecryptionFailedError:  # by a key of one who was erased, and is somebody new since
+        return unread
+    opened = _parts(subjects, event, payload, parts)
+    return replace(told, event=event, others=tuple(None if part is None else part.part for part in opened))
 
 
 def _parts(
