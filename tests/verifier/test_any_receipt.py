@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tlog.logs import SmallLog, small_log
+from tests.tlog.logs import SmallLog, octets, small_log
 from tests.verifier.page import Page
 
-from macroslow.tlog import receipt
+from macroslow.tlog import leaf, receipt, tree
 from macroslow.tlog.checkpoint import LogPrivateKey
 from macroslow.tlog.event import Event, EventType, PersonFields
 
@@ -65,6 +65,16 @@ def test_every_edge_of_a_tree_is_proved_and_no_other_place_in_it(
         moved = {**mine, "proof": mine["proof"].replace(f"\nindex {index}\n", f"\nindex {other}\n")}
         said = page.verify(receipt=json.dumps(moved).encode(), key=key)
         assert (said["verdict"], said["checks"][-1]["check"]) == ("not-proved", "logged")
+
+
+def test_a_proof_that_is_longer_than_its_tree_is_refused(page: Page, log_key: LogPrivateKey) -> None:
+    """Signed by a log that counts wrongly: one entry, and the root of two."""
+    books = small_log(log_key, [Event(EventType.LOG_STARTED, 1, "the operator", {})])
+    other = octets("other", 32)
+    root = tree.node_hash(other, leaf.leaf_hash(books.entries[0].leaf))
+    mine = receipt.build(books.entries[0], [other], log_key.sign_checkpoint(1, root, time_s=1))
+    said = page.verify(receipt=json.dumps(mine).encode(), key=log_key.public.format().encode())
+    assert (said["verdict"], said["detail"]) == ("not-proved", "the inclusion proof has the wrong length")
 
 
 @settings(max_examples=40)
