@@ -1,6 +1,7 @@
 """Files that commands read, make and replace: within bounds, never half of one, nothing overwritten."""
 
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -57,6 +58,13 @@ def test_a_file_is_replaced_whole_and_keeps_its_permissions(tmp_path: Path) -> N
     write_over(file, b"second")
     assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"second", 0o640)
     assert [*tmp_path.iterdir()] == [file]
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    (tmp_path / f".file.{os.getpid()}").write_bytes(b"half")
+    write_over(file, b"whole")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
 
 
 def test_what_cannot_be_replaced_leaves_nothing_behind(tmp_path: Path) -> None:

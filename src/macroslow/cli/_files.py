@@ -51,6 +51,9 @@ def write_over(path: Path, content: bytes) -> None:
     The file's permissions stay. What does not exist is made.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.unlink(
+        missing_ok=True
+    )  # in a container every process has the same number, the one that was killed too
     try:
         with beside.open("xb") as file:
             file.write(content)
@@ -60,7 +63,9 @@ def write_over(path: Path, content: bytes) -> None:
             shutil.copymode(path, beside)
         beside.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        beside.unlink(
+            missing_ok=True
+        )  # of one that was killed: in a container each process has the same number
 
 
 def template(name: str) -> str:

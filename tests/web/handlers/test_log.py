@@ -1,5 +1,7 @@
 """The log over HTTP: what may be kept and by whom, and that nothing but canonical paths is anything."""
 
+import re
+
 import pytest
 from tests.web.fakes import House, build
 
@@ -131,6 +133,16 @@ async def test_readers_of_a_public_log_are_limited_by_their_address() -> None:
     statuses = [(await house.ask("GET", TILE, key=None)).status for _ in range(3)]
     assert statuses == [200, 200, 429]
     assert (await house.ask("GET", TILE, key=None, client=("127.0.0.2", 5000))).status == 200
+
+
+async def test_the_description_tells_how_files_are_named(house: House) -> None:
+    described = (await house.ask("GET", "/openapi.json")).json["paths"]["/log/tile/{path}"]["get"]
+    (parameter,) = [each for each in described["parameters"] if each["in"] == "path"]
+    for path in ("0/000", "63/x001/x234/067.p/255", "entries/x999/000"):
+        assert re.search(parameter["schema"]["pattern"], path)
+    for path in HOSTILE:
+        if (name := path.removeprefix("/log/tile/")) != "0/000.p/6":  # no such width in this tree
+            assert not re.search(parameter["schema"]["pattern"], name)
 
 
 async def test_the_description_of_a_public_log_says_that_it_is(public: House, house: House) -> None:
