@@ -149,7 +149,9 @@ class AuditVerbs:
 
     async def policy(self) -> object:
         """What whoever verifies should ask of this log's checkpoints (C2SP tlog-policy)."""
-        return {"policy": self.checkpoints.witnesses.policy.format().decode()}
+        key = self.keeper.keys.current  # another than at the start, if it was rotated since
+        policy = self.checkpoints.witnesses.policy.of_logs(key.ed25519, key.ml_dsa_44)
+        return {"policy": policy.format().decode()}
 
     async def witnesses(self) -> object:
         """Each witness: what it cosigned last, when, and what is wrong with it."""
