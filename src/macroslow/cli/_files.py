@@ -51,9 +51,7 @@ def write_over(path: Path, content: bytes) -> None:
     The file's permissions stay. What does not exist is made.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.unlink(
-        missing_ok=True
-    )  # in a container every process has the same number, the one that was killed too
+    beside.unlink(missing_ok=True)  # of one that was killed: in a container each has the same number
     try:
         with beside.open("xb") as file:
             file.write(content)
@@ -63,7 +61,7 @@ def write_over(path: Path, content: bytes) -> None:
             shutil.copymode(path, beside)
         beside.replace(path)
     finally:
-        beside.unlink(
+        beside.unlink(missing_ok=True)
             missing_ok=True
         )  # of one that was killed: in a container each process has the same number
 
