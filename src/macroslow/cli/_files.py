@@ -62,8 +62,6 @@ def write_over(path: Path, content: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-            missing_ok=True
-        )  # of one that was killed: in a container each process has the same number
 
 
 def template(name: str) -> str:
