@@ -118,13 +118,13 @@ class ShakyBooks(SqliteBooks):
 
 
 class NoKeyFiles:
-    """Where a signer's keys are not kept: none is changed."""
+    """Where a signer's keys are not kept: they are gone with it."""
 
     def stage(self, key: LogPrivateKey) -> None:
-        raise NotImplementedError
+        """Nothing to write."""
 
     def switch(self, retired: Retired) -> None:
-        raise NotImplementedError
+        """Nothing to destroy."""
 
 
 class SlowSigner(LocalSigner):

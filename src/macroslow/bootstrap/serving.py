@@ -77,6 +77,7 @@ def _started(gateway: Gateway, listener: socket.socket) -> Started:
         *notes_on(settings, gateway.governor.call_model.quote.catalogue),
         _note_on(gateway.sandbox),
         *gateway.core.recovered.notes,
+        *filter(None, (gateway.core.signer.note,)),
     )
     return Started(f"{scheme}://{shown}:{port}", gateway.sandbox.level.value, notes)
 
