@@ -119,7 +119,15 @@ def test_every_type_has_a_name_and_a_typo_is_told_what_may_be_meant() -> None:
     assert {name_of(each): each for each in EventType} == TYPES
     assert types_named([]) == frozenset()
     assert types_named(TYPES) == frozenset(map(int, EventType))
-    for typo, meant in (("key-create", "key-created"), ("chat", "chat-completed"), ("KEY-CREATED", "")):
+    meant_by = {
+        "key-create": "mean key-created?",
+        "chat": "mean chat-completed or chat-unknown?",
+        "KEY-CREATED": "mean key-created?",
+        "run-acepted": "run-accepted",
+        "": "one of: ",
+        "xyz": "one of: ",
+    }
+    for typo, meant in meant_by.items():
         with pytest.raises(BadRequestError) as refused:
             types_named(["jwt-revoked", typo])
         assert meant in refused.value.fix

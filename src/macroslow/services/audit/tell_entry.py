@@ -23,10 +23,15 @@ def types_named(names: Iterable[str]) -> frozenset[int]:
     """The types of these names; BadRequestError, with what may have been meant, for one that is none."""
     for name in names:
         if name not in TYPES:
-            near = difflib.get_close_matches(name, TYPES, n=3, cutoff=0.4)
+            near = _near(name.lower())
             fix = f"did you mean {' or '.join(near)}?" if near else f"one of: {', '.join(TYPES)}"
             raise BadRequestError(f"no type of event is called {name!r}", fix=fix)
     return frozenset(TYPES[name] for name in names)
+
+
+def _near(name: str) -> list[str]:
+    begin_so = [each for each in TYPES if name and each.startswith(name)]
+    return begin_so or difflib.get_close_matches(name, TYPES, n=2)
 
 
 def told(entry: LoggedEvent) -> dict[str, object]:
