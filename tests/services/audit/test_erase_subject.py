@@ -6,12 +6,15 @@ import pytest
 from tests.contract.changes import accept, append, reserve, settle
 from tests.services.audit.shelf import CHAT, KEY, REFUSED, Shelf
 
+from macroslow.adapters.system import SystemEntropy
 from macroslow.authn.ports import KeyRecord, PutKey
 from macroslow.authn.principal import THE_GATEWAY
 from macroslow.errors import BadRequestError, ConflictError, NotFoundError
 from macroslow.metering.ledger import OpenAccount
 from macroslow.services.audit.pending_erasures import pending_of
+from macroslow.services.audit.verify_log import VerifyLog
 from macroslow.services.verbs import utc
+from macroslow.tlog.checkpoint import LogPrivateKey
 from macroslow.tlog.event import EventClass, EventType, PersonFields
 from macroslow.workflow.books import Wanted
 
@@ -252,3 +255,38 @@ async def test_who_comes_back_is_somebody_new_and_erased_for_what_is_new(shelf: 
     assert second["pseudonym"] != first["pseudonym"]
     found = await shelf.books.find(Wanted(subject=str(first["pseudonym"])), 0, 10)
     assert [(one.index, one.erased_by) for one in found.entries] == [(0, 1)]
+
+
+async def verified_after(shelf: Shelf) -> int:
+    """How many entries are gone from a log that is sound all the same."""
+    key = LogPrivateKey.generate("tests.example/log", SystemEntropy()).public
+    return (await VerifyLog(shelf.books, key)()).erased
+
+
+@pytest.mark.parametrize("first", ["ann", "bob"])
+async def test_a_shared_entry_both_of_whose_persons_are_erased_is_accounted_for_twice(
+    shelf: Shelf, first: str
+) -> None:
+    shelf.hold_days = dict.fromkeys(EventClass, 0)
+    await shelf.did("bob", EventType.KEY_CHANGED, others=(PersonFields("ann", {"by": "k9"}),))
+    await shelf.did("ann", KEY, others=(PersonFields("bob", {"by": "k8"}), PersonFields("eve", {"by": "k7"})))
+    await shelf.erase(first, "")
+    assert await verified_after(shelf) == 2
+    await shelf.erase("bob" if first == "ann" else "ann", "")
+    await verified_after(shelf)
+    await shelf.did("carol", CHAT)
+    assert not {"ann", "bob"} & await shelf.names()
+
+
+async def test_a_log_is_sound_while_something_is_held_and_after(shelf: Shelf) -> None:
+    await shelf.did("ann", KEY, REFUSED, CHAT)
+    await shelf.did("bob", EventType.KEY_CHANGED, others=(PersonFields("ann", {"by": "k9"}),))
+    await shelf.erase("ann", "")
+    assert await verified_after(shelf) == 1
+    for _ in range(7):
+        await shelf.pass_days(365)
+        await shelf.watch.look()
+        await verified_after(shelf)
+    assert "ann" not in await shelf.names()
+    await shelf.erase("bob", "")
+    await verified_after(shelf)
