@@ -261,6 +261,22 @@ def test_the_files_of_an_export_are_those_that_a_public_log_serves_to_everybody(
             assert content == file.read_bytes()
 
 
+def test_a_reader_over_http_needs_the_key_and_nothing_else_of_ours(
+    public_site: Site,
+) -> None:
+    """aics-tlog's own client for tlog-tiles, against the gateway itself."""
+    lines = public_site.command("audit", "key").stdout.splitlines()
+    vkey = next(line for line in lines if not line.startswith("#"))
+    where = ("--tiles", f"{public_site.url}/log", "--log-key", vkey)
+    for index in (0, 255, 256, 299):
+        done = ran(aics("aics-tlog"), "verify-inclusion", "--index", index, *where)
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert (told["ok"], told["log_ok"], told["index"]) == (True, True, index)
+    foreign = FOREIGN_KEY.public.ed25519.vkey
+    assert ran(aics("aics-tlog"), "verify-checkpoint", *where[:3], foreign).returncode != 0
+
+
 def test_one_connection_asks_again_looks_ahead_and_reads_on(public_site: Site) -> None:
     """304 and HEAD have no body: whoever miscounted would read the next answer wrongly."""
     where = urllib.parse.urlsplit(public_site.url)
