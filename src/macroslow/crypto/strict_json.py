@@ -90,7 +90,8 @@ def _check(value: object, depth: int) -> None:
         value = value.values()
     if not _PLAIN.issuperset(map(type, value)):  # mostly it is: this keeps a log entry cheap
         for member in value:
-            _check(member, depth - 1)
+            if type(member) not in _PLAIN:
+                _check(member, depth - 1)
 
 
 def _check_keys(value: dict[object, object]) -> None:

@@ -135,8 +135,11 @@ def parse_part(encoded: bytes) -> PersonFields:
 
 def seal_part(part: PersonFields, subject_key: bytes, *, salt: bytes, nonce: bytes) -> SealedPart:
     """Return what `seal_event` takes; `salt` and `nonce` are fresh and random. ValueError as there."""
+    if len(salt) != SALT_BYTES:
+        raise ValueError("a salt has 32 bytes")
     encoded = canonical_part(part)
-    part_hmac, sealed = _seal(encoded, subject_key, salt, nonce)
+    part_hmac = hmac.digest(salt, encoded, "sha256")
+    sealed = rows.seal(subject_key, nonce, salt + encoded, part_hmac)
     return SealedPart(part.subject, part_hmac, sealed, OpenedPart(encoded, salt))
 
 
@@ -148,11 +151,16 @@ def seal_event(
     `parts` are its `others`, sealed, in the order of their subjects' names. ValueError if they are
     not, or if the event is outside the canonical profile.
     """
-    if event.others or parts:
-        return _seal_shared(event, subject_key, salt, nonce, parts)
-    encoded = canonical_event(event)
-    event_hmac, payload = _seal(encoded, subject_key, salt, nonce)
-    leaf = _LEAF.pack(MAGIC, event.time_ns, event.type, event_hmac, hashlib.sha256(payload).digest())
+    if len(salt) != SALT_BYTES:
+        raise ValueError("a salt has 32 bytes")
+    encoded = canonical_event(event, _hmacs_of(event, parts) if event.others or parts else ())
+    event_hmac = hmac.digest(salt, encoded, "sha256")
+    payload = rows.seal(subject_key, nonce, salt + encoded, event_hmac)
+    magic = MAGIC
+    if parts:
+        hashes = [hashlib.sha256(part.sealed).digest() for part in parts]
+        magic, payload = SHARED_MAGIC, b"".join([bytes([len(parts)]), *hashes, payload])
+    leaf = _LEAF.pack(magic, event.time_ns, event.type, event_hmac, hashlib.sha256(payload).digest())
     return SealedEvent(leaf, salt, encoded, payload)
 
 
@@ -251,26 +259,11 @@ def erased_by(stored: bytes) -> int | None:
     return int.from_bytes(stored, "big") if len(stored) == ERASED_BYTES else None
 
 
-def _seal(encoded: bytes, key: bytes, salt: bytes, nonce: bytes) -> tuple[bytes, bytes]:
-    """HMAC and sealed bytes."""
-    if len(salt) != SALT_BYTES:
-        raise ValueError("a salt has 32 bytes")
-    digest = hmac.digest(salt, encoded, "sha256")
-    return digest, rows.seal(key, nonce, salt + encoded, digest)
-
-
-def _seal_shared(
-    event: Event, key: bytes, salt: bytes, nonce: bytes, parts: Sequence[SealedPart]
-) -> SealedEvent:
+def _hmacs_of(event: Event, parts: Sequence[SealedPart]) -> list[bytes]:
     names = [part.subject for part in parts]
     if names != sorted(other.subject for other in event.others) or len(names) > MAX_PARTS:
         raise ValueError("the sealed parts are not those of the event, in the order of their names")
-    encoded = canonical_event(event, [part.hmac for part in parts])
-    event_hmac, sealed = _seal(encoded, key, salt, nonce)
-    hashes = b"".join(hashlib.sha256(part.sealed).digest() for part in parts)
-    payload = bytes([len(parts)]) + hashes + sealed
-    leaf = _LEAF.pack(SHARED_MAGIC, event.time_ns, event.type, event_hmac, hashlib.sha256(payload).digest())
-    return SealedEvent(leaf, salt, encoded, payload)
+    return [part.hmac for part in parts]
 
 
 def _check_part(part: OpenedPart, expected: bytes) -> PersonFields:

@@ -22,7 +22,7 @@ from macroslow.crypto.rows import NONCE_BYTES
 from macroslow.ports import Entropy
 from macroslow.tlog.event import CLASSES, Event, EventClass, PersonFields
 from macroslow.tlog.leaf import SALT_BYTES, SealedPart, leaf_hash, seal_event, seal_part
-from macroslow.tlog.ports import Append, Entry, StoreAnchor, StoreCheckpoint
+from macroslow.tlog.ports import Append, Entry, OpenedPart, StoreAnchor, StoreCheckpoint
 from macroslow.tlog.tree import HASH_BYTES, Edge
 
 PARTS_OF_ENTRY: Final = 256
@@ -69,9 +69,7 @@ class Log:
         index = self.next_index
         subject = self._names.number(event.subject)
         self._stage.write(PUT_ENTRY, (index, sealed.leaf, sealed.payload, subject))
-        for number, part in enumerate(parts, index * PARTS_OF_ENTRY):
-            self._stage.write(PUT_PART, (number, self._names.number(part.subject), part.sealed))
-        others = tuple([part.opened for part in parts])
+        others = self._put_parts(index, parts) if parts else ()
         return Entry(index, sealed.leaf, sealed.canonical, sealed.salt, others)
 
     def store_checkpoint(self, change: StoreCheckpoint) -> None:
@@ -109,6 +107,11 @@ class Log:
     def _require_size(self, size: int) -> None:
         if not 0 <= size <= self._size:
             raise ValueError(f"a checkpoint of size {size} for a log of {self._size} entries")
+
+    def _put_parts(self, index: int, parts: Sequence[SealedPart]) -> tuple[OpenedPart, ...]:
+        for number, part in enumerate(parts, index * PARTS_OF_ENTRY):
+            self._stage.write(PUT_PART, (number, self._names.number(part.subject), part.sealed))
+        return tuple(part.opened for part in parts)
 
     def _sealed_parts(self, event: Event, kind: EventClass) -> Sequence[SealedPart]:
         return [self._sealed_part(part, kind) for part in sorted(event.others, key=_name)]
