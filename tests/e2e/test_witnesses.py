@@ -157,15 +157,18 @@ def test_a_restored_backup_is_not_served_until_the_newest_books_are_back(
     key = log_key(site)
     one = own("w1.example", key, NoteType.ED25519_COSIGNATURE)
     with in_a_thread([one]):
-        configure(site, table("w1", one.url, one.vkey))
+        configure(site, "witness_timeout_ms = 30000\n" + table("w1", one.url, one.vkey))
         site.start()
         wait_until(lambda: ready(site))
         caller = site.client("ann", scopes=["documents:execute", "audit:read"])
         prove(site, caller)
         site.stop()
+        assert one.size == site.data("audit", "tail")["size"]  # witnessed to its last entry
         shutil.copytree(site.state, tmp_path / "backup")
+        one.asked.clear()
         site.start()
         wait_until(lambda: ready(site))
+        assert 0 not in one.asked  # what it cosigned is known from the stored checkpoint
         prove(site, caller)
         site.stop()
 

@@ -86,18 +86,20 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
     holders = (gate, of_administrators, application.answer_once)
     ending = WithdrawEnded(gateway.authenticate.admits, [each.withdraw for each in holders])
     beside = {"the security log": gateway.security.run, "the watch over ended credentials": ending.run}
-    try:
-        async with (
-            kept_running(beside),
-            gateway.watches.running(),
-            control.serve_control(core.folder.control_socket, administrators.operator(gateway)),
-        ):
-            yield Edges(gate, of_administrators, lifecycle)
-    finally:
-        await mcp.close()
-        await gateway.security.flush(closing=True)
-        await record.stopped()
-        log.info("macroslow stopped")
+    async with kept_running(gateway.watches.log.works()):  # to the very end, so that it is witnessed whole
+        try:
+            async with (
+                kept_running(beside),
+                gateway.watches.running(),
+                control.serve_control(core.folder.control_socket, administrators.operator(gateway)),
+            ):
+                yield Edges(gate, of_administrators, lifecycle)
+        finally:
+            await mcp.close()
+            await gateway.security.flush(closing=True)
+            await record.stopped()
+            await core.checkpoints.settle()
+            log.info("macroslow stopped")
 
 
 def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Application:

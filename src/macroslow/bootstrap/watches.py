@@ -49,10 +49,9 @@ class Watches:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Have them run; a defect in one of them ends none of the requests."""
+        """Have all but those of the log run; a defect in one of them ends none of the requests."""
         works: dict[str, Callable[[], Awaitable[object]]] = {
             "the look at the disk": self.disk.run,
-            **self.log.works(),
             "the search for what the dead left": self.reap.run,
             "the watch over budgets": self.budgets.run,
             "sending of alerts": self.alerts.run,

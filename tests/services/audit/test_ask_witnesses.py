@@ -100,6 +100,15 @@ async def test_a_cosignature_that_comes_after_the_quorum_is_kept_too() -> None:
         assert stored[1] == await process.checkpoints.published()
 
 
+async def test_the_last_checkpoint_waits_for_its_witnesses() -> None:
+    three, books = witnesses(*NAMES), await grown(2)
+    async with serving(books, three, quorum=3) as process:
+        await until(process.confirmed)
+        size = await process.note() + 1
+        await process.checkpoints.settle()
+        assert await process.books.checkpoint() == (size, await process.checkpoints.published())
+
+
 async def test_one_that_is_slow_gets_the_newest_and_holds_nobody_up() -> None:
     a, b, slow = witnesses(*NAMES)
     async with serving(await grown(1), [a, b, slow], quorum=2) as process:

@@ -110,6 +110,12 @@ class CheckpointLog:
         if not self._held and head.size > self._signed.size and head.size > await self.take_up():
             await self._sign_beyond(head.size - 1)
 
+    async def settle(self) -> None:
+        """Sign what is unsigned, and give the witnesses their time with it: nothing more will come."""
+        await self.sign_all()
+        if self._policy is not None and not self._held:
+            await self._wait_for_quorum(self._signed.size - 1)
+
     async def renew(self) -> None:
         """Sign the log as it is once more: its key is another one now."""
         while self._signing is not None and not self._signing.done():
