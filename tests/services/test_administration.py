@@ -210,4 +210,6 @@ async def test_the_servers_log_says_which_key_was_made_changed_or_ended_and_by_w
     verb, target = seen[-1]
     assert (verb, target.endswith(",+3")) == ("keys.revoke_all", True)
     assert set(target.split(",")[:-1]) < set(many)
+    erased = await told("audit.erase", {"subject": "ann"})
+    assert caplog.records[-1].security["target"] == erased["pseudonym"]  # type: ignore[index]
     assert {record.security["principal"] for record in caplog.records} == {"operator"}

@@ -182,9 +182,9 @@ class ToldAdministration:
 
 
 def _target(answer: object) -> str:
-    """What a verb made, changed or ended, as its answer names it: ids of keys, signers, whose tokens."""
+    """What a verb made, changed or ended, as its answer names it: a key, a signer, whose tokens, a pseudonym."""
     match answer:
-        case {"id": str(name)} | {"name": str(name)}:
+        case {"id": str(name)} | {"name": str(name)} | {"pseudonym": str(name)}:
             return name
         case {"issuer": str(issuer), "subject": str(subject)}:
             return f"{PRINCIPAL_PREFIX}{issuer}/{subject}" if subject else issuer
