@@ -132,3 +132,10 @@ async def test_what_one_may_not_have_looks_like_what_is_not_there(house: House) 
 async def test_another_key_of_the_same_principal_gets_it(house: House) -> None:
     await called(house, wants_receipt=True)
     assert await receipts(house)(replace(ANN, key_id="another", account="key/another"), "r1")
+
+
+async def test_who_was_erased_has_no_receipts_any_more(house: House) -> None:
+    await called(house, wants_receipt=True)
+    await house.erasure("ann", "asked")
+    with pytest.raises(NotFoundError, match="no receipt"):
+        await receipts(house)(ANN, "r1")

@@ -8,7 +8,8 @@ from tests.services.house import House
 from macroslow.crypto.note_keys import NotePrivateKey, NoteType
 from macroslow.errors import NotFoundError, VerificationError
 from macroslow.tlog import note, receipt
-from macroslow.tlog.ports import StoreAnchor, StoreCheckpoint
+from macroslow.tlog.event import Event, EventType, PersonFields
+from macroslow.tlog.ports import Append, StoreAnchor, StoreCheckpoint
 
 WITNESS = NotePrivateKey("witness.example/1", NoteType.ED25519_COSIGNATURE, bytes([1]) * 32)
 
@@ -87,3 +88,18 @@ async def test_an_entry_that_is_not_there_has_no_receipt(house: House) -> None:
     await house.note(1)
     with pytest.raises(NotFoundError, match="no entry 1"):
         await house.prove.by_index(1)
+
+
+async def test_a_shared_event_is_proved_with_each_persons_part_and_without_an_erased_one(
+    house: House,
+) -> None:
+    parts = (PersonFields("ann", {"by": "ann"}), PersonFields("zoe", {"by": "zoe"}))
+    await house.books.commit(Append(Event(EventType.CHAT_COMPLETED, 1, "bob", {"n": 1}, parts)))
+    verdict = receipt.verify(await told(house, 0), house.log_key)
+    assert verdict.statement["others"] == [
+        {"who": "ann", "details": {"by": "ann"}},
+        {"who": "zoe", "details": {"by": "zoe"}},
+    ]
+    await house.erasure("ann", "asked")
+    after = receipt.verify(await told(house, 0), house.log_key)
+    assert after.statement == {**verdict.statement, "others": [None, verdict.statement["others"][1]]}  # type: ignore[index]
