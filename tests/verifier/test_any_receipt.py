@@ -65,6 +65,7 @@ def test_every_edge_of_a_tree_is_proved_and_no_other_place_in_it(
         moved = {**mine, "proof": mine["proof"].replace(f"\nindex {index}\n", f"\nindex {other}\n")}
         said = page.verify(receipt=json.dumps(moved).encode(), key=key)
         assert (said["verdict"], said["checks"][-1]["check"]) == ("not-proved", "logged")
+        assert said["detail"].startswith("there is no entry") == (other >= 257)
 
 
 def test_a_proof_that_is_longer_than_its_tree_is_refused(page: Page, log_key: LogPrivateKey) -> None:
