@@ -23,8 +23,10 @@ async def write_and_stop(connection: Any, *rest: Any) -> None:
     written += 1
     if written == 2:
         # Ten seconds in production. It does not matter how fast the machine is: the lock is held until then.
-        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '100ms'")
-        os.kill(os.getpid(), signal.SIGSTOP)
+        try:
+            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '100ms'")
+        finally:
+            os.kill(os.getpid(), signal.SIGSTOP)
 
 
 async def main(url: str) -> None:

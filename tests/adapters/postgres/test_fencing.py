@@ -49,7 +49,8 @@ class EndedSessions:
             await self._write(*of_a_batch)
         if self.left:
             self.left -= 1
-            assert self._server.sql(END_SESSIONS) == "t"
+            # Nothing to end: the machine stalled for so long that the server has ended it.
+            assert self._server.sql(END_SESSIONS) in {"t", ""}
         if not self._after:
             await self._write(*of_a_batch)
 

@@ -1,13 +1,12 @@
-"""Erasing a subject: what is decided, the statement that does it, and the room that the keys leave.
+"""Erasing a subject: what is decided, and the statement that does it.
 
 A list that erases is a batch of its own and begins with it: the stored rows are erased first, and what its
 other changes make, also of the same subject, is written after that.
 """
 
-import logging
 from typing import Final
 
-from macroslow.adapters.postgres._link import FAILURES, Connection, connect
+from macroslow.adapters.postgres._link import Connection
 from macroslow.adapters.postgres._state import Erasure, Tables
 from macroslow.adapters.postgres._tables import NUMBER_OF_TYPE, TYPE
 from macroslow.errors import ConflictError
@@ -15,15 +14,8 @@ from macroslow.tlog.event import CLASSES, EventClass, EventType
 from macroslow.tlog.leaf import erased_bytes
 from macroslow.tlog.ports import EraseSubject
 
-log: Final = logging.getLogger("macroslow.books")
-
 ERASURE_S: Final = 3_600.0
-"""Somebody may have millions of entries. Half a minute each is the measure; the others' batches wait."""
-
-VACUUM: Final = "VACUUM (FULL) macroslow_subjects.keys"
-VACUUM_S: Final = 600.0
-_NOT_WAITING: Final = {"lock_timeout": "3s"}
-"""Batches wait behind a vacuum that itself waits, for a dump of the keys say."""
+"""Somebody may have millions of entries. Half a minute for each is the measure; the others' batches wait."""
 
 _HELD: Final = f"""
 SELECT held.name, held.type, count(*) FROM (
@@ -102,23 +94,4 @@ async def carry_out(connection: Connection, state: Tables) -> None:
             EventClass.ACTIVITY in erasure.classes,
             erasure.pseudonym,
             timeout=ERASURE_S,
-        )
-
-
-async def vacuum(url: str) -> None:
-    """Have the server write the table of keys anew, so that no file of the database holds the erased ones.
-
-    A failure is logged: the keys are deleted all the same, and the server's own vacuum follows.
-    """
-    try:
-        connection = await connect(url, _NOT_WAITING, answer_s=VACUUM_S)
-        try:
-            await connection.execute(VACUUM)
-        finally:
-            await connection.close()
-    except FAILURES as error:
-        log.warning(
-            "a subject was erased, but the table of keys was not written anew (%s): do it by hand, %s",
-            error,
-            VACUUM,
         )

@@ -16,13 +16,13 @@ from macroslow.adapters.postgres import _identities as identities
 from macroslow.adapters.postgres import _journal_reads as journal_reads
 from macroslow.adapters.postgres import _ledger_reads as ledger_reads
 from macroslow.adapters.postgres import _log_reads as log_reads
-from macroslow.adapters.postgres._erasing import vacuum
 from macroslow.adapters.postgres._group import GroupCommit
 from macroslow.adapters.postgres._link import BY_KEYS, FAILURES, Connection, Link
 from macroslow.adapters.postgres._presence import GRACE_S, Presence, is_alive
 from macroslow.adapters.postgres._schema import prepare
 from macroslow.adapters.postgres._subjects import SubjectKeys
 from macroslow.adapters.postgres._tree import KnownTree, rebuild
+from macroslow.adapters.postgres._vacuum import vacuum
 from macroslow.adapters.postgres._writer import Writer
 from macroslow.authn.jwt.revoked import Revocation
 from macroslow.authn.ports import KeyRecord, SignerRecord
