@@ -247,12 +247,16 @@ async def test_a_restored_backup_is_refused_before_anything_is_signed(
     assert sum(record.levelno == logging.CRITICAL for record in caplog.records) == 3
 
 
-async def test_one_witness_alone_that_knows_more_is_enough_to_stop() -> None:
+async def test_one_witness_alone_that_knows_more_is_enough_to_stop_though_it_is_the_last_to_say_so() -> None:
     books, three = await restored(quorum=2, growth=2)
-    empty = witnesses(*NAMES)[:2]
-    async with serving(books, [*empty, three[2]], quorum=2) as process:
-        await until(lambda: process.ask.raised[CONTRADICTED])
+    empty, slow = witnesses(*NAMES)[:2], three[2]
+    slow.hold = asyncio.Event()
+    async with serving(books, [*empty, slow], quorum=2) as process:
         await until(lambda: all(one.size == 3 for one in empty))
+        await process.sign()
+        assert process.signer.last.size == 3  # it has its time
+        slow.hold.set()
+        await until(lambda: process.ask.raised[CONTRADICTED])
         await process.sign()
         assert process.signer.last.size == 3
         assert not process.confirmed()

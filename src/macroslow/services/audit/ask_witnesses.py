@@ -44,7 +44,10 @@ log: Final = logging.getLogger("macroslow.log")
 
 @dataclass(slots=True)
 class _Line:
-    """One witness as it is asked: `known` is the size that it cosigned last, `done` that of its last turn."""
+    """One witness as it is asked: `known` is the size that it cosigned last, `done` that of its last turn.
+
+    `heard`: it was asked once, whatever came of it.
+    """
 
     name: str
     key: NotePublicKey
@@ -52,6 +55,7 @@ class _Line:
     trouble: Trouble
     known: int
     done: int = -1
+    heard: bool = False
 
 
 class AskWitnesses:
@@ -111,13 +115,16 @@ class AskWitnesses:
         while not self._confirmed:
             try:
                 await self._turn_to(await self._checkpoints.first())
-                await self._wait_for_quorum()
+                if await self._wait_until(lambda: self._met):
+                    # One that knows better may be slower than those that do not.
+                    await self._wait_until(lambda: all(line.heard for line in self._lines))
+                    self._confirm()
             except (VerificationError, LogUnavailableError) as error:  # of the signer
                 self._quorum.begins(f"there is nothing that the witnesses could confirm: {error.reason}")
                 await self._sleep(self._patience_s)
         while True:
             await self._turn_to(await self._checkpoints.after(self._target.size))
-            if not await self._wait_for_quorum():
+            if not await self._wait_until(lambda: self._met):
                 self._lost()
             await self._sleep(ROUND_EVERY_S)
 
@@ -127,10 +134,11 @@ class AskWitnesses:
         self._target, self._note, self._met = checkpoint, note.parse(checkpoint.note), False
         await self._tell()
 
-    async def _wait_for_quorum(self) -> bool:
+    async def _wait_until(self, true: Callable[[], bool]) -> bool:
+        """Wait, with patience; return whether it came to pass."""
         try:
             async with asyncio.timeout(self._patience_s), self._news:
-                await self._news.wait_for(lambda: self._met)
+                await self._news.wait_for(true)
         except TimeoutError:
             return False
         return True
@@ -143,15 +151,19 @@ class AskWitnesses:
                 await self._news.wait_for(lambda: line.done < self._target.size)
             try:
                 await self._ask(line, self._target)
-                failures = 0
+                failures, pause_s = 0, 0.0
             except _ContradictedError as error:
                 self._contradicted(line, error.said)
                 return
             except (UpstreamUnavailableError, VerificationError, LogUnavailableError) as error:
                 self._states.failed(line.name, error.reason)
                 line.trouble.begins(f"the witness {line.name} does not cosign: {error.reason}")
-                await self._sleep(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
-                failures += 1
+                failures, pause_s = failures + 1, PAUSES_S[min(failures, len(PAUSES_S) - 1)]
+            finally:
+                line.heard = True
+                await self._tell()
+            if pause_s:
+                await self._sleep(pause_s)
 
     async def _ask(self, line: _Line, target: Checkpoint) -> None:
         for _ in range(MAX_SIZES):
@@ -195,13 +207,16 @@ class AskWitnesses:
 
     async def _agreed(self) -> None:
         self._met = True
-        if not self._confirmed:
-            self._confirmed = True
-            self._checkpoints.allow()
-            log.info("the witnesses confirmed the log as it was signed, %d entries", self._target.size)
-        self._health.release("witnesses")
+        if self._confirmed:
+            self._health.release("witnesses")
         self._quorum.ends("enough witnesses cosign again")
         await self._tell()
+
+    def _confirm(self) -> None:
+        self._confirmed = True
+        self._checkpoints.allow()
+        self._health.release("witnesses")
+        log.info("the witnesses confirmed the log as it was signed, %d entries", self._target.size)
 
     def _lost(self) -> None:
         signed = self._policy.judge(self._note).signed
