@@ -63,7 +63,7 @@ class Verbs:
 
     async def long(self, arguments: Mapping[str, object], progress: Progress) -> object:
         """Work in pieces: so many, or without an end."""
-        steps = arguments.get("steps")
+        steps, done = arguments.get("steps"), 0
         self.under_way += 1
         try:
             for done in itertools.count(1) if steps is None else range(1, int(str(steps)) + 1):
@@ -230,9 +230,8 @@ async def test_who_does_not_read_the_progress_is_told_no_more_of_it(path, verbs:
     """What waits to be sent does not grow with the work: a line is told where the one before was taken."""
     told_always(monkeypatch)
     sizes = []
-    reader, writer = await asyncio.open_unix_connection(path)
-    writer.transport.pause_reading()
-    writer.write(b'{"verb": "long", "arguments": {}}\n')
+    client = server.connect(path)
+    client.sendall(b'{"verb": "long", "arguments": {}}\n')
     loop = asyncio.get_running_loop()
     real = asyncio.StreamWriter.write
 
@@ -247,8 +246,7 @@ async def test_who_does_not_read_the_progress_is_told_no_more_of_it(path, verbs:
     for _ in range(200):
         await asyncio.sleep(0)
     assert 0 < max(sizes) < 200
-    await shut(writer)
-    assert reader is not None
+    client.close()
     while verbs.under_way:
         await asyncio.sleep(0)
 

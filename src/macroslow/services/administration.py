@@ -182,7 +182,7 @@ class ToldAdministration:
 
 
 def _target(answer: object) -> str:
-    """What a verb made, changed or ended, as its answer names it: a key, a signer, whose tokens, a pseudonym."""
+    """What a verb made, changed or ended, as its answer names it: a key, a signer, tokens, a pseudonym."""
     match answer:
         case {"id": str(name)} | {"name": str(name)} | {"pseudonym": str(name)}:
             return name

@@ -16,7 +16,7 @@ from macroslow.services.audit.verify_log import VerifyLog
 from macroslow.services.verbs import utc
 from macroslow.tlog.checkpoint import LogPrivateKey
 from macroslow.tlog.event import EventClass, EventType, PersonFields
-from macroslow.workflow.books import Wanted
+from macroslow.workflow.books import Change, Wanted
 
 
 def digest(*indices: int) -> str:
@@ -191,7 +191,7 @@ async def test_what_is_logged_between_the_plan_and_the_commit_is_erased_too(
     books, real = shelf.books, shelf.books.commit
     left = [1, 1]
 
-    async def commit(*changes: object) -> object:
+    async def commit(*changes: Change) -> object:
         if left:
             left.pop()
             await real(append(subject="ann"))
@@ -207,7 +207,7 @@ async def test_who_is_never_done_being_logged_is_told_so_in_the_end(shelf: Shelf
     await shelf.did("ann", CHAT)
     real = shelf.books.commit
 
-    async def commit(*changes: object) -> object:
+    async def commit(*changes: Change) -> object:
         await real(append(subject="ann"))
         return await real(*changes)
 
