@@ -54,7 +54,7 @@ async def erase(
     house: House, subject: str = "ann", classes: frozenset[EventClass] = ALL, **lies: object
 ) -> int:
     """Erase, and tell of it truly but for `lies`; return the index of the entry that tells."""
-    held = await house.books.held_entries(subject, classes, 0, 10_000)
+    held = await house.books.held_entries(subject, classes, 0, 1_000_000)
     indices = [one.index for one in held]
     fields: dict[str, object] = {
         "entries": len(held),
@@ -283,3 +283,22 @@ async def test_the_work_is_told_of_as_it_goes(house: House, monkeypatch: pytest.
     heard: list[tuple[int, int]] = []
     await VerifyLog(house.books, house.log_key, lambda done, of: heard.append((done, of)))()
     assert heard == [(30, 100), (60, 100), (90, 100), (100, 100)]
+
+
+@pytest.mark.sweep
+async def test_a_log_of_65536_entries_is_verified_whole_and_from_a_kept_checkpoint(
+    house: House, forge
+) -> None:
+    size = 256 * 256
+    await sized(house, size)
+    note = await house.checkpoints.newest()
+    await fill(house, said(size))
+    held = await house.books.held_entries("ann", ALL, 0, 1_000_000)
+    assert len(held) > size // 3
+    assert await erase(house, "ann") == size + 1
+    whole = await verify(house)
+    assert (whole.entries, whole.erased) == (size + 2, len(held))
+    assert (await verify(house, since=note, resume=True)).erased == len(held)
+    forge("UPDATE tiles SET hashes = zeroblob(8192) WHERE level = 1 AND number = 0")
+    with pytest.raises(VerificationError, match="stored tile 1/0 was altered"):
+        await verify(house)
