@@ -98,6 +98,10 @@ async def test_a_subjects_key_goes_on_in_the_classes_that_it_sealed_something_of
         held = await books.entry(2)
         assert held is not None
         assert b"alice" in held.event
+        await books.commit(EraseSubject("bob", frozenset({administration}), 1, "erased too"), SAID)
+        assert older.sql(KEYS) == f"alice|{security:d}\nthe-gateway|{administration:d}", (
+            "no key bears the name"
+        )
 
 
 async def test_its_tables_are_those_of_a_new_one(older: PostgresServer) -> None:

@@ -40,7 +40,10 @@ parts_ AS (
     WHERE parts.subject = $1 AND length(parts.sealed) > 8 AND e.n = parts.entry AND e.subject <> $1
         AND {TYPE} = ANY($2::bytea[])
 ),
-keys_ AS (DELETE FROM macroslow_subjects.keys WHERE subject = $4 AND class = ANY($5::smallint[])),
+keys_ AS (
+    DELETE FROM macroslow_subjects.keys
+    WHERE subject = $4 AND (class = ANY($5::smallint[]) OR $7::text IS NOT NULL) -- nothing may bear the name
+),
 objects_ AS (DELETE FROM objects WHERE $6 AND subject = $1),
 replies_ AS (DELETE FROM replies WHERE $6 AND principal = $1),
 bound_ids_ AS (DELETE FROM bound_ids WHERE $6 AND principal = $1),
@@ -63,11 +66,11 @@ def erase(state: Tables, change: EraseSubject) -> None:
     going = [kind for kind in EventType if CLASSES[kind] in change.classes]
     if sum(held[kind] for kind in going) != change.entries:
         raise ConflictError("the log holds another number of entries to erase by now")
-    for each in change.classes:
-        state.subject_keys.put((subject, each), None)
     number = state.names.get(subject)
     is_left = any(held[kind] for kind in EventType if kind not in going)
     pseudonym = None if is_left else _rename(state, subject, number, change.pseudonym)
+    for each in change.classes if is_left else EventClass:
+        state.subject_keys.put((subject, each), None)
     state.erasures.put(subject, Erasure(subject, number, change.classes, state.next_index, pseudonym))
 
 
