@@ -187,7 +187,7 @@ async def open_core(
     """
     async with open_state(settings, process) as opened:
         sound = await _resume(opened, reading=reading)
-        core = await _core(settings, opened)
+        core = await _core(settings, opened, sound=sound)
         if sound and opened.signer.staged is not None and not reading:
             with suppress(LogUnavailableError):  # not signed yet: the next start or rotation completes it
                 await core.change_log_key(CUT_OFF)
@@ -221,7 +221,8 @@ async def _resume(opened: Opened, *, reading: bool) -> bool:
     return True
 
 
-async def _core(settings: Settings, opened: Opened) -> Core:
+async def _core(settings: Settings, opened: Opened, *, sound: bool) -> Core:
+    """Everything over the opened state; `sound`: it is the log that was signed."""
     keys, stores, signer = opened.keys, opened.stores, opened.signer
     books = stores.books
     keyring = KeyRing()
@@ -236,7 +237,7 @@ async def _core(settings: Settings, opened: Opened) -> Core:
     await manage_keys.load()
     await manage_revocations.load()
     await signers.load()
-    await checkpoints.load()
+    await checkpoints.load(signer.last.size if sound else None)
     await books.commit(OpenAccount(OPERATOR.account, None))
     # Where others live, what a dead one left is for the reaper, which asks who is alive.
     recovered = Recovered(0, 0, 0) if stores.shared else await RecoverAfterCrash(books, clock)()

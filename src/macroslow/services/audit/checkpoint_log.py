@@ -62,11 +62,16 @@ class CheckpointLog:
         self._held = "" if self._policy is None else UNCONFIRMED
         self._changed = asyncio.Condition()
 
-    async def load(self) -> None:
-        """Take up the newest stored checkpoint, which the signer takes for the last that it signed."""
-        self._own_size = await self.take_up()
-        if self._own_size:
-            self.witnesses.remember(self._own_size, notes.parse(self._signed.note))
+    async def load(self, own_size: int | None = None) -> None:
+        """Take up the newest stored checkpoint.
+
+        `own_size` is of the tree that the signer takes for the last that it signed; None: of that one.
+        Another process may have stored a newer one since the signer was shown any.
+        """
+        stored_size = await self.take_up()
+        self._own_size = stored_size if own_size is None else own_size
+        if stored_size:
+            self.witnesses.remember(stored_size, notes.parse(self._signed.note))
 
     async def take_up(self) -> int:
         """Take up what another process may have stored meanwhile; return the size of the newest."""
