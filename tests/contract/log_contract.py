@@ -278,6 +278,7 @@ class ErasureContract:
         (made,) = await books.commit(changed(0, "bob", others="alice carol"))
         await books.commit(erase(1), SAID)
         opened = await books.entry(0)
+        assert opened is not None
         assert opened == replace(made, others=(None, made.others[1]))
         assert check_parts(opened.event, opened.others)[0] is None  # what is left still proves itself
         (logged, _) = await books.entries(0, 2)

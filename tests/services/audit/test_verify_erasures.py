@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.services.house import House, Keys, open_house
@@ -50,9 +51,7 @@ async def fill(house: House, *changes: Append) -> list[int]:
     return [entry.index for entry in await house.books.commit(*changes)]
 
 
-async def erase(
-    house: House, subject: str = "ann", classes: frozenset[EventClass] = ALL, **lies: object
-) -> int:
+async def erase(house: House, subject: str = "ann", classes: frozenset[EventClass] = ALL, **lies: Any) -> int:
     """Erase, and tell of it truly but for `lies`; return the index of the entry that tells."""
     held = await house.books.held_entries(subject, classes, 0, 1_000_000)
     indices = [one.index for one in held]
@@ -101,7 +100,7 @@ async def test_an_erasure_that_is_as_it_is_told_is_sound(house: House) -> None:
      {"last_index": None}],
     ids=range(9),
 )  # fmt: skip
-async def test_an_entry_that_lies_about_its_erasure_is_found(house: House, lie: dict[str, object]) -> None:
+async def test_an_entry_that_lies_about_its_erasure_is_found(house: House, lie: dict[str, Any]) -> None:
     await fill(house, said(0), said(1, "ben"), said(2), said(3))
     teller = await erase(house, **lie)
     with pytest.raises(VerificationError, match=f"entry {teller} tells of"):

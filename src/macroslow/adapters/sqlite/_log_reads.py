@@ -123,7 +123,7 @@ def stored(connection: sqlite3.Connection, start: int, end: int) -> list[tuple[b
 def stored_parts(connection: sqlite3.Connection, start: int, end: int) -> list[tuple[int, int, bytes]]:
     """Return index, position and sealed bytes of the parts of [start, end); erased entries have none."""
     rows = connection.execute(_PARTS, (start * PARTS_OF_ENTRY, end * PARTS_OF_ENTRY))
-    return [(*divmod(n, PARTS_OF_ENTRY), shown(sealed)) for n, _, sealed in rows]
+    return [(n // PARTS_OF_ENTRY, n % PARTS_OF_ENTRY, shown(sealed)) for n, _, sealed in rows]
 
 
 def tile(connection: sqlite3.Connection, edge: Edge, level: int, index: int, width: int) -> bytes | None:
