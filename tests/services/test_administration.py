@@ -16,8 +16,9 @@ from macroslow.services.administration import MAX_TARGETS, VERBS, Needs, ToldAdm
 from macroslow.services.identity.record_security import RecordSecurity
 
 ASKING = {
-    "audit.checkpoint", "audit.erasable", "audit.files", "audit.key", "audit.prove", "audit.report", "audit.search",
-    "audit.show", "audit.tail", "audit.verify",
+    "audit.checkpoint", "audit.erasable", "audit.files", "audit.key", "audit.policy", "audit.prove",
+    "audit.report", "audit.search", "audit.show", "audit.succession", "audit.tail", "audit.verify",
+    "audit.witnesses",
     "authz.can",
     "authz.can_key",
     "authz.can_token",
@@ -26,7 +27,7 @@ ASKING = {
     "signers.list", "usage", "usage.budgets", "usage.days",
 }  # fmt: skip
 CHANGING = {
-    "audit.erase",
+    "audit.erase", "audit.rotate_key",
     "jwt.mint", "jwt.revoke", "jwt.revoke_all", "jwt.revoke_token",
     "keys.adopt", "keys.create", "keys.revoke", "keys.revoke_all", "keys.rotate", "keys.set",
     "run",

@@ -36,10 +36,13 @@ def test_the_table_is_the_expected_one_and_no_route_more() -> None:
         ("POST", "/admin/usage.days"): scopes.ADMIN_USAGE,
         ("POST", "/admin/audit.checkpoint"): scopes.ADMIN_AUDIT,
         ("POST", "/admin/audit.key"): scopes.ADMIN_AUDIT,
+        ("POST", "/admin/audit.policy"): scopes.ADMIN_AUDIT,
         ("POST", "/admin/audit.prove"): scopes.ADMIN_AUDIT,
         ("POST", "/admin/audit.search"): scopes.ADMIN_AUDIT,
         ("POST", "/admin/audit.show"): scopes.ADMIN_AUDIT,
+        ("POST", "/admin/audit.succession"): scopes.ADMIN_AUDIT,
         ("POST", "/admin/audit.tail"): scopes.ADMIN_AUDIT,
+        ("POST", "/admin/audit.witnesses"): scopes.ADMIN_AUDIT,
     }
     assert {(route.method, route.path) for route in TABLE if route.scope is None} == PUBLIC
     assert all(VERBS[verb].scope is None for verb in NEVER_OVER_TCP)

@@ -94,7 +94,7 @@ _TABLE: Final = (
     Verb("audit.files", lambda a: a.audit.files),
     Verb("audit.key", lambda a: a.log_keys.key, ADMIN_AUDIT),
     Verb("audit.succession", lambda a: a.log_keys.succession, ADMIN_AUDIT),
-    Verb("audit.rotate_key", lambda a: a.log_keys.rotate, changes=True),
+    Verb("audit.rotate_key", lambda a: a.log_keys.rotate_key, changes=True),
     Verb("audit.policy", lambda a: a.audit.policy, ADMIN_AUDIT),
     Verb("audit.witnesses", lambda a: a.audit.witnesses, ADMIN_AUDIT),
     Verb("run", lambda a: a.documents.run, changes=True, begins=True, needs=Needs.GATEWAY),

@@ -96,7 +96,7 @@ async def test_verbs_tell_the_key_and_who_led_to_it(house: House) -> None:
 async def test_a_log_that_others_sign_too_keeps_its_key(house: House) -> None:
     verbs = LogKeyVerbs(house.signer, house.change_log_key, shared=True)
     with pytest.raises(ConflictError, match="shared database"):
-        await verbs.rotate("a test")
+        await verbs.rotate_key("a test")
     assert (await house.books.head()).size == 0
 
 

@@ -26,7 +26,7 @@ class LogKeyVerbs:
         receipts = [receipt.decode() for receipt in keys.receipts]
         return {"receipts": receipts, "fingerprint": keys.current.fingerprint}
 
-    async def rotate(self, reason: GivenReason) -> object:
+    async def rotate_key(self, reason: GivenReason) -> object:
         """Give the log another key."""
         if self.shared:
             raise ConflictError(
