@@ -13,7 +13,7 @@ import pytest
 from macroslow.cli._main import run
 
 Ran = subprocess.CompletedProcess[str]
-ENVIRON = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
+ENVIRON = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "XDG_STATE_HOME": os.environ["XDG_STATE_HOME"]}
 
 
 @pytest.fixture
