@@ -270,7 +270,7 @@ async def asked_of(folder: Path) -> dict[str, Any]:
     async with opened(folder) as core:
         size = (await core.books.head()).size
         await core.checkpoints.newest()
-        key = core.keys.log.public
+        key = core.signer.keys.current
         for at in range(PROOFS):
             began_s = time.perf_counter()
             made = await core.prove.by_index(at * size // PROOFS)

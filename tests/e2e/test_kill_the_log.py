@@ -112,7 +112,7 @@ async def check(configuration: Path, said: Said) -> None:
             assert size <= head.size, "entries under a signed checkpoint are gone"
             proof = await core.books.consistency_proof(size, head.size)
             verify_consistency(size, root, head.size, head.root, proof)
-        found = await VerifyLog(core.books, core.keys.log.public)()
+        found = await VerifyLog(core.books, core.signer.keys.current)()
         assert found.entries == head.size
 
 

@@ -25,6 +25,7 @@ from macroslow.services.documents.agent_tools import AgentTools
 from macroslow.services.identity.withdraw_ended import WithdrawEnded
 from macroslow.services.spending.read_figures import ReadFigures
 from macroslow.settings import Settings
+from macroslow.tlog.tiles import CHECKPOINT
 from macroslow.web.application import Application
 from macroslow.web.gate import Gate, GateSettings
 from macroslow.web.lifecycle import Lifecycle
@@ -111,6 +112,7 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Ap
     if (spans := gateway.watches.spans) is not None:
         ratio = gateway.core.settings.telemetry.sample_ratio
         governor.watchers.append(TraceCalls(spans, clock, known, ratio))
+    log_file = ReadTiles(books, gateway.core.checkpoints)
     return Application(
         call_model=governor.call_model,
         answer_once=governor.answer_once,
@@ -124,8 +126,8 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Ap
         receipts=KeptReceipts(books, gateway.core.prove, clock),
         info=partial(_info, gateway),
         ready=gateway.core.health.reasons,
-        checkpoint=gateway.core.checkpoints.published,
-        tile=ReadTiles(books, gateway.core.checkpoints),
+        checkpoint=partial(log_file, CHECKPOINT),
+        tile=log_file,
         figures=ReadFigures(books, clock, _named_tags(gateway.core.settings)),
         mcp=mcp,
         metrics=metrics,

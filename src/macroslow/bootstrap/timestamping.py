@@ -1,11 +1,15 @@
 """Time stamps over the log, where the configuration names an authority."""
 
+from functools import partial
+
 from macroslow.bootstrap.checks import believed_authorities
 from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.machine import clock
 from macroslow.bootstrap.outward import Outward
 from macroslow.ports import HOUR_NS, NS_PER_S
+from macroslow.services.audit.read_tiles import ReadTiles
 from macroslow.services.audit.stamp_log import StampLog
+from macroslow.tlog.tiles import CHECKPOINT
 
 
 def stamping(core: Core, outward: Outward) -> StampLog | None:
@@ -17,4 +21,5 @@ def stamping(core: Core, outward: Outward) -> StampLog | None:
 
     authority = TimestampAuthority(configured.url, authorities, outward())
     every_s = configured.every_hours * HOUR_NS // NS_PER_S
-    return StampLog(core.books, core.checkpoints.published, authority, clock, every_s)
+    published = partial(ReadTiles(core.books, core.checkpoints), CHECKPOINT)
+    return StampLog(core.books, published, authority, clock, every_s)

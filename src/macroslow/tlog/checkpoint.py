@@ -25,6 +25,7 @@ from macroslow.ports import Entropy
 from macroslow.tlog import note
 
 KEY_TEXT_BYTES: Final = 8 * 1024
+OWN_LINES: Final = 2  # signature lines of the log itself, which come first: Ed25519 and ML-DSA-44
 _FIX: Final = "`macroslow audit key` prints the log's public key; pin the copy that you were given"
 
 

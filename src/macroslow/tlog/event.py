@@ -40,6 +40,11 @@ class EventType(enum.IntEnum):
     BUDGET_ALERT = 60
 
 
+def name_of(number: int) -> str:
+    """The name of an event's type, as entries about others have it: key-created. For ever, as numbers are."""
+    return EventType(number).name.lower().replace("_", "-")
+
+
 class EventClass(enum.IntEnum):
     """What kind of record an event is: how long it is held, and under which of its subject's keys it lies."""
 

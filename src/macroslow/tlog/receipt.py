@@ -27,13 +27,12 @@ from macroslow.errors import VerificationError
 from macroslow.ports import DAY_NS, NS_PER_S
 from macroslow.tlog import _members, leaf, note, proof
 from macroslow.tlog._members import FORMAT, MAX_RECEIPT_BYTES
-from macroslow.tlog.checkpoint import LogPublicKey
+from macroslow.tlog.checkpoint import OWN_LINES, LogPublicKey
 from macroslow.tlog.event import Event, EventType, PersonFields
 from macroslow.tlog.policy import Judged, Policy
 from macroslow.tlog.ports import Entry, KeepReceipt
 
 KEPT_DAYS: Final = 30  # how long a receipt can be had by the id of its request
-LOG_LINES: Final = 2  # of a checkpoint that nobody else signed
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_ANSWER_DEPTH: Final = 128
 
@@ -200,7 +199,7 @@ def verify(
         size=checkpoint.size,
         checkpoint_time_s=checkpoint.time_s,
         key_fingerprint=log_key.fingerprint,
-        carries_cosignatures=len(signed.lines) > LOG_LINES,
+        carries_cosignatures=len(signed.lines) > OWN_LINES,
         witnessed=None if policy is None else _witnessed(signed, policy, log_key),
         carries_time_stamp=token is not None,
         time_stamped_s=None if dated is None else _time_stamped(dated, token, taken.checkpoint),

@@ -11,8 +11,8 @@ from tests.services.audit.shelf import CHAT, KEY, REFUSED, Shelf
 from macroslow.errors import BadRequestError
 from macroslow.services.audit import search_log
 from macroslow.services.audit.search_log import Search, SearchLog
-from macroslow.services.audit.tell_entry import TYPES, name_of, told, types_named
-from macroslow.tlog.event import EventType, PersonFields
+from macroslow.services.audit.tell_entry import TYPES, told, types_named
+from macroslow.tlog.event import EventType, PersonFields, name_of
 from macroslow.workflow.books import Wanted
 
 

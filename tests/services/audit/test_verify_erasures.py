@@ -14,9 +14,8 @@ from tests.services.house import House, Keys, open_house
 from macroslow.authn.principal import THE_GATEWAY
 from macroslow.errors import BadRequestError, VerificationError
 from macroslow.services.audit import verify_log
-from macroslow.services.audit.tell_entry import name_of
 from macroslow.services.audit.verify_log import VerifyLog
-from macroslow.tlog.event import Event, EventClass, EventType, PersonFields
+from macroslow.tlog.event import Event, EventClass, EventType, PersonFields, name_of
 from macroslow.tlog.ports import Append, EraseSubject
 
 ALL = frozenset(EventClass)

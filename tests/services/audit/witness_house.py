@@ -94,7 +94,7 @@ class Process:
 
     async def published(self) -> tuple[int, Judged]:
         """Size of the published checkpoint, and who cosigned it."""
-        parsed = note.parse(await self.checkpoints.published())
+        parsed = note.parse((await self.checkpoints.published()).note)
         return note.parse_body(parsed.text).size, self.states.policy.judge(parsed)
 
     async def sign(self) -> int:

@@ -23,6 +23,7 @@ from macroslow.services.verbs import MAX_TIME_NS, Reason, Texts, TimeNs, Whole
 from macroslow.tlog import note
 from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.tlog.succession import verify_under
+from macroslow.tlog.tiles import CHECKPOINT
 from macroslow.workflow.books import Books, Wanted
 
 MAX_TAIL: Final = 1000  # entries that one `audit.tail` or `audit.search` returns
@@ -144,6 +145,8 @@ class AuditVerbs:
 
     async def files(self, paths: Paths) -> object:
         """The content of files of the log, in base64, as an export wants them."""
+        if CHECKPOINT in paths:
+            await self.checkpoints.sign_all()  # what is there now is what is wanted
         read = ReadTiles(self.books, self.checkpoints)
         return {"files": [base64.b64encode(await read(path)).decode("ascii") for path in paths]}
 

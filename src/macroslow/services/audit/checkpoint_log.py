@@ -19,6 +19,7 @@ from macroslow.ports import Signer
 from macroslow.services.audit.witness_states import WitnessStates
 from macroslow.tlog import note as notes
 from macroslow.tlog import tree
+from macroslow.tlog.checkpoint import OWN_LINES
 from macroslow.tlog.note import Note
 from macroslow.tlog.policy import NOBODY, NONE, Policy
 from macroslow.tlog.ports import StoreCheckpoint
@@ -76,10 +77,12 @@ class CheckpointLog:
     async def take_up(self) -> int:
         """Take up what another process may have stored meanwhile; return the size of the newest."""
         stored = await self._books.checkpoint()
-        if stored is not None and stored[0] > self._signed.size:
-            self._signed = Checkpoint(*stored)
-            if self._is_met(notes.parse(self._signed.note)):
-                self._published = self._signed
+        if stored is not None and stored[0] >= self._signed.size:
+            newest = Checkpoint(*stored)
+            if newest.size > self._signed.size:
+                self._signed = newest
+            if newest.size > self._published.size and self._is_met(notes.parse(newest.note)):
+                self._published = newest
             await self._tell()
         return self._signed.size
 
@@ -101,13 +104,27 @@ class CheckpointLog:
             raise LogUnavailableError("the log is empty: there is nothing to sign yet")
         return (await self.covering(head.size - 1)).note
 
-    async def published(self) -> bytes:
-        """Return the newest note that whoever trusts this log's policy can use."""
+    async def published(self) -> Checkpoint:
+        """Return the newest that whoever trusts this log's policy can use. Whoever asks has nothing signed.
+
+        LogUnavailableError if there is none yet.
+        """
+        await self.take_up()
         if self._policy is None:
-            return await self.newest()
+            if not self._signed.size:
+                await self.newest()
+            return self._signed
         if not self._published.size:
             raise LogUnavailableError("no checkpoint was cosigned by enough witnesses since the start")
-        return self._published.note
+        return self._published
+
+    def check_signing(self) -> None:
+        """Return if signatures are made now; else LogUnavailableError with the reason."""
+        if self._held:
+            raise LogUnavailableError(
+                f"nothing is signed yet: {self._held}",
+                fix="a gateway that serves asks them; `macroslow audit witnesses` shows what each says",
+            )
 
     async def sign_all(self) -> None:
         """Sign what is unsigned, unless nothing may be signed now."""
@@ -125,7 +142,7 @@ class CheckpointLog:
         """Sign the log as it is once more: its key is another one now."""
         while self._signing is not None and not self._signing.done():
             await asyncio.shield(self._signing)
-        self._signing = asyncio.create_task(self._sign_head())
+        self._signing = asyncio.create_task(self._sign_head(again=True))
         await asyncio.shield(self._signing)
 
     async def run(self, window_s: float) -> NoReturn:
@@ -162,6 +179,8 @@ class CheckpointLog:
     async def cosigned(self, size: int, note: Note) -> bool:
         """Keep the checkpoint with the lines that it has by now; return whether they are a quorum."""
         checkpoint, met = Checkpoint(size, note.format()), self._is_met(note)
+        if size and size == self._signed.size and not _is_same(note, notes.parse(self._signed.note)):
+            return met  # signed once more meanwhile, by another key
         self._asked = checkpoint
         if size == self._signed.size:
             self._signed = checkpoint
@@ -186,19 +205,18 @@ class CheckpointLog:
             head = await self._books.head()
             if head.size <= index:
                 raise LogUnavailableError(f"entry {index} is not in the log of {head.size} entries")
-            if self._held:
-                raise LogUnavailableError(
-                    f"entry {index} is not signed yet: {self._held}",
-                    fix="a gateway that serves asks them; `macroslow audit witnesses` shows what each says",
-                )
+            self.check_signing()
             if self._signing is None or self._signing.done():
                 # A task of its own, and the only one: what the signer has signed must be known here
                 # before the next signature, even if every caller goes away meanwhile.
                 self._signing = asyncio.create_task(self._sign_head())
             await asyncio.shield(self._signing)
 
-    async def _sign_head(self) -> None:
+    async def _sign_head(self, *, again: bool = False) -> None:
+        """Sign the log as it is; what another process signed already only `again`."""
         head = await self._books.head()
+        if not again and await self.take_up() >= head.size:
+            return
         proof = await self._books.consistency_proof(self._own_size, head.size) if self._own_size else []
         note = await self._signer.checkpoint(head.size, head.root, proof)
         self._own_size = head.size
@@ -224,3 +242,8 @@ class CheckpointLog:
             return self._policy is not None and self._policy.judge(note).met
         except VerificationError:  # lines that were damaged where they were stored count for nothing
             return False
+
+
+def _is_same(first: Note, second: Note) -> bool:
+    """Whether two notes of one size are one checkpoint: the log's own lines come first in both."""
+    return first.lines[:OWN_LINES] == second.lines[:OWN_LINES]

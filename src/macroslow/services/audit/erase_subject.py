@@ -25,9 +25,8 @@ from macroslow.errors import BadRequestError, ConflictError, NotFoundError
 from macroslow.metering.ledger import CloseAccount
 from macroslow.ports import HOUR_NS, Clock, Entropy
 from macroslow.services.audit.pending_erasures import pending_of
-from macroslow.services.audit.tell_entry import name_of
 from macroslow.services.verbs import utc
-from macroslow.tlog.event import Event, EventClass, EventType, PersonFields
+from macroslow.tlog.event import Event, EventClass, EventType, PersonFields, name_of
 from macroslow.tlog.ports import Append, EraseSubject
 from macroslow.workflow.books import Books, Change
 

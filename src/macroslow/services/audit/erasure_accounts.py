@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from macroslow.errors import VerificationError
-from macroslow.services.audit.tell_entry import name_of
-from macroslow.tlog.event import EventType
+from macroslow.tlog.event import EventType, name_of
 from macroslow.workflow.books import Books
 
 _KNOWN: Final = frozenset(EventType)

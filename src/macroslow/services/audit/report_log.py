@@ -17,10 +17,9 @@ from typing import Final
 
 from macroslow.errors import BadRequestError, VerificationError
 from macroslow.ports import Progress, unheard
-from macroslow.services.audit.tell_entry import name_of
 from macroslow.services.verbs import utc
 from macroslow.tlog.checkpoint import Checkpoint
-from macroslow.tlog.event import EventType
+from macroslow.tlog.event import EventType, name_of
 from macroslow.tlog.tree import verify_consistency
 from macroslow.workflow.books import Books, LoggedEvent, Wanted
 

@@ -51,6 +51,7 @@ class RotateLogKey:
 
     async def __call__(self, reason: str) -> LogPublicKey:
         """Return the new public key once it signs. LogUnavailableError if a step cannot be made durable."""
+        self._checkpoints.check_signing()  # or each start would add an entry that nothing covers
         old, new = self._keeper.keys.current, await self._keeper.stage()
         fields = {
             "old_fingerprint": old.fingerprint,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from macroslow.ports import Progress, unheard
-from macroslow.services.audit.tell_entry import name_of
+from macroslow.tlog.event import name_of
 from macroslow.workflow.books import Books, LoggedEvent, Wanted
 
 PIECE: Final = 100  # entries opened at once: others who read the books wait for no more

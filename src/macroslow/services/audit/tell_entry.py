@@ -7,14 +7,8 @@ from typing import Final
 
 from macroslow.errors import BadRequestError
 from macroslow.services.verbs import utc
-from macroslow.tlog.event import EventType
+from macroslow.tlog.event import EventType, name_of
 from macroslow.workflow.books import LoggedEvent
-
-
-def name_of(number: int) -> str:
-    """The name of an event's type, as commands show and take it: key-created."""
-    return EventType(number).name.lower().replace("_", "-")
-
 
 TYPES: Final = {name_of(each): each for each in EventType}
 
