@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Ran
-from tests.services.audit.witness_house import witnesses
+from tests.services.signing.witness_house import witnesses
 
 from macroslow.tlog import policy
 

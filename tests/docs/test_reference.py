@@ -19,13 +19,13 @@ from macroslow.errors import InvalidDocumentError
 from macroslow.maml import front_matter
 from macroslow.services.administration import VERBS, Administration
 from macroslow.services.audit.audit_verbs import AuditVerbs
-from macroslow.services.audit.log_health import LogHealth
 from macroslow.services.audit.log_key_verbs import LogKeyVerbs
 from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.identity.jwt_verbs import JWTVerbs
 from macroslow.services.identity.key_verbs import KeyVerbs
 from macroslow.services.identity.rights_verbs import RightsVerbs
 from macroslow.services.identity.signer_verbs import SignerVerbs
+from macroslow.services.signing.log_health import LogHealth
 from macroslow.services.spending.usage_verbs import UsageVerbs
 from macroslow.services.verbs import arguments_of
 from macroslow.settings.model import schema

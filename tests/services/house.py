@@ -28,12 +28,7 @@ from macroslow.maml.stages import SignatureRule
 from macroslow.metering.ledger import OpenAccount
 from macroslow.services.administration import Administration
 from macroslow.services.audit.audit_verbs import AuditVerbs
-from macroslow.services.audit.checkpoint_log import CheckpointLog
-from macroslow.services.audit.erase_subject import EraseSubjects
-from macroslow.services.audit.log_health import LogHealth
 from macroslow.services.audit.log_key_verbs import LogKeyVerbs
-from macroslow.services.audit.prove_entry import ProveEntry
-from macroslow.services.audit.rotate_log_key import RotateLogKey
 from macroslow.services.calls.call_api import CallAPI
 from macroslow.services.calls.call_model import CallModel
 from macroslow.services.documents.admit_document import AdmitDocument, DocumentRules
@@ -44,6 +39,7 @@ from macroslow.services.documents.record_runs import RecordRuns
 from macroslow.services.documents.run_egress import RunEgress
 from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.documents.validate_document import ValidateDocument
+from macroslow.services.erasure.erase_subject import EraseSubjects
 from macroslow.services.identity.explain_rights import ExplainRights
 from macroslow.services.identity.explain_tokens import ExplainTokens
 from macroslow.services.identity.jwt_verbs import JWTVerbs
@@ -53,6 +49,10 @@ from macroslow.services.identity.manage_revocations import ManageRevocations
 from macroslow.services.identity.manage_signers import ManageSigners
 from macroslow.services.identity.rights_verbs import RightsVerbs
 from macroslow.services.identity.signer_verbs import SignerVerbs
+from macroslow.services.proofs.prove_entry import ProveEntry
+from macroslow.services.proofs.rotate_log_key import RotateLogKey
+from macroslow.services.signing.checkpoint_log import CheckpointLog
+from macroslow.services.signing.log_health import LogHealth
 from macroslow.services.spending.report_usage import ReportUsage
 from macroslow.services.spending.usage_verbs import UsageVerbs
 from macroslow.settings.log import HoldDays

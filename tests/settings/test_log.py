@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.services.audit.witness_house import KEY, witnesses
+from tests.services.signing.witness_house import KEY, witnesses
 
 from macroslow.crypto.note_keys import NotePublicKey, NoteType
 from macroslow.errors import ConfigurationError

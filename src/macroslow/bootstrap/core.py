@@ -21,15 +21,9 @@ from macroslow.metering.ledger import OpenAccount
 from macroslow.ports import NS_PER_S
 from macroslow.services.administration import Administration
 from macroslow.services.audit.audit_verbs import AuditVerbs
-from macroslow.services.audit.checkpoint_log import CheckpointLog
-from macroslow.services.audit.declare_fork import DeclareFork
-from macroslow.services.audit.erase_subject import EraseSubjects
-from macroslow.services.audit.log_health import LogHealth
 from macroslow.services.audit.log_key_verbs import LogKeyVerbs
-from macroslow.services.audit.prove_entry import ProveEntry
-from macroslow.services.audit.resume_signing import resume_signing
-from macroslow.services.audit.rotate_log_key import CUT_OFF, RotateLogKey
 from macroslow.services.documents.run_verb import RunVerb
+from macroslow.services.erasure.erase_subject import EraseSubjects
 from macroslow.services.identity.explain_rights import ExplainRights
 from macroslow.services.identity.explain_tokens import ExplainTokens
 from macroslow.services.identity.jwt_verbs import JWTVerbs
@@ -41,7 +35,13 @@ from macroslow.services.identity.mint_tokens import MintTokens, development_key
 from macroslow.services.identity.rights_verbs import RightsVerbs
 from macroslow.services.identity.signer_verbs import SignerVerbs
 from macroslow.services.identity.verify_tokens import VerifyTokens
+from macroslow.services.proofs.prove_entry import ProveEntry
+from macroslow.services.proofs.rotate_log_key import CUT_OFF, RotateLogKey
 from macroslow.services.recovery.recover_after_crash import RecoverAfterCrash, Recovered
+from macroslow.services.signing.checkpoint_log import CheckpointLog
+from macroslow.services.signing.declare_fork import DeclareFork
+from macroslow.services.signing.log_health import LogHealth
+from macroslow.services.signing.resume_signing import resume_signing
 from macroslow.services.spending.report_usage import ReportUsage
 from macroslow.services.spending.usage_verbs import UsageVerbs
 from macroslow.services.verbs import OPERATOR

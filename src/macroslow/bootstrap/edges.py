@@ -15,14 +15,14 @@ from macroslow.bootstrap.kept_running import kept_running
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.telemetry import peers
 from macroslow.metering.budgets import Scope as BudgetScope
-from macroslow.services.audit.kept_receipts import KeptReceipts
-from macroslow.services.audit.read_tiles import ReadTiles
 from macroslow.services.audit.record_mcp_call import RecordMCPCall
 from macroslow.services.audit.record_server import RecordServer
 from macroslow.services.calls.gen_ai import Peer
 from macroslow.services.calls.trace_calls import TraceCalls
 from macroslow.services.documents.agent_tools import AgentTools
 from macroslow.services.identity.withdraw_ended import WithdrawEnded
+from macroslow.services.proofs.kept_receipts import KeptReceipts
+from macroslow.services.proofs.read_tiles import ReadTiles
 from macroslow.services.spending.read_figures import ReadFigures
 from macroslow.settings import Settings
 from macroslow.tlog.tiles import CHECKPOINT

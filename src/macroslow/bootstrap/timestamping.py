@@ -7,8 +7,8 @@ from macroslow.bootstrap.core import Core
 from macroslow.bootstrap.machine import clock
 from macroslow.bootstrap.outward import Outward
 from macroslow.ports import HOUR_NS, NS_PER_S
-from macroslow.services.audit.read_tiles import ReadTiles
-from macroslow.services.audit.stamp_log import StampLog
+from macroslow.services.proofs.read_tiles import ReadTiles
+from macroslow.services.signing.stamp_log import StampLog
 from macroslow.tlog.tiles import CHECKPOINT
 
 

@@ -9,8 +9,8 @@ from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.outward import Outward
 from macroslow.bootstrap.timestamping import stamping
 from macroslow.services.alerts.send_alerts import Outlet
-from macroslow.services.audit.ask_witnesses import AskWitnesses
-from macroslow.services.audit.stamp_log import StampLog
+from macroslow.services.signing.ask_witnesses import AskWitnesses
+from macroslow.services.signing.stamp_log import StampLog
 
 
 @dataclass(frozen=True, slots=True)

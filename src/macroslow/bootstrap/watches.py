@@ -14,14 +14,14 @@ from macroslow.bootstrap.watched_log import WatchedLog, watch_log
 from macroslow.errors import LogUnavailableError
 from macroslow.secretstore.secret import Secret
 from macroslow.services.alerts.send_alerts import SendAlerts
-from macroslow.services.audit.end_retention import EndRetention
-from macroslow.services.audit.log_health import MIB, WatchDisk
 from macroslow.services.calls.reap_reservations import ReapReservations
 from macroslow.services.documents.interrupt_runs import InterruptRuns
+from macroslow.services.erasure.end_retention import EndRetention
 from macroslow.services.identity.alert_guessing import AlertGuessing
 from macroslow.services.identity.follow_identities import FollowIdentities
 from macroslow.services.identity.note_key_uses import NoteKeyUses
 from macroslow.services.recovery.reap_the_dead import ReapTheDead
+from macroslow.services.signing.log_health import MIB, WatchDisk
 from macroslow.services.spending.watch_budgets import WatchBudgets
 from macroslow.settings import Settings
 

@@ -14,7 +14,7 @@ from macroslow.cli._files import write_over
 from macroslow.cli._operator import ask_with
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._progress import on_terminal
-from macroslow.services.audit.export_log import Exported, ExportLog
+from macroslow.services.proofs.export_log import Exported, ExportLog
 from macroslow.settings import Settings
 from macroslow.tlog.tiles import CHECKPOINT
 

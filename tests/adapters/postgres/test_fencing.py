@@ -21,7 +21,7 @@ from macroslow.adapters.postgres import _presence, _writer
 from macroslow.errors import BudgetExhaustedError, ConflictError, LogUnavailableError
 from macroslow.metering.ledger import OpenAccount
 from macroslow.ports import Statement
-from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.services.signing.checkpoint_log import CheckpointLog
 from macroslow.tlog.checkpoint import Checkpoint, LogPrivateKey, verify_checkpoint
 from macroslow.tlog.ports import StoreCheckpoint, TreeHead
 from macroslow.tlog.tree import EMPTY_ROOT, verify_consistency

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from tests.ports import held_port
-from tests.services.audit.witness_house import KEY, NOW_S, witnesses
+from tests.services.signing.witness_house import KEY, NOW_S, witnesses
 from tests.tlog.logs import octets
 from tests.witness import Told, served
 

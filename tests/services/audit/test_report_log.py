@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.contract.fake_books import FakeBooks
-from tests.services.audit.shelf import CHAT, KEY, NOW_NS, REFUSED, Shelf
+from tests.services.shelf import CHAT, KEY, NOW_NS, REFUSED, Shelf
 
 from macroslow.errors import BadRequestError, VerificationError
 from macroslow.ports import DAY_NS

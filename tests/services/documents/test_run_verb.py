@@ -7,8 +7,8 @@ import pytest
 from tests.services.house import House, base64_of, paper, succeeded
 
 from macroslow.errors import BadRequestError, InvalidDocumentError, MissingRightError
-from macroslow.services.audit.log_health import LogHealth
 from macroslow.services.documents.run_verb import RunVerb
+from macroslow.services.signing.log_health import LogHealth
 
 
 async def test_the_operator_runs_a_document_with_what_he_allows_and_no_more(ask, house: House) -> None:

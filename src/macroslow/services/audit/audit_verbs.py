@@ -9,16 +9,16 @@ from pydantic import Field
 
 from macroslow.errors import BadRequestError, NotFoundError
 from macroslow.ports import Progress, unheard
-from macroslow.services.audit.checkpoint_log import CheckpointLog
-from macroslow.services.audit.erase_subject import EraseSubjects
-from macroslow.services.audit.export_log import FILES_AT_ONCE
-from macroslow.services.audit.prove_entry import ProveEntry
-from macroslow.services.audit.read_tiles import ReadTiles
 from macroslow.services.audit.report_log import Asked, ReportLog
-from macroslow.services.audit.rotate_log_key import KeyKeeper
 from macroslow.services.audit.search_log import Search, SearchLog
 from macroslow.services.audit.tell_entry import told, types_named
 from macroslow.services.audit.verify_log import VerifyLog
+from macroslow.services.erasure.erase_subject import EraseSubjects
+from macroslow.services.proofs.export_log import FILES_AT_ONCE
+from macroslow.services.proofs.prove_entry import ProveEntry
+from macroslow.services.proofs.read_tiles import ReadTiles
+from macroslow.services.proofs.rotate_log_key import KeyKeeper
+from macroslow.services.signing.checkpoint_log import CheckpointLog
 from macroslow.services.verbs import MAX_TIME_NS, Reason, Texts, TimeNs, Whole
 from macroslow.tlog import note
 from macroslow.tlog.checkpoint import LogPublicKey

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from macroslow.errors import ConflictError
-from macroslow.services.audit.rotate_log_key import KeyKeeper, RotateLogKey
+from macroslow.services.proofs.rotate_log_key import KeyKeeper, RotateLogKey
 from macroslow.services.verbs import GivenReason
 
 

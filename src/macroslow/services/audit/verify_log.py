@@ -16,7 +16,7 @@ from typing import Final
 
 from macroslow.errors import BadRequestError, VerificationError
 from macroslow.ports import Progress, unheard
-from macroslow.services.audit.erasure_accounts import ErasureAccounts
+from macroslow.services.erasure.erasure_accounts import ErasureAccounts
 from macroslow.tlog.checkpoint import Checkpoint, LogPublicKey
 from macroslow.tlog.event import EventType
 from macroslow.tlog.leaf import LeafFacts, erased_by, leaf_hash, parse_leaf, part_hashes

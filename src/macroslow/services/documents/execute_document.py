@@ -17,13 +17,13 @@ from macroslow.errors import MacroslowError
 from macroslow.inference.operation import Operation
 from macroslow.maml import inputs as maml_inputs
 from macroslow.ports import Entropy
-from macroslow.services.audit.prove_entry import ProveEntry
 from macroslow.services.calls.call_api import CallAPI
 from macroslow.services.calls.call_model import CallModel
 from macroslow.services.calls.settle_call import ModelAnswer, ModelStream
 from macroslow.services.documents.admit_document import AdmitDocument, Admitted, Submission
 from macroslow.services.documents.record_runs import Accepted, RecordRuns
 from macroslow.services.documents.run_egress import OpenEgress, RunEgress
+from macroslow.services.proofs.prove_entry import ProveEntry
 from macroslow.tlog.ports import Entry
 from macroslow.workflow.answer import Conclusion, conclude
 from macroslow.workflow.journal import RunEvent

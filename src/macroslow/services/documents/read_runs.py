@@ -11,8 +11,8 @@ from macroslow.authn.principal import Principal
 from macroslow.crypto.quad import Quad
 from macroslow.errors import ConflictError, NotFoundError
 from macroslow.ports import NS_PER_MS, Signer, Statement
-from macroslow.services.audit.prove_entry import ProveEntry
 from macroslow.services.documents.record_runs import object_purpose
+from macroslow.services.proofs.prove_entry import ProveEntry
 from macroslow.workflow.books import Books
 from macroslow.workflow.journal import Run, RunState
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from macroslow.authn.principal import THE_OPERATOR
 from macroslow.authz.uri import Pattern
 from macroslow.errors import BadRequestError, MissingRightError, OverloadedError
-from macroslow.services.audit.log_health import LogHealth
+from macroslow.services.signing.log_health import LogHealth
 from macroslow.services.verbs import OPERATOR, Texts
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 from tests.services.key_house import SetClock
 
 from macroslow.ports import MINUTE_NS
-from macroslow.services.audit.trouble import Trouble
+from macroslow.services.signing.trouble import Trouble
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Final, NoReturn
 
 from macroslow.errors import LogUnavailableError
 from macroslow.ports import Clock
-from macroslow.services.audit.erase_subject import EraseSubjects
-from macroslow.services.audit.pending_erasures import pending_from
+from macroslow.services.erasure.erase_subject import EraseSubjects
+from macroslow.services.erasure.pending_erasures import pending_from
 from macroslow.workflow.books import Books
 
 EVERY_S: Final = 3600.0  # retention is told in days

@@ -1,7 +1,7 @@
 """What was held goes when its time has come: after restarts, in steps, and from nobody who came back."""
 
 import pytest
-from tests.services.audit.shelf import CHAT, KEY, REFUSED, Shelf
+from tests.services.shelf import CHAT, KEY, REFUSED, Shelf
 
 from macroslow.authn.principal import THE_GATEWAY
 from macroslow.tlog.event import EventType

@@ -7,7 +7,7 @@ import pytest
 from tests.services.house import House, Keys, open_house
 
 from macroslow.errors import ConfigurationError, VerificationError
-from macroslow.services.audit.resume_signing import resume_signing
+from macroslow.services.signing.resume_signing import resume_signing
 from macroslow.tlog import tree
 from macroslow.tlog.checkpoint import verify_checkpoint
 from macroslow.tlog.ports import StoreCheckpoint, TreeHead

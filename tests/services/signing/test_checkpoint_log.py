@@ -7,7 +7,7 @@ from tests.contract.fake_books import FakeBooks
 from tests.services.house import House
 
 from macroslow.errors import LogUnavailableError
-from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.services.signing.checkpoint_log import CheckpointLog
 from macroslow.tlog.checkpoint import verify_checkpoint
 from macroslow.tlog.ports import StoreCheckpoint
 

@@ -7,7 +7,7 @@ never changes; narrower ones stay for those who keep an older checkpoint.
 from dataclasses import dataclass
 
 from macroslow.errors import LogUnavailableError, NotFoundError
-from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.services.signing.checkpoint_log import CheckpointLog
 from macroslow.tlog.tiles import CHECKPOINT, TileFile, bundle
 from macroslow.workflow.books import Books
 

@@ -6,8 +6,8 @@ import pytest
 from tests.services.house import CLOCK, House
 
 from macroslow.errors import BadRequestError, LogUnavailableError, VerificationError
-from macroslow.services.audit.declare_fork import DeclareFork, next_origin
 from macroslow.services.audit.verify_log import VerifyLog
+from macroslow.services.signing.declare_fork import DeclareFork, next_origin
 from macroslow.tlog.checkpoint import verify_checkpoint
 from macroslow.tlog.event import EventType
 from macroslow.tlog.ports import Append

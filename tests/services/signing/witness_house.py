@@ -17,10 +17,10 @@ from macroslow.crypto.note_keys import NoteType
 from macroslow.errors import LogUnavailableError
 from macroslow.ports import NS_PER_S, Statement
 from macroslow.services.alerts.send_alerts import Message
-from macroslow.services.audit.ask_witnesses import AskWitnesses
-from macroslow.services.audit.checkpoint_log import CheckpointLog
-from macroslow.services.audit.log_health import LogHealth
-from macroslow.services.audit.witness_states import WitnessStates
+from macroslow.services.signing.ask_witnesses import AskWitnesses
+from macroslow.services.signing.checkpoint_log import CheckpointLog
+from macroslow.services.signing.log_health import LogHealth
+from macroslow.services.signing.witness_states import WitnessStates
 from macroslow.tlog import note, policy, tree
 from macroslow.tlog.checkpoint import LogPrivateKey
 from macroslow.tlog.event import Event, EventType

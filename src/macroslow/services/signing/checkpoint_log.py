@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, NoReturn
 
 from macroslow.errors import LogUnavailableError, VerificationError
 from macroslow.ports import Signer
-from macroslow.services.audit.witness_states import WitnessStates
+from macroslow.services.signing.witness_states import WitnessStates
 from macroslow.tlog import note as notes
 from macroslow.tlog import tree
 from macroslow.tlog.checkpoint import OWN_LINES

@@ -13,10 +13,10 @@ from tests.services.model_fakes import DONE, ScriptedProvider, chat_on, delta, r
 from macroslow.errors import NotFoundError
 from macroslow.inference import CHAT_COMPLETIONS
 from macroslow.ports import DAY_NS
-from macroslow.services.audit.kept_receipts import KeptReceipts
 from macroslow.services.audit.record_mcp_call import MCPCall, RecordMCPCall
 from macroslow.services.calls.settle_call import ModelAnswer, ModelStream
 from macroslow.services.documents.admit_document import Submission
+from macroslow.services.proofs.kept_receipts import KeptReceipts
 from macroslow.tlog import receipt
 
 

@@ -11,8 +11,8 @@ import orjson
 
 from macroslow.authn.principal import THE_GATEWAY
 from macroslow.ports import Clock
-from macroslow.services.audit.checkpoint_log import CheckpointLog
-from macroslow.services.audit.prove_entry import ProveEntry
+from macroslow.services.proofs.prove_entry import ProveEntry
+from macroslow.services.signing.checkpoint_log import CheckpointLog
 from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append

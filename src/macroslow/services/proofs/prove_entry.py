@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from macroslow.errors import NotFoundError
-from macroslow.services.audit.checkpoint_log import CheckpointLog
+from macroslow.services.signing.checkpoint_log import CheckpointLog
 from macroslow.tlog import note, receipt
 from macroslow.tlog.ports import Entry, StoreAnchor
 from macroslow.workflow.books import Books

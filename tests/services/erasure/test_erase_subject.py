@@ -4,15 +4,15 @@ import hashlib
 
 import pytest
 from tests.contract.changes import accept, append, reserve, settle
-from tests.services.audit.shelf import CHAT, KEY, REFUSED, Shelf
+from tests.services.shelf import CHAT, KEY, REFUSED, Shelf
 
 from macroslow.adapters.system import SystemEntropy
 from macroslow.authn.ports import KeyRecord, PutKey
 from macroslow.authn.principal import THE_GATEWAY
 from macroslow.errors import BadRequestError, ConflictError, NotFoundError
 from macroslow.metering.ledger import OpenAccount
-from macroslow.services.audit.pending_erasures import pending_of
 from macroslow.services.audit.verify_log import VerifyLog
+from macroslow.services.erasure.pending_erasures import pending_of
 from macroslow.services.verbs import utc
 from macroslow.tlog.checkpoint import LogPrivateKey
 from macroslow.tlog.event import EventClass, EventType, PersonFields

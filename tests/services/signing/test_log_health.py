@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from macroslow.services.audit.log_health import MIB, LogHealth, WatchDisk
+from macroslow.services.signing.log_health import MIB, LogHealth, WatchDisk
 
 RESERVE_BYTES = 100 * MIB
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from tests.services.audit.witness_house import (
+from tests.services.signing.witness_house import (
     KEY,
     NOW_S,
     Books,
@@ -23,7 +23,7 @@ from tests.witness import OwnWitness, Told
 
 from macroslow.crypto.note_keys import NotePrivateKey, NoteType
 from macroslow.errors import LogUnavailableError
-from macroslow.services.audit.ask_witnesses import CONTRADICTED, UNWITNESSED
+from macroslow.services.signing.ask_witnesses import CONTRADICTED, UNWITNESSED
 from macroslow.tlog import note
 from macroslow.tlog.witness import AHEAD_S, MAX_ANSWER_BYTES, SIZE_TYPE
 
@@ -178,7 +178,7 @@ async def test_until_a_quorum_confirmed_nothing_is_signed_and_no_new_work_is_tak
         await process.sign()
         assert process.signer.last.size == 0
         assert process.health.reasons() == ["the log's witnesses have not confirmed it yet"]
-        with pytest.raises(LogUnavailableError, match=r"not signed yet.*have not confirmed"):
+        with pytest.raises(LogUnavailableError, match=r"nothing is signed yet.*have not confirmed"):
             await process.checkpoints.covering(0)
         with pytest.raises(LogUnavailableError, match="no checkpoint"):
             await process.checkpoints.published()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.static_logs import FOREIGN_KEY, StaticLog
 
 from macroslow.errors import VerificationError
-from macroslow.services.audit.export_log import FILES_AT_ONCE, ExportLog
+from macroslow.services.proofs.export_log import FILES_AT_ONCE, ExportLog
 from macroslow.tlog.checkpoint import LogPrivateKey
 
 OTHER_LOG = LogPrivateKey("log.example/two", bytes(32), bytes(32))

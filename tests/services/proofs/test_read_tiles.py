@@ -7,8 +7,8 @@ import pytest
 from tests.contract.fake_books import FakeBooks
 
 from macroslow.errors import LogUnavailableError, NotFoundError
-from macroslow.services.audit.checkpoint_log import CheckpointLog
-from macroslow.services.audit.read_tiles import ReadTiles
+from macroslow.services.proofs.read_tiles import ReadTiles
+from macroslow.services.signing.checkpoint_log import CheckpointLog
 from macroslow.tlog.checkpoint import LogPrivateKey, verify_checkpoint
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.leaf import leaf_hash

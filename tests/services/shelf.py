@@ -11,8 +11,8 @@ from macroslow.adapters.system import SystemEntropy
 from macroslow.authn.ports import KeyRecord, PutKey
 from macroslow.metering.ledger import OpenAccount
 from macroslow.ports import DAY_NS
-from macroslow.services.audit.end_retention import EndRetention
-from macroslow.services.audit.erase_subject import EraseSubjects
+from macroslow.services.erasure.end_retention import EndRetention
+from macroslow.services.erasure.erase_subject import EraseSubjects
 from macroslow.tlog.event import Event, EventClass, EventType, PersonFields
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books

@@ -9,7 +9,7 @@ from tests.web.fakes import FakeClock
 
 from macroslow.errors import LogUnavailableError, UpstreamUnavailableError, VerificationError
 from macroslow.ports import HOUR_NS, NS_PER_S
-from macroslow.services.audit.stamp_log import LOOK_EVERY_S, PAUSES_S, StampLog
+from macroslow.services.signing.stamp_log import LOOK_EVERY_S, PAUSES_S, StampLog
 from macroslow.tlog.checkpoint import LogPrivateKey
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append

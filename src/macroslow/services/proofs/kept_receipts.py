@@ -10,7 +10,7 @@ from typing import Final
 from macroslow.authn.principal import Principal
 from macroslow.errors import DecryptionFailedError, NotFoundError
 from macroslow.ports import Clock
-from macroslow.services.audit.prove_entry import ProveEntry
+from macroslow.services.proofs.prove_entry import ProveEntry
 from macroslow.tlog.receipt import KEPT_DAYS
 from macroslow.workflow.books import Books
 

@@ -24,7 +24,7 @@ from macroslow.authn.principal import RESERVED_NAMES, THE_GATEWAY, THE_OPERATOR
 from macroslow.errors import BadRequestError, ConflictError, NotFoundError
 from macroslow.metering.ledger import CloseAccount
 from macroslow.ports import HOUR_NS, Clock, Entropy
-from macroslow.services.audit.pending_erasures import pending_of
+from macroslow.services.erasure.pending_erasures import pending_of
 from macroslow.services.verbs import utc
 from macroslow.tlog.event import Event, EventClass, EventType, PersonFields, name_of
 from macroslow.tlog.ports import Append, EraseSubject

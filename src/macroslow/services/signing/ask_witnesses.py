@@ -19,9 +19,9 @@ from macroslow.crypto.note_keys import NotePublicKey
 from macroslow.errors import LogUnavailableError, UpstreamUnavailableError, VerificationError
 from macroslow.ports import NS_PER_S, Clock, Entropy
 from macroslow.services.alerts.send_alerts import Outlet, message_of
-from macroslow.services.audit.checkpoint_log import UNCONFIRMED, Checkpoint, CheckpointLog
-from macroslow.services.audit.log_health import LogHealth
-from macroslow.services.audit.trouble import Trouble
+from macroslow.services.signing.checkpoint_log import UNCONFIRMED, Checkpoint, CheckpointLog
+from macroslow.services.signing.log_health import LogHealth
+from macroslow.services.signing.trouble import Trouble
 from macroslow.tlog import note
 from macroslow.tlog.note import Note
 from macroslow.tlog.witness import Cosigned, Inconsistent, OtherSize, Witness, cosignature

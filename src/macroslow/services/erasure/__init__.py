@@ -1,0 +1,1 @@
+"""Erasing a person from the log, at once and when what was held is due."""
