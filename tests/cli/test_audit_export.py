@@ -48,15 +48,19 @@ def test_an_export_is_told_to_people_and_to_programs(at_home: Command, tmp_path:
 
 def test_no_word_of_an_entry_and_no_secret_is_in_the_files(at_home: Command, tmp_path: Path) -> None:
     made = json.loads(at_home("keys", "create", "zacharias", "--note", "canary-7Q", "--json").stdout)
-    at_home("audit", "export", "mirror")
-    whole = b"".join(files_of(tmp_path / "mirror").values())
+    assert at_home("audit", "export", "mirror").returncode == 0
+    files = files_of(tmp_path / "mirror")
+    assert b"macroslow/local" in files["checkpoint"]
+    whole = b"".join(files.values())
     for word in ("zacharias", "canary-7Q", made["key"], made["id"]):
         assert word.encode() not in whole
 
 
 def test_a_web_server_of_another_user_may_read_them(at_home: Command, tmp_path: Path) -> None:
-    at_home("audit", "export", "mirror")
-    for path in (tmp_path / "mirror").rglob("*"):
+    assert at_home("audit", "export", "mirror").returncode == 0
+    paths = list((tmp_path / "mirror").rglob("*"))
+    assert {path.name for path in paths} > {"checkpoint", "tile"}
+    for path in paths:
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode & 0o444 == 0o444
         assert not mode & 0o022

@@ -1,10 +1,13 @@
 """Checkpoints on demand: shared, monotonic, and unhurt by callers that go away."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from tests.contract.fake_books import FakeBooks
 from tests.services.house import House
+from tests.services.signing.witness_house import until
 
 from macroslow.errors import LogUnavailableError
 from macroslow.services.signing.checkpoint_log import CheckpointLog
@@ -121,40 +124,62 @@ async def test_after_a_restart_the_stored_checkpoint_is_taken_up(house: House) -
     assert verify_checkpoint(await again.newest(), house.log_key).size == newest
 
 
-async def until(true: object) -> None:
-    """Let others run until `true()`."""
-    for _ in range(10_000):
-        if true():  # type: ignore[operator]
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("it did not come to pass")
+class Windows:
+    """The pauses between the windows: each lasts until the test goes on to the next."""
+
+    def __init__(self) -> None:
+        self._begun, self._over = asyncio.Semaphore(0), asyncio.Semaphore(0)
+
+    async def sleep(self, _seconds: float) -> None:
+        self._begun.release()
+        await self._over.acquire()
+
+    async def first(self) -> None:
+        async with asyncio.timeout(30):
+            await self._begun.acquire()
+
+    async def next(self) -> None:
+        self._over.release()
+        await self.first()
+
+
+@asynccontextmanager
+async def signing_in_windows(house: House) -> AsyncIterator[Windows]:
+    """Unsigned entries are signed once, and then in each window that the test opens."""
+    windows = Windows()
+    signing = asyncio.create_task(house.checkpoints.run(1.0, windows.sleep))
+    try:
+        await windows.first()
+        yield windows
+    finally:
+        signing.cancel()
+        await asyncio.wait({signing})
 
 
 async def test_what_is_unsigned_is_signed_in_windows_and_only_then(house: House) -> None:
-    signing = asyncio.create_task(house.checkpoints.run(0.001))
     await house.note(3)
     size = (await house.books.head()).size
-    await until(lambda: house.signer.last.size == size)
-    asked = house.signer.asked
-    for _ in range(5):
-        await asyncio.sleep(0.001)
-    assert house.signer.asked == asked
-    await house.note(1)
-    await until(lambda: house.signer.last.size == size + 1)
-    signing.cancel()
-    await asyncio.wait({signing})
+    async with signing_in_windows(house) as windows:
+        assert (house.signer.asked, house.signer.last.size) == (1, size)
+        for _ in range(3):
+            await windows.next()
+        assert house.signer.asked == 1
+        await house.note(1)
+        assert house.signer.asked == 1
+        await windows.next()
+        assert (house.signer.asked, house.signer.last.size) == (2, size + 1)
 
 
 async def test_a_signer_that_is_away_is_told_of_once(house: House, caplog: pytest.LogCaptureFixture) -> None:
     house.signer.broken = True
-    signing = asyncio.create_task(house.checkpoints.run(0.001))
     await house.note(1)
-    await until(lambda: house.signer.asked > 5)
-    house.signer.broken = False
-    size = (await house.books.head()).size
-    await until(lambda: house.signer.last.size == size)
-    signing.cancel()
-    await asyncio.wait({signing})
+    async with signing_in_windows(house) as windows:
+        for _ in range(5):
+            await windows.next()
+        assert house.signer.asked == 6
+        house.signer.broken = False
+        await windows.next()
+        assert house.signer.last.size == (await house.books.head()).size
     assert caplog.messages.count("the log is not signed: the signer is away") == 1
 
 

@@ -11,6 +11,7 @@ from a backup would contradict what its witnesses and everybody with a receipt k
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn
 
@@ -145,7 +146,9 @@ class CheckpointLog:
         self._signing = asyncio.create_task(self._sign_head(again=True))
         await asyncio.shield(self._signing)
 
-    async def run(self, window_s: float) -> NoReturn:
+    async def run(
+        self, window_s: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> NoReturn:
         """Sign what is unsigned once in every window. What goes wrong is told once, and tried again."""
         told = ""
         while True:
@@ -156,7 +159,7 @@ class CheckpointLog:
                 if error.detail != told:
                     told = error.detail
                     log.error("the log is not signed: %s", told)
-            await asyncio.sleep(window_s)
+            await sleep(window_s)
 
     # For whoever asks the witnesses
 
