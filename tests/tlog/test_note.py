@@ -197,6 +197,10 @@ def test_a_vkey_survives_its_text_form(one: NotePrivateKey) -> None:
     assert NotePublicKey.from_vkey(one.public.vkey) == one.public
 
 
+RAW = ED25519.public.raw
+WEAK = (1).to_bytes(32, "little")  # the point of order 1
+
+
 def vkey(name: str, note_type: int, raw: bytes, key_id: str | None = None) -> str:
     material = bytes([note_type]) + raw
     expected = hashlib.sha256(name.encode() + b"\n" + material).digest()[:4].hex()
@@ -204,7 +208,7 @@ def vkey(name: str, note_type: int, raw: bytes, key_id: str | None = None) -> st
 
 
 def test_the_vkey_helper_makes_good_ones() -> None:
-    assert NotePublicKey.from_vkey(vkey("a", 1, bytes(32))).name == "a"
+    assert NotePublicKey.from_vkey(vkey("a", 1, RAW)).name == "a"
 
 
 @pytest.mark.parametrize(
@@ -217,17 +221,19 @@ def test_the_vkey_helper_makes_good_ones() -> None:
         "+00000000+AQ==",
         vkey("a", 1, bytes(31)),
         vkey("a", 1, bytes(33)),
-        vkey("a", 6, bytes(32)),
+        vkey("a", 6, RAW),
         vkey("a", 1, bytes(1312)),
-        vkey("a", 2, bytes(32)),
-        vkey("a", 255, bytes(32)),
-        vkey("a", 1, bytes(32), "00000000"),
-        vkey("a", 1, bytes(32)).upper(),
-        vkey("a b", 1, bytes(32)),
-        vkey("", 1, bytes(32)),
-        vkey("a" * 256, 1, bytes(32)),
-        vkey("a", 1, bytes(32)) + "\n",
-        vkey("a", 1, bytes(32)) + " ",
+        vkey("a", 2, RAW),
+        vkey("a", 255, RAW),
+        vkey("a", 1, WEAK),
+        vkey("a", 4, WEAK),
+        vkey("a", 1, RAW, "00000000"),
+        vkey("a", 1, RAW).upper(),
+        vkey("a b", 1, RAW),
+        vkey("", 1, RAW),
+        vkey("a" * 256, 1, RAW),
+        vkey("a", 1, RAW) + "\n",
+        vkey("a", 1, RAW) + " ",
         "x" * 10_000,
     ],
 )

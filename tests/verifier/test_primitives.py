@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 from tests.tlog.logs import octets
 from tests.verifier.page import Page
 
-from macroslow.crypto.hazmat.ed25519 import Ed25519PrivateKey
+from macroslow.crypto.hazmat.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from macroslow.crypto.hazmat.ml_dsa import MLDSA44PrivateKey
 
 ED25519 = ROOT / "tests" / "vectors" / "wycheproof_ed25519_test.json.gz"
@@ -100,8 +100,20 @@ SMALL_ORDER = [
 def test_points_of_small_order_and_what_is_no_encoding_of_a_point_are_no_keys(y: int, page: Page) -> None:
     key = y.to_bytes(32, "little")
     assert page.call("ed25519Point", key) is None
+    with pytest.raises(ValueError, match="no key can have"):
+        Ed25519PublicKey(key)
     for r in (key, bytes(32), (1).to_bytes(32, "little")):
         assert not page.call("ed25519Verifies", key, b"message", r + bytes(32))
+
+
+@settings(max_examples=50)
+@given(st.binary(min_size=32, max_size=32))
+def test_what_can_be_a_public_key_is_the_same_here_and_there(page: Page, raw: bytes) -> None:
+    try:
+        ours = Ed25519PublicKey(raw).raw == raw
+    except ValueError:
+        ours = False
+    assert (page.call("ed25519Point", raw) is not None) == ours
 
 
 @settings(max_examples=25)
