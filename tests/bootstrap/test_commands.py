@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from macroslow.adapters.statefolder import hold, prepare
-from macroslow.bootstrap import commands, core
+from macroslow.bootstrap import commands, state
 from macroslow.bootstrap.commands import administer
 from macroslow.bootstrap.core import open_core
 from macroslow.errors import StateLockedError
@@ -48,7 +48,7 @@ class Holder:
 
 def test_a_command_waits_for_who_holds_the_folder(settings: Settings, monkeypatch) -> None:
     tried = []
-    monkeypatch.setattr(core, "HOLD_WAIT_S", 0)
+    monkeypatch.setattr(state, "HOLD_WAIT_S", 0)
     with Holder(settings) as holder:
 
         def sleep(_: float) -> None:  # the moment between two tries
@@ -62,7 +62,7 @@ def test_a_command_waits_for_who_holds_the_folder(settings: Settings, monkeypatc
 
 
 def test_a_command_that_waited_in_vain_advises_no_kill(settings: Settings, monkeypatch) -> None:
-    monkeypatch.setattr(core, "HOLD_WAIT_S", 0)
+    monkeypatch.setattr(state, "HOLD_WAIT_S", 0)
     monkeypatch.setattr(commands, "START_WAIT_S", 0)
     with Holder(settings), pytest.raises(StateLockedError) as caught:
         administer(settings, "keys.create", {"principal": "ann"})
@@ -76,8 +76,8 @@ async def test_a_start_waits_for_a_command_that_is_under_way(settings: Settings,
             holder.let_go()
 
         with monkeypatch.context() as patch:
-            patch.setattr(core.asyncio, "sleep", look_again)
-            async with core._held(prepare(settings.state_folder)):
+            patch.setattr(state.asyncio, "sleep", look_again)
+            async with state.held(prepare(settings.state_folder)):
                 pass
     async with open_core(settings):
         pass
@@ -85,7 +85,7 @@ async def test_a_start_waits_for_a_command_that_is_under_way(settings: Settings,
 
 async def test_a_start_beside_a_server_is_refused_at_once(settings: Settings, monkeypatch) -> None:
     prepare(settings.state_folder).control_socket.touch()
-    monkeypatch.setattr(core, "HOLD_WAIT_S", 600)
+    monkeypatch.setattr(state, "HOLD_WAIT_S", 600)
     with Holder(settings), pytest.raises(StateLockedError) as caught:
         async with asyncio.timeout(20), open_core(settings):
             pass

@@ -8,7 +8,7 @@ import pytest
 
 from macroslow.adapters.statefolder import hold, prepare
 from macroslow.authn.api_keys import checksum
-from macroslow.bootstrap import commands, core
+from macroslow.bootstrap import commands, state
 from macroslow.cli._columns import columns, usd
 from macroslow.cli._entry_lines import line_of
 
@@ -377,7 +377,7 @@ def test_inputs_are_a_json_object(macroslow, tmp_path, inputs: str) -> None:
 
 def test_state_that_another_process_holds_is_78_and_says_whose(at_home, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(commands, "START_WAIT_S", 0)
-    monkeypatch.setattr(core, "HOLD_WAIT_S", 0)
+    monkeypatch.setattr(state, "HOLD_WAIT_S", 0)
     with hold(prepare(tmp_path / ".macroslow")):
         ran = at_home("keys", "list")
     assert (ran.returncode, "is in use by process" in ran.stderr) == (78, True)

@@ -52,7 +52,7 @@ OWN = NotePublicKey("own", NoteType.ED25519_COSIGNATURE, KEY.public.ed25519.raw)
 
 def test_the_logs_own_key_is_no_witness(tmp_path: Path) -> None:
     settings = of(tmp_path, table("w1", OWN))
-    with pytest.raises(ValueError, match="same public key"):
+    with pytest.raises(ConfigurationError, match="same public key"):
         settings.log.policy(KEY.public)
 
 

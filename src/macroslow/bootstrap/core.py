@@ -1,24 +1,22 @@
-"""The core: state that is open and held. All that commands on keys, logs and reports need."""
+"""The core: what is made of opened state. All that commands on keys, logs and reports need."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from macroslow.adapters import keyfiles, statefolder
 from macroslow.adapters.signer import SignerProcess
 from macroslow.authn.jwt.revoked import Revocations
 from macroslow.authn.keyring import KeyRing
 from macroslow.bootstrap.machine import clock, entropy
-from macroslow.bootstrap.secrets_of import secrets_of
-from macroslow.bootstrap.signing import AnySigner, open_signer
-from macroslow.bootstrap.stores import Stores, open_stores
+from macroslow.bootstrap.signing import AnySigner
+from macroslow.bootstrap.state import Opened, open_state
+from macroslow.bootstrap.stores import Stores
 from macroslow.crypto.quad import Quad
-from macroslow.errors import ConfigurationError, LogUnavailableError, StateLockedError, VerificationError
+from macroslow.errors import ConfigurationError, LogUnavailableError, VerificationError
 from macroslow.maml.rights import OperatorRights
 from macroslow.metering.ledger import OpenAccount
-from macroslow.ports import NS_PER_S
 from macroslow.services.administration import Administration
 from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.audit.log_key_verbs import LogKeyVerbs
@@ -47,15 +45,10 @@ from macroslow.services.spending.usage_verbs import UsageVerbs
 from macroslow.services.verbs import OPERATOR
 from macroslow.settings import Settings
 from macroslow.tlog.checkpoint import LogPublicKey
-from macroslow.tlog.policy import Policy
 from macroslow.workflow.books import Books
 
 if TYPE_CHECKING:
     from macroslow.services.documents.execute_document import ExecuteDocument
-
-OWNER_BYTES: Final = 8
-HOLD_WAIT_S: Final = 3.0  # a command is done sooner
-LOOK_EVERY_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,51 +126,6 @@ def operator_rights(settings: Settings) -> OperatorRights:
 
 
 @asynccontextmanager
-async def _held(folder: statefolder.StateFolder) -> AsyncIterator[None]:
-    """Hold the folder; a command that has it for a moment is waited for, a server that has it is not."""
-    ends_ns = clock.monotonic_ns() + int(HOLD_WAIT_S * NS_PER_S)
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(statefolder.hold(folder))
-                break
-            except StateLockedError:
-                # Seen, not called: who is about to end would leave the call without an answer.
-                if folder.control_socket.exists() or clock.monotonic_ns() >= ends_ns:
-                    raise
-            await asyncio.sleep(LOOK_EVERY_S)
-        yield
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """State that is open and held, before anything is made of it."""
-
-    folder: statefolder.StateFolder
-    keys: keyfiles.GatewayKeys
-    quad: Quad
-    owner: str
-    stores: Stores
-    signer: AnySigner
-
-
-@asynccontextmanager
-async def open_state(settings: Settings, process: SignerProcess | None = None) -> AsyncIterator[Opened]:
-    """Hold the state folder, load or make its keys and open its books; signatures are made by `process`.
-
-    Without one they are made here. ConfigurationError (StateLockedError if another process is there).
-    """
-    folder = statefolder.prepare(settings.state_folder)
-    async with _held(folder), open_signer(settings, folder, process) as signer:
-        keys = keyfiles.load(folder.path)
-        quad = Quad(keys.quad_roots, entropy)
-        owner = entropy.random(OWNER_BYTES).hex()
-        secrets = await secrets_of(settings, folder, quad, settings.store_secrets())
-        async with open_stores(settings, folder, quad, owner, secrets) as stores:
-            yield Opened(folder, keys, quad, owner, stores, signer)
-
-
-@asynccontextmanager
 async def open_core(
     settings: Settings, process: SignerProcess | None = None, *, reading: bool = False
 ) -> AsyncIterator[Core]:
@@ -232,7 +180,7 @@ async def _core(settings: Settings, opened: Opened, *, sound: bool) -> Core:
     manage_revocations = ManageRevocations(books, revocations, rules, clock)
     signers = ManageSigners(books, clock)
     checkpoints = CheckpointLog(
-        books, signer, _policy(settings, signer), settings.log.witness_timeout_ms / 1000
+        books, signer, settings.log.policy(signer.keys.current), settings.log.witness_timeout_ms / 1000
     )
     await manage_keys.load()
     await manage_revocations.load()
@@ -259,12 +207,3 @@ async def _core(settings: Settings, opened: Opened, *, sound: bool) -> Core:
         recovered=recovered,
         owner=opened.owner,
     )
-
-
-def _policy(settings: Settings, signer: AnySigner) -> Policy:
-    try:
-        return settings.log.policy(signer.keys.current)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"the log's witnesses cannot be used: {error}", fix="give each witness a key of its own"
-        ) from None

@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from macroslow.errors import ConfigurationError
 from macroslow.ports import DAY_NS
 from macroslow.settings.fields import Table, refuse
 from macroslow.settings.log_timestamps import LogTimestamps
@@ -61,8 +62,13 @@ class Log(Section):
     def policy(self, key: LogPublicKey) -> Policy:
         """What whoever trusts this log should ask for; without witnesses, the log's own signature alone.
 
-        ValueError if the log's own key is a witness's.
+        ConfigurationError if the log's own key is a witness's.
         """
         witnesses = [one.witness(name) for name, one in self.witnesses.items()]
         needed = self.quorum or len(witnesses) // 2 + 1
-        return threshold([key.ed25519, key.ml_dsa_44], witnesses, needed)
+        try:
+            return threshold([key.ed25519, key.ml_dsa_44], witnesses, needed)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"the log's witnesses cannot be used: {error}", fix="give each witness a key of its own"
+            ) from None
