@@ -23,6 +23,7 @@ from macroslow.errors import InvalidDocumentError, OverloadedError, Problem
 from macroslow.mcp.catalogue import TOOLS
 from macroslow.services.audit.record_mcp_call import MCPCall
 from macroslow.web.mcp_endpoint import MCPEndpoint
+from macroslow.web.messages import Message, Receive
 
 ANN = Principal("ann", "key/ann", "ann0", scopes=scopes.CLIENT_DEFAULT)
 ANSWER = {"status": "success", "run_id": "1", "result": {"ä": [1, 2.5, None]}, "outputs": [], "usage": {}}
@@ -81,8 +82,12 @@ class Served:
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] == "http":
-            scope["state"] = {"principal": self.principal, "request_id": "r1"}
-            await self.endpoint(scope, receive, send)
+            first = await receive()
+            while first["more_body"]:
+                more = await receive()
+                first = {**more, "body": first["body"] + more["body"]}
+            scope["state"] = {"principal": self.principal, "request_id": "r1", "body": first["body"]}
+            await self.endpoint(scope, _then(first, receive), send)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -101,6 +106,15 @@ class Served:
             server.force_exit = True
             await serving
             listener.close()
+
+
+def _then(first: Message, receive: Receive) -> Receive:
+    left = [first]
+
+    async def given() -> Message:
+        return left.pop() if left else await receive()
+
+    return given
 
 
 class _no_signals:  # noqa: N801 (a context manager in use)

@@ -2,14 +2,14 @@
 
 The SDK is imported at the first request: that import takes longer than the rest of the start, and
 many gateways never see an MCP client. The gate has authenticated the request by then, capped and
-read its body, checked Host and Origin, and left the principal in `scope["state"]["principal"]`.
+read its body, checked Host and Origin, and left `principal`, `request_id` and `body` in `scope["state"]`.
 
 An answer whose receipt was asked for is logged by the digest of its exact bytes, before its end leaves.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -17,6 +17,7 @@ import orjson
 from macroslow.authn.principal import Principal
 from macroslow.errors import MacroslowError, OverloadedError
 from macroslow.services.audit.record_mcp_call import MCPCall
+from macroslow.web.messages import Receive, Scope, Send
 from macroslow.web.problems import InternalError
 from macroslow.web.receipt_header import asks_for_receipt
 from macroslow.web.receipted import answer_receipted
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Principal, Mapping[str, object]], Awaitable[Mapping[str, object]]]
 Record = Callable[[Principal, MCPCall], Awaitable[None]]
 
@@ -66,9 +64,9 @@ class MCPEndpoint:
         self, manager: "StreamableHTTPSessionManager", scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Serve one request and log its digests; LogUnavailableError, and no answer, if that cannot be."""
-        body, receive = await _whole(receive)
+        state = scope["state"]
+        principal, request_id, body = state["principal"], state["request_id"], state["body"]
         method, tool = _named(body)
-        principal, request_id = scope["state"]["principal"], scope["state"]["request_id"]
         request_sha256 = hashlib.sha256(body).hexdigest()
 
         async def record(answer_sha256: str, status: int) -> None:
@@ -124,27 +122,6 @@ def _guarded(name: str, handler: Handler) -> Handler:
             raise InternalError from None
 
     return guarded
-
-
-async def _whole(receive: Receive) -> tuple[bytes, Receive]:
-    """A request's body, and a `receive` that gives it again before all else."""
-    parts = []
-    more = True
-    while more:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    body = b"".join(parts)
-    given = False
-
-    async def again() -> MutableMapping[str, Any]:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return body, again
 
 
 def _named(body: bytes) -> tuple[str, str]:

@@ -29,7 +29,8 @@ class Passed:
                 message = {**message, "headers": complete_headers(message.get("headers", ()), visit)}
             await send(message)
 
-        state = {**scope.get("state", {}), "principal": visit.principal, "request_id": visit.request_id}
+        found = {"principal": visit.principal, "request_id": visit.request_id, "body": self.body}
+        state = {**scope.get("state", {}), **found}
         try:
             await self.app({**scope, "state": state}, _replay(self.body), send_ours)
         except Exception as error:
