@@ -9,7 +9,7 @@ The receipt is there once the answer has ended. A refusal has no entry of its ow
 from typing import Final
 
 from macroslow.errors import BadRequestError
-from macroslow.web.messages import Headers
+from macroslow.web.messages import Headers, Response
 
 HEADER: Final = b"x-macroslow-receipt"
 
@@ -29,3 +29,9 @@ def asks_for_receipt(headers: Headers) -> bool:
 def receipt_line(request_id: str) -> tuple[bytes, bytes]:
     """The header of an answer whose receipt is kept."""
     return HEADER, b"/receipts/%b" % request_id.encode("ascii")
+
+
+def pointed(response: Response, request_id: str) -> Response:
+    """The response, with the header that says where its receipt will be."""
+    response.headers = [*response.headers, receipt_line(request_id)]
+    return response

@@ -12,7 +12,7 @@ from macroslow.web import media_types
 from macroslow.web.application import Application
 from macroslow.web.forms import parse_form
 from macroslow.web.messages import Request, Response, json_response
-from macroslow.web.receipt_header import asks_for_receipt, receipt_line
+from macroslow.web.receipt_header import asks_for_receipt, pointed
 
 SIGN_HEADER: Final = b"x-macroslow-sign"
 INLINE_BYTES: Final = 32 * 1024  # beyond this, parsing would hold up everybody else's requests
@@ -24,9 +24,7 @@ async def execute(application: Application, request: Request) -> Response:
     submission = await _submission(request)
     answer = await application.execute_document(request.caller, submission, request_id=request.request_id)
     response = json_response(answer)
-    if submission.wants_receipt:
-        response.headers = [*response.headers, receipt_line(request.request_id)]
-    return response
+    return pointed(response, request.request_id) if submission.wants_receipt else response
 
 
 async def validate(application: Application, request: Request) -> Response:

@@ -12,7 +12,7 @@ from macroslow.services.calls.settle_call import ModelAnswer, ModelStream
 from macroslow.web.application import Application, Handler
 from macroslow.web.messages import Request, Response, json_response
 from macroslow.web.problems import ANTHROPIC_HEADER
-from macroslow.web.receipt_header import asks_for_receipt, receipt_line
+from macroslow.web.receipt_header import asks_for_receipt, pointed
 
 TAG_HEADER: Final = b"x-macroslow-tag"
 
@@ -44,9 +44,7 @@ def ask(operation: Operation) -> Handler:
             wants_receipt=wants_receipt,
         )
         response = respond(answer)
-        if wants_receipt:
-            response.headers = [*response.headers, receipt_line(request.request_id)]
-        return response
+        return pointed(response, request.request_id) if wants_receipt else response
 
     return handler
 
