@@ -10,6 +10,8 @@ THE_OPERATOR: Final = "operator"
 THE_GATEWAY: Final = "gateway"
 RESERVED_NAMES: Final = frozenset({THE_OPERATOR, THE_GATEWAY})
 """Who acts where no client does. No key has one of these names, or runs and claims would be mixed up."""
+PSEUDONYM_PREFIX: Final = "erased-"
+"""How the names of persons who were erased begin. No key has one: it would take up their records."""
 
 
 @dataclass(frozen=True, slots=True)

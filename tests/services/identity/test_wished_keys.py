@@ -115,3 +115,15 @@ def test_a_clients_scope_that_would_open_nothing_is_said_so(wished: set[str], fa
     assert [(fault.field, "inference:chat would open nothing" in fault.message) for fault in faults] == (
         [("scopes", True)] if faulty else []
     )
+
+
+@pytest.mark.parametrize("name", ["erased-3a4c66e0", "Erased-x", "erased-"])
+def test_nobody_is_given_the_name_of_who_was_erased(name: str) -> None:
+    """Else the records that stand under a pseudonym would be taken for the key's."""
+    assert [(one.field, "were erased" in one.message) for one in faults_of(NewKey(name), START_NS)] == [
+        ("principal", True)
+    ]
+
+
+def test_a_name_that_only_resembles_a_pseudonym_is_free() -> None:
+    assert not faults_of(NewKey("erasedly"), START_NS)

@@ -20,7 +20,7 @@ from typing import Final
 from macroslow.authn.api_keys import without_credentials
 from macroslow.authn.keyring import KeyRing, account_of
 from macroslow.authn.ports import DropKey
-from macroslow.authn.principal import RESERVED_NAMES, THE_GATEWAY, THE_OPERATOR
+from macroslow.authn.principal import PSEUDONYM_PREFIX, RESERVED_NAMES, THE_GATEWAY, THE_OPERATOR
 from macroslow.errors import BadRequestError, ConflictError, NotFoundError
 from macroslow.metering.ledger import CloseAccount
 from macroslow.ports import HOUR_NS, Clock, Entropy
@@ -33,7 +33,6 @@ from macroslow.workflow.books import Books, Change
 PIECE: Final = 2_000  # entries counted at once
 TRIES: Final = 5
 PSEUDONYM_BYTES: Final = 4
-PSEUDONYM_PREFIX: Final = "erased-"
 ALL: Final = frozenset(EventClass)
 AGAIN_NS: Final = HOUR_NS
 SHOWN: Final = 8  # keys that a refusal names

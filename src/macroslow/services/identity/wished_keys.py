@@ -11,7 +11,7 @@ from macroslow.authn.addresses import read_network
 from macroslow.authn.api_keys import holds_credential, is_credential, without_credentials
 from macroslow.authn.jwt.check import PRINCIPAL_PREFIX
 from macroslow.authn.ports import KeyRecord
-from macroslow.authn.principal import RESERVED_NAMES
+from macroslow.authn.principal import PSEUDONYM_PREFIX, RESERVED_NAMES
 from macroslow.authn.terms import CALLER_NAME, CALLER_NAME_FORM, MAX_WEIGHT, Terms, untold
 from macroslow.authz import scopes as known_scopes
 from macroslow.authz.subset import WITHIN
@@ -119,6 +119,8 @@ def _name_faults(principal: str) -> list[Problem]:
         faults.append(Problem(CALLER_NAME_FORM, field="principal"))
     if principal.lower().startswith(PRINCIPAL_PREFIX):
         faults.append(Problem("names that begin so are those of tokens' subjects", field="principal"))
+    if principal.lower().startswith(PSEUDONYM_PREFIX):
+        faults.append(Problem("names that begin so stand for persons who were erased", field="principal"))
     if principal.lower() in RESERVED_NAMES:
         faults.append(
             Problem("this name is the gateway's own: its runs would be the key's", field="principal")
