@@ -114,11 +114,14 @@ class _Logged:
         """Whether it is the subject's, or says something of the subject."""
         return subject in {self.subject, *(part.subject for part in self.parts.values())}
 
-    def sealed_for(self, subject: str) -> bool:
-        """Whether something of the subject's is sealed in it that was not erased."""
-        own = self.subject == subject and erased_by(self.payload) is None
-        return own or any(
-            part.subject == subject and erased_by(part.sealed) is None for part in self.parts.values()
+    def places(self, subject: str) -> tuple[int, ...]:
+        """Where something of the subject's is sealed in it that was not erased: 0 is all of it."""
+        if self.subject == subject and erased_by(self.payload) is None:
+            return (0,)
+        return tuple(
+            at + 1
+            for at, part in sorted(self.parts.items())
+            if part.subject == subject and erased_by(part.sealed) is None
         )
 
     def without(self, subject: str, event: int) -> "_Logged":
@@ -336,7 +339,7 @@ class FakeBooks:
         return [
             index
             for index, logged in enumerate(self._state.log)
-            if CLASSES[logged.type] in classes and logged.sealed_for(subject)
+            if CLASSES[logged.type] in classes and logged.places(subject)
         ]
 
     def _rename(self, before: str, after: str) -> None:
@@ -708,8 +711,9 @@ class FakeBooks:
         self, subject: str, classes: frozenset[EventClass], start: int, limit: int
     ) -> list[HeldEntry]:
         held = [index for index in self._held(subject, classes) if index >= start][:limit]
-        facts = [(index, parse_leaf(self._state.log[index].leaf)) for index in held]
-        return [HeldEntry(index, each.type, each.time_ns) for index, each in facts]
+        logged = [(index, self._state.log[index]) for index in held]
+        facts = [(index, parse_leaf(each.leaf), each.places(subject)) for index, each in logged]
+        return [HeldEntry(index, each.type, each.time_ns, places) for index, each, places in facts]
 
     async def anchor(self, index: int) -> StoreAnchor | None:
         covering = [size for size in sorted(self._state.anchors) if size > index >= 0]

@@ -177,7 +177,9 @@ class SharedEventContract:
     async def test_a_person_named_twice_or_also_the_subject_is_no_harm(self, books: Books) -> None:
         (made,) = await books.commit(changed(1, others="alice bob bob"))
         assert await books.entry(0) == made
-        assert await books.held_entries("bob", ALL, 0, 9) == [HeldEntry(0, EventType.KEY_CHANGED, 1_001)]
+        assert await books.held_entries("bob", ALL, 0, 9) == [
+            HeldEntry(0, EventType.KEY_CHANGED, 1_001, (2, 3))
+        ]
         assert await books.held_entries("alice", ALL, 0, 9) == [HeldEntry(0, EventType.KEY_CHANGED, 1_001)]
 
 
@@ -232,7 +234,7 @@ class ErasureContract:
         held = await books.held_entries("alice", ALL, 0, 1_000)
         assert held == [
             *(HeldEntry(n, EventType.CHAT_COMPLETED, 1_000 + n) for n in range(1, 300, 2)),
-            HeldEntry(300, EventType.KEY_CHANGED, 1_300),
+            HeldEntry(300, EventType.KEY_CHANGED, 1_300, (1,)),
         ]
         assert await books.held_entries("alice", ACTIVITY, 0, 1_000) == held[:-1]
         assert await books.held_entries("alice", ADMINISTRATION, 0, 1_000) == held[-1:]

@@ -46,6 +46,22 @@ class TreeHead:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What is noted outside the state folder, in the file `path`, of the last signature under one key.
+
+    `signed_from` is the state folder that it was made in, empty if that is the reader's own or was not noted.
+    `forked_to` names the log that this one was declared forked to, which ends it. Times are UTC texts.
+    """
+
+    head: TreeHead
+    path: str
+    signed_from: str = ""
+    signed_at: str = ""
+    forked_to: str = ""
+    forked_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreCheckpoint:
     """Keep the signed note for a tree of `size` entries, in place of the one of this size; older are dropped.
 
@@ -103,11 +119,15 @@ class EraseSubject:
 
 @dataclass(frozen=True, slots=True)
 class HeldEntry:
-    """One entry in which something of a subject's is sealed and not erased."""
+    """One entry in which something of a subject's is sealed and not erased.
+
+    `places`, ascending: 0 is all of it, 1 + its position one part that is the subject's.
+    """
 
     index: int
     type: int
     time_ns: int
+    places: tuple[int, ...] = (0,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,13 +35,15 @@ ORDER BY e.n LIMIT $7
 """  # noqa: S608
 _HELD: Final = f"""
 (
-    SELECT e.n, e.leaf FROM entries e
+    SELECT e.n, e.leaf, ARRAY[0] AS places FROM entries e
     WHERE e.subject = (SELECT n FROM names WHERE name = $1) AND length(e.payload) > 8
         AND e.n >= $2 AND {TYPE} = ANY($3::bytea[]) ORDER BY e.n LIMIT $4
-) UNION (
-    SELECT DISTINCT e.n, e.leaf FROM parts p JOIN entries e ON e.n = p.entry
+) UNION ALL (
+    SELECT e.n, e.leaf, array_agg(p.position + 1 ORDER BY p.position)
+    FROM parts p JOIN entries e ON e.n = p.entry
     WHERE p.subject = (SELECT n FROM names WHERE name = $1) AND length(p.sealed) > 8
-        AND e.n >= $2 AND {TYPE} = ANY($3::bytea[]) ORDER BY e.n LIMIT $4
+        AND e.n >= $2 AND {TYPE} = ANY($3::bytea[]) AND e.subject <> p.subject
+    GROUP BY e.n ORDER BY e.n LIMIT $4
 ) ORDER BY n LIMIT $4
 """  # noqa: S608
 _STORED: Final = "SELECT leaf, payload FROM entries WHERE n >= $1 AND n < $2 ORDER BY n"
@@ -126,8 +128,8 @@ async def held_entries(
     """Return up to `limit` entries from `start` on in which something of the subject's is sealed."""
     types = [kind.to_bytes(2, "big") for kind in EventType if CLASSES[kind] in classes]
     rows = await connection.fetch(_HELD, subject, start, types, limit)
-    facts = [(index, parse_leaf(leaf)) for index, leaf in rows]
-    return [HeldEntry(index, fact.type, fact.time_ns) for index, fact in facts]
+    facts = [(index, parse_leaf(leaf), places) for index, leaf, places in rows]
+    return [HeldEntry(index, fact.type, fact.time_ns, tuple(places)) for index, fact, places in facts]
 
 
 async def stored(connection: Connection, start: int, end: int) -> list[tuple[bytes, bytes]]:

@@ -15,11 +15,15 @@ from macroslow.tlog.leaf import ERASED_BYTES, parse_leaf
 from macroslow.tlog.ports import HeldEntry
 from macroslow.tlog.tree import TILE_WIDTH
 
-_ZEROS: Final = bytes(8)  # which follow the marker of what was erased
+WHOLE: Final = (0,)
 _TILES: Final = "SELECT tile FROM subject_tiles WHERE subject = ? AND tile BETWEEN ? AND ? ORDER BY tile"
 SIZE: Final = "SELECT coalesce(max(n) + 1, 0) FROM entries"
 HELD: Final = """
-SELECT e.n, e.leaf, length(e.payload), e.subject = :subject AND substr(e.payload, 9, 8) <> zeroblob(8)
+SELECT e.n, e.leaf, length(e.payload), e.subject = :subject AND substr(e.payload, 9, 8) <> zeroblob(8),
+    (
+        SELECT group_concat(p.n % 256 + 1) FROM parts p WHERE p.n >= e.n * 256 AND p.n < e.n * 256 + 256
+        AND p.subject = :subject AND substr(p.sealed, 9, 8) <> zeroblob(8)
+    )
 FROM entries e
 WHERE e.n >= :start AND e.n < :end AND (
     e.subject = :subject AND substr(e.payload, 9, 8) <> zeroblob(8)
@@ -34,12 +38,17 @@ ORDER BY e.n
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An entry in which something of the subject's is: all of it (`whole`), or a part."""
+    """An entry in which something of the subject's is; `places` as in `HeldEntry`."""
 
     index: int
     leaf: bytes
     payload_bytes: int
-    whole: bool
+    places: tuple[int, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it is the subject's."""
+        return self.places == WHOLE
 
 
 def held(
@@ -52,14 +61,16 @@ def held(
     types = types_json(number for number, kind in CLASSES.items() if kind in set(classes))
     for first, end in spans(connection, row[0], start):
         values = {"subject": row[0], "start": first, "end": end, "types": types}
-        for index, leaf, payload_bytes, whole in connection.execute(HELD, values).fetchall():
-            yield Held(index, leaf, payload_bytes, bool(whole))
+        for index, leaf, payload_bytes, whole, parts in connection.execute(HELD, values).fetchall():
+            yield Held(
+                index, leaf, payload_bytes, WHOLE if whole else tuple(sorted(map(int, parts.split(","))))
+            )
 
 
 def held_entry(found: Held) -> HeldEntry:
     """Return what it shows."""
     facts = parse_leaf(found.leaf)
-    return HeldEntry(found.index, facts.type, facts.time_ns)
+    return HeldEntry(found.index, facts.type, facts.time_ns, found.places)
 
 
 def spans(connection: sqlite3.Connection, subject: int, start: int) -> Iterator[tuple[int, int]]:
@@ -78,5 +89,9 @@ def types_json(types: Iterable[int]) -> str:
 
 
 def shown(stored: bytes) -> bytes:
-    """Return a payload or part as the port has it: what was erased is kept at its length, in zeros."""
-    return stored[:ERASED_BYTES] if stored.startswith(_ZEROS, ERASED_BYTES) else stored
+    """Return a payload or part as the port has it: what was erased is kept at its length, in zeros.
+
+    Behind the marker there must be nothing else: ciphertext that was left there is no erasure.
+    """
+    zeros = bytes(len(stored) - ERASED_BYTES) if len(stored) > ERASED_BYTES else b""
+    return stored[:ERASED_BYTES] if zeros and stored.endswith(zeros) else stored
