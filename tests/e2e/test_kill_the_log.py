@@ -24,13 +24,13 @@ VICTIM = Path(__file__).with_name("log_victim.py")
 REPOSITORY = Path(__file__).parents[2]
 FOR_EVER = 10**9
 INJECTED = {
-    "fdatasync": (2, 3, 10, 37),
-    "pwrite64": (2, 3, 10, 37),
-    "write": (2, 3, 10, 37),
-    "fsync": (1, 2, 3),
-    "ftruncate": (1, 2),
+    "fdatasync": ("EIO 2", "ENOSPC 3", "EIO 10", "ENOSPC 37"),
+    "pwrite64": ("ENOSPC 2", "EIO 3", "ENOSPC 10", "EIO 37"),
+    "write": ("EIO 3", "ENOSPC 10"),
+    "fsync": ("EIO 1", "ENOSPC 2"),
+    "ftruncate": ("EIO 1",),
 }
-"""System calls, and at which time of a thread each is made to fail: some are made a few times only."""
+"""System calls, how each fails and at which time of a thread: some are made a few times only."""
 ENTRIES = 300
 
 
@@ -143,21 +143,21 @@ def kill_again_and_again(configuration: Path, rounds: int) -> None:
 def test_a_failing_system_call_loses_nothing_that_was_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    """Each call fails at its 2nd, 3rd, 10th … time, on a new log and on what that left; then none does."""
+    """Each call fails at its 2nd, 10th … time, on a new log and on what that left; then none does."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("needs strace (apt-get install strace)")
-    for error in ("EIO", "ENOSPC"):
-        for when in INJECTED[call]:
-            place = tmp_path / f"{error} {when}"
-            place.mkdir()
-            monkeypatch.setenv("XDG_STATE_HOME", str(place / "outside"))
-            configuration, said = house(place), Said()
-            fault = f"{call}:error={error}:when={when}"
-            injected = [inject(strace, configuration, fault, said) for _ in range(2)]
-            assert any(injected), f"{fault} never happened"
-            run_whole(configuration, said)
-            asyncio.run(check(configuration, said))
+    for how in INJECTED[call]:
+        place = tmp_path / how
+        place.mkdir()
+        monkeypatch.setenv("XDG_STATE_HOME", str(place / "outside"))
+        configuration, said = house(place), Said()
+        error, when = how.split()
+        fault = f"{call}:error={error}:when={when}"
+        injected = [inject(strace, configuration, fault, said) for _ in range(2)]
+        assert any(injected), f"{fault} never happened"
+        run_whole(configuration, said)
+        asyncio.run(check(configuration, said))
 
 
 def inject(strace: str, configuration: Path, fault: str, said: Said) -> bool:
