@@ -38,6 +38,7 @@ class Stored:
         for leaf_hash in HASHES[self.edge.head().size : size]:
             for tile in self.edge.append(leaf_hash):
                 assert len(tile.data) == 8192
+                assert tile.root == tree.tile_root(tile.data)
                 assert (tile.level, tile.index) not in self.tiles
                 self.tiles[tile.level, tile.index] = tile.data
 

@@ -26,11 +26,12 @@ ReadTile = Callable[[int, int, int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class CompletedTile:
-    """A full tile (8,192 bytes), which never changes again."""
+    """A full tile (8,192 bytes), which never changes again, and its hash in the tile above."""
 
     level: int
     index: int
     data: bytes
+    root: bytes
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -106,7 +107,7 @@ class Edge:
             height += 1
             if height % TILE_HEIGHT == 0:
                 level = height // TILE_HEIGHT
-                completed.append(CompletedTile(level - 1, size >> height, self._partial[level - 1]))
+                completed.append(CompletedTile(level - 1, size >> height, self._partial[level - 1], node))
                 self._partial[level - 1] = b""
                 if level == len(self._partial):
                     self._partial.append(b"")

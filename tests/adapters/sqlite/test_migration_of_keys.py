@@ -17,7 +17,7 @@ from macroslow.adapters.sqlite._migrations import MIGRATIONS
 from macroslow.errors import ConfigurationError, DecryptionFailedError
 from macroslow.tlog.event import EventClass
 from macroslow.tlog.leaf import leaf_hash
-from macroslow.tlog.tree import Edge, tile_root
+from macroslow.tlog.tree import Edge
 from macroslow.workflow.books import Wanted
 
 SCHEMA_2 = Path(__file__).with_name("books_v2.sql")
@@ -89,7 +89,7 @@ async def test_what_a_large_older_log_holds_of_a_subject_is_found(older: Path) -
         connection.executemany("INSERT INTO entries VALUES (?, ?, ?, ?)", rows)
         edge = Edge()
         for tile in [tile for leaf in leaves + fill for tile in edge.append(leaf_hash(leaf))]:
-            row = (tile.level, tile.index, tile.data, tile_root(tile.data))
+            row = (tile.level, tile.index, tile.data, tile.root)
             connection.execute("INSERT INTO tiles VALUES (?, ?, ?, ?)", row)
     books = await open_books(older)
     assert [one.index for one in await books.held_entries("alice", ALL, 0, 99)] == [0, 2, 3, 4]

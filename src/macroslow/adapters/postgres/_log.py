@@ -1,6 +1,6 @@
 """The log as a batch grows it: leaves and payloads in, and the tiles that they complete."""
 
-from itertools import zip_longest
+from itertools import chain
 
 from macroslow.adapters.postgres._state import CHECKPOINT, EntryRow, PartRow, Tables
 from macroslow.adapters.postgres._subjects import SubjectKeys
@@ -10,7 +10,7 @@ from macroslow.ports import Entropy
 from macroslow.tlog.event import CLASSES, EventClass, PersonFields
 from macroslow.tlog.leaf import SALT_BYTES, SealedPart, leaf_hash, parse_leaf, seal_event, seal_part
 from macroslow.tlog.ports import Append, Entry, KeepReceipt, Kept, StoreAnchor, StoreCheckpoint
-from macroslow.tlog.tree import HASH_BYTES, Edge
+from macroslow.tlog.tree import Edge
 
 TileRow = tuple[int, int, bytes, bytes]
 """Level, number, hashes, root."""
@@ -92,11 +92,5 @@ class Log:
 def grown(state: Tables) -> tuple[Edge, list[TileRow]]:
     """Return the edge of the log with the batch's entries, and the tiles that they complete."""
     edge = state.edge.copy()
-    tiles: list[TileRow] = []
-    for _, entry in state.entries.written():
-        completed = edge.append(leaf_hash(entry.leaf))
-        for tile, above in zip_longest(completed, completed[1:]):
-            # A tile's root is the newest hash one level up, where it may have completed a tile too.
-            hashes = above.data if above else edge.partial_tile(tile.level + 1)
-            tiles.append((tile.level, tile.index, tile.data, hashes[-HASH_BYTES:]))
-    return edge, tiles
+    completed = chain.from_iterable(edge.append(leaf_hash(one.leaf)) for _, one in state.entries.written())
+    return edge, [(tile.level, tile.index, tile.data, tile.root) for tile in completed]

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Sequence
-from itertools import zip_longest
 from typing import Final
 
 from macroslow.adapters.sqlite._names import Names
@@ -23,7 +22,7 @@ from macroslow.ports import Entropy
 from macroslow.tlog.event import CLASSES, Event, EventClass, PersonFields
 from macroslow.tlog.leaf import SALT_BYTES, SealedPart, leaf_hash, seal_event, seal_part
 from macroslow.tlog.ports import Append, Entry, OpenedPart, StoreAnchor, StoreCheckpoint
-from macroslow.tlog.tree import HASH_BYTES, Edge
+from macroslow.tlog.tree import Edge
 
 PARTS_OF_ENTRY: Final = 256
 """A part's number is its entry's times this, and its place."""
@@ -88,11 +87,8 @@ class Log:
         self._edge_ahead = self.edge.copy()
         tiles = self._stage.rows(PUT_TILE)
         for _, leaf, _, _ in self._stage.rows(PUT_ENTRY):
-            completed = self._edge_ahead.append(leaf_hash(leaf))
-            for tile, above in zip_longest(completed, completed[1:]):
-                # A tile's root is the newest hash one level up, where it may have completed a tile too.
-                hashes = above.data if above else self._edge_ahead.partial_tile(tile.level + 1)
-                tiles.append((tile.level, tile.index, tile.data, hashes[-HASH_BYTES:]))
+            for tile in self._edge_ahead.append(leaf_hash(leaf)):
+                tiles.append((tile.level, tile.index, tile.data, tile.root))
                 if tile.level == 0:
                     self._stage.rows(PUT_SUBJECT_TILES).append((tile.index,))
 

@@ -19,7 +19,7 @@ from macroslow.crypto.quad import Quad
 from macroslow.tlog.checkpoint import LogPrivateKey
 from macroslow.tlog.event import CLASSES, Event, EventType
 from macroslow.tlog.leaf import SALT_BYTES, leaf_hash, open_payload, parse_event, parse_leaf, seal_event
-from macroslow.tlog.tree import Edge, tile_root
+from macroslow.tlog.tree import Edge
 
 BOOKS: Final = "books.sqlite"
 SUBJECTS: Final = "subjects.sqlite"
@@ -81,7 +81,7 @@ def _hash_again(database: sqlite3.Connection) -> Edge:
         for tile in edge.append(leaf_hash(leaf)):
             database.execute(
                 "UPDATE tiles SET hashes = ?, root = ? WHERE level = ? AND number = ?",
-                (tile.data, tile_root(tile.data), tile.level, tile.index),
+                (tile.data, tile.root, tile.level, tile.index),
             )
     return edge
 
