@@ -14,6 +14,7 @@ from macroslow.cli._entry_lines import line_of, print_entries
 from macroslow.cli._moments import Past
 from macroslow.cli._progress import on_terminal
 
+MORE = "more to look through: 1 entry shown; go on with --start 1, or -n all\n"
 CONFIGURATION = '[sandbox]\nbackend = "none"\n'
 
 
@@ -60,12 +61,17 @@ def test_entries_are_found_by_person_type_text_and_time(at_home) -> None:
 def test_a_search_that_finds_nothing_says_where_it_looked(at_home) -> None:
     ran = at_home("audit", "search", "--subject", "eve")
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "nothing found in entries 0 to 1\n")
+    ran = at_home("audit", "search", "--subject", "eve", "--start", "1")
+    assert ran.stderr == "nothing found in entry 1\n"
+    beyond = at_home("audit", "search", "--start", "9999")
+    assert beyond.stderr == "nothing found: the log has 2 entries, none from 9999 on\n"
 
 
 def test_more_than_was_asked_for_is_said_with_where_to_go_on(at_home) -> None:
     ran = at_home("audit", "search", "-n", "1")
-    assert (len(ran.stdout.splitlines()), ran.stderr) == (1, "1 found; go on with --start 1\n")
-    assert data(at_home("audit", "search", "-n", "1", "--json"))["next"] == 1
+    assert (len(ran.stdout.splitlines()), ran.stderr) == (1, MORE)
+    ran = at_home("audit", "search", "-n", "1", "--json")
+    assert (data(ran)["next"], ran.stderr) == (1, MORE)
     rest = data(at_home("audit", "search", "-n", "1", "--start", "1", "--json"))
     assert ([entry["index"] for entry in rest["entries"]], rest["next"]) == ([1], None)
 
@@ -75,6 +81,8 @@ def test_a_large_result_comes_in_pages(at_home, monkeypatch) -> None:
     assert entries(at_home("audit", "search", "--json")) == [0, 1]
     assert len(at_home("audit", "search").stdout.splitlines()) == 2
     assert entries(at_home("audit", "search", "-n", "1", "--json")) == [0]
+    ran = at_home("audit", "search", "-n", "all", "--json")
+    assert (entries(ran), data(ran)["next"], ran.stderr) == ([0, 1], None, "")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +92,11 @@ def test_a_large_result_comes_in_pages(at_home, monkeypatch) -> None:
         (["--from", "yesterday"], "'yesterday' is neither how long ago, such as 2h or 7d, nor a date"),
         (["--to", "2026-13-01"], "'2026-13-01' is neither"),
         (["--from", "1h", "--to", "2h"], "the time ends before it begins"),
-        (["-n", "0"], "'0' is not a number from 1 to 10000"),
+        (["-n", "0"], "'0' is not a number of 1 or more"),
+        (["-n", "most"], "'most' is not a number"),
+        (["--subject", ""], "the subject is empty"),
+        (["--request", " "], "the request is empty"),
+        (["--text", ""], "the text is empty"),
         (["--start", "-1"], "'-1' is not a number of 0 or more"),
         (["--text", "x" * 1001], "--text"),
     ],
@@ -127,8 +139,47 @@ def test_a_report_says_what_is_there_and_ends_with_its_checkpoint(at_home, tmp_p
 
 
 def test_a_report_of_nobody_says_that_all_was_read(at_home) -> None:
-    found = data(at_home("audit", "report", "--subject", "eve", "--json"))
+    ran = at_home("audit", "report", "--subject", "eve", "--json")
+    found = json.loads(ran.stdout)
     assert (found["entries"], found["looked_at"], found["opened"], found["up_to"]["size"]) == (0, 2, 2, 2)
+    assert (ran.returncode, found["known"]) == (1, False)
+
+
+def test_a_name_that_was_mistyped_is_no_absence(at_home) -> None:
+    ran = at_home("audit", "report", "--subject", "Anm")
+    assert ran.returncode == 1
+    assert "No such subject is known here" in ran.stdout
+    assert ran.stderr == "macroslow: no such subject is known here: 'Anm'\n  fix: did you mean ann?\n"
+    assert "did you mean" not in ran.stdout  # it is filed, or handed out: no place for others' names
+    assert "near" not in json.loads(at_home("audit", "report", "--subject", "Anm", "--json").stdout)
+    for empty in ("", "  "):
+        ran = at_home("audit", "report", "--subject", empty)
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert "the subject is empty" in ran.stderr
+
+
+def test_who_is_known_but_not_in_the_range_is_no_mistake(at_home) -> None:
+    ran = at_home("audit", "report", "--subject", "ann", "--to", "1h")
+    assert ran.returncode == 0, ran.stderr
+    assert "about them 0 entries\n" in ran.stdout
+    assert "No such subject" not in ran.stdout
+
+
+def test_a_pseudonym_tells_what_was_erased_while_something_is_held(at_home) -> None:
+    at_home("keys", "revoke", at_home.ann)
+    pseudonym = data(at_home("audit", "erase", "--subject", "ann", "--yes", "--json"))["pseudonym"]
+    named = data(at_home("audit", "report", "--subject", "ann", "--json"))
+    ran = at_home("audit", "report", "--subject", pseudonym, "--json")
+    meant = data(ran)
+    assert (meant.pop("held_as"), meant.pop("subject")) == ("ann", pseudonym)
+    assert (named.pop("held_as"), named.pop("subject")) == (None, "ann")
+    assert meant["mentioned"] == 1
+    assert {**meant, "up_to": None, "checkpoint": None} == {**named, "up_to": None, "checkpoint": None}
+    told = at_home("audit", "report", "--subject", pseudonym).stdout
+    assert "While something is held its entries still bear the name ann." in told
+    assert entries(at_home("audit", "search", "--subject", pseudonym, "--json")) == entries(
+        at_home("audit", "search", "--subject", "ann", "--json")
+    )
 
 
 def test_a_report_against_a_foreign_key_or_checkpoint_is_none(at_home, macroslow, tmp_path: Path) -> None:

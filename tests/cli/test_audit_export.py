@@ -29,7 +29,7 @@ def files_of(mirror: Path) -> dict[str, bytes]:
 def test_an_export_is_told_to_people_and_to_programs(at_home: Command, tmp_path: Path) -> None:
     first = at_home("audit", "export", "a/mirror")
     assert first.returncode == 0, first.stderr
-    assert first.stdout.startswith("exported 1 entries of macroslow/local to a/mirror\n  root       ")
+    assert first.stdout.startswith("exported 1 entry of macroslow/local to a/mirror\n  root       ")
     assert first.stdout.endswith("  files      2 written, 0 there already\n")
     assert first.stderr == ""  # a progress is for terminals
     again = at_home("audit", "export", "a/mirror", "--json")
@@ -81,6 +81,8 @@ def test_a_file_that_is_in_the_way_is_said(in_the_way: str, at_home: Command, tm
     done = at_home("audit", "export", "mirror")
     assert done.returncode == 2
     assert "mirror" in done.stderr
+    assert "fix: " in done.stderr
+    assert "[Errno" not in done.stderr
     assert file.read_text() == "mine"
 
 

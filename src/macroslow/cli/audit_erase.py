@@ -8,6 +8,7 @@ import click
 
 from macroslow.cli._ask import at_terminal
 from macroslow.cli._configured import config_option
+from macroslow.cli._counted import counted
 from macroslow.cli._errors import CANNOT_DECIDE
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
@@ -53,4 +54,4 @@ def _show(plan: Mapping[str, Any], *, err: bool) -> None:
 def _listed(by_type: Mapping[str, int]) -> str:
     entries = sum(by_type.values())
     kinds = ", ".join(f"{kind} {count}" for kind, count in by_type.items())
-    return f"{entries} {'entry' if entries == 1 else 'entries'}{f': {kinds}' if kinds else ''}"
+    return f"{counted(entries)}{f': {kinds}' if kinds else ''}"

@@ -7,11 +7,15 @@ from typing import Any
 import click
 
 from macroslow.cli._configured import config_option
+from macroslow.cli._counted import counted
+from macroslow.cli._errors import CHECKED_IS_BAD
+from macroslow.cli._errors import report as report_error
 from macroslow.cli._log_files import FILE, checkpoint_of, log_key_of
 from macroslow.cli._moments import Past
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._terminal import harmless
+from macroslow.errors import NotFoundError
 
 
 @click.command()
@@ -35,11 +39,11 @@ def report(
     key: Path | None,
     config_file: Path | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Report what the log holds about a person, and what it does not, between two checkpoints.
 
     Every entry in between is opened and counted by what it says. The report ends with the checkpoint that it
-    speaks for.
+    speaks for. Exit code 1 if the whole log knows nobody of this name: it may have been mistyped.
     """
     wanted = {
         "from_ns": from_ns,
@@ -49,15 +53,25 @@ def report(
         "key": log_key_of(key),
     }
     brought = {name: value for name, value in wanted.items() if value is not None}
-    found = ask(config_file, "audit.report", subject=subject, **brought)
+    found = {**ask(config_file, "audit.report", subject=subject, **brought)}
+    others = found.pop("near")  # names of other people, who are no part of what is filed or handed out
     if as_json:
         emit(found)
     else:
         click.echo(harmless("\n".join(_lines(found))))
+    if not found["known"]:
+        meant = f"did you mean {' or '.join(others)}?" if others else ""
+        fix = meant or "give the name as entries have it: macroslow audit tail"
+        report_error(NotFoundError(f"no such subject is known here: {subject!r}", fix=fix))
+    return 0 if found["known"] else CHECKED_IS_BAD
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"What the log {found['origin']} holds about {found['subject']}"
+    if found["held_as"] is not None:
+        yield f"While something is held its entries still bear the name {found['held_as']}."
+    if not found["known"]:
+        yield "No such subject is known here: no entry of the whole log is listed under this name."
     yield ""
     yield from _range(found)
     yield ""
@@ -82,16 +96,18 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
 def _range(found: Mapping[str, Any]) -> Iterator[str]:
     first = 0 if found["after"] is None else found["after"]["size"]
     last = found["up_to"]
-    yield f"  entries    {first} to {last['size'] - 1}, of a log signed at {_time(last['signed_at'])}"
+    span = f"{first} to {last['size'] - 1}" if first < last["size"] else "none"
+    yield f"  entries    {span}, of a log signed at {_time(last['signed_at'])}"
     if found["from"] or found["to"]:
         yield f"  time       {_time(found['from']) or 'the beginning'} to {_time(found['to']) or 'the end'}"
-    yield f"  looked at  {found['looked_at']} entries, of which {found['opened']} were opened"
+    was = "was" if found["opened"] == 1 else "were"
+    yield f"  looked at  {counted(found['looked_at'])}, of which {found['opened']} {was} opened"
     yield f"  root       {last['root_sha256']}"
     yield f"  key        {found['key_fingerprint']}"
 
 
 def _counted(title: str, entries: int, what: str = "") -> str:
-    return f"  {title:<10} {entries} {'entry' if entries == 1 else 'entries'}{what}"
+    return f"  {title:<10} {counted(entries)}{what}"
 
 
 def _kinds(by_type: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -114,9 +130,12 @@ def _limits(found: Mapping[str, Any]) -> Iterator[str]:
     yield "Counted are entries whose subject has this name, and shared ones with a part about it."
     if found["others_erased"]:
         named = ", ".join(map(str, found["others_erased_as"]))
-        yield f"{found['others_erased']} more were erased under other names: see entries {named}."
+        which = "entry" if len(found["others_erased_as"]) == 1 else "entries"
+        was = "was" if found["others_erased"] == 1 else "were"
+        yield f"{found['others_erased']} more {was} erased under other names: see {which} {named}."
     if found["erased_parts"]:
-        yield f"{found['erased_parts']} shared entries have a part that was erased: of whom, nobody can say."
+        parts = "part of a shared entry was" if found["erased_parts"] == 1 else "parts of shared entries were"
+        yield f"{found['erased_parts']} {parts} erased: of whom, nobody can say."
     if found["unreadable"]:
         yield f"{found['unreadable']} could not be opened: the keys to them are gone, and no entry says why."
 

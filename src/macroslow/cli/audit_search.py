@@ -1,5 +1,6 @@
 """`macroslow audit search`: entries of somebody, of a type, a time or a request, or with words in them."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -7,6 +8,7 @@ from typing import Any, Final
 import click
 
 from macroslow.cli._configured import config_option
+from macroslow.cli._counted import counted
 from macroslow.cli._entry_lines import print_entries
 from macroslow.cli._key_options import Number
 from macroslow.cli._moments import Past
@@ -14,7 +16,16 @@ from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
 
 PAGE: Final = 1_000  # entries that the gateway returns at once, at most
-MOST: Final = 10_000
+ALL: Final = "all"
+
+
+class _Count(Number):
+    """A number of 1 or more, or the word for all."""
+
+    name = f"N|{ALL}"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        return sys.maxsize if value == ALL else super().convert(value, param, ctx)
 
 
 @click.command()
@@ -25,7 +36,15 @@ MOST: Final = 10_000
 @click.option("--request", "request_id", help="Entries about the request with this id.")
 @click.option("--text", help="Entries in which all of these words occur, in any case of letters.")
 @click.option("--start", default=0, type=Number(0), help="The first entry to look at.")
-@click.option("-n", "--lines", "count", default=100, show_default=True, type=Number(1, MOST))
+@click.option(
+    "-n",
+    "--lines",
+    "count",
+    default=100,
+    show_default=True,
+    type=_Count(1),
+    help=f"How many at most; {ALL}: every one.",
+)
 @click.option("--wide", is_flag=True, help="Whole lines, also where they are longer than the terminal's.")
 @config_option
 @json_option
@@ -34,7 +53,8 @@ def search(
 ) -> None:
     """Find entries that are all of what is asked for, oldest first.
 
-    What was erased can be found by its subject, type and time alone.
+    What was erased can be found by its subject, type and time alone. Where there is more than --lines, stderr
+    says so, with the entry to go on from, and so does `next` of --json.
     """
     entries: list[object] = []
     found: Mapping[str, Any] = {}
@@ -46,10 +66,11 @@ def search(
             entries += [None] * len(found["entries"])
     if as_json:
         emit({**found, "entries": entries})
-    elif found["next"] is not None:
-        click.echo(f"{len(entries)} found; go on with --start {found['next']}", err=True)
-    elif not entries:
-        click.echo(f"nothing found in entries {start} to {found['size'] - 1}", err=True)
+    if found["next"] is not None:
+        go_on = f"go on with --start {found['next']}, or -n {ALL}"
+        click.echo(f"more to look through: {counted(len(entries))} shown; {go_on}", err=True)
+    elif not entries and not as_json:
+        click.echo(f"nothing found{_where(start, found['size'])}", err=True)
 
 
 def _pages(
@@ -62,6 +83,12 @@ def _pages(
         yield found
         count -= len(found["entries"])
         at = found["next"]
+
+
+def _where(start: int, size: int) -> str:
+    if start >= size:
+        return f": the log has {counted(size)}, none from {start} on"
+    return f" in entry {start}" if start == size - 1 else f" in entries {start} to {size - 1}"
 
 
 def _given(options: Mapping[str, object]) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from macroslow.cli._configured import config_option
+from macroslow.cli._counted import counted
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
 
@@ -38,12 +39,14 @@ def witnesses(config_file: Path | None, *, as_json: bool) -> None:
     if as_json:
         emit(told)
         return
-    click.echo(f"{told['entries']} entries; needed: {told['needed']}")
+    click.echo(f"{counted(told['entries'])}; needed: {told['needed']}")
     for one in told["witnesses"]:
         click.echo(_line(one))
 
 
 def _line(one: Mapping[str, Any]) -> str:
+    if one["cosigned_at"] is None and not one["error"]:
+        return f"  {one['name']:<16} was not asked yet: a gateway that serves asks it"
     if one["cosigned_at"] is None:
         last = "cosigned nothing yet"
     else:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from macroslow.errors import BadRequestError, NotFoundError
 from macroslow.ports import Progress, unheard
+from macroslow.services.audit.known_names import held_as, require_text
 from macroslow.services.audit.report_log import Asked, ReportLog
 from macroslow.services.audit.search_log import Search, SearchLog
 from macroslow.services.audit.tell_entry import told, types_named
@@ -63,14 +64,17 @@ class AuditVerbs:
         types: Texts = (),
         from_ns: TimeNs = 0,
         until_ns: TimeNs = MAX_TIME_NS,
-        request_id: str = "",
-        text: Words = "",
+        request_id: str | None = None,
+        text: Words | None = None,
         start: Whole = 0,
         count: Count = 100,
     ) -> object:
         """Entries that fit, oldest first, from index `start` on; `next` is where to look on, if anywhere."""
-        wanted = Wanted(subject, types_named(types), *_times(from_ns, until_ns))
-        search = Search(wanted, request_id, tuple(text.split()))
+        for option, given in {"subject": subject, "request": request_id, "text": text}.items():
+            require_text(option, given)
+        name = None if subject is None else await held_as(self.books, subject) or subject
+        wanted = Wanted(name, types_named(types), *_times(from_ns, until_ns))
+        search = Search(wanted, request_id or "", tuple((text or "").split()))
         page = await SearchLog(self.books)(search, start, count, self.progress)
         return {"size": page.size, "entries": [told(entry) for entry in page.entries], "next": page.next}
 
@@ -84,6 +88,7 @@ class AuditVerbs:
         key: str | None = None,
     ) -> object:
         """What there is about one person between two checkpoints (base64): from the beginning, until now."""
+        require_text("subject", subject)
         pinned = self._pinned(key)
         signed = await self.checkpoints.newest() if until is None else _note(until)
         keys = [pinned, *self._others(pinned)]

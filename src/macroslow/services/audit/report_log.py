@@ -2,7 +2,8 @@
 
 Every entry of the range is opened, and what counts is what the sealed event says, not the index beside it:
 so "none" means that all were read. What was erased cannot be read, whoever it was about; the report says
-how much of that there is, and which entries tell of it. Counts only are kept: a range may have millions.
+how much of that there is, and which entries tell of it. Counts only are kept: a range may have millions; and
+names, up to a bound, for whoever mistyped one: of a name that the log does not know "none" says little.
 
 A range begins after one checkpoint (of nothing, unless an earlier one is brought) and ends with another.
 Both are signed and one extends the other, so a report can be made again and must say the same, as far as
@@ -17,6 +18,7 @@ from typing import Final
 
 from macroslow.errors import BadRequestError, VerificationError
 from macroslow.ports import Progress, unheard
+from macroslow.services.audit.known_names import held_as, is_known, near
 from macroslow.services.verbs import utc
 from macroslow.tlog.checkpoint import Checkpoint
 from macroslow.tlog.event import EventType, name_of
@@ -25,6 +27,7 @@ from macroslow.workflow.books import Books, LoggedEvent, Wanted
 
 PIECE: Final = 100  # entries opened at once: others who read the books wait for no more
 MAX_NAMED: Final = 1_000  # entries that a report names, of each kind
+MAX_NAMES: Final = 10_000  # of subjects, among which one that was mistyped is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Tally:
     """What was counted so far. `erased_as` says of each entry that tells of erasures how many it did."""
 
     subject: str
+    names: set[str] = field(default_factory=set)
     opened: int = 0
     about: dict[str, Span] = field(default_factory=dict)
     shared: dict[str, Span] = field(default_factory=dict)
@@ -79,6 +83,8 @@ class Tally:
     def add(self, entry: LoggedEvent) -> None:
         """Count one entry of the range."""
         kind = name_of(entry.type)
+        if len(self.names) < MAX_NAMES:
+            self.names.add(entry.subject)
         if entry.erased_by is not None:
             self._add_erased(kind, entry, entry.erased_by)
         elif entry.event is None:
@@ -117,11 +123,14 @@ class ReportLog:
     ) -> dict[str, object]:
         """Report on the entries between two checkpoints whose signatures are good.
 
+        A pseudonym is reported on under the name that is `held_as`, while anything is. `known`: whether the
+        whole log has that name; else `near` are those of the range that may have been meant.
         VerificationError if they are not of one log that grew, or an entry is not what it is listed as.
         """
         start = 0 if since is None else since.size
         await self._require_growth(since, until)
-        tally = Tally(asked.subject)
+        name = await held_as(self.books, asked.subject)
+        tally = Tally(asked.subject if name is None else name)
         at: int | None = start
         wanted = Wanted(from_ns=asked.from_ns, until_ns=asked.until_ns)
         while at is not None and at < until.size:
@@ -131,8 +140,12 @@ class ReportLog:
                     tally.add(entry)
             at = found.next
             progress(min(until.size if at is None else at, until.size) - start, until.size - start)
+        known = await is_known(self.books, tally.subject)
         return {
             "subject": asked.subject,
+            "held_as": name,
+            "known": known,
+            "near": [] if known else near(asked.subject, tally.names),
             "from": utc(asked.from_ns) if asked.from_ns else None,
             "to": utc(asked.until_ns) if asked.until_ns < Wanted().until_ns else None,
             "after": None if since is None else _told(since),
