@@ -133,7 +133,7 @@ async def open_core(
 
     ConfigurationError also for a log that is not the one that was signed: who is only `reading` may see it.
     """
-    async with open_state(settings, process) as opened:
+    async with open_state(settings, process, reading=reading) as opened:
         sound = await _resume(opened, reading=reading)
         core = await _core(settings, opened, sound=sound)
         if sound and opened.signer.staged is not None and not reading:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,7 @@ from macroslow.adapters.signer import SignerProcess
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.secrets_of import secrets_of
 from macroslow.bootstrap.signing import AnySigner, open_signer
-from macroslow.bootstrap.stores import Stores, open_stores
+from macroslow.bootstrap.stores import Stores, begin_books, open_stores
 from macroslow.crypto.quad import Quad
 from macroslow.errors import StateLockedError
 from macroslow.ports import NS_PER_S
@@ -52,16 +52,24 @@ class Opened:
 
 
 @asynccontextmanager
-async def open_state(settings: Settings, process: SignerProcess | None = None) -> AsyncIterator[Opened]:
+async def open_state(
+    settings: Settings, process: SignerProcess | None = None, *, reading: bool = False
+) -> AsyncIterator[Opened]:
     """Hold the state folder, load or make its keys and open its books; signatures are made by `process`.
 
-    Without one they are made here. ConfigurationError (StateLockedError if another process is there).
+    Without one they are made here. Who is `reading` begins no books. ConfigurationError (StateLockedError if
+    another process is there).
     """
     folder = statefolder.prepare(settings.state_folder)
-    async with held(folder), open_signer(settings, folder, process) as signer:
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(held(folder))
+        begin_books(settings, folder)
+        signer = await stack.enter_async_context(open_signer(settings, folder, process))
         keys = keyfiles.load(folder.path)
         quad = Quad(keys.quad_roots, entropy)
         owner = entropy.random(OWNER_BYTES).hex()
         secrets = await secrets_of(settings, folder, quad, settings.store_secrets())
-        async with open_stores(settings, folder, quad, owner, secrets) as stores:
-            yield Opened(folder, keys, quad, owner, stores, signer)
+        stores = await stack.enter_async_context(
+            open_stores(settings, folder, quad, owner, secrets, reading=reading)
+        )
+        yield Opened(folder, keys, quad, owner, stores, signer)

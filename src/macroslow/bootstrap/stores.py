@@ -37,16 +37,40 @@ class Stores:
         return self.identities is not None
 
 
+def begin_books(settings: Settings, folder: StateFolder) -> None:
+    """Put an empty file of books into a folder that has no keys yet; the caller then makes them.
+
+    So keys without any books are those of books that were lost, and not of a first start that was cut off.
+    """
+    if settings.state.database is None and not folder.has_keys:
+        (folder.path / BOOKS_FILE).touch(mode=0o600)
+
+
 @asynccontextmanager
 async def open_stores(
-    settings: Settings, folder: StateFolder, quad: Quad, owner: str, secrets: Mapping[str, Secret]
+    settings: Settings,
+    folder: StateFolder,
+    quad: Quad,
+    owner: str,
+    secrets: Mapping[str, Secret],
+    *,
+    reading: bool,
 ) -> AsyncIterator[Stores]:
-    """Open the books that the configuration names, and close them. ConfigurationError."""
+    """Open the books that the configuration names, and close them; who is `reading` begins none.
+
+    ConfigurationError.
+    """
     database = secrets.get("state.database")
     window_ns = settings.log.commit_window_ms * NS_PER_MS
     if database is None:
+        path = folder.path / BOOKS_FILE
         books = await SqliteBooks.open(
-            folder.path / BOOKS_FILE, sealer=quad, entropy=entropy, clock=clock, commit_window_ns=window_ns
+            path,
+            sealer=quad,
+            entropy=entropy,
+            clock=clock,
+            commit_window_ns=window_ns,
+            begin=path.exists() and not reading,  # missing beside keys (see `begin_books`): they were lost
         )
         try:
             yield Stores(books, _only(owner), None)

@@ -4,6 +4,7 @@ from macroslow.adapters.keyfiles import ensure, load
 from macroslow.adapters.keystore import Keystore
 from macroslow.adapters.statefolder import hold, prepare
 from macroslow.adapters.system import SystemEntropy
+from macroslow.bootstrap.stores import begin_books
 from macroslow.crypto.quad import Quad
 from macroslow.settings import Settings
 
@@ -14,6 +15,7 @@ def open_keystore(settings: Settings) -> Keystore:
     entropy = SystemEntropy()
     if not folder.has_keys:
         with hold(folder):
+            begin_books(settings, folder)
             ensure(folder.path, settings.log_origin, entropy)
     keys = load(folder.path)
     return Keystore(folder.keystore, Quad(keys.quad_roots, entropy))

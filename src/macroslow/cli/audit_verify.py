@@ -27,16 +27,20 @@ def verify(
     """Verify the log: every entry, the tree, the signatures, the ledger.
 
     Without --key the log is held against the key in its own state folder: whoever owns that folder
-    could have signed anew. Exit code 1 if anything is wrong, 2 if nothing is signed: then there is
-    nothing to hold the entries against.
+    could have signed anew. Exit code 1 if anything is wrong, 2 if there is no entry or nothing is signed:
+    then there is nothing to verify, or to hold the entries against.
     """
     if since and start:
         raise click.UsageError("--from holds the log against its checkpoint too: give one of the two.")
     kept = checkpoint_of(since or start, "--from" if start else "--since")
     found = ask(config_file, "audit.verify", since=kept, key=log_key_of(key_file), resume=start is not None)
-    undecided = found["entries"] > 0 and not found["signed"] and found["since"] is None
+    empty = found["entries"] == 0
+    undecided = empty or (not found["signed"] and found["since"] is None)
     if as_json:
         emit({**found, "decided": not undecided})
+    elif empty:
+        click.echo("cannot decide: the log has no entries", err=True)
+        click.echo("  fix: if it had any, restore the newest backup", err=True)
     elif undecided:
         click.echo(f"cannot decide: {found['entries']} entries, none of them signed by this key", err=True)
         click.echo("  fix: hold the log against a checkpoint that somebody kept: --since FILE", err=True)

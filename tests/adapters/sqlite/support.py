@@ -23,13 +23,14 @@ class LabelSealer:
         return sealed.removeprefix(label)
 
 
-async def open_books(path: Path, *, commit_window_ns: int = 0) -> SqliteBooks:
+async def open_books(path: Path, *, commit_window_ns: int = 0, begin: bool = True) -> SqliteBooks:
     return await SqliteBooks.open(
         path,
         sealer=LabelSealer(),
         entropy=SystemEntropy(),
         clock=SystemClock(),
         commit_window_ns=commit_window_ns,
+        begin=begin,
     )
 
 

@@ -80,6 +80,8 @@ async def test_a_damaged_file_is_refused_with_a_repair_and_not_touched(
     with pytest.raises(ConfigurationError, match=says) as refused:
         await open_books(path)
     assert refused.value.fix
+    if damage in {emptied, text, cut_short, without_an_entry}:
+        assert "restore the newest backup" in refused.value.fix
     assert path.read_bytes() == before
 
 
@@ -89,6 +91,59 @@ async def test_a_missing_file_beside_its_write_ahead_log_is_not_replaced(tmp_pat
     with pytest.raises(ConfigurationError, match="is missing"):
         await open_books(path)
     assert not path.exists()
+
+
+async def test_books_that_were_lost_are_not_begun_anew(tmp_path: Path) -> None:
+    """What was sealed in them has its keys beside them, so they were no new ones."""
+    path = tmp_path / "books.sqlite"
+    await filled(path)
+    path.unlink()
+    with pytest.raises(ConfigurationError, match=r"is missing, but subjects.sqlite .* lost") as refused:
+        await open_books(path)
+    assert "restore the newest backup" in refused.value.fix
+    assert not path.exists()
+    for command in refused.value.fix.partition(": ")[2].split("; "):
+        subprocess.run(command.split(), check=True)
+    books = await open_books(path)
+    assert (await books.head()).size == 0
+    await books.close()
+
+
+async def test_without_leave_to_begin_nothing_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "books.sqlite"
+    with pytest.raises(ConfigurationError, match="is missing") as refused:
+        await open_books(path, begin=False)
+    assert f"touch {path}" in refused.value.fix
+    assert list(tmp_path.iterdir()) == []
+    path.touch()
+    with pytest.raises(ConfigurationError, match="nothing was kept in it yet"):
+        await open_books(path, begin=False)
+    assert [(file.name, file.stat().st_size) for file in tmp_path.iterdir()] == [("books.sqlite", 0)]
+
+
+async def test_a_first_creation_that_was_cut_off_is_begun_again(tmp_path: Path) -> None:
+    path = tmp_path / "books.sqlite"
+    path.touch(0o644)
+    (tmp_path / "books.sqlite.new").write_bytes(b"half a page")
+    (tmp_path / "books.sqlite.new-journal").write_bytes(b"of pages before it")
+    books = await open_books(path)
+    assert (await books.head()).size == 0
+    await books.close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not list(tmp_path.glob("*.new*"))
+
+
+@pytest.mark.parametrize("name", ["books.sqlite", "subjects.sqlite"])
+async def test_an_empty_file_beside_its_write_ahead_log_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "books.sqlite"
+    if name == "subjects.sqlite":
+        await filled(path)
+    (tmp_path / name).write_bytes(b"")
+    wal = tmp_path / f"{name}-wal"
+    wal.write_bytes(b"committed pages")
+    with pytest.raises(ConfigurationError, match=f"{name} is empty, but its write-ahead log"):
+        await open_books(path)
+    assert (wal.read_bytes(), (tmp_path / name).stat().st_size) == (b"committed pages", 0)
 
 
 async def test_a_missing_folder_is_a_configuration_error(tmp_path: Path) -> None:

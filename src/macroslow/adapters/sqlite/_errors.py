@@ -25,7 +25,7 @@ _SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
     ),
     sqlite3.SQLITE_NOTADB: (
         "it is not an SQLite database",
-        "move it away, or correct the state folder in the configuration",
+        "keep the damaged file as evidence and restore the newest backup",
     ),
     sqlite3.SQLITE_CANTOPEN: (
         "it cannot be opened",

@@ -2,10 +2,14 @@
 
 Both files are for their owner alone (mode 0600). The keys are not in the books, so that a copy of the books
 is no copy of the keys: books that are restored beside the newest keys hold nothing that was erased.
+
+A file is whole or empty: it is made under another name and moved into place. An empty one says that nothing
+was ever kept in it, a missing one that something may be lost.
 """
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,6 +22,7 @@ VERSION: Final = 3
 BUSY_TIMEOUT_S: Final = 5.0
 MINIMUM_SQLITE: Final = (3, 38, 0)  # JSON functions; STRICT tables came with 3.37
 SUBJECTS_FILE: Final = "subjects.sqlite"
+RESTORE: Final = "restore the newest backup"
 
 
 class Kind(NamedTuple):
@@ -39,12 +44,13 @@ class Writers(NamedTuple):
     subjects: sqlite3.Connection
 
 
-def open_writers(path: Path) -> Writers:
-    """Open the books at `path` for writing, and the keys beside them; make what there is not.
+def open_writers(path: Path, *, begin: bool) -> Writers:
+    """Open the books at `path` for writing, and the keys beside them.
 
-    Books of an older schema are brought to this one, all of it or nothing. Raises ConfigurationError,
-    with the repair, if a file is empty, truncated, no SQLite database, not ours, of a newer schema, not
-    writable, or if the keys of books are missing; VerificationError if a log to be migrated is damaged.
+    Missing or empty books are made if they may `begin`. Books of an older schema are brought to this one, all
+    of it or nothing. Raises ConfigurationError, with the repair, if books were lost, or a file is truncated,
+    no SQLite database, not ours, of a newer schema or not writable, or if the keys of books are missing;
+    VerificationError if a log to be migrated is damaged.
     """
     if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
         raise ConfigurationError(
@@ -52,8 +58,9 @@ def open_writers(path: Path) -> Writers:
             fix="use a Python that is linked with a newer SQLite",
         )
     with translated(path, ConfigurationError):
-        if not path.exists():
-            _create(path, BOOKS)
+        if _size_bytes(path) == 0:
+            _require_none_lost(path, begin=begin)
+            _make(path, BOOKS)
         return _open_existing(path)
 
 
@@ -65,37 +72,68 @@ def open_reader(path: Path) -> sqlite3.Connection:
         return connection
 
 
-def _create(path: Path, kind: Kind) -> None:
-    if path.with_name(f"{path.name}-wal").exists():
+def _require_none_lost(path: Path, *, begin: bool) -> None:
+    """The keys are made after the books: where they are, missing or empty books are no new ones."""
+    keys = path.with_name(SUBJECTS_FILE)
+    if _size_bytes(keys):
         raise ConfigurationError(
-            f"{path} is missing, but its write-ahead log {path.name}-wal is there",
-            fix=f"put {path.name} back beside it; move the -wal file away only to start from nothing",
+            f"{path} is {_state(path)}, but {SUBJECTS_FILE} beside it is not: the books were lost",
+            fix=f"{RESTORE}; to begin anew on purpose: mv {keys} {keys}.old; touch {path}",
         )
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    try:
-        _fill(path, kind)
-    except sqlite3.Error:
-        path.unlink()  # an empty file would look like lost books at the next start
-        raise
+    if not begin and not path.exists():
+        raise ConfigurationError(
+            f"{path} is missing beside the gateway's keys: the books were lost",
+            fix=f"{RESTORE}; to begin anew on purpose: touch {path}",
+        )
+    if not begin:
+        raise ConfigurationError(
+            f"{path} is empty: nothing was kept in it yet", fix="macroslow serve begins it"
+        )
 
 
-def _fill(path: Path, kind: Kind) -> None:
-    connection = _connect(path, "rw")
-    try:
+def _require_no_wal(path: Path) -> None:
+    """Pages that were committed to a file that is no more must not get into a new one."""
+    wal = path.with_name(f"{path.name}-wal")
+    if _size_bytes(wal):
+        raise ConfigurationError(
+            f"{path} is {_state(path)}, but its write-ahead log {wal.name} is not",
+            fix=f"put {path.name} back beside it, or {RESTORE}; to begin anew on purpose: mv {wal} {wal}.old",
+        )
+
+
+def _state(path: Path) -> str:
+    return "empty" if path.exists() else "missing"
+
+
+def _size_bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _make(path: Path, kind: Kind) -> None:
+    """Make the file in the place of none or an empty one: all of it, or nothing."""
+    _require_no_wal(path)
+    fresh = path.with_name(f"{path.name}.new")
+    for left in (fresh, path.with_name(f"{fresh.name}-journal")):
+        left.unlink(missing_ok=True)  # of a start that was cut off
+    os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with closing(_connect(fresh, "rw")) as connection:
         connection.executescript(
             f"BEGIN EXCLUSIVE; {kind.tables} PRAGMA application_id = {kind.application_id};"
             f" PRAGMA user_version = {kind.version}; COMMIT;"
         )
+    fresh.rename(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
     finally:
-        connection.close()
+        os.close(descriptor)
 
 
 def _open_existing(path: Path) -> Writers:
-    if path.stat().st_size == 0:
-        raise ConfigurationError(
-            f"{path} is empty: books were lost, or a first start was cut off",
-            fix="restore it from a backup; if nothing was ever kept in it, delete it",
-        )
     books = _writable(path, BOOKS)
     subjects = None
     try:
@@ -121,10 +159,8 @@ def _open_subjects(path: Path, books: sqlite3.Connection) -> sqlite3.Connection:
     with translated(path, ConfigurationError):
         if not path.exists():
             _require_no_keys_elsewhere(path, books)
-            _create(path, SUBJECTS)
-        elif path.stat().st_size == 0:
-            path.chmod(0o600)
-            _fill(path, SUBJECTS)
+        if _size_bytes(path) == 0:
+            _make(path, SUBJECTS)
         return _writable(path, SUBJECTS)
 
 

@@ -64,12 +64,13 @@ class SqliteBooks:
         entropy: Entropy,
         clock: Clock,
         commit_window_ns: int = COMMIT_WINDOW_NS,
+        begin: bool = True,
     ) -> Self:
-        """Open the file at `path`, creating it if there is none; its folder must exist.
+        """Open the file at `path`, in a folder that exists. None, or an empty one, is made if it may `begin`.
 
-        ConfigurationError, with the repair, if it cannot be used; nothing is changed then.
+        ConfigurationError, with the repair, if it cannot be used, or was lost; nothing is changed then.
         """
-        writing, reader = await asyncio.to_thread(_open, path, sealer, entropy)
+        writing, reader = await asyncio.to_thread(_open, path, sealer, entropy, begin)
         return cls(writing, GroupCommit(writing, clock, commit_window_ns), reader, sealer)
 
     async def commit(self, *changes: Change) -> list[Entry]:
@@ -199,10 +200,10 @@ class SqliteBooks:
         return await self._reader(identities.revocations)
 
 
-def _open(path: Path, sealer: Sealer, entropy: Entropy) -> tuple[Writing, Reader]:
+def _open(path: Path, sealer: Sealer, entropy: Entropy, begin: bool) -> tuple[Writing, Reader]:
     try:
         with ExitStack() as undo:
-            writers = open_writers(path)
+            writers = open_writers(path, begin=begin)
             for connection in writers:
                 undo.enter_context(closing(connection))
             with translated(path, ConfigurationError):
