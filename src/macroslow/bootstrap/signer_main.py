@@ -40,7 +40,7 @@ def open_engine(request: Mapping[str, object]) -> Opened:
             "new_origin": str(new_origin),
             "marks": str() | None as folder,
         }:
-            marks = HighWaterMarks(None if folder is None else Path(folder))
+            marks = HighWaterMarks(None if folder is None else Path(folder), Path(state), SystemClock())
         case _:
             raise ValueError("this opens no signer")
     entropy = SystemEntropy()

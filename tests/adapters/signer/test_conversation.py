@@ -96,7 +96,8 @@ def test_it_signs_a_growing_tree_and_refuses_every_other() -> None:
         assert verify_checkpoint(note, LOG_KEY.public).size == 10
         for size, hashes in ((9, RIVALS), (10, RIVALS), (12, RIVALS)):
             refused = asker.ask(checkpoint(size, head(size, hashes).root, []))
-            assert refused.keys() == {"refused"}
+            assert refused["last"] == {"size": 10, "root": head(10).root.hex()}
+            assert refused.keys() == {"refused", "last"}
         assert "told" in asker.ask(checkpoint(12, head(12).root, proof(10, 12)))
     assert asker.outcome == [None]
 

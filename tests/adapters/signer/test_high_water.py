@@ -51,6 +51,7 @@ def test_a_mark_never_sinks(sizes: list[int], tmp_path_factory: pytest.TempPathF
         b'{"macroslow_high_water":1,"size":-1,"root":""}',
         b'{"macroslow_high_water":1,"size":1,"root":"00"}',
         b'{"macroslow_high_water":1,"size":1,"root":"zz"}',
+        b'{"macroslow_high_water":1,"size":true,"root":"%s"}' % (b"00" * 32),
     ],
 )
 def test_a_damaged_mark_is_refused_with_the_repair(content: bytes, tmp_path: Path) -> None:
@@ -74,16 +75,101 @@ def test_the_mark_is_there_before_the_signature_is(tmp_path: Path) -> None:
     assert HighWaterMarks(tmp_path).read(KEY) == head(7)
 
 
-def test_without_room_for_the_mark_nothing_is_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failing", [1, 2])  # of the file, and of the folder's names
+def test_without_room_for_the_mark_nothing_is_signed_and_later_it_is(
+    failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = engine_of(marks=HighWaterMarks(tmp_path))
+    engine.checkpoint(7, head(7).root, [])
+    sync, calls = os.fsync, []
+
+    def full_once(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == failing:
+            raise OSError(28, "No space left on device")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full_once)
+    with pytest.raises(OSError, match="No space"):
+        engine.checkpoint(10, head(10).root, proof(7, 10))
+    try:
+        engine.checkpoint(12, head(12).root, proof(engine.last.size, 12))
+    except VerificationError:  # the mark may be there: it counts, and the caller is told
+        assert (failing, engine.last) == (2, head(10))
+        engine.checkpoint(12, head(12).root, proof(engine.last.size, 12))
+    assert engine.last == HighWaterMarks(tmp_path).read(KEY) == head(12)
+
+
+def test_two_signers_of_one_key_cannot_fork_its_log(tmp_path: Path) -> None:
+    one, two = (engine_of(marks=HighWaterMarks(tmp_path)) for _ in range(2))
+    one.checkpoint(7, head(7).root, [])
+    for size, hashes in ((7, RIVALS[1:]), (12, RIVALS), (5, HASHES)):
+        with pytest.raises(VerificationError):
+            two.checkpoint(size, head(size, hashes).root, [])
+    assert two.last == head(7)
+    two.checkpoint(12, head(12).root, proof(7, 12))
+    with pytest.raises(VerificationError):
+        one.checkpoint(12, head(12, RIVALS).root, proof(7, 12, RIVALS))
+    with pytest.raises(VerificationError):
+        one.adopt(note_of(20, RIVALS), proof(7, 20, RIVALS))
+    one.adopt(note_of(12), [])
+    one.checkpoint(14, head(14).root, proof(12, 14))
+
+
+def test_what_was_adopted_is_noted_for_the_other_signers_of_the_key(tmp_path: Path) -> None:
+    one, two = (engine_of(marks=HighWaterMarks(tmp_path)) for _ in range(2))
+    one.adopt(note_of(12), [])
+    with pytest.raises(VerificationError):
+        two.checkpoint(10, head(10, RIVALS).root, [])
+    assert two.last == head(12)
+
+
+def test_a_mark_of_the_same_size_and_another_root_stops_signing(tmp_path: Path) -> None:
+    engine = engine_of(marks=HighWaterMarks(tmp_path))
+    engine.checkpoint(12, head(12).root, [])
+    path_in(tmp_path).unlink()
+    HighWaterMarks(tmp_path).write(KEY, head(12, RIVALS))
+    with pytest.raises(VerificationError, match="another tree of 12 entries"):
+        engine.checkpoint(14, head(14).root, proof(12, 14))
+
+
+def test_a_mark_that_is_damaged_meanwhile_stops_signing(tmp_path: Path) -> None:
+    engine = engine_of(marks=HighWaterMarks(tmp_path))
+    engine.checkpoint(7, head(7).root, [])
+    path_in(tmp_path).write_bytes(b"{}")
+    with pytest.raises(VerificationError, match="not readable"):
+        engine.checkpoint(8, head(8).root, proof(7, 8))
+
+
+@pytest.mark.parametrize(
+    ("size", "root"),
+    [(2**63, b"r" * 32), (-1, b"r" * 32), (True, b"r" * 32), (7, b"r" * 31), (7, b"")],
+    ids=["beyond", "below", "true", "short", "none"],
+)
+def test_what_can_be_no_tree_changes_nothing(size: int, root: bytes, tmp_path: Path) -> None:
+    engine = engine_of(marks=HighWaterMarks(tmp_path))
+    with pytest.raises(VerificationError, match="no tree"):
+        engine.checkpoint(size, root, [])
+    assert (engine.last, HighWaterMarks(tmp_path).read(KEY)) == (head(0), None)
+    engine.checkpoint(7, head(7).root, [])
+
+
+def test_a_fork_whose_mark_cannot_be_written_frees_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_of(marks=HighWaterMarks(tmp_path))
+    engine.checkpoint(7, head(7).root, [])
+    engine.stage("gateway.example/log.2")
 
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        engine.checkpoint(7, head(7).root, [])
-    assert HighWaterMarks(tmp_path).read(KEY) is None
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            engine.fork()
+    with pytest.raises(VerificationError):
+        engine.checkpoint(8, head(8, RIVALS[1:]).root, [])
 
 
 def test_an_engine_that_starts_again_goes_on_from_its_mark(tmp_path: Path) -> None:

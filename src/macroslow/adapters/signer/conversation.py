@@ -5,20 +5,22 @@
     {"ask": "adopt", "note", "proof"}                  a stored checkpoint, base64
     {"ask": "stage"}   {"ask": "hand_over", "receipt"}
 
-Each is answered by {"told": …}, or by {"refused" | "invalid" | "unavailable": why}. Anything else ends the
-conversation, and the process with it: nobody of ours asks for it.
+Each is answered by {"told": …}, by {"refused": why, "last"}, which names the last tree that was signed, or by
+{"invalid" | "unavailable": why}. Anything else ends the conversation, and the process with it: nobody of ours
+asks for it.
 """
 
 import base64
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Final
 
 from macroslow.adapters.signer import wire
 from macroslow.adapters.signer.engine import Engine
 from macroslow.errors import ConfigurationError, VerificationError
 from macroslow.ports import Statement
-from macroslow.tlog.ports import TreeHead
+from macroslow.tlog.ports import Mark, TreeHead
 from macroslow.tlog.succession import LogKeys
 
 _MEMBERS: Final[Mapping[str, frozenset[str]]] = {
@@ -44,7 +46,7 @@ def converse(channel: socket.socket, open_engine: Callable[[Mapping[str, object]
         return
     except EOFError:
         return  # given up before it was opened
-    _tell(channel, {"told": {**_facts(engine), "note": note}})
+    _tell(channel, {"told": {**_facts(engine), "note": note, "mark": _mark(engine.mark)}})
     while True:
         try:
             asked = _next(channel)
@@ -58,7 +60,7 @@ def _answer(engine: Engine, asked: Mapping[str, object]) -> dict[str, object]:
     try:
         return {"told": work()}
     except VerificationError as error:
-        return {"refused": error.detail}
+        return {"refused": error.detail, "last": _head(engine.last)}
     except ValueError as error:  # claims outside the profile
         return {"invalid": str(error)}
     except OSError as error:
@@ -112,6 +114,10 @@ def _keys(keys: LogKeys) -> dict[str, object]:
 
 def _head(head: TreeHead) -> dict[str, object]:
     return {"size": head.size, "root": head.root.hex()}
+
+
+def _mark(mark: Mark | None) -> dict[str, object] | None:
+    return None if mark is None else {**asdict(mark), "head": _head(mark.head)}
 
 
 def _hashes(proof: list[object]) -> list[bytes]:

@@ -1,21 +1,23 @@
 """What signs, and what it signs: the rules, in one place, whichever process they run in.
 
 No two trees that do not extend each other are signed, whatever a caller believes or claims: two such
-checkpoints are proof of a forked log. Statements only; no key here can sign a document. Everything here is
-done one after another, and takes a millisecond; nothing here is asynchronous.
+checkpoints are proof of a forked log. That holds for all signers together that have one key and one folder of
+marks: who finds a mark ahead of him goes on from there. Statements only; no key here can sign a document.
+Everything here is done one after another, and takes a millisecond; nothing here is asynchronous.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
-from macroslow.adapters.signer.high_water import HighWaterMarks
 from macroslow.crypto import statements
 from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
-from macroslow.errors import VerificationError
+from macroslow.errors import ConfigurationError, VerificationError
 from macroslow.ports import NS_PER_S, Clock, Entropy, Statement
 from macroslow.tlog import tree
 from macroslow.tlog.checkpoint import LogPrivateKey, LogPublicKey
-from macroslow.tlog.ports import TreeHead
+from macroslow.tlog.note import MAX_SIZE
+from macroslow.tlog.ports import Mark, TreeHead
 from macroslow.tlog.succession import LogKeys, Retired, handed_over
 
 NOTHING: Final = TreeHead(0, tree.EMPTY_ROOT)
@@ -33,6 +35,37 @@ class KeyFiles(Protocol):
         ...
 
 
+class Marks(Protocol):
+    """Where it is noted what each key signed last."""
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Nobody else reads or writes marks meanwhile. OSError if that cannot be had."""
+        ...
+
+    def read(self, key: LogPublicKey) -> TreeHead | None:
+        """The mark of `key`, None if there is none; ConfigurationError for one that is not readable."""
+        ...
+
+    def mark(self, key: LogPublicKey) -> Mark | None:
+        """As `read`, with what else is noted of it."""
+        ...
+
+    def names(self) -> frozenset[str]:
+        """Every name of a log that is noted."""
+        ...
+
+    def write(self, key: LogPublicKey, head: TreeHead) -> None:
+        """Note `head`, durable on return, unless more is noted. OSError if it cannot be.
+
+        VerificationError where `end` was noted.
+        """
+        ...
+
+    def end(self, key: LogPublicKey, successor: str) -> None:
+        """Note, durable on return, that nothing is signed under `key` again. OSError if it cannot be."""
+        ...
+
+
 class Engine:
     """The gateway's signing keys. ValueError if one is for another use.
 
@@ -47,7 +80,7 @@ class Engine:
         history_key: HybridPrivateKey,
         clock: Clock,
         entropy: Entropy,
-        marks: HighWaterMarks,
+        marks: Marks,
         files: KeyFiles,
         retired: tuple[Retired, ...] = (),
         staged: LogPrivateKey | None = None,
@@ -63,13 +96,22 @@ class Engine:
         self._files = files
         self._staged = staged
         self.keys: LogKeys = LogKeys(log_key.public, retired)
-        self.last: TreeHead = marks.read(log_key.public) or NOTHING
+        self.mark: Mark | None = marks.mark(log_key.public)
+        """What was noted outside when this began."""
+        self.last: TreeHead = NOTHING if self.mark is None else self.mark.head
         """What was signed last, as far as is known."""
 
     @property
     def staged(self) -> LogPublicKey | None:
         """The log's key to come, where a change of keys was begun and not completed."""
         return None if self._staged is None else self._staged.public
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that this log had or that is noted of any; that of the staged key alone is free."""
+        staged: frozenset[str] = frozenset(() if self.staged is None else [self.staged.origin])
+        own = {one.key.origin for one in self.keys.retired} | {self.keys.current.origin}
+        return (self._marks.names() - staged) | own
 
     def adopt(self, signed_note: bytes, proof: Sequence[bytes]) -> None:
         """Take a stored checkpoint as signed, if it is later than what we know of.
@@ -78,18 +120,25 @@ class Engine:
         does not extend `last`. What was signed before a fork binds nobody after it.
         """
         checkpoint = self.keys.verify(signed_note)
-        if checkpoint.origin == self.keys.current.origin and checkpoint.size >= self.last.size:
-            self._check(checkpoint.size, checkpoint.root, proof)
-            self.last = TreeHead(checkpoint.size, checkpoint.root)
+        if checkpoint.origin != self.keys.current.origin:
+            return
+        with self._marks.turn():
+            self._catch_up()
+            if checkpoint.size >= self.last.size:
+                self._extend(TreeHead(checkpoint.size, checkpoint.root), proof)
 
     def checkpoint(self, size: int, root: bytes, proof: Sequence[bytes]) -> bytes:
-        """Return the signed note; see `ports.Signer`. OSError if the mark cannot be written."""
-        if size < self.last.size:
-            raise VerificationError(f"a tree of {self.last.size} entries was signed already")
-        self._check(size, root, proof)
-        # Before signing: a signature that its caller never saw counts as made.
-        self.last = TreeHead(size, root)
-        self._marks.write(self.keys.current, self.last)
+        """Return the signed note; see `ports.Signer`. OSError if the mark cannot be written.
+
+        VerificationError also where another signer of this key noted more: `last` is that from then on.
+        """
+        if type(size) is not int or not 0 <= size <= MAX_SIZE or len(root) != tree.HASH_BYTES:
+            raise VerificationError("no tree has such a size or root")
+        with self._marks.turn():
+            self._catch_up()
+            if size < self.last.size:
+                raise VerificationError(f"a tree of {self.last.size} entries was signed already")
+            self._extend(TreeHead(size, root), proof)
         return self._log_key.sign_checkpoint(size, root, time_s=self._clock.now_ns() // NS_PER_S)
 
     def answer(self, statement: Statement) -> str:
@@ -119,7 +168,7 @@ class Engine:
         """
         if self._staged is None or handed_over(receipt, self.keys.current) != self._staged.public:
             raise VerificationError("the entry hands over to another key than the one that was staged")
-        self._switch(self._staged, receipt)
+        self._switch(self._staged, receipt, self.last)
 
     def fork(self) -> None:
         """Sign with the staged key of another log from now on: what was signed before binds it no more.
@@ -128,15 +177,32 @@ class Engine:
         """
         if self._staged is None or self._staged.public.origin == self.keys.current.origin:
             raise VerificationError("a fork begins a log of another name")
-        self.last = NOTHING
-        self._switch(self._staged, None)
+        with self._marks.turn():
+            self._marks.end(self.keys.current, self._staged.public.origin)  # first: no copy signs any more
+        self._switch(self._staged, None, NOTHING)
 
-    def _switch(self, new: LogPrivateKey, receipt: bytes | None) -> None:
+    def _switch(self, new: LogPrivateKey, receipt: bytes | None, last: TreeHead) -> None:
         retired = Retired(self.keys.current, receipt)
-        self._marks.write(new.public, self.last)
+        with self._marks.turn():
+            self._marks.write(new.public, last)
         self._files.switch(retired)
-        self._log_key, self._staged = new, None
+        self._log_key, self._staged, self.last = new, None, last
         self.keys = LogKeys(new.public, (*self.keys.retired, retired))
 
-    def _check(self, size: int, root: bytes, proof: Sequence[bytes]) -> None:
-        tree.verify_consistency(self.last.size, self.last.root, size, root, proof)
+    def _catch_up(self) -> None:
+        """Go on from what another signer of this key noted meanwhile, if that is more."""
+        try:
+            mark = self._marks.read(self.keys.current)
+        except ConfigurationError as error:
+            raise VerificationError(error.detail) from None
+        if mark is None or mark.size < self.last.size:
+            return
+        if mark.size == self.last.size and mark != self.last:
+            raise VerificationError(f"another tree of {mark.size} entries was signed already")
+        self.last = mark
+
+    def _extend(self, head: TreeHead, proof: Sequence[bytes]) -> None:
+        """Take `head` as signed: noted first, for a signature that its caller never saw counts as made."""
+        tree.verify_consistency(self.last.size, self.last.root, head.size, head.root, proof)
+        self._marks.write(self.keys.current, head)
+        self.last = head

@@ -8,7 +8,7 @@ from macroslow.adapters.signer.engine import Engine
 from macroslow.errors import LogUnavailableError
 from macroslow.ports import Statement
 from macroslow.tlog.checkpoint import LogPublicKey
-from macroslow.tlog.ports import TreeHead
+from macroslow.tlog.ports import Mark, TreeHead
 from macroslow.tlog.succession import LogKeys
 
 T = TypeVar("T")
@@ -33,6 +33,16 @@ class LocalSigner:
     def last(self) -> TreeHead:
         """What was signed last."""
         return self._engine.last
+
+    @property
+    def mark(self) -> Mark | None:
+        """See `Engine.mark`."""
+        return self._engine.mark
+
+    @property
+    def names(self) -> frozenset[str]:
+        """See `Engine.names`."""
+        return self._engine.names
 
     @property
     def staged(self) -> LogPublicKey | None:

@@ -24,7 +24,7 @@ from macroslow.adapters.signer.engine import NOTHING
 from macroslow.errors import ConfigurationError, LogUnavailableError, VerificationError
 from macroslow.ports import Statement
 from macroslow.tlog.checkpoint import LogPublicKey
-from macroslow.tlog.ports import TreeHead
+from macroslow.tlog.ports import Mark, TreeHead
 from macroslow.tlog.succession import LogKeys, Retired
 
 OPEN_S: Final = 30.0  # on a machine that does much else
@@ -49,6 +49,7 @@ class SignerProcess:
         self._keys: LogKeys | None = None
         self.staged: LogPublicKey | None = None
         self.last: TreeHead = NOTHING
+        self.mark: Mark | None = None
         self.note = ""
 
     @classmethod
@@ -81,8 +82,8 @@ class SignerProcess:
             raise LogUnavailableError("the signer's process does not answer") from None
         self._learn(told)
         match told:
-            case {"note": str(note)}:
-                self.note = note
+            case {"note": str(note), "mark": mark}:
+                self.note, self.mark = note, _mark(mark)
 
     async def checkpoint(self, size: int, root: bytes, proof: Sequence[bytes]) -> bytes:
         """Return the signed note; VerificationError if the tree does not extend the last one signed."""
@@ -142,7 +143,8 @@ class SignerProcess:
         match await answered:
             case {"told": told}:
                 return told
-            case {"refused": str(why)}:
+            case {"refused": str(why), "last": last}:
+                self.last = _head(last)  # another signer of this key may have come first
                 raise VerificationError(why)
             case {"invalid": str(why)}:
                 raise ValueError(why)
@@ -177,18 +179,34 @@ class SignerProcess:
             case {
                 "keys": {"current": str(current), "retired": list(retired)},
                 "staged": str() | None as staged,
-                "last": {"size": int(size), "root": str(root)},
+                "last": last,
             }:
                 self._keys = LogKeys(LogPublicKey.parse(current), tuple(map(_retired, retired)))
                 self.staged = None if staged is None else LogPublicKey.parse(staged)
-                self.last = TreeHead(size, bytes.fromhex(root))
+                self.last = _head(last)
             case _:
                 raise _gone()
+
+
+def _head(told: object) -> TreeHead:
+    match told:
+        case {"size": int(size), "root": str(root)}:
+            return TreeHead(size, bytes.fromhex(root))
+        case _:
+            raise _gone()
 
 
 def _retired(told: Mapping[str, str | None]) -> Retired:
     receipt = told["receipt"]
     return Retired(LogPublicKey.parse(told["key"] or ""), None if receipt is None else receipt.encode())
+
+
+def _mark(told: object) -> Mark | None:
+    match told:
+        case {"head": head, "path": str(path), **noted}:
+            return Mark(_head(head), path, **{str(name): str(text) for name, text in noted.items()})
+        case _:
+            return None
 
 
 def _hex(hashes: Sequence[bytes]) -> list[str]:
