@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
+from tests.adapters.signer.trees import LOG_KEY, engine_of
 from tests.contract.fake_books import FakeBooks
 from tests.services.house import House
 from tests.services.signing.witness_house import until
 
+from macroslow.adapters.signer import HighWaterMarks, LocalSigner
 from macroslow.errors import LogUnavailableError
 from macroslow.services.signing.checkpoint_log import CheckpointLog
 from macroslow.tlog.checkpoint import verify_checkpoint
@@ -210,3 +213,32 @@ async def test_a_log_that_is_signed_anew_shows_the_new_note(house: House) -> Non
     stored = await house.books.checkpoint()
     assert stored == ((await house.books.head()).size, after)
     assert verify_checkpoint(before, house.log_key).size == verify_checkpoint(after, house.log_key).size
+
+
+async def test_processes_with_one_key_and_one_folder_of_marks_sign_one_log_in_turn(
+    house: House, tmp_path: Path
+) -> None:
+    signers = [LocalSigner(engine_of(marks=HighWaterMarks(tmp_path / "marks"))) for _ in range(2)]
+    logs = [CheckpointLog(house.books, signer) for signer in signers]
+    for turn in range(5):
+        await house.note(3)
+        note = await logs[turn % 2].newest()
+        assert verify_checkpoint(note, LOG_KEY.public).size == 3 * (turn + 1)
+    await house.note(3)
+    await asyncio.gather(*(log.newest() for log in logs))
+    assert max(signer.last.size for signer in signers) == 18
+
+
+async def test_a_tree_that_was_noted_and_not_stored_by_another_process_is_gone_on_from(
+    house: House, tmp_path: Path
+) -> None:
+    ours, died = (LocalSigner(engine_of(marks=HighWaterMarks(tmp_path / "marks"))) for _ in range(2))
+    log = CheckpointLog(house.books, ours)
+    await house.note(3)
+    await log.newest()
+    await house.note(3)
+    head = await house.books.head()
+    await died.adopt((await house.books.checkpoint() or (0, b""))[1], [])
+    await died.checkpoint(6, head.root, await house.books.consistency_proof(3, 6))
+    await house.note(3)
+    assert verify_checkpoint(await log.newest(), LOG_KEY.public).size == 9

@@ -121,3 +121,22 @@ async def test_a_stored_checkpoint_of_another_key_is_not_believed(house: House, 
     await house.books.commit(StoreCheckpoint(2, Keys.new().log.sign_checkpoint(2, head.root, time_s=1)))
     with pytest.raises(VerificationError, match="pinned log key"):
         await resume_signing(house.books, Marked(keys))
+
+
+async def test_what_another_signer_of_the_key_noted_meanwhile_is_gone_on_from(
+    house: House, keys: Keys
+) -> None:
+    old = await signed(house, 5)
+    head = await signed(house, 3)
+
+    class Beside(Marked):
+        """Finds once, when it is asked to adopt, that another one signed the newer tree."""
+
+        async def adopt(self, signed_note: bytes, proof: Sequence[bytes]) -> None:
+            if self.last == old:
+                self.last = head
+            await super().adopt(signed_note, proof)
+
+    subject = Beside(keys, old)
+    await resume_signing(house.books, subject)
+    assert subject.last == head

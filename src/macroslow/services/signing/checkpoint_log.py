@@ -11,19 +11,18 @@ from a backup would contradict what its witnesses and everybody with a receipt k
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn, Protocol
 
 from macroslow.errors import LogUnavailableError, VerificationError
-from macroslow.ports import Signer
 from macroslow.services.signing.witness_states import WitnessStates
 from macroslow.tlog import note as notes
 from macroslow.tlog import tree
 from macroslow.tlog.checkpoint import OWN_LINES
 from macroslow.tlog.note import Note
 from macroslow.tlog.policy import NOBODY, NONE, Policy
-from macroslow.tlog.ports import StoreCheckpoint
+from macroslow.tlog.ports import StoreCheckpoint, TreeHead
 from macroslow.workflow.books import Books
 
 UNCONFIRMED: Final = "the log's witnesses have not confirmed it yet"
@@ -41,6 +40,15 @@ class Checkpoint(NamedTuple):
 _NOTHING: Final = Checkpoint(0, b"")
 
 
+class LogSigner(Protocol):
+    """Whoever signs the log; see `ports.Signer`. After a refusal `last` is what it takes for signed."""
+
+    @property
+    def last(self) -> TreeHead: ...
+
+    async def checkpoint(self, size: int, root: bytes, proof: Sequence[bytes]) -> bytes: ...
+
+
 class CheckpointLog:
     """Signs and keeps checkpoints of one log. One instance a process.
 
@@ -49,7 +57,7 @@ class CheckpointLog:
     """
 
     def __init__(
-        self, books: Books, signer: Signer, policy: Policy | None = None, wait_s: float = 0.0
+        self, books: Books, signer: LogSigner, policy: Policy | None = None, wait_s: float = 0.0
     ) -> None:
         self._books = books
         self._signer = signer
@@ -220,14 +228,28 @@ class CheckpointLog:
         head = await self._books.head()
         if not again and await self.take_up() >= head.size:
             return
-        proof = await self._books.consistency_proof(self._own_size, head.size) if self._own_size else []
-        note = await self._signer.checkpoint(head.size, head.root, proof)
+        note = await self._note_over(head)
+        if note is None:
+            await self._sign_head(again=again)
+            return
         self._own_size = head.size
         # Kept before anybody sees it: no witness may know of more than a restart would find here.
         await self._books.commit(StoreCheckpoint(head.size, note))
         if head.size >= self._signed.size:
             self._signed = Checkpoint(head.size, note)
         await self._tell()
+
+    async def _note_over(self, head: TreeHead) -> bytes | None:
+        """The signed note; None where another process with this key came first, which is known now."""
+        known = self._own_size
+        proof = await self._books.consistency_proof(known, head.size) if 0 < known <= head.size else []
+        try:
+            return await self._signer.checkpoint(head.size, head.root, proof)
+        except VerificationError:
+            if self._signer.last.size <= known:
+                raise
+            self._own_size = self._signer.last.size
+            return None
 
     async def _wait_for_quorum(self, index: int) -> None:
         try:

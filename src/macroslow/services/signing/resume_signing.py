@@ -34,8 +34,19 @@ async def resume_signing(books: Books, signer: ResumedSigner) -> None:
     """Agree with the signer about what is signed, so that the next checkpoint extends the last.
 
     ConfigurationError for a log that is not the one that was signed; VerificationError for a stored
-    checkpoint that none of the log's keys signed.
+    checkpoint that none of the log's keys signed. Where others sign the same log, it is begun again from what
+    they signed meanwhile.
     """
+    while True:
+        known = signer.last
+        try:
+            return await _resume(books, signer)
+        except VerificationError:
+            if signer.last == known:
+                raise
+
+
+async def _resume(books: Books, signer: ResumedSigner) -> None:
     stored = await books.checkpoint()
     head = await books.head()
     stored_size = 0 if stored is None else stored[0]
