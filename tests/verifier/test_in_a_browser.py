@@ -235,12 +235,64 @@ def test_a_file_that_belongs_nowhere_is_asked_about_and_put_nowhere(opened: Brow
 
 def test_a_file_dropped_on_a_field_is_taken_as_what_the_field_asks_for(opened: Browser, files: Path) -> None:
     give(opened, files, key="log.pub", receipt="receipt.json")
-    x, y = opened.value(
-        '(({ x, y }) => [x + 20, y + 20])(document.querySelector("#slot-document").getBoundingClientRect())'
-    )
-    opened.drop(x, y, files / "other.maml.md")
+    opened.drop(*center(opened, "document"), files / "other.maml.md")
     opened.value(UNTIL % f'document.querySelector("#verdict").className === "{NOT_PROVED}"')
     assert seen(opened)["checks"]["document"] == "failed"
+
+
+def filled(page: Browser) -> list[str]:
+    """The fields that hold a file."""
+    found = page.value('[...document.querySelectorAll(".slot.filled")].map((slot) => slot.dataset.slot)')
+    assert isinstance(found, list)
+    return found
+
+
+def center(page: Browser, slot: str) -> tuple[float, float]:
+    box = f'document.querySelector("#slot-{slot}").getBoundingClientRect()'
+    x, y = page.value(f"(({{ x, y }}) => [x + 20, y + 20])({box})")
+    return x, y
+
+
+SAID: Final = 'document.querySelector("#said").textContent'
+THEIRS: Final = ("foreign.json", "other.pub")
+
+
+@pytest.mark.parametrize("at", ["beside", "receipt", "key"])
+def test_a_key_that_was_given_is_not_replaced_by_one_that_is_dropped_with_a_receipt(
+    at: str, opened: Browser, files: Path
+) -> None:
+    give(opened, files, key="log.pub")
+    x, y = (700, 40) if at == "beside" else center(opened, at)
+    opened.drop(x, y, *(files / name for name in THEIRS))
+    opened.value(UNTIL % f'{SAID}.includes("other.pub was not taken")')
+    assert "Key of the log\u201d is filled" in opened.value(SAID)
+    shown = seen(opened)
+    assert (shown["verdict"], shown["checks"]["signed"]) == (NOT_PROVED, "failed")
+    opened.value('document.querySelector("#slot-key button").click()')
+    opened.drop(700, 40, files / "other.pub")
+    opened.value(UNTIL % f'document.querySelector("#verdict").className === "{PROVED}"')
+
+
+def test_of_two_keys_that_are_dropped_together_none_is_believed(opened: Browser, files: Path) -> None:
+    opened.drop(700, 40, files / "other.pub", files / "log.pub", files / "foreign.json")
+    opened.value(UNTIL % f'{SAID}.includes("log.pub was not taken")')
+    assert "other.pub was not taken: several are for" in opened.value(SAID)
+    assert filled(opened) == ["receipt"]
+    assert seen(opened)["verdict"] == UNDECIDED
+
+
+def test_a_policy_that_was_given_is_not_replaced_by_a_milder_one(opened: Browser, files: Path) -> None:
+    give(opened, files, key="log.pub", policy="two-of-two")
+    opened.drop(700, 40, files / "cosigned.json", files / "one-of-two")
+    opened.value(UNTIL % f'{SAID}.includes("one-of-two was not taken")')
+    assert seen(opened)["checks"]["witnessed"] == "failed"
+
+
+def test_a_key_that_is_put_on_its_own_field_alone_is_taken(opened: Browser, files: Path) -> None:
+    give(opened, files, key="log.pub", receipt="foreign.json")
+    opened.drop(*center(opened, "key"), files / "other.pub")
+    opened.value(UNTIL % f'document.querySelector("#verdict").className === "{PROVED}"')
+    assert opened.value(SAID) == ""
 
 
 def test_every_field_is_reached_by_keyboard_and_named_to_a_screen_reader(

@@ -92,7 +92,7 @@ def test_it_has_the_words_and_bounds_of_our_verifier(page: Page) -> None:
         "SALT_BYTES": leaf.SALT_BYTES,
         "MAX_PARTS": leaf.MAX_PARTS,
         "MAX_NOTE_BYTES": note.MAX_NOTE_BYTES,
-        "LOG_LINES": OWN_LINES,
+        "OWN_LINES": OWN_LINES,
         "MAX_SIGNATURES": note.MAX_SIGNATURES,
         "MAX_SIZE": str(note.MAX_SIZE),
         "MAX_PROOF_BYTES": proof.MAX_PROOF_BYTES,
@@ -145,6 +145,39 @@ def test_a_key_of_small_order_is_refused_here_before_anything_is_verified_with_i
         page.call("parseVkey", weak)
     with pytest.raises(ValueError, match="no key can have"):
         NotePublicKey.from_vkey(weak)
+
+
+NAMED = """() => {
+  const edges = [];
+  for (let at = 0, was = false; at <= 0x10ffff; at++) {
+    const is = isName(`a${String.fromCodePoint(at)}`);
+    if (is !== was) edges.push(at);
+    was = is;
+  }
+  return edges;
+}"""
+
+
+def test_names_of_keys_have_the_same_signs_here_and_there_whatever_unicode_comes_next(page: Page) -> None:
+    edges, was = [], False
+    for code_point in range(sys.maxunicode + 1):
+        try:
+            note_keys.check_name(f"a{chr(code_point)}")
+        except ValueError:
+            named = False
+        else:
+            named = True
+        if named != was:
+            edges.append(code_point)
+        was = named
+    assert page.call(NAMED) == edges
+    taken = [chr(code_point) for code_point in (0x378, 0x1CCFA, 0x1FAE9, 0xE0000 - 1)]  # not yet assigned
+    assert [page.call("isName", sign) for sign in taken] == [True] * 4
+    refused = [
+        *"\0\t\n\x1c +\x7f\x85\xa0\u061c\u200b\u200f\u2028\u202e\u2066\u3000\ufeff\ue000\U000e0041",
+        "",
+    ]
+    assert [page.call("isName", sign) for sign in refused] == [False] * len(refused)
 
 
 # The package

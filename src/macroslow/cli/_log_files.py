@@ -29,11 +29,13 @@ def checkpoint_of(file: Path | None, option: str) -> str | None:
 
 def log_key_of(file: Path | None) -> str | None:
     """The text of a log's public key."""
-    if file is None:
-        return None
+    return None if file is None else log_key(file).format()
+
+
+def log_key(file: Path) -> LogPublicKey:
+    """A log's public key. BadRequestError, which names the file, if it is something else."""
     text = read_whole(file, note.MAX_NOTE_BYTES).decode("utf-8", "replace")
     try:
-        LogPublicKey.parse(text)
+        return LogPublicKey.parse(text)
     except BadRequestError as error:
         raise BadRequestError(f"{file}: {error.detail}", fix=error.fix) from None
-    return text

@@ -10,6 +10,7 @@ import click
 
 from macroslow.cli._errors import CANNOT_DECIDE, CHECKED_IS_BAD
 from macroslow.cli._files import read_whole
+from macroslow.cli._log_files import FILE, log_key
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._terminal import harmless
 from macroslow.cli.receipt_page import page
@@ -24,7 +25,6 @@ from macroslow.tlog.succession import succession
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024  # an answer with its outputs; a receipt is far below
 MAX_DEPTH: Final = tlog_receipt.MAX_ANSWER_DEPTH
 T = TypeVar("T")
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
@@ -36,27 +36,27 @@ receipt.add_command(page)
 
 
 @receipt.command()
-@click.argument("receipt_file", metavar="RECEIPT", type=_FILE)
-@click.option("--answer", type=_FILE, help="The answer that it is about: must be that very answer.")
-@click.option("--document", type=_FILE, help="The document that it is about: must be those very bytes.")
+@click.argument("receipt_file", metavar="RECEIPT", type=FILE)
+@click.option("--answer", type=FILE, help="The answer that it is about: must be that very answer.")
+@click.option("--document", type=FILE, help="The document that it is about: must be those very bytes.")
 @click.option(
     "--key",
     "key_files",
-    type=_FILE,
+    type=FILE,
     multiple=True,
     help="A public key of the log, from somebody you trust. Several: whichever signed.",
 )
 @click.option(
     "--succession",
     "succession_file",
-    type=_FILE,
+    type=FILE,
     help="What `audit key --succession` prints: it leads from the key you have to newer ones.",
 )
-@click.option("--policy", "policy_file", type=_FILE, help="Witnesses, and how many must have cosigned.")
+@click.option("--policy", "policy_file", type=FILE, help="Witnesses, and how many must have cosigned.")
 @click.option(
     "--tsa-roots",
     "roots_file",
-    type=_FILE,
+    type=FILE,
     help="Root certificates (PEM): a time stamp under one of them must be there.",
 )
 @json_option
@@ -82,15 +82,16 @@ def verify(
             "  fix: --key FILE, what `macroslow audit key` prints where the answer came from", err=True
         )
         return CANNOT_DECIDE
-    pinned = [_read(file, _log_key) for file in key_files]
+    pinned = [log_key(file) for file in key_files]
     hand_overs = [] if succession_file is None else _read(succession_file, _hand_overs)
     policy = None if policy_file is None else _read(policy_file, tlog_policy.parse)
     dated = None if roots_file is None else _dated(roots_file)
     brought = None if document is None else read_whole(document, MAX_FILE_BYTES)
-    raw, answers = _taken_out(read_whole(receipt_file, MAX_FILE_BYTES))
-    if answer is not None:
-        answers.append(read_whole(answer, MAX_FILE_BYTES))
+    given = read_whole(receipt_file, MAX_FILE_BYTES)
+    besides = None if answer is None else read_whole(answer, MAX_FILE_BYTES)
     try:
+        raw, within = tlog_receipt.taken_out(given)
+        answers = [each for each in (within, besides) if each is not None]
         keys = _followed(pinned, hand_overs)
         # A receipt that came within an answer speaks for that one too, whatever else is brought.
         *_, verdict = [
@@ -116,10 +117,6 @@ def _read(file: Path, parse: Callable[[bytes], T]) -> T:
         return parse(read_whole(file, MAX_FILE_BYTES))
     except BadRequestError as error:
         raise BadRequestError(f"{file}: {error.detail}", fix=error.fix) from None
-
-
-def _log_key(content: bytes) -> LogPublicKey:
-    return LogPublicKey.parse(content.decode("utf-8", "replace"))
 
 
 def _hand_overs(content: bytes) -> list[bytes]:
@@ -151,19 +148,6 @@ def _dated(roots_file: Path) -> Dated:
 def _followed(pinned: Sequence[LogPublicKey], hand_overs: Sequence[bytes]) -> Sequence[LogPublicKey]:
     """The pinned keys, and those that they lead to. VerificationError for a hand-over that does not hold."""
     return list(dict.fromkeys(key for first in pinned for key in succession(first, hand_overs)))
-
-
-def _taken_out(raw: bytes) -> tuple[bytes, list[bytes | None]]:
-    """The receipt, and the answer around it if the file is an answer that holds its receipt."""
-    try:
-        value = strict_json.parse(raw, limit_bytes=MAX_FILE_BYTES, max_depth=MAX_DEPTH, floats=True)
-    except ValueError:
-        return raw, []  # verification says what is wrong with it
-    match value:
-        case {"receipt": dict() as receipt}:
-            return json.dumps(receipt).encode(), [raw]
-        case _:
-            return raw, []
 
 
 def _as_data(verdict: Verdict) -> dict[str, object]:

@@ -8,6 +8,7 @@ C2SP tlog-cosignature by Ed25519 and ML-DSA-44. A public key's text form is the 
 import base64
 import enum
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +20,13 @@ from macroslow.crypto.hazmat.ml_dsa import MLDSA44PrivateKey, MLDSA44PublicKey
 MAX_NAME_BYTES: Final = 255  # of a cosigner name in tlog-cosignature
 MAX_VKEY_CHARACTERS: Final = 4096  # an ML-DSA-44 vkey has about 1,800
 SEED_BYTES: Final = ed25519.SEED_BYTES
+
+# Plus, spaces, controls, what steers or hides text, and what is for private use. By code points, not by
+# properties: so the rule is one in every version of Unicode, and for whoever else verifies.
+_NOT_IN_NAMES: Final = re.compile(
+    r"[\0- +\x7f-\xa0\xad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f"
+    r"\u3000\ud800-\uf8ff\ufeff\ufff0-\ufffb\ufffe\uffff\U000e0000-\U0010ffff]"
+)
 
 
 class NoteType(enum.IntEnum):
@@ -96,5 +104,7 @@ class NotePrivateKey(Guarded):
 def check_name(name: str) -> None:
     """Return if `name` can name a key and a log; else ValueError."""
     fits = 1 <= len(name.encode("utf-8", "surrogatepass")) <= MAX_NAME_BYTES
-    if not fits or "+" in name or not name.isprintable() or any(c.isspace() for c in name):
-        raise ValueError("a key name has 1 to 255 printable bytes, no space and no plus sign")
+    if not fits or _NOT_IN_NAMES.search(name):
+        raise ValueError(
+            "a key name has 1 to 255 bytes, no space, no plus sign and nothing that is not shown"
+        )

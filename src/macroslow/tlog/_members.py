@@ -37,6 +37,14 @@ def parse(receipt: bytes) -> Members:
     return members
 
 
+def written(members: Members) -> bytes:
+    """Return what should be a receipt in canonical bytes; VerificationError if it has none that fit."""
+    try:
+        return strict_json.canonical(members, limit_bytes=MAX_RECEIPT_BYTES, max_depth=DEPTH)
+    except ValueError as error:
+        raise VerificationError(f"this is not a receipt: {error}") from None
+
+
 def event_of(members: Members) -> bytes:
     """Return the event in canonical bytes."""
     return _canonical(members["event"], "event")

@@ -163,6 +163,22 @@ def answer_sha256(answer: Mapping[str, object]) -> str:
     return hashlib.sha256(rfc8785.dumps(without)).hexdigest()
 
 
+def taken_out(file: bytes) -> tuple[bytes, bytes | None]:
+    """Return the receipt in a file, which is one, or an answer that holds one: then that answer too.
+
+    VerificationError if the answer holds what no receipt can be. Whether it is one is `verify`'s to say.
+    """
+    try:
+        value = strict_json.parse(file, limit_bytes=MAX_ANSWER_BYTES, max_depth=MAX_ANSWER_DEPTH, floats=True)
+    except ValueError:
+        return file, None
+    match value:
+        case {"receipt": dict() as held}:
+            return _members.written(held), file
+        case _:
+            return file, None
+
+
 def verify(
     receipt: bytes,
     *log_keys: LogPublicKey,
