@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from tests.services.house import House, Keys, open_house
 
+from macroslow.adapters.sqlite import key_name
 from macroslow.authn.principal import THE_GATEWAY
 from macroslow.errors import BadRequestError, VerificationError
 from macroslow.services.audit import verify_log
@@ -50,13 +52,17 @@ async def fill(house: House, *changes: Append) -> list[int]:
     return [entry.index for entry in await house.books.commit(*changes)]
 
 
-async def erase(house: House, subject: str = "ann", classes: frozenset[EventClass] = ALL, **lies: Any) -> int:
+async def erase(
+    house: House, subject: str = "ann", classes: frozenset[EventClass] = ALL, /, **lies: Any
+) -> int:
     """Erase, and tell of it truly but for `lies`; return the index of the entry that tells."""
     held = await house.books.held_entries(subject, classes, 0, 1_000_000)
     indices = [one.index for one in held]
     fields: dict[str, object] = {
+        "classes": sorted(each.name.lower() for each in classes),
+        "held": {},
         "entries": len(held),
-        "entries_sha256": digest(indices),
+        "entries_sha256": digest([(one.index, place) for one in held for place in one.places]),
         "by_type": dict(sorted(Counter(name_of(one.type) for one in held).items())),
         "first_index": min(indices, default=None),
         "last_index": max(indices, default=None),
@@ -67,8 +73,8 @@ async def erase(house: House, subject: str = "ann", classes: frozenset[EventClas
     return entry.index
 
 
-def digest(indices: Sequence[int]) -> str:
-    return hashlib.sha256(b"".join(index.to_bytes(8, "big") for index in indices)).hexdigest()
+def digest(rows: Sequence[tuple[int, int]]) -> str:
+    return hashlib.sha256(b"".join(struct.pack(">QB", index, place) for index, place in rows)).hexdigest()
 
 
 async def verify(house: House, **how: object) -> verify_log.Verified:
@@ -94,10 +100,11 @@ async def test_an_erasure_that_is_as_it_is_told_is_sound(house: House) -> None:
 
 @pytest.mark.parametrize(
     "lie",
-    [{"entries": 2}, {"entries": 4}, {"entries": "3"}, {"entries_sha256": digest([0])},
+    [{"entries": 2}, {"entries": 4}, {"entries": "3"}, {"entries_sha256": digest([(0, 0)])},
      {"by_type": {"chat-completed": 4}}, {"first_index": 1}, {"last_index": 0}, {"by_type": {}},
-     {"last_index": None}],
-    ids=range(9),
+     {"last_index": None}, {"classes": ["security"]}, {"classes": ["activity", "all"]},
+     {"classes": [["activity"]]}, {"classes": None}, {"held": {"api-called": 1}}, {"held": {"chat-completed": 1}}, {"held": None}],
+    ids=range(16),
 )  # fmt: skip
 async def test_an_entry_that_lies_about_its_erasure_is_found(house: House, lie: dict[str, Any]) -> None:
     await fill(house, said(0), said(1, "ben"), said(2), said(3))
@@ -281,6 +288,102 @@ async def test_the_work_is_told_of_as_it_goes(house: House, monkeypatch: pytest.
     heard: list[tuple[int, int]] = []
     await VerifyLog(house.books, house.log_key, lambda done, of: heard.append((done, of)))()
     assert heard == [(30, 100), (60, 100), (90, 100), (100, 100)]
+
+
+def keys_of(folder: Path, statement: str, *values: object) -> None:
+    """Change the subjects' keys behind the gateway's back."""
+    with closing(sqlite3.connect(folder / "subjects.sqlite")) as connection, connection:
+        assert connection.execute(statement, values).rowcount == 1
+
+
+@pytest.mark.parametrize("how", ["deleted", "another's", "altered"])
+async def test_a_key_that_is_gone_untold_is_found(house: House, tmp_path: Path, how: str) -> None:
+    """Nothing in the books changes: every leaf, payload and tile is as it was."""
+    first, _, last = await fill(house, said(0), said(1, "ben"), said(2))
+    note = await house.checkpoints.newest()
+    assert (await verify(house, since=note)).entries == last + 1
+    name = key_name("ann", EventClass.ACTIVITY)
+    statement, *more = {
+        "deleted": ("DELETE FROM keys WHERE name = ?",),
+        "another's": (
+            "UPDATE keys SET wrapped = (SELECT wrapped FROM keys WHERE name = ?) WHERE name = ?",
+            key_name("ben", EventClass.ACTIVITY),
+        ),
+        "altered": ("UPDATE keys SET wrapped = CAST(wrapped || x'00' AS BLOB) WHERE name = ?",),
+    }[how]
+    keys_of(tmp_path, statement, *more, name)
+    with pytest.raises(VerificationError, match=f"2 entries cannot be opened .* entry {first}:") as found:
+        await verify(house, since=note)
+    assert "subjects.sqlite" in found.value.fix
+
+
+async def test_a_key_of_a_part_that_is_gone_untold_is_found(house: House, tmp_path: Path) -> None:
+    (shared,) = await fill(house, said(0, "ann", "ben cy"))
+    assert (await verify(house)).erased == 0
+    keys_of(tmp_path, "DELETE FROM keys WHERE name = ?", key_name("cy", EventClass.ADMINISTRATION))
+    with pytest.raises(VerificationError, match=f"1 entries cannot be opened .* entry {shared}:"):
+        await verify(house)
+
+
+async def test_without_any_key_all_is_verified_and_none_of_it_taken_as_sound(tmp_path: Path) -> None:
+    keys = Keys.new()
+    async with open_house(tmp_path, keys=keys) as house:
+        await fill(house, said(0), said(1, "ben", "ann"))
+        await erase(house, "ben")
+        live = [one for one in await house.books.entries(0, 99) if one.erased_by is None]
+    (tmp_path / "subjects.sqlite").unlink()
+    (tmp_path / "subjects.sqlite").touch()
+    async with open_house(tmp_path, keys=keys) as again:
+        with pytest.raises(VerificationError, match=f"{len(live)} entries cannot be opened"):
+            await verify(again)
+    with closing(sqlite3.connect(tmp_path / "books.sqlite")) as connection, connection:
+        connection.execute("UPDATE entries SET payload = x'00' WHERE n = 0")
+    async with open_house(tmp_path, keys=keys) as again:
+        with pytest.raises(VerificationError, match="entry 0 was altered"):
+            await verify(again)
+
+
+async def test_an_entry_behind_the_erasure_of_its_part_is_missed(house: House, forge) -> None:
+    """The part went lawfully; the rest of the entry takes the same marker."""
+    (shared,) = await fill(house, said(0, "ann", "cy"))
+    teller = await erase(house, "cy")
+    assert (await verify(house)).erased == 1
+    forge(
+        "UPDATE entries SET payload = CAST(? || zeroblob(40) AS BLOB) WHERE n = ?",
+        teller.to_bytes(8, "big"),
+        shared,
+    )
+    with pytest.raises(VerificationError, match=f"entry {teller} tells of the erasure of other entries"):
+        await verify(house)
+
+
+async def test_a_row_that_is_hung_on_somebody_else_is_found(house: House, forge) -> None:
+    ours, _ = await fill(house, said(0), said(1, "ben"))
+    forge("UPDATE entries SET subject = (SELECT n FROM names WHERE name = 'ben') WHERE n = ?", ours)
+    with pytest.raises(VerificationError, match=f"1 entries cannot be opened .* entry {ours}:"):
+        await verify(house)
+
+
+async def test_a_name_that_is_changed_is_found(house: House, forge) -> None:
+    """Of all that the person did at once: it opens under nobody's key."""
+    first, _ = await fill(house, said(0), said(1))
+    forge("UPDATE names SET name = 'eve' WHERE name = 'ann'")
+    with pytest.raises(VerificationError, match=f"2 entries cannot be opened .* entry {first}:"):
+        await verify(house)
+
+
+@pytest.mark.parametrize("what", ["payload", "part"])
+async def test_ciphertext_that_is_left_behind_the_marker_is_found(house: House, forge, what: str) -> None:
+    (shared,) = await fill(house, said(0, "ann", "cy"))
+    await erase(house, "ann" if what == "payload" else "cy")
+    assert (await verify(house)).erased == 1
+    left = "CAST(substr({0}, 1, length({0}) - 1) || x'01' AS BLOB)"
+    if what == "payload":
+        forge(f"UPDATE entries SET payload = {left.format('payload')} WHERE n = ?", shared)
+    else:
+        forge(f"UPDATE parts SET sealed = {left.format('sealed')} WHERE n = ?", shared * 256)
+    with pytest.raises(VerificationError, match=f"entry {shared} was altered"):
+        await verify(house)
 
 
 @pytest.mark.sweep

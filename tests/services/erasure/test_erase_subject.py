@@ -20,7 +20,8 @@ from macroslow.workflow.books import Change, Wanted
 
 
 def digest(*indices: int) -> str:
-    return hashlib.sha256(b"".join(index.to_bytes(8, "big") for index in indices)).hexdigest()
+    """Of whole entries."""
+    return hashlib.sha256(b"".join(index.to_bytes(8, "big") + b"\0" for index in indices)).hexdigest()
 
 
 async def test_activity_goes_at_once_and_the_rest_is_held_and_said_to_be(shelf: Shelf) -> None:

@@ -11,13 +11,14 @@ A key is found under SHA-256(class, subject): what is overwritten leaves nobody'
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
 from macroslow.adapters.sqlite._stage import Cache, Stage
 from macroslow.adapters.sqlite._statements import OF_SUBJECTS, PUT_ERASED_KEY, PUT_SUBJECT_KEY
 from macroslow.crypto.rows import KEY_BYTES
-from macroslow.errors import ConfigurationError
+from macroslow.errors import ConfigurationError, DecryptionFailedError
 from macroslow.ports import Entropy
 from macroslow.secretstore.ports import Sealer
 from macroslow.tlog.event import EventClass
@@ -197,7 +198,8 @@ class Keys:
         query = "SELECT n, wrapped FROM subjects.keys WHERE name = ?"
         for _, wrapped in self._connection.execute(query, (key_name(subject, kind),)).fetchall():
             if hashlib.sha256(wrapped).digest() not in self._gone:
-                return self._unwrap(subject, wrapped)
+                with suppress(DecryptionFailedError):  # altered, or another's: as good as gone
+                    return self._unwrap(subject, wrapped)
         return None
 
 

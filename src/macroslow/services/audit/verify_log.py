@@ -2,8 +2,11 @@
 
 Every leaf is hashed again and the root computed from nothing else; the newest signed checkpoint and,
 if given, an older one that somebody kept must both lie on that tree; every payload and part must be the
-one its leaf commits to, or be erased as an entry of the log tells; the stored tiles must be those of the
-tree; and the ledger's counters must be what its rows add up to.
+one its leaf commits to, and open under a key of whom its row names, or be erased as an entry of the log
+tells; the stored tiles must be those of the tree; and the ledger's counters must be what its rows add up to.
+
+What does not open though no entry tells of its erasure is counted, the rest is verified all the same, and
+then the log is not sound: whoever destroys a key, or hangs a row on somebody else, is found.
 
 Whoever verified the log up to a checkpoint, and kept that, may go on from there: the tree below it is
 taken from the stored tiles, whose root must be the checkpoint's.
@@ -16,6 +19,7 @@ from typing import Final
 
 from macroslow.errors import BadRequestError, VerificationError
 from macroslow.ports import Progress, unheard
+from macroslow.services.audit.unreadable import Opening
 from macroslow.services.erasure.erasure_accounts import ErasureAccounts
 from macroslow.tlog.checkpoint import Checkpoint, LogPublicKey
 from macroslow.tlog.event import EventType
@@ -72,12 +76,13 @@ class VerifyLog:
             raise BadRequestError("there is no checkpoint to go on from", fix="bring the one that you kept")
         start = kept.size if kept is not None and resume else 0
         signed = [checkpoint for checkpoint in (kept, newest) if checkpoint is not None]
-        accounts = await self._erasures_since(start)
-        root = await self._root(start, head.size, signed, accounts)
+        accounts, opening = await self._erasures_since(start), Opening(self.books)
+        root = await self._root(start, head.size, signed, accounts, opening)
         if root != head.root:
             raise VerificationError("the stored tree is not the tree of the stored entries")
         await accounts.check(self.books, head.size)
         await self._check_ledger()
+        opening.check()
         return Verified(
             entries=head.size,
             signed=newest.size if newest else 0,
@@ -89,7 +94,12 @@ class VerifyLog:
         )
 
     async def _root(
-        self, start: int, size: int, signed: Sequence[Checkpoint], accounts: ErasureAccounts
+        self,
+        start: int,
+        size: int,
+        signed: Sequence[Checkpoint],
+        accounts: ErasureAccounts,
+        opening: Opening,
     ) -> bytes:
         """The root of the first `size` entries as they are stored, every signed one checked on the way."""
         sizes = {checkpoint.size for checkpoint in signed}
@@ -104,6 +114,7 @@ class VerifyLog:
                     await self._check_tile(tile)
                 if index + 1 in sizes:
                     _check_signed(signed, edge.head())
+            await opening.open(first, end)
             self.progress(end - start, size - start)
         return edge.head().root
 
@@ -156,10 +167,11 @@ class VerifyLog:
     async def _note_older(self, start: int, end: int, accounts: ErasureAccounts) -> None:
         rows, parts = await self.books.stored(start, end), await self.books.stored_parts(start, end)
         stored = [(index, 0, payload) for index, (_, payload) in enumerate(rows, start)]
-        for index, _, each in sorted(stored + parts):
+        stored += [(index, 1 + position, sealed) for index, position, sealed in parts]
+        for index, place, each in sorted(stored):
             teller = erased_by(each)
             if teller is not None:
-                accounts.note_older(index, _facts(index, rows[index - start][0]).type, teller)
+                accounts.note_older(index, place, _facts(index, rows[index - start][0]).type, teller)
 
     async def _newest(self, size: int) -> Checkpoint | None:
         stored = await self.books.checkpoint()
@@ -191,7 +203,7 @@ def _facts(index: int, leaf: bytes) -> LeafFacts:
 def _check_payload(index: int, facts: LeafFacts, payload: bytes, accounts: ErasureAccounts) -> None:
     teller = erased_by(payload)
     if teller is not None:
-        accounts.note(index, facts.type, teller)
+        accounts.note(index, 0, facts.type, teller)
     elif facts.payload_sha256 != hashlib.sha256(payload).digest():
         raise VerificationError(f"entry {index} was altered: its payload is not the one its leaf commits to")
 
@@ -207,7 +219,7 @@ def _check_parts(
     for position, sealed in parts.items():
         teller = erased_by(sealed)
         if teller is not None:
-            accounts.note(index, facts.type, teller)
+            accounts.note(index, 1 + position, facts.type, teller)
         elif not whole or hashlib.sha256(sealed).digest() != hashes[position]:
             raise VerificationError(f"entry {index} was altered: its part {position} is not its leaf's")
 

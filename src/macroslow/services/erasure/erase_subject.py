@@ -24,6 +24,7 @@ from macroslow.authn.principal import PSEUDONYM_PREFIX, RESERVED_NAMES, THE_GATE
 from macroslow.errors import BadRequestError, ConflictError, NotFoundError
 from macroslow.metering.ledger import CloseAccount
 from macroslow.ports import HOUR_NS, Clock, Entropy
+from macroslow.services.erasure.erasure_accounts import row_bytes
 from macroslow.services.erasure.pending_erasures import pending_of
 from macroslow.services.verbs import utc
 from macroslow.tlog.event import Event, EventClass, EventType, PersonFields, name_of
@@ -163,7 +164,7 @@ class EraseSubjects:
         while piece := await self.books.held_entries(subject, classes, start, PIECE):
             for each in piece:
                 counted[name_of(each.type)] += 1
-                digest.update(each.index.to_bytes(8, "big"))
+                digest.update(b"".join(row_bytes(each.index, place) for place in each.places))
                 if each.type != EventType.SUBJECT_ERASED:
                     newest_ns = max(newest_ns, each.time_ns)
             first = piece[0].index if first is None else first
