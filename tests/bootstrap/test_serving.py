@@ -44,4 +44,12 @@ async def test_a_start_tells_where_it_listens_and_with_which_sandbox(tmp_path: P
     assert told.url.startswith("http://[::1]:")
     assert told.sandbox == "none"
     assert [note for note in told.notes if "code blocks are refused" in note]
-    assert not [note for note in told.notes if "after a crash" in note]
+    assert not [note for note in told.notes if "after a crash" in note or "new work" in note]
+
+
+async def test_a_start_that_takes_no_work_says_so_first(tmp_path: Path) -> None:
+    file = tmp_path / "macroslow.toml"
+    file.write_text('[sandbox]\nbackend = "none"\n[log]\ndisk_reserve_mib = 1048576\n')
+    first, *_ = (await started(file)).notes
+    assert first.startswith("no new work is taken: ")
+    assert "[log] disk_reserve_mib" in first

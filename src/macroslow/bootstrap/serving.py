@@ -74,10 +74,11 @@ def _started(gateway: Gateway, listener: socket.socket) -> Started:
     settings = gateway.core.settings
     scheme = "http" if settings.server.tls is None else "https"
     notes = (
+        *(f"no new work is taken: {reason}" for reason in gateway.core.health.reasons()),
         *notes_on(settings, gateway.governor.call_model.quote.catalogue),
         _note_on(gateway.sandbox),
         *gateway.core.recovered.notes,
-        *filter(None, (gateway.core.signer.note,)),
+        *filter(None, (gateway.core.signer.note, gateway.core.key_note)),
     )
     return Started(f"{scheme}://{shown}:{port}", gateway.sandbox.level.value, notes)
 

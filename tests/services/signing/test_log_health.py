@@ -8,6 +8,7 @@ import pytest
 from macroslow.services.signing.log_health import MIB, LogHealth, WatchDisk
 
 RESERVE_BYTES = 100 * MIB
+SHORT = "the disk of /state has 0 MiB free, less than the 100 MiB of [log] disk_reserve_mib"
 
 
 class Disk:
@@ -50,12 +51,21 @@ def test_a_disk_that_does_not_answer_has_no_room() -> None:
     assert health.reasons() == []
 
 
+def test_a_disk_that_answers_again_is_told_by_what_it_has() -> None:
+    health, disk = LogHealth(), Disk(None)
+    watch = WatchDisk(health, {"/state": disk}, RESERVE_BYTES)
+    watch.look()
+    disk.free_bytes = 0
+    watch.look()
+    assert health.reasons() == [SHORT]
+
+
 def test_each_disk_has_its_own_reason() -> None:
     health, full = LogHealth(), Disk(0)
     watch = WatchDisk(health, {"/state": full, "/other": Disk(RESERVE_BYTES)}, RESERVE_BYTES)
     watch.look()
     health.hold("witnesses", "no witness answered")
-    assert health.reasons() == ["less than 100 MiB are free on the disk of /state", "no witness answered"]
+    assert health.reasons() == [SHORT, "no witness answered"]
     health.release("witnesses")
     health.release("witnesses")
     full.free_bytes = 2 * RESERVE_BYTES
@@ -65,9 +75,9 @@ def test_each_disk_has_its_own_reason() -> None:
 
 def test_a_reason_that_stays_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     health = LogHealth()
-    watch = WatchDisk(health, {"/state": Disk(0)}, RESERVE_BYTES)
-    for _ in range(5):
+    disk = Disk(0)
+    watch = WatchDisk(health, {"/state": disk}, RESERVE_BYTES)
+    for free_bytes in (0, 0, 2**20, 2**21, 0):
+        disk.free_bytes = free_bytes
         watch.look()
-    assert [record.message for record in caplog.records] == [
-        "no new work is taken: less than 100 MiB are free on the disk of /state"
-    ]
+    assert [record.message for record in caplog.records] == [f"no new work is taken: {SHORT}"]

@@ -49,24 +49,34 @@ class WatchDisk:
     health: LogHealth
     free_bytes: Mapping[str, Callable[[], int]]
     reserve_bytes: int
-    _told: set[str] = field(default_factory=set, init=False, repr=False)
+    _told: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def look(self) -> None:
-        """Look once. What was below the reserve must be a tenth above it to count as mended."""
+        """Look once. What was below the reserve must be a tenth above it to count as mended.
+
+        The reason says what was free when it went below, or it would be another one at each look.
+        """
         for path, ask in self.free_bytes.items():
             name = f"disk {path}"
             wanted_bytes = self.reserve_bytes * 11 // 10 if name in self._told else self.reserve_bytes
             try:
                 free_bytes = ask()
-                short = f"less than {self.reserve_bytes // MIB} MiB are free on the disk of {path}"
+                first = short = self._told.get(name) or self._short(path, free_bytes)
             except OSError as error:
-                free_bytes, short = -1, f"the disk of {path} does not answer: {error.strerror}"
+                free_bytes, first = -1, ""
+                short = f"the disk of {path} does not answer: {error.strerror}"
             if free_bytes < wanted_bytes:
-                self._told.add(name)
+                self._told[name] = first
                 self.health.hold(name, short)
             else:
-                self._told.discard(name)
+                self._told.pop(name, None)
                 self.health.release(name)
+
+    def _short(self, path: str, free_bytes: int) -> str:
+        return (
+            f"the disk of {path} has {free_bytes // MIB} MiB free,"
+            f" less than the {self.reserve_bytes // MIB} MiB of [log] disk_reserve_mib"
+        )
 
     async def run(self) -> NoReturn:
         """Look for ever."""
