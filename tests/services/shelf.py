@@ -9,6 +9,7 @@ from tests.services.key_house import SetClock
 
 from macroslow.adapters.system import SystemEntropy
 from macroslow.authn.ports import KeyRecord, PutKey
+from macroslow.authn.principal import THE_GATEWAY
 from macroslow.metering.ledger import OpenAccount
 from macroslow.ports import DAY_NS
 from macroslow.services.erasure.end_retention import EndRetention
@@ -40,6 +41,14 @@ class Shelf:
     def watch(self) -> EndRetention:
         """As after a restart: it knows what the log says, and nothing else."""
         return EndRetention(self.books, self.erase, self.clock)
+
+    async def look(self, watch: EndRetention | None = None) -> None:
+        """As a gateway in use does, whose clock is steady for a day. None: after a restart."""
+        watch = watch or self.watch
+        await self.did(THE_GATEWAY, EventType.SERVER_STARTED)
+        await watch.look()
+        self.clock.ran_ns += DAY_NS
+        await watch.look()
 
     async def _read_keys(self) -> None:
         self.read_anew += 1

@@ -103,7 +103,8 @@ async def test_an_erasure_that_is_as_it_is_told_is_sound(house: House) -> None:
     [{"entries": 2}, {"entries": 4}, {"entries": "3"}, {"entries_sha256": digest([(0, 0)])},
      {"by_type": {"chat-completed": 4}}, {"first_index": 1}, {"last_index": 0}, {"by_type": {}},
      {"last_index": None}, {"classes": ["security"]}, {"classes": ["activity", "all"]},
-     {"classes": [["activity"]]}, {"classes": None}, {"held": {"api-called": 1}}, {"held": {"chat-completed": 1}}, {"held": None}],
+     {"classes": [["activity"]]}, {"classes": None}, {"held": {"api-called": 1}},
+     {"held": {"chat-completed": 1}}, {"held": None}],
     ids=range(16),
 )  # fmt: skip
 async def test_an_entry_that_lies_about_its_erasure_is_found(house: House, lie: dict[str, Any]) -> None:

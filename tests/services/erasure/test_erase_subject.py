@@ -85,7 +85,7 @@ async def test_what_is_held_for_longer_keeps_the_entries_of_administration(shelf
     erased = await shelf.erase("ann", "")
     assert (erased["by_type"], erased["held"]) == ({"chat-completed": 1}, {"key-created": 1, "refused": 1})
     await shelf.pass_days(365)
-    await shelf.watch.look()
+    await shelf.look()
     assert await shelf.names() == {erased["pseudonym"], THE_GATEWAY}
 
 
@@ -95,7 +95,7 @@ async def test_a_person_of_whom_nothing_may_go_yet_is_pending_all_the_same(shelf
     assert (erased["entries"], erased["first_index"], erased["held"]) == (0, None, {"key-created": 1})
     assert await shelf.readable("ann") == [0]
     await shelf.pass_days(2190)
-    await shelf.watch.look()
+    await shelf.look()
     assert await shelf.readable("ann") == []
     assert await shelf.names() == {erased["pseudonym"], THE_GATEWAY}
 
@@ -286,7 +286,7 @@ async def test_a_log_is_sound_while_something_is_held_and_after(shelf: Shelf) ->
     assert await verified_after(shelf) == 1
     for _ in range(7):
         await shelf.pass_days(365)
-        await shelf.watch.look()
+        await shelf.look()
         await verified_after(shelf)
     assert "ann" not in await shelf.names()
     await shelf.erase("bob", "")

@@ -2,6 +2,9 @@
 
 What is pending is read from the log itself: the entry of an erasure that is not complete still names its
 person, to whoever holds that person's key.
+
+Nothing is ended by a clock that jumps: it must have been steady for a day (`SteadyClock`). So what is due at
+a start goes a day later.
 """
 
 import asyncio
@@ -12,6 +15,7 @@ from macroslow.errors import LogUnavailableError
 from macroslow.ports import Clock
 from macroslow.services.erasure.erase_subject import EraseSubjects
 from macroslow.services.erasure.pending_erasures import pending_from
+from macroslow.services.erasure.steady_clock import SteadyClock
 from macroslow.workflow.books import Books
 
 EVERY_S: Final = 3600.0  # retention is told in days
@@ -24,6 +28,7 @@ class EndRetention:
         self._books = books
         self._erase = erase
         self._clock = clock
+        self._steady = SteadyClock(books, clock)
         self._read_to = 0  # entries of the log that were looked through
         self._due_ns: dict[str, int] = {}  # whose erasure is pending, and when more of it may go
 
@@ -35,7 +40,9 @@ class EndRetention:
             await asyncio.sleep(EVERY_S)
 
     async def look(self) -> None:
-        """Go on with every erasure whose time has come."""
+        """Go on with every erasure whose time has come, if the clock may be believed."""
+        if not await self._steady.is_steady():
+            return
         size = (await self._books.head()).size
         async for each in pending_from(self._books, self._read_to):
             self._due_ns.setdefault(each.subject, 0)
