@@ -119,6 +119,13 @@ def test_moments_are_of_utc_and_spans_go_back_from_now() -> None:
     assert convert(5, None, None) == 5
 
 
+def test_an_entry_that_is_not_there_is_not_there_for_every_command(at_home) -> None:
+    shown, proved = (at_home("audit", command, "99999") for command in ("show", "prove"))
+    assert (shown.returncode, proved.returncode) == (1, 1)
+    assert shown.stderr == proved.stderr
+    assert "the log has no entry 99999\n  fix: entries are counted from 0" in shown.stderr
+
+
 # Reports
 
 
@@ -136,6 +143,19 @@ def test_a_report_says_what_is_there_and_ends_with_its_checkpoint(at_home, tmp_p
     assert "about them 2 entries\n" in at_home("audit", "report", "--subject", "ann").stdout
     after = data(at_home("audit", "report", "--subject", "ann", "--since", "kept", "--json"))
     assert (list(after["by_type"]), after["after"]["size"], after["looked_at"]) == (["key-revoked"], 2, 1)
+
+
+def test_a_receipt_that_was_kept_is_as_good_as_a_checkpoint(at_home, tmp_path: Path) -> None:
+    (tmp_path / "receipt").write_text(at_home("audit", "prove", "1").stdout)
+    (tmp_path / "answer").write_text(f'{{"output": 1.5, "receipt": {(tmp_path / "receipt").read_text()}}}')
+    for kept in ("receipt", "answer"):  # a receipt holds a checkpoint, and who has an answer has a receipt
+        for option in ("--since", "--from"):
+            ran = at_home("audit", "verify", option, kept)
+            assert (ran.returncode, "extends    your checkpoint of 2 entries" in ran.stdout) == (0, True)
+        assert at_home("audit", "report", "--subject", "ann", "--until", kept).returncode == 0
+    (tmp_path / "neither").write_text('{"receipt": {"proof": "x"}}')
+    ran = at_home("audit", "verify", "--since", "neither")
+    assert (ran.returncode, "neither is no checkpoint" in ran.stderr) == (2, True)
 
 
 def test_a_report_of_nobody_says_that_all_was_read(at_home) -> None:

@@ -61,6 +61,33 @@ def test_commands_sign_nothing_that_the_witnesses_have_not_confirmed(site: Calla
         assert "a gateway that serves asks them" in refused.stderr
 
 
+def test_while_witnesses_are_away_what_was_signed_is_printed_and_what_was_not_is_said(
+    tmp_path: Path, macroslow: Callable[..., Ran]
+) -> None:
+    settings = tmp_path / "macroslow.toml"
+    settings.write_text('[log]\nhigh_water = "off"\n')
+    macroslow("keys", "create", "ann")
+    signed = macroslow("audit", "checkpoint", "--json")
+    told = json.loads(signed.stdout)
+    assert (told["size"], told["entries"], told["unsigned"], signed.stderr) == (1, 1, None, "")
+    assert told["note"].split("\n")[1] == "1"
+    settings.write_text(
+        f'{settings.read_text()}[log.witnesses.w]\nurl = "https://w.example"\nkey = "{TWO[0].vkey}"\n'
+    )
+    macroslow("keys", "create", "bob")
+    later = macroslow("audit", "checkpoint")
+    assert (later.returncode, later.stdout) == (0, told["note"])
+    assert later.stderr.startswith("unsigned: the last 1 entry: nothing is signed yet: the log's witnesses")
+    late = json.loads(macroslow("audit", "checkpoint", "--json").stdout)
+    assert (late["size"], late["entries"]) == (1, 2)
+    assert "witnesses have not confirmed it yet" in late["unsigned"]
+    exported = macroslow("audit", "export", "mirror")
+    assert (exported.returncode, exported.stdout) == (2, "")
+    assert (
+        "no checkpoint was cosigned by enough witnesses yet\n  fix: `macroslow audit witn" in exported.stderr
+    )
+
+
 def test_without_witnesses_the_policy_asks_for_none(tmp_path: Path, macroslow: Callable[..., Ran]) -> None:
     (tmp_path / "macroslow.toml").write_text('[log]\nhigh_water = "off"\n')
     assert macroslow("keys", "create", "ann").returncode == 0

@@ -22,7 +22,7 @@ from macroslow.errors import NotFoundError
 @click.option("--subject", required=True, help="About whom: a name as entries have it, or a pseudonym.")
 @click.option("--from", "from_ns", type=Past(), help="Not older: 30d ago, or a date of UTC.")
 @click.option("--to", "until_ns", type=Past(), help="Before this moment, likewise.")
-@click.option("--since", type=FILE, help="A checkpoint that you kept: entries after it.")
+@click.option("--since", type=FILE, help="A checkpoint that you kept, or a receipt: entries after it.")
 @click.option(
     "--until", type=FILE, help="A checkpoint that you kept: entries up to it.  [default: a new one]"
 )

@@ -14,7 +14,7 @@ from macroslow.cli._output import emit, json_option
 
 
 @click.command()
-@click.option("--since", type=FILE, help="A checkpoint that you kept: the log must extend it.")
+@click.option("--since", type=FILE, help="A checkpoint that you kept, or a receipt: the log must extend it.")
 @click.option(
     "--from", "start", type=FILE, help="The same, of a log that you verified then: read only the rest."
 )
@@ -76,9 +76,15 @@ def _counted(entries: int) -> str:
 @config_option
 @json_option
 def checkpoint(config_file: Path | None, as_json: bool) -> None:
-    """Print the newest signed checkpoint, to be kept elsewhere."""
+    """Print the newest signed checkpoint, to be kept elsewhere.
+
+    What it does not cover yet, and why, stderr says.
+    """
     signed = ask(config_file, "audit.checkpoint")
     if as_json:
         emit(signed)
     else:
         click.echo(signed["note"], nl=False)
+    if signed["unsigned"]:
+        late = signed["entries"] - signed["size"]
+        click.echo(f"unsigned: the last {_counted(late)}: {signed['unsigned']}", err=True)

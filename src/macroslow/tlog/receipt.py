@@ -179,6 +179,11 @@ def taken_out(file: bytes) -> tuple[bytes, bytes | None]:
             return file, None
 
 
+def checkpoint_in(receipt: bytes) -> bytes:
+    """Return the signed note that a receipt holds, unverified. VerificationError if there is none."""
+    return proof.parse(_members.text(_members.parse(receipt), "proof")).checkpoint
+
+
 def verify(
     receipt: bytes,
     *log_keys: LogPublicKey,

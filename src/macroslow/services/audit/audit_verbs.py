@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from macroslow.errors import BadRequestError, NotFoundError
+from macroslow.errors import BadRequestError, LogUnavailableError
 from macroslow.ports import Progress, unheard
 from macroslow.services.audit.known_names import held_as, require_text
 from macroslow.services.audit.report_log import Asked, ReportLog
@@ -16,7 +16,7 @@ from macroslow.services.audit.tell_entry import told, types_named
 from macroslow.services.audit.verify_log import VerifyLog
 from macroslow.services.erasure.erase_subject import EraseSubjects
 from macroslow.services.proofs.export_log import FILES_AT_ONCE
-from macroslow.services.proofs.prove_entry import ProveEntry
+from macroslow.services.proofs.prove_entry import ProveEntry, no_entry
 from macroslow.services.proofs.read_tiles import ReadTiles
 from macroslow.services.proofs.rotate_log_key import KeyKeeper
 from macroslow.services.signing.checkpoint_log import CheckpointLog
@@ -55,7 +55,7 @@ class AuditVerbs:
     async def show(self, index: Whole) -> object:
         opened = await self.books.entries(index, 1)
         if not opened:
-            raise NotFoundError(f"the log has no entry {index}", fix="macroslow audit tail")
+            raise no_entry(index)
         return told(opened[0])
 
     async def search(
@@ -146,7 +146,23 @@ class AuditVerbs:
         return [one.key for one in keys.retired] if pinned == keys.current else keys.since(pinned)[1:]
 
     async def checkpoint(self) -> object:
-        return {"note": (await self.checkpoints.newest()).decode()}
+        """The log signed as it is now; where it cannot be, as it was signed last, and `unsigned` says why."""
+        unsigned = None
+        try:
+            signed = await self.checkpoints.newest()
+        except LogUnavailableError as error:
+            stored = await self.books.checkpoint()
+            if stored is None:
+                raise
+            signed, unsigned = stored[1], error.detail
+        body = note.parse_body(note.parse(signed).text)
+        return {
+            "note": signed.decode(),
+            "size": body.size,
+            "root_sha256": body.root.hex(),
+            "entries": (await self.books.head()).size,
+            "unsigned": unsigned,
+        }
 
     async def files(self, paths: Paths) -> object:
         """The content of files of the log, in base64, as an export wants them."""

@@ -29,10 +29,7 @@ class ProveEntry:
         """
         entry = await self.books.entry(index)
         if entry is None:
-            raise NotFoundError(
-                f"the log has no entry {index}",
-                fix="entries are counted from 0: macroslow audit tail shows the newest",
-            )
+            raise no_entry(index)
         anchor = await self.books.anchor(index)
         size, signed = await self.checkpoints.covering(index)
         if anchor is None or _signatures(signed) > _signatures(anchor.note):
@@ -42,6 +39,14 @@ class ProveEntry:
     async def _dated(self, entry: Entry, anchor: StoreAnchor) -> dict[str, object]:
         path = await self.books.inclusion_proof(entry.index, anchor.size)
         return receipt.build(entry, path, anchor.note, anchor.token)
+
+
+def no_entry(index: int) -> NotFoundError:
+    """What to raise of an entry that is not there."""
+    return NotFoundError(
+        f"the log has no entry {index}",
+        fix="entries are counted from 0: macroslow audit tail shows the newest",
+    )
 
 
 def _signatures(signed: bytes) -> int:

@@ -124,7 +124,10 @@ class CheckpointLog:
                 await self.newest()
             return self._signed
         if not self._published.size:
-            raise LogUnavailableError("no checkpoint was cosigned by enough witnesses since the start")
+            raise LogUnavailableError(
+                "no checkpoint was cosigned by enough witnesses yet",
+                fix="`macroslow audit witnesses` shows what each says; a gateway that serves asks them again",
+            )
         return self._published
 
     def check_signing(self) -> None:
