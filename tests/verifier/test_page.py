@@ -17,7 +17,7 @@ from tests.verifier.page import HTML, Page, PageRefusedError
 from macroslow.crypto import note_keys
 from macroslow.crypto.note_keys import NotePrivateKey, NotePublicKey, NoteType
 from macroslow.errors import BadRequestError
-from macroslow.tlog import leaf, note, policy, proof, receipt
+from macroslow.tlog import canonical, leaf, note, policy, proof, receipt
 from macroslow.tlog.checkpoint import KEY_TEXT_BYTES, OWN_LINES, LogPrivateKey, LogPublicKey
 
 TEXT = HTML.read_text(encoding="utf-8")
@@ -79,18 +79,18 @@ def test_its_script_makes_text_and_no_markup_and_asks_for_nothing() -> None:
 
 def test_it_has_the_words_and_bounds_of_our_verifier(page: Page) -> None:
     assert page.call("() => WHAT") == {str(int(kind)): words for kind, words in receipt.WHAT.items()}
-    (canonical,) = receipt.CANONICAL_ANSWERS
+    (answer,) = receipt.CANONICAL_ANSWERS
     ours = {
-        "RUN_FINISHED": int(canonical),
+        "RUN_FINISHED": int(answer),
         "FORMAT": receipt.FORMAT,
         "MAX_RECEIPT_BYTES": receipt.MAX_RECEIPT_BYTES,
         "MAX_FILE_BYTES": receipt.MAX_ANSWER_BYTES,
         "MAX_ANSWER_DEPTH": receipt.MAX_ANSWER_DEPTH,
-        "MAX_EVENT_BYTES": leaf.MAX_EVENT_BYTES,
-        "FIELDS_DEPTH": leaf.MAX_FIELDS_DEPTH,
+        "MAX_EVENT_BYTES": canonical.MAX_EVENT_BYTES,
+        "FIELDS_DEPTH": canonical.MAX_FIELDS_DEPTH,
         "LEAF_BYTES": leaf.LEAF_BYTES,
         "SALT_BYTES": leaf.SALT_BYTES,
-        "MAX_PARTS": leaf.MAX_PARTS,
+        "MAX_PARTS": canonical.MAX_PARTS,
         "MAX_NOTE_BYTES": note.MAX_NOTE_BYTES,
         "OWN_LINES": OWN_LINES,
         "MAX_SIGNATURES": note.MAX_SIGNATURES,

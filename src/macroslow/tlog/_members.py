@@ -7,12 +7,12 @@ from typing import Final
 
 from macroslow.crypto import strict_json
 from macroslow.errors import VerificationError
-from macroslow.tlog import leaf
+from macroslow.tlog import canonical
 from macroslow.tlog.ports import OpenedPart
 
 FORMAT: Final = "macroslow-receipt v1"
 MAX_RECEIPT_BYTES: Final = 1024 * 1024  # a usual one has 10 KiB
-DEPTH: Final = leaf.MAX_FIELDS_DEPTH + 4
+DEPTH: Final = canonical.MAX_FIELDS_DEPTH + 4
 _REQUIRED: Final = frozenset({"format", "statement", "event", "salt", "leaf", "proof"})
 _OPTIONAL: Final = frozenset({"others", "timestamp"})
 
@@ -97,7 +97,7 @@ def _part(value: object) -> OpenedPart | None:
 def _canonical(value: object, name: str) -> bytes:
     try:
         return strict_json.canonical(
-            value, limit_bytes=leaf.MAX_EVENT_BYTES, max_depth=leaf.MAX_FIELDS_DEPTH + 1
+            value, limit_bytes=canonical.MAX_EVENT_BYTES, max_depth=canonical.MAX_FIELDS_DEPTH + 1
         )
     except ValueError as error:
         raise VerificationError(f"the receipt's `{name}` is refused: {error}") from None

@@ -12,7 +12,8 @@ SHA-256 of each sealed part. So a part that is destroyed leaves the rest as prov
 Both commitments are needed. The payload's hash lets a mirror without keys see that the stored
 bytes are whole; the HMAC keeps the operator from opening one ciphertext two ways. The salt stands
 inside the ciphertext alone: once the subject's key is destroyed, nobody can confirm a guess of
-the event against its leaf. The leaf's hash in the tree follows RFC 6962, section 2.1.
+the event against its leaf. The leaf's hash in the tree follows RFC 6962, section 2.1. The canonical
+forms are those of `canonical`.
 
 In the place of what was erased stand 8 bytes: the index (u64) of the entry that says so.
 """
@@ -20,28 +21,32 @@ In the place of what was erased stand 8 bytes: the index (u64) of the entry that
 import hashlib
 import hmac
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from macroslow.crypto import rows, strict_json
+from macroslow.crypto import rows
 from macroslow.errors import VerificationError
-from macroslow.tlog.event import Event, EventType, PersonFields
+from macroslow.tlog.canonical import (
+    MAX_PARTS,
+    canonical_event,
+    canonical_part,
+    parse_part,
+    parse_whole,
+    part_hmacs,
+)
+from macroslow.tlog.event import Event, PersonFields
 from macroslow.tlog.ports import OpenedPart
 from macroslow.values import value
 
 LEAF_BYTES: Final = 78
 SALT_BYTES: Final = 32
-MAX_EVENT_BYTES: Final = 64 * 1024
-MAX_FIELDS_DEPTH: Final = 8
-MAX_PARTS: Final = 255
 MAGIC: Final = b"MSL1"
 SHARED_MAGIC: Final = b"MSL2"
 ERASED_BYTES: Final = 8  # of a payload or part that was erased; a sealed one has 60 or more
 _SHA256_BYTES: Final = 32
 _LEAF: Final = struct.Struct(">4sQH32s32s")
 _ERASED: Final = struct.Struct(">Q")
-_EVENT_MEMBERS: Final = frozenset({"type", "time_ns", "subject", "fields"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,64 +78,6 @@ class SealedEvent:
     salt: bytes
     canonical: bytes
     payload: bytes
-
-
-def canonical(fields: Mapping[str, object]) -> bytes:
-    """Return the one encoding of `fields` (RFC 8785 within the profile of `event`).
-
-    ValueError for floats, keys that are not ASCII, integers of 2**53 and beyond, depth over 8 or
-    more than 64 KiB.
-    """
-    return strict_json.canonical(dict(fields), limit_bytes=MAX_EVENT_BYTES, max_depth=MAX_FIELDS_DEPTH)
-
-
-def canonical_event(event: Event, part_hmacs: Sequence[bytes] = ()) -> bytes:
-    """Return the one encoding of an event. Its time is a string of digits: ns pass 2**53.
-
-    `part_hmacs` are those of its parts, in the order of their subjects' names.
-    """
-    whole: dict[str, object] = {
-        "fields": dict(event.fields),
-        "subject": event.subject,
-        "time_ns": str(event.time_ns),
-        "type": int(event.type),
-    }
-    if part_hmacs:
-        whole["others"] = [{"hmac": each.hex()} for each in part_hmacs]
-    return strict_json.canonical(whole, limit_bytes=MAX_EVENT_BYTES, max_depth=MAX_FIELDS_DEPTH + 1)
-
-
-def canonical_part(part: PersonFields) -> bytes:
-    """Return the one encoding of what an event says about one more person."""
-    whole = {"fields": dict(part.fields), "subject": part.subject}
-    return strict_json.canonical(whole, limit_bytes=MAX_EVENT_BYTES, max_depth=MAX_FIELDS_DEPTH + 1)
-
-
-def parse_event(encoded: bytes) -> Event:
-    """Return the event of its canonical bytes, without its parts; VerificationError if they are none."""
-    return _parse(encoded)[0]
-
-
-def part_hmacs(encoded: bytes) -> tuple[bytes, ...]:
-    """Return what a canonical event commits its parts to; empty if it has none. Else VerificationError."""
-    return _parse(encoded)[1]
-
-
-def parse_part(encoded: bytes) -> PersonFields:
-    """Return what a part says, from its canonical bytes; VerificationError if they are anything else."""
-    try:
-        read = strict_json.parse(encoded, limit_bytes=MAX_EVENT_BYTES, max_depth=MAX_FIELDS_DEPTH + 1)
-        members = read if isinstance(read, dict) else {}
-        match members:
-            case {"subject": str() as subject, "fields": dict() as fields} if len(members) == 2:
-                part = PersonFields(subject, fields)
-            case _:
-                raise ValueError("its members are not fields, subject")
-        if canonical_part(part) != encoded:
-            raise ValueError("it is not in canonical form")
-    except ValueError as error:
-        raise VerificationError(f"this is not a part of an event of the log: {error}") from None
-    return part
 
 
 def seal_part(part: PersonFields, subject_key: bytes, *, salt: bytes, nonce: bytes) -> SealedPart:
@@ -214,7 +161,7 @@ def check_opening(leaf: bytes, encoded: bytes, salt: bytes) -> Event:
         hmac.digest(salt, encoded, "sha256"), facts.event_hmac
     ):
         raise VerificationError("the event is not the one that the log entry commits to")
-    event, hmacs = _parse(encoded)
+    event, hmacs = parse_whole(encoded)
     if (event.time_ns, event.type) != (facts.time_ns, facts.type):
         raise VerificationError("the event's time or type is not that of its log entry")
     if bool(hmacs) != facts.shared:
@@ -272,45 +219,3 @@ def _check_part(part: OpenedPart, expected: bytes) -> PersonFields:
     ):
         raise VerificationError("the part is not the one that the event commits to")
     return parse_part(part.part)
-
-
-def _parse(encoded: bytes) -> tuple[Event, tuple[bytes, ...]]:
-    """The event and the HMACs of its parts."""
-    try:
-        read = strict_json.parse(encoded, limit_bytes=MAX_EVENT_BYTES, max_depth=MAX_FIELDS_DEPTH + 1)
-        members = read if isinstance(read, dict) else {}
-        hmacs = _hmacs_from(members.pop("others")) if "others" in members else ()
-        event = _event_from(members)
-        if canonical_event(event, hmacs) != encoded:
-            raise ValueError("it is not in canonical form")
-    except ValueError as error:
-        raise VerificationError(f"this is not an event of the log: {error}") from None
-    return event, hmacs
-
-
-def _event_from(members: Mapping[str, object]) -> Event:
-    match members:
-        case {
-            "type": int() as number,
-            "time_ns": str() as time_ns,
-            "subject": str() as subject,
-            "fields": dict() as fields,
-        } if len(members) == len(_EVENT_MEMBERS) and time_ns.isascii() and time_ns.isdecimal():
-            return Event(EventType(number), int(time_ns), subject, fields)
-        case _:
-            raise ValueError(f"its members are not {', '.join(sorted(_EVENT_MEMBERS))}")
-
-
-def _hmacs_from(listed: object) -> tuple[bytes, ...]:
-    if not isinstance(listed, list) or not 0 < len(listed) <= MAX_PARTS:
-        raise ValueError("its others are no list of parts")
-    return tuple(_hmac_from(each) for each in listed)
-
-
-def _hmac_from(each: object) -> bytes:
-    members = each if isinstance(each, dict) else {}
-    match members:
-        case {"hmac": str() as digits} if len(members) == 1 and len(digits) == 2 * _SHA256_BYTES:
-            return bytes.fromhex(digits)
-        case _:
-            raise ValueError("one of its others is not an HMAC")

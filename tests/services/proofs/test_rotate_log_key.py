@@ -7,7 +7,7 @@ from tests.services.house import House
 from macroslow.errors import ConflictError, LogUnavailableError, VerificationError
 from macroslow.services.audit.log_key_verbs import LogKeyVerbs
 from macroslow.services.audit.verify_log import VerifyLog
-from macroslow.tlog import leaf, receipt
+from macroslow.tlog import canonical, receipt
 from macroslow.tlog.checkpoint import LogPublicKey, verify_checkpoint
 from macroslow.tlog.event import EventType
 from macroslow.tlog.ports import Append, StoreCheckpoint
@@ -58,7 +58,7 @@ async def test_the_entry_names_both_keys_and_why(house: House) -> None:
     new = await house.change_log_key("it was seen")
     entry = await house.books.entry(0)
     assert entry is not None
-    said = receipt.statement(leaf.parse_event(entry.event))
+    said = receipt.statement(canonical.parse_event(entry.event))
     assert said["details"] == {
         "old_fingerprint": house.log_key.fingerprint,
         "new_fingerprint": new.fingerprint,

@@ -16,9 +16,10 @@ from macroslow.adapters.sqlite import key_name
 from macroslow.adapters.system import SystemEntropy
 from macroslow.crypto import rows
 from macroslow.crypto.quad import Quad
+from macroslow.tlog.canonical import parse_event
 from macroslow.tlog.checkpoint import LogPrivateKey
 from macroslow.tlog.event import CLASSES, Event, EventType
-from macroslow.tlog.leaf import SALT_BYTES, leaf_hash, open_payload, parse_event, parse_leaf, seal_event
+from macroslow.tlog.leaf import SALT_BYTES, leaf_hash, open_payload, parse_leaf, seal_event
 from macroslow.tlog.tree import Edge
 
 BOOKS: Final = "books.sqlite"
