@@ -72,13 +72,13 @@ def test_a_backup_that_was_put_back_is_not_served_and_a_fork_begins_another_log(
     own.stop()
 
     put_back(own, tmp_path / "backup")  # the second
-    forked = own.data("audit", "fork", "--reason", "no newer backup")
+    forked = own.data("audit", "fork", "--reason", "no newer backup", "--yes")
     assert forked["origin"] == f"{old.origin}.2"
     own.start()
     assert verify_checkpoint(checkpoint_of(own), key_of(own)).origin == forked["origin"]
     (told,) = own.told("log-forked")
     assert (told["entries"], told["marked_entries"], told["reason"]) == (2, 5, "no newer backup")
-    assert own.command("audit", "fork", "--reason", "again").returncode == 78  # a server runs
+    assert own.command("audit", "fork", "--reason", "again", "--yes").returncode == 78  # a server runs
 
 
 def test_a_running_server_is_given_another_key_and_keeps_it(own: Site, tmp_path: Path) -> None:

@@ -1,20 +1,21 @@
 """The core: what is made of opened state. All that commands on keys, logs and reports need."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from macroslow.adapters import keyfiles, statefolder
 from macroslow.adapters.signer import SignerProcess
 from macroslow.authn.jwt.revoked import Revocations
 from macroslow.authn.keyring import KeyRing
+from macroslow.bootstrap.key_change import complete_key_change
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.signing import AnySigner
 from macroslow.bootstrap.state import Opened, open_state
 from macroslow.bootstrap.stores import Stores
 from macroslow.crypto.quad import Quad
-from macroslow.errors import ConfigurationError, LogUnavailableError, VerificationError
+from macroslow.errors import ConfigurationError, VerificationError
 from macroslow.maml.rights import OperatorRights
 from macroslow.metering.ledger import OpenAccount
 from macroslow.services.administration import Administration
@@ -34,17 +35,16 @@ from macroslow.services.identity.rights_verbs import RightsVerbs
 from macroslow.services.identity.signer_verbs import SignerVerbs
 from macroslow.services.identity.verify_tokens import VerifyTokens
 from macroslow.services.proofs.prove_entry import ProveEntry
-from macroslow.services.proofs.rotate_log_key import CUT_OFF, RotateLogKey
+from macroslow.services.proofs.rotate_log_key import RotateLogKey
 from macroslow.services.recovery.recover_after_crash import RecoverAfterCrash, Recovered
 from macroslow.services.signing.checkpoint_log import CheckpointLog
-from macroslow.services.signing.declare_fork import DeclareFork
+from macroslow.services.signing.declare_fork import check_declared
 from macroslow.services.signing.log_health import LogHealth
 from macroslow.services.signing.resume_signing import resume_signing
 from macroslow.services.spending.report_usage import ReportUsage
 from macroslow.services.spending.usage_verbs import UsageVerbs
 from macroslow.services.verbs import OPERATOR
 from macroslow.settings import Settings
-from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.workflow.books import Books
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Core:
     health: LogHealth
     recovered: Recovered
     owner: str
+    key_note: str = ""  # of a change of the log's key that had been cut off
 
     @property
     def books(self) -> Books:
@@ -136,31 +137,17 @@ async def open_core(
     async with open_state(settings, process, reading=reading) as opened:
         sound = await _resume(opened, reading=reading)
         core = await _core(settings, opened, sound=sound)
-        if sound and opened.signer.staged is not None and not reading:
-            with suppress(LogUnavailableError):  # not signed yet: the next start or rotation completes it
-                await core.change_log_key(CUT_OFF)
+        if sound and not reading:
+            core = replace(core, key_note=await complete_key_change(opened.signer, core.change_log_key))
         yield core
         if sound:
             await core.checkpoints.sign_all()  # what was logged is signed when its process ends in order
 
 
-async def declare_fork(settings: Settings, reason: str, origin: str | None) -> LogPublicKey:
-    """Begin a log of another name over the same entries; see `DeclareFork`. No server may run."""
-    async with open_state(settings) as opened:
-        if isinstance(opened.signer, SignerProcess):
-            raise TypeError("a fork is declared by a command, on the operator's own word")
-        return await DeclareFork(opened.stores.books, opened.signer, clock)(reason, origin)
-
-
 async def _resume(opened: Opened, *, reading: bool) -> bool:
     """Whether the log is the one that was signed; whoever changes it may not go on if it is not."""
-    staged = opened.signer.staged
     try:
-        if staged is not None and staged.origin != opened.signer.keys.current.origin:
-            raise ConfigurationError(
-                f"the fork of the log to {staged.origin!r} was declared and not completed",
-                fix="macroslow audit fork --reason TEXT, once more",
-            )
+        check_declared(opened.signer.keys.current, opened.signer.staged)
         await resume_signing(opened.stores.books, opened.signer)
     except (ConfigurationError, VerificationError):
         if not reading:

@@ -10,7 +10,7 @@ from macroslow.errors import ConfigurationError, VerificationError
 from macroslow.services.signing.resume_signing import resume_signing
 from macroslow.tlog import tree
 from macroslow.tlog.checkpoint import verify_checkpoint
-from macroslow.tlog.ports import StoreCheckpoint, TreeHead
+from macroslow.tlog.ports import Mark, StoreCheckpoint, TreeHead
 
 NOTHING = TreeHead(0, tree.EMPTY_ROOT)
 
@@ -32,6 +32,7 @@ class Marked:
     def __init__(self, keys: Keys, mark: TreeHead = NOTHING) -> None:
         self.key = keys.log
         self.last = mark
+        self.mark: Mark | None = None
 
     async def adopt(self, signed_note: bytes, proof: Sequence[bytes]) -> None:
         found = verify_checkpoint(signed_note, self.key.public)
@@ -93,6 +94,38 @@ async def test_an_older_copy_is_refused_with_both_sizes_and_both_repairs(house: 
         await resume_signing(house.books, Marked(keys, TreeHead(9, b"\x01" * 32)))
     assert "backup" in caught.value.fix
     assert "audit fork" in caught.value.fix
+
+
+@pytest.mark.parametrize("more", [-1, 3])
+async def test_a_copy_that_was_started_by_mistake_is_the_first_thing_to_look_at(
+    more: int, house: House, keys: Keys
+) -> None:
+    await signed(house, 5)
+    subject = Marked(keys, TreeHead(5 - more, b"\x01" * 32))
+    subject.mark = Mark(subject.last, "/marks/ABC", "/srv/copy", "2027-01-15T08:00:00+00:00")
+    with pytest.raises(ConfigurationError, match="signed last from /srv/copy at 2027-01-15T08:00") as caught:
+        await resume_signing(house.books, subject)
+    assert caught.value.fix.startswith("if /srv/copy is a copy that was started by mistake: end it")
+    assert "mv /marks/ABC /marks/ABC.bad" in caught.value.fix
+    assert "audit fork" in caught.value.fix
+
+
+async def test_where_this_folder_signed_last_it_is_told_when(house: House, keys: Keys) -> None:
+    await signed(house, 5)
+    subject = Marked(keys, TreeHead(9, b"\x01" * 32))
+    subject.mark = Mark(subject.last, "/marks/ABC", "", "2027-01-15T08:00:00+00:00")
+    with pytest.raises(ConfigurationError, match=r"\(signed last at 2027-01-15T08:00") as caught:
+        await resume_signing(house.books, subject)
+    assert caught.value.fix.startswith("restore the newest backup")
+
+
+async def test_a_log_that_was_declared_forked_is_not_served(house: House, keys: Keys) -> None:
+    subject = Marked(keys, await signed(house, 5))
+    await resume_signing(house.books, subject)
+    at = "2027-01-15T08:00:00+00:00"
+    subject.mark = Mark(subject.last, "/marks/ABC", "", at, "macroslow/x.2", at)
+    with pytest.raises(ConfigurationError, match=r"declared forked at 2027.*: it is macroslow/x\.2 now"):
+        await resume_signing(house.books, subject)
 
 
 @pytest.mark.parametrize("more", [0, 1, 4])

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from macroslow.errors import ConfigurationError, VerificationError
 from macroslow.tlog import tree
-from macroslow.tlog.ports import StoreCheckpoint, TreeHead
+from macroslow.tlog.ports import Mark, StoreCheckpoint, TreeHead
 from macroslow.workflow.books import Books
 
 REPAIR: Final = (
@@ -25,6 +25,9 @@ class ResumedSigner(Protocol):
     @property
     def last(self) -> TreeHead: ...
 
+    @property
+    def mark(self) -> Mark | None: ...
+
     async def adopt(self, signed_note: bytes, proof: Sequence[bytes]) -> None: ...
 
     async def checkpoint(self, size: int, root: bytes, proof: Sequence[bytes]) -> bytes: ...
@@ -37,6 +40,7 @@ async def resume_signing(books: Books, signer: ResumedSigner) -> None:
     checkpoint that none of the log's keys signed. Where others sign the same log, it is begun again from what
     they signed meanwhile.
     """
+    _check_ended(signer.mark)
     while True:
         known = signer.last
         try:
@@ -50,7 +54,7 @@ async def _resume(books: Books, signer: ResumedSigner) -> None:
     stored = await books.checkpoint()
     head = await books.head()
     stored_size = 0 if stored is None else stored[0]
-    await _check(books, head, signer.last, stored_size)
+    await _check(books, head, signer.last, stored_size, signer.mark)
     if stored is not None:
         await signer.adopt(stored[1], await _proof(books, signer.last.size, stored_size))
     last = signer.last
@@ -65,21 +69,43 @@ async def _store(books: Books, signer: ResumedSigner, head: TreeHead, proof: Seq
     await books.commit(StoreCheckpoint(head.size, note))
 
 
-async def _check(books: Books, head: TreeHead, signed: TreeHead, stored_size: int) -> None:
+def _check_ended(mark: Mark | None) -> None:
+    if mark is not None and mark.forked_to:
+        raise ConfigurationError(
+            f"this log was declared forked at {mark.forked_at}: it is {mark.forked_to} now, and this is a"
+            " copy of the old one",
+            fix=f"go on with the state folder of {mark.forked_to}; if that is lost, begin another log:"
+            " macroslow audit fork --reason TEXT",
+        )
+
+
+async def _check(books: Books, head: TreeHead, signed: TreeHead, stored_size: int, mark: Mark | None) -> None:
     most = max(signed.size, stored_size)
     if head.size < most:
-        raise ConfigurationError(
-            f"the log has {head.size} entries, and {most} were signed: this is an older copy of it",
-            fix=REPAIR,
+        raise _another(
+            f"the log has {head.size} entries, and {most} were signed: this is an older copy of it", mark
         )
     try:
         proof = await _proof(books, signed.size, head.size)
         tree.verify_consistency(signed.size, signed.root, head.size, head.root, proof)
     except VerificationError:
-        raise ConfigurationError(
+        raise _another(
             f"the log has {head.size} entries, and the first {signed.size} are not those that were signed",
-            fix=REPAIR,
+            mark,
         ) from None
+
+
+def _another(detail: str, mark: Mark | None) -> ConfigurationError:
+    """The refusal; where another folder signed last, that is the first thing to look at."""
+    if mark is None or not mark.signed_from:
+        when = f" (signed last at {mark.signed_at})" if mark is not None and mark.signed_at else ""
+        return ConfigurationError(detail + when, fix=REPAIR)
+    return ConfigurationError(
+        f"{detail} (signed last from {mark.signed_from} at {mark.signed_at})",
+        fix=f"if {mark.signed_from} is a copy that was started by mistake: end it, and if nobody got a"
+        f" receipt or checkpoint from it put its mark aside (mv {mark.path} {mark.path}.bad), else go on"
+        f" with it in the place of this folder. Otherwise {REPAIR}",
+    )
 
 
 async def _proof(books: Books, first: int, second: int) -> Sequence[bytes]:
