@@ -8,6 +8,7 @@ import pytest
 from tests.adapters.sqlite.support import SystemClock
 from tests.contract.changes import append
 
+from macroslow.adapters.sqlite import _group
 from macroslow.adapters.sqlite._group import GroupCommit
 from macroslow.errors import ConflictError, LogUnavailableError
 from macroslow.ports import HOUR_NS
@@ -26,7 +27,19 @@ class Recorder:
         self.unwritable: set[int] = set()
         self.fails = False
         self.rolled_back = 0
+        self.to_finish = 0
+        self.finished = threading.Event()
         self._batch: list[int] = []
+
+    @property
+    def unfinished(self) -> bool:
+        return self.to_finish > 0
+
+    def finish(self) -> None:
+        self.to_finish -= 1
+        if not self.to_finish:
+            self.finished.set()
+        raise LogUnavailableError("another process writes")
 
     def begin(self) -> None:
         self._batch = []
@@ -162,3 +175,16 @@ async def test_an_erasure_is_committed_apart_and_in_its_turn() -> None:
     await asyncio.gather(first, *others)
     assert recorder.batches == [[1_000], [1_001, 1_002], [1_003], [1_004], [1_005], [1_006]]
     await group.close()
+
+
+async def test_what_a_batch_left_to_be_done_is_tried_until_it_is_without_another_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_group, "FINISH_EVERY_S", 0.01)
+    recorder = Recorder()
+    recorder.to_finish = 3
+    group = GroupCommit(recorder, SystemClock(), 0)
+    assert await asyncio.to_thread(recorder.finished.wait, 30)
+    await group.commit([append(1)])
+    await group.close()
+    assert recorder.to_finish == 0

@@ -1,5 +1,6 @@
 """Subjects' keys in a database of their own: what is erased is in no file, whatever is killed or restored."""
 
+import asyncio
 import os
 import random
 import shutil
@@ -13,7 +14,7 @@ import pytest
 from tests.adapters.sqlite.support import drop_keys, open_books
 from tests.contract.log_contract import ACTIVITY, ALL, SAID, changed, erase, event, keep_everything, told
 
-from macroslow.adapters.sqlite import SqliteBooks, _schema
+from macroslow.adapters.sqlite import SqliteBooks, _group, _schema
 from macroslow.errors import ConfigurationError, LogUnavailableError
 from macroslow.tlog.leaf import leaf_hash
 from macroslow.tlog.tree import root_of
@@ -261,6 +262,68 @@ async def test_an_erasure_beside_a_reader_is_finished_when_the_reader_is(tmp_pat
     assert ciphertext not in raw(tmp_path)
     assert [number for _, _, number, _ in await told(books)] == [None, 1, None, 3, 4]
     await books.close()
+
+
+async def test_an_erasure_beside_a_reader_is_finished_without_another_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_group, "FINISH_EVERY_S", 0.02)
+    path = tmp_path / "books.sqlite"
+    books = await open_books(path)
+    await books.commit(event(0), event(1, "bob"))
+    ciphertext = (await books.stored(0, 1))[0][1][-40:]
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM entries").fetchone() == (2,)
+        await books.commit(erase(1), SAID)
+        assert ciphertext in raw(tmp_path)
+    async with asyncio.timeout(60):
+        while ciphertext in raw(tmp_path):
+            await asyncio.sleep(0.02)
+    await books.close()
+
+
+async def test_a_new_key_beside_what_another_sealed_is_not_made_silently(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An old copy of the keys beside newer books: whoever came since has none in it."""
+    path, keys = tmp_path / "books.sqlite", tmp_path / "subjects.sqlite"
+    books = await open_books(path)
+    await books.commit(event(0, "bob"))
+    await books.close()
+    copy = keys.read_bytes()
+    books = await open_books(path)
+    await books.commit(
+        *(event(n) for n in range(1, 300)), event(300, "cy"), changed(301, "bob", others="dee")
+    )
+    await books.close()
+    assert not caplog.records
+    keys.write_bytes(copy)
+    books = await open_books(path)
+    await books.commit(event(302, "bob"), event(303, "new"))
+    assert not caplog.records
+    await books.commit(event(304))
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "entry 1 " in record.getMessage()
+    assert "macroslow audit verify" in record.getMessage()
+    await books.commit(event(305, "cy"), changed(306, "dee"))  # said once
+    assert len(caplog.records) == 1
+    await books.close()
+
+
+async def test_the_new_key_of_who_was_erased_and_comes_back_is_no_alarm(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    books = await open_books(tmp_path / "books.sqlite")
+    await books.commit(event(0), changed(1))
+    await books.commit(type(erase(1))("alice", ACTIVITY, 1, "erased-1"), SAID, event(3))
+    await books.commit(event(4))
+    held = len(await books.held_entries("alice", ALL, 0, 9))
+    await books.commit(erase(held), SAID)
+    await books.commit(event(6), changed(7))
+    await books.close()
+    assert not caplog.records
 
 
 async def test_two_processes_never_seal_under_a_key_that_one_of_them_erased(tmp_path: Path) -> None:

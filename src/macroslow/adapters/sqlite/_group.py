@@ -10,16 +10,27 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from queue import Empty, SimpleQueue
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from macroslow.errors import LogUnavailableError
 from macroslow.ports import NS_PER_S, Clock
 from macroslow.tlog.ports import Entry, EraseSubject
 from macroslow.workflow.books import Change
 
+FINISH_EVERY_S: Final = 5.0
+"""How often what a batch left to be done is tried again while nothing is committed."""
+
 
 class Transaction(Protocol):
-    """What a batch is run on. `apply` raises LogUnavailableError if the whole batch is lost."""
+    """What a batch is run on. `apply` raises LogUnavailableError if the whole batch is lost.
+
+    Where `unfinished` is true, `finish` tries again what a batch left to be done.
+    """
+
+    @property
+    def unfinished(self) -> bool: ...
+
+    def finish(self) -> None: ...
 
     def begin(self) -> None: ...
 
@@ -82,7 +93,7 @@ class GroupCommit:
     def _gather(self) -> tuple[list[_Request], bool]:
         """Wait for a request and for the window, then take all there are; False after the last."""
         batch: list[_Request] = []
-        request = self._queue.get()
+        request = self._next()
         self._wait_for_window()
         while request is not None:
             batch.append(request)
@@ -91,6 +102,17 @@ class GroupCommit:
             except Empty:
                 return batch, True
         return batch, False
+
+    def _next(self) -> _Request | None:
+        while self._transaction.unfinished:
+            try:
+                return self._queue.get(timeout=FINISH_EVERY_S)
+            except Empty:
+                with contextlib.suppress(
+                    LogUnavailableError
+                ):  # then the next time, or the next batch says so
+                    self._transaction.finish()
+        return self._queue.get()
 
     def _wait_for_window(self) -> None:
         remaining_ns = self._last_began_ns + self._window_ns - self._clock.monotonic_ns()

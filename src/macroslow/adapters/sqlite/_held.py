@@ -83,6 +83,13 @@ def spans(connection: sqlite3.Connection, subject: int, start: int) -> Iterator[
         yield max(start, tail * TILE_WIDTH), size
 
 
+def newest_tiles(connection: sqlite3.Connection, subject: str, count: int) -> int:
+    """Return the index from which on lie the newest `count` tiles in which something of the subject's is."""
+    query = "SELECT tile FROM subject_tiles WHERE subject = (SELECT n FROM names WHERE name = ?)"
+    row = connection.execute(f"{query} ORDER BY tile DESC LIMIT 1 OFFSET ?", (subject, count - 1)).fetchone()
+    return 0 if row is None else row[0] * TILE_WIDTH
+
+
 def types_json(types: Iterable[int]) -> str:
     """Return types as a JSON list of what a leaf shows of them in hexadecimal."""
     return json.dumps([f"{number:04X}" for number in types])

@@ -9,12 +9,14 @@ A key is found under SHA-256(class, subject): what is overwritten leaves nobody'
 """
 
 import hashlib
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
+from macroslow.adapters.sqlite._held import held, newest_tiles
 from macroslow.adapters.sqlite._stage import Cache, Stage
 from macroslow.adapters.sqlite._statements import OF_SUBJECTS, PUT_ERASED_KEY, PUT_SUBJECT_KEY
 from macroslow.crypto.rows import KEY_BYTES
@@ -23,8 +25,11 @@ from macroslow.ports import Entropy
 from macroslow.secretstore.ports import Sealer
 from macroslow.tlog.event import EventClass
 
+log: Final = logging.getLogger("macroslow.books")
+
 PURPOSE: Final = "subject-key"
 READER_KEYS: Final = 4_096
+LOOKED_AT: Final = 64  # tiles of a subject that a new key has looked through
 _OF_NAME: Final = "SELECT n, wrapped FROM keys WHERE name = ?"
 _OVERWRITE: Final = "UPDATE keys SET name = zeroblob(32), wrapped = zeroblob(length(wrapped)) WHERE n = ?"
 _DUE: Final = "SELECT name, sha256 FROM erased_keys"
@@ -49,6 +54,7 @@ class Subjects:
         self._sealer = sealer
         self._entropy = entropy
         self._keys = Cache[_Key, bytes](stage.undo)
+        self._warned = False
         self._gone = Cache[bytes, bool](stage.undo)  # SHA-256 of wrapped keys that count as erased
         self.reload()
 
@@ -107,14 +113,32 @@ class Subjects:
 
     def _key_in_store(self, subject: str, kind: EventClass) -> bytes:
         name = key_name(subject, kind)
-        for _, wrapped in self._connection.execute(_OF_NAME, (name,)).fetchall():
+        stored = self._connection.execute(_OF_NAME, (name,)).fetchall()
+        for _, wrapped in stored:
             if self._gone.get(hashlib.sha256(wrapped).digest()) is None:
                 key = self._sealer.open(wrapped, subject, purpose=PURPOSE)
                 return self._keys.learn((subject, kind), key)
+        if not stored and not self._warned:
+            self._warn_of_lost(subject, kind)
         key = self._entropy.random(KEY_BYTES)
         self._stage.write(PUT_SUBJECT_KEY, (name, self._sealer.seal(key, subject, purpose=PURPOSE)))
         self._keys.put((subject, kind), key)
         return key
+
+    def _warn_of_lost(self, subject: str, kind: EventClass) -> None:
+        """Say so once if something is sealed for whom no key is left: the file is not the one of these books.
+
+        Looks at the newest thousands of the subject's entries; `audit verify` opens all that there are.
+        """
+        lost = next(held(self._books, subject, [kind], newest_tiles(self._books, subject, LOOKED_AT)), None)
+        if lost is not None:
+            self._warned = True
+            log.warning(
+                "subjects' keys are missing: entry %d of the log cannot be opened, nor others perhaps; a new key"
+                " was made for what comes. Is subjects.sqlite an old copy? Stop, put the newest back, and look:"
+                " macroslow audit verify",
+                lost.index,
+            )
 
     def _overwrite(self, due: Iterable[tuple[bytes, bytes]]) -> None:
         self._connection.execute("BEGIN IMMEDIATE")

@@ -144,6 +144,16 @@ class Writing:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a write-ahead log may still hold what was erased, for a reader that needs it."""
+        return self._erasing
+
+    def finish(self) -> None:
+        """Empty the write-ahead logs if no reader needs them any more. LogUnavailableError as `begin`."""
+        with self._failures():
+            self._finish_erasure()
+
     def close(self) -> None:
         """Fold the write-ahead logs into the files and release them."""
         self._subjects.close()
