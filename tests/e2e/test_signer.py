@@ -92,8 +92,8 @@ def test_a_running_server_is_given_another_key_and_keeps_it(own: Site, tmp_path:
     second = key_of(own)
     verify_checkpoint(checkpoint_of(own), second)  # signed by it
     own.stop()
-    receipts = [text.encode() for text in own.data("audit", "key", "--succession")["receipts"]]
-    assert follow_succession(first, receipts) == second
+    hand_overs = [text.encode() for text in own.data("audit", "key", "--succession")["hand_overs"]]
+    assert follow_succession(first, hand_overs) == second
     own.start()
     assert key_of(own) == second
     sound = own.data("audit", "verify", "--key", str(old), "--since", str(kept))
@@ -141,4 +141,4 @@ def test_ctrl_c_reaches_the_server_and_its_last_entries_are_signed(own: Site) ->
 def test_where_no_mark_can_be_kept_the_start_says_so(own: Site, tmp_path: Path) -> None:
     (tmp_path / "outside").write_text("not a folder")
     own.start()
-    assert any("a restored backup of the log would not be noticed" in note for note in own.notes)
+    assert any("a restored backup goes unnoticed" in note for note in own.notes)

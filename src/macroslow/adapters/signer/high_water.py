@@ -29,7 +29,7 @@ from macroslow.tlog.tree import HASH_BYTES
 
 _MAX_BYTES: Final = 16 * 1024  # a path has 4096 at most, and escapes
 _NOTED: Final = ("signed_from", "signed_at", "forked_to", "forked_at")
-_OFF: Final = "no high-water mark is kept: a restored backup of the log would not be noticed"
+_OFF: Final = "no high-water mark: a restored backup goes unnoticed"
 
 
 class HighWaterMarks:
@@ -191,5 +191,5 @@ def _unwritable(folder: Path) -> str:
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         probe.unlink()
     except OSError as error:
-        return f"{_OFF} ({folder}: {error.strerror}; name another folder: [log] high_water)"
+        return f"{_OFF} ({folder}: {error.strerror}; set [log] high_water)"
     return ""
