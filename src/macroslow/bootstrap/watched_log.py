@@ -39,7 +39,7 @@ class WatchedLog:
 def watch_log(core: Core, outlet: Outlet, outward: Outward) -> WatchedLog:
     """Wire all. With witnesses, no new work is taken from here on until they confirmed the log."""
     settings = core.settings.log
-    sign = partial(core.checkpoints.run, settings.checkpoint_window_ms / 1000)
+    sign = partial(core.checkpoints.run, settings.checkpoint_window_ms / 1000, clock)
     stamp = stamping(core, outward)
     if not settings.witnesses:
         return WatchedLog(sign, None, stamp)

@@ -16,6 +16,8 @@ from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn, Protocol
 
 from macroslow.errors import LogUnavailableError, VerificationError
+from macroslow.ports import Clock
+from macroslow.services.signing.trouble import Trouble
 from macroslow.services.signing.witness_states import WitnessStates
 from macroslow.tlog import note as notes
 from macroslow.tlog import tree
@@ -69,7 +71,8 @@ class CheckpointLog:
         self._signed = _NOTHING
         self._asked = _NOTHING  # the one that witnesses are at
         self._published = _NOTHING
-        self._held = "" if self._policy is None else UNCONFIRMED
+        self._confirmed = self._policy is None
+        self._stopped = ""  # why, if signing ended
         self._changed = asyncio.Condition()
 
     async def load(self, own_size: int | None = None) -> None:
@@ -90,9 +93,9 @@ class CheckpointLog:
             newest = Checkpoint(*stored)
             if newest.size > self._signed.size:
                 self._signed = newest
+                await self._tell()
             if newest.size > self._published.size and self._is_met(notes.parse(newest.note)):
-                self._published = newest
-            await self._tell()
+                await self._publish(newest)
         return self._signed.size
 
     async def covering(self, index: int) -> Checkpoint:
@@ -130,6 +133,11 @@ class CheckpointLog:
             )
         return self._published
 
+    @property
+    def _held(self) -> str:
+        """Why nothing is signed now; empty: it is."""
+        return self._stopped or ("" if self._confirmed else UNCONFIRMED)
+
     def check_signing(self) -> None:
         """Return if signatures are made now; else LogUnavailableError with the reason."""
         if self._held:
@@ -158,18 +166,16 @@ class CheckpointLog:
         await asyncio.shield(self._signing)
 
     async def run(
-        self, window_s: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self, window_s: float, clock: Clock, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> NoReturn:
         """Sign what is unsigned once in every window. What goes wrong is told once, and tried again."""
-        told = ""
+        trouble = Trouble(log, clock)
         while True:
             try:
                 await self.sign_all()
-                told = ""
+                trouble.ends("the log is signed again")
             except (LogUnavailableError, VerificationError) as error:
-                if error.detail != told:
-                    told = error.detail
-                    log.error("the log is not signed: %s", told)
+                trouble.begins(f"the log is not signed: {error.detail}")
             await sleep(window_s)
 
     # For whoever asks the witnesses
@@ -199,20 +205,18 @@ class CheckpointLog:
         if size == self._signed.size:
             self._signed = checkpoint
         if met and size and size >= self._published.size:
-            self._published = checkpoint
-            await self._tell()
+            await self._publish(checkpoint)
             with suppress(LogUnavailableError):  # what is not kept is asked for again after a restart
                 await self._books.commit(StoreCheckpoint(size, checkpoint.note))
         return met
 
     def allow(self) -> None:
         """The witnesses confirmed the log: sign what comes. Nothing allows again what was stopped."""
-        if self._held == UNCONFIRMED:
-            self._held = ""
+        self._confirmed = True
 
     def stop(self, reason: str) -> None:
         """Sign nothing more in this process."""
-        self._held = reason
+        self._stopped = reason
 
     async def _sign_beyond(self, index: int) -> None:
         while self._signed.size <= index:
@@ -260,6 +264,12 @@ class CheckpointLog:
                 await self._changed.wait_for(lambda: self._published.size > index)
         except TimeoutError:
             return
+
+    async def _publish(self, checkpoint: Checkpoint) -> None:
+        """Have it used, unless a newer one is: what was published is never taken back."""
+        if checkpoint.size >= self._published.size:
+            self._published = checkpoint
+            await self._tell()
 
     async def _tell(self) -> None:
         async with self._changed:
