@@ -148,6 +148,25 @@ def test_a_new_mirror_is_as_sound_as_one_that_grew_with_the_log(house: House, st
     assert done.returncode == 0, done.stderr
 
 
+def test_a_checkpoint_from_before_the_log_had_another_key_is_read_with_the_older_key(
+    tmp_path: Path, outside: Path, by_go: Stranger
+) -> None:
+    rotated = House(tmp_path)
+    grow(rotated.configuration, 3)
+    kept = rotated.export("before") / "checkpoint"
+    older = rotated.key().rename(tmp_path / "older.pub")
+    assert rotated.command("audit", "rotate-key", "--reason", "a test").returncode == 0
+    mirror, newer = rotated.export("after"), rotated.key()
+    done = by_go(newer, mirror, kept, older)
+    assert (done.returncode, "it extends the tree of 3 entries" in done.stdout) == (0, True), done.stderr
+    unknown = tmp_path / "unknown.pub"
+    unknown.write_text(FOREIGN_KEY.public.format())
+    for arguments in ((newer, mirror, kept), (newer, mirror, kept, unknown), (older, mirror, kept, newer)):
+        done = by_go(*arguments)
+        assert done.returncode != 0
+        assert "was the log given another key?" in done.stderr
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_the_post_quantum_line_verifies_from_the_standards_byte_layout(
     size: int, house: House, by_npm: Stranger

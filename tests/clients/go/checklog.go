@@ -1,4 +1,5 @@
-// Checks a mirror of a log with the code of Go's own checksum database: checklog LOG_PUB DIR [OLDER_CHECKPOINT]
+// Checks a mirror of a log with the code of Go's own checksum database:
+// checklog LOG_PUB DIR [OLDER_CHECKPOINT [OLDER_LOG_PUB …]]
 package main
 
 import (
@@ -27,7 +28,7 @@ func (m mirror) ReadTiles(tiles []tlog.Tile) (data [][]byte, err error) {
 
 func main() {
 	key, dir := string(read(os.Args[1])), os.Args[2]
-	tree := open(key, read(dir, "checkpoint"))
+	tree := open(read(dir, "checkpoint"), key)
 	hashes := tlog.TileHashReader(tree, mirror(dir)) // holds every tile against the root of the checkpoint
 	if tree.N == 0 && tree.Hash != sha256.Sum256(nil) {
 		log.Fatal("the empty tree has another root")
@@ -56,7 +57,11 @@ func main() {
 	}
 	fmt.Printf("%d entries are in the tree that the log signed\n", tree.N)
 	if len(os.Args) > 3 {
-		older := open(key, read(os.Args[3]))
+		keys := []string{key}
+		for _, file := range os.Args[4:] { // a log that was given another key signed with these before
+			keys = append(keys, string(read(file)))
+		}
+		older := open(read(os.Args[3]), keys...)
 		if older.N > 0 { // every tree extends the empty one
 			proof, err := tlog.ProveTree(tree.N, older.N, hashes)
 			check(err)
@@ -66,26 +71,27 @@ func main() {
 	}
 }
 
-// open returns the tree of a checkpoint that the log's Ed25519 key signed; Go passes over lines of other keys.
-func open(key string, checkpoint []byte) (tree tlog.Tree) {
-	for _, line := range strings.Split(key, "\n") {
-		verifier, err := note.NewVerifier(line)
-		if err != nil {
-			continue // a comment, or a key of a kind that Go does not know
+// open returns the tree of a checkpoint that one of the log's Ed25519 keys signed; Go passes over lines of others.
+func open(checkpoint []byte, keys ...string) (tree tlog.Tree) {
+	var known []note.Verifier
+	for _, line := range strings.Split(strings.Join(keys, "\n"), "\n") {
+		if verifier, err := note.NewVerifier(line); err == nil { // else a comment, or of a kind that Go does not know
+			known = append(known, verifier)
 		}
-		signed, err := note.Open(checkpoint, note.VerifierList(verifier))
-		check(err)
-		var origin, root string
-		_, err = fmt.Sscanf(signed.Text, "%s\n%d\n%s\n", &origin, &tree.N, &root)
-		check(err)
-		tree.Hash, err = tlog.ParseHash(root)
-		check(err)
-		if origin != verifier.Name() {
-			log.Fatalf("the checkpoint is of the log %s", origin)
-		}
-		return tree
 	}
-	log.Fatal("no Ed25519 key in the file")
+	signed, err := note.Open(checkpoint, note.VerifierList(known...))
+	if _, unsigned := err.(*note.UnverifiedNoteError); unsigned {
+		log.Fatal("none of these keys signed the checkpoint: was the log given another key?")
+	}
+	check(err)
+	var origin, root string
+	_, err = fmt.Sscanf(signed.Text, "%s\n%d\n%s\n", &origin, &tree.N, &root)
+	check(err)
+	tree.Hash, err = tlog.ParseHash(root)
+	check(err)
+	if origin != signed.Sigs[0].Name {
+		log.Fatalf("the checkpoint is of the log %s", origin)
+	}
 	return tree
 }
 
