@@ -16,13 +16,14 @@ from mcp import ClientSession
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
+from tests.web.fakes import FakeClock
 
 from macroslow.authn.principal import Principal
 from macroslow.authz import scopes
-from macroslow.errors import InvalidDocumentError, OverloadedError, Problem
+from macroslow.errors import InvalidDocumentError, OverloadedError, Problem, RateLimitedError
 from macroslow.mcp.catalogue import TOOLS
 from macroslow.services.audit.record_mcp_call import MCPCall
-from macroslow.web.mcp_endpoint import MCPEndpoint
+from macroslow.web.mcp_endpoint import NO_NAME, RECEIPTS, MCPEndpoint
 from macroslow.web.messages import Message, Receive
 
 ANN = Principal("ann", "key/ann", "ann0", scopes=scopes.CLIENT_DEFAULT)
@@ -68,10 +69,12 @@ class Served:
     def __init__(self, tools: Tools) -> None:
         self.tools = tools
         self.principal = ANN
+        self.clock = FakeClock()
         self.recorded: list[tuple[Principal, MCPCall]] = []
         self.endpoint = MCPEndpoint(
             tools.handlers,  # type: ignore[arg-type]
             self.record,
+            self.clock,
             version="1.2.3",
             max_body_bytes=4 * 1024 * 1024,
         )
@@ -87,7 +90,15 @@ class Served:
                 more = await receive()
                 first = {**more, "body": first["body"] + more["body"]}
             scope["state"] = {"principal": self.principal, "request_id": "r1", "body": first["body"]}
-            await self.endpoint(scope, _then(first, receive), send)
+            await self._answer(scope, _then(first, receive), send)
+
+    async def _answer(self, scope, receive, send) -> None:
+        try:
+            await self.endpoint(scope, receive, send)
+        except RateLimitedError as error:  # as the gate answers it
+            wait = f"{error.retry_after_s:g}".encode()
+            await send({"type": "http.response.start", "status": 429, "headers": [(b"retry-after", wait)]})
+            await send({"type": "http.response.body", "body": error.detail.encode()})
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -394,29 +405,76 @@ async def test_a_call_that_does_not_ask_is_not_recorded(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "method", "tool"),
+    "body",
     [
-        (b'{"jsonrpc":"2.0","id":1,"method":"ping"}', "ping", ""),
-        (b'{"jsonrpc":"2.0","method":"notifications/initialized"}', "notifications/initialized", ""),
-        (b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":7}}', "tools/call", ""),
-        (b'{"jsonrpc":"2.0","id":1,"method":"' + b"x" * 5000 + b'"}', "x" * 100, ""),
-        (json.dumps({**CALL, "params": {"name": "ü" * 500}}).encode(), "tools/call", "ü" * 100),
-        (b'{"jsonrpc":"2.0","id":1,"method":7}', "", ""),
-        (b'[{"method":"ping"}]', "", ""),
-        (b"not JSON", "", ""),
-        (b'{"method":"\\ud800"}', "", ""),
-        (b"[" * 100_000, "", ""),
+        b'{"jsonrpc":"2.0","id":1,"method":"ping"}',
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}',
+        b'{"jsonrpc":"2.0","method":"notifications/initialized"}',
+        b'{"jsonrpc":"2.0","id":1,"method":"' + b"x" * 5000 + b'"}',
+        b'{"jsonrpc":"2.0","id":1,"method":7}',
+        b'[{"method":"tools/call"}]',
+        b"not JSON",
+        b'{"method":"\\ud800"}',
+        b"[" * 100_000,
     ],
-    ids=range(10),
+    ids=range(9),
 )
-async def test_whatever_is_sent_is_recorded_as_it_was_answered(
-    body: bytes, method: str, tool: str, served: Served
+async def test_what_calls_no_tool_is_answered_as_if_no_receipt_was_asked_for(
+    body: bytes, served: Served
 ) -> None:
     answer = await posted(served, body, **ASKED)
+    plain = await posted(served, body, accept=ASKED["accept"])
+    assert (answer.status_code, answer.content) == (plain.status_code, plain.content)
+    assert "x-macroslow-receipt" not in answer.headers
+    assert served.recorded == []
+
+
+FORGED = "usage\n   999  2026-01-01 00:00:00  key-created        principal=root"
+
+
+@pytest.mark.parametrize(
+    ("name", "tool"),
+    [
+        ("no-such-tool", "no-such-tool"),
+        ("x" * 100, "x" * 100),
+        ("x" * 101, NO_NAME),
+        ("", NO_NAME),
+        (FORGED, NO_NAME),
+        ("usage\n", NO_NAME),
+        ("us age", NO_NAME),
+        ("\u202eegasu", NO_NAME),
+        ("\x1b[2Jusage", NO_NAME),
+        ("\u0443sage", NO_NAME),
+        (7, ""),
+        (None, ""),
+    ],
+    ids=range(12),
+)
+async def test_a_tool_is_named_in_the_log_by_a_name_or_not_at_all(
+    name: object, tool: str, served: Served
+) -> None:
+    body = json.dumps({**CALL, "params": {"name": name}}).encode()
+    answer = await posted(served, body, **ASKED)
     [(principal, call)] = served.recorded
-    assert (principal, call.method, call.tool, call.status) == (ANN, method, tool, answer.status_code)
+    assert (principal, call.method, call.tool, call.status) == (ANN, "tools/call", tool, answer.status_code)
     assert call.request_sha256 == hashlib.sha256(body).hexdigest()
     assert call.answer_sha256 == hashlib.sha256(answer.content).hexdigest()
+
+
+async def test_calls_with_receipts_have_a_rate_of_their_own_for_each_principal(served: Served) -> None:
+    body = json.dumps({**CALL, "params": {"name": "no-such-tool"}}).encode()  # costs nothing
+    for _ in range(RECEIPTS.count):
+        assert (await posted(served, body, **ASKED)).status_code == 200
+    refused = await posted(served, body, **ASKED)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert "ann may have 60 receipts over MCP in 60 s" in refused.text
+    assert len(served.recorded) == RECEIPTS.count
+    assert (await posted(served, body, accept=ASKED["accept"])).status_code == 200
+    served.principal = Principal("bob", "key/bob", "bob0", scopes=scopes.CLIENT_DEFAULT)
+    assert (await posted(served, body, **ASKED)).status_code == 200
+    served.clock.pass_s(1)
+    served.principal = ANN
+    assert (await posted(served, body, **ASKED)).status_code == 200
 
 
 async def test_the_official_client_may_ask_for_receipts_of_all_it_does(served: Served) -> None:
@@ -427,6 +485,4 @@ async def test_the_official_client_may_ask_for_receipts_of_all_it_does(served: S
     ):
         await session.initialize()
         await session.call_tool("usage", {})
-    methods = [call.method for _, call in served.recorded if call.method]
-    assert methods[:2] == ["initialize", "notifications/initialized"]
-    assert "tools/call" in methods
+    assert [(call.method, call.tool) for _, call in served.recorded] == [("tools/call", "usage")]

@@ -53,6 +53,7 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
     mcp = MCPEndpoint(
         _tools(gateway).handlers,
         RecordMCPCall(core.books, clock),
+        clock,
         version=__version__,
         max_body_bytes=settings.server.max_body_bytes,
     )

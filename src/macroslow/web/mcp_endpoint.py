@@ -4,11 +4,15 @@ The SDK is imported at the first request: that import takes longer than the rest
 many gateways never see an MCP client. The gate has authenticated the request by then, capped and
 read its body, checked Host and Origin, and left `principal`, `request_id` and `body` in `scope["state"]`.
 
-An answer whose receipt was asked for is logged by the digest of its exact bytes, before its end leaves.
+The answer to a call of a tool whose receipt was asked for is logged by the digest of its exact bytes, before
+its end leaves. Other messages do nothing that a receipt could prove: they are answered as if none was asked
+for.
+Calls that cost nothing make the log grow too, so receipts over MCP have a rate of their own.
 """
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +20,9 @@ import orjson
 
 from macroslow.authn.principal import Principal
 from macroslow.errors import MacroslowError, OverloadedError
+from macroslow.limits.admission import per_minute
+from macroslow.limits.tallies import Tallies
+from macroslow.ports import Clock
 from macroslow.services.audit.record_mcp_call import MCPCall
 from macroslow.web.messages import Receive, Scope, Send
 from macroslow.web.problems import InternalError
@@ -30,17 +37,28 @@ if TYPE_CHECKING:
 Handler = Callable[[Principal, Mapping[str, object]], Awaitable[Mapping[str, object]]]
 Record = Callable[[Principal, MCPCall], Awaitable[None]]
 
-MAX_NAME_CHARACTERS: Final = 100  # of a method or tool in the log; what a client writes may be any text
+CALL: Final = "tools/call"
+RECEIPTS: Final = per_minute("receipts over MCP", 60)
+MAX_PRINCIPALS: Final = 10_000
+NO_NAME: Final = "(not a name)"  # in the log, of a tool that a client called by any other text
+_NAME: Final = re.compile(r"[!-~]{1,100}")
 
 
 class MCPEndpoint:
     """An ASGI application for POST /mcp. `close` ends what is under way."""
 
     def __init__(
-        self, handlers: Mapping[str, Handler], record: Record, *, version: str, max_body_bytes: int
+        self,
+        handlers: Mapping[str, Handler],
+        record: Record,
+        clock: Clock,
+        *,
+        version: str,
+        max_body_bytes: int,
     ) -> None:
         self._handlers = {name: _guarded(name, handler) for name, handler in handlers.items()}
         self._record = record
+        self._receipts = Tallies(clock, MAX_PRINCIPALS)
         self._version = version
         self._max_body_bytes = max_body_bytes
         self._manager: asyncio.Future[StreamableHTTPSessionManager]
@@ -63,14 +81,23 @@ class MCPEndpoint:
     async def _receipted(
         self, manager: "StreamableHTTPSessionManager", scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Serve one request and log its digests; LogUnavailableError, and no answer, if that cannot be."""
+        """Serve one request and, if it calls a tool, log its digests.
+
+        RateLimitedError if it is one too many; LogUnavailableError, and no answer, if it cannot be logged.
+        """
         state = scope["state"]
         principal, request_id, body = state["principal"], state["request_id"], state["body"]
-        method, tool = _named(body)
+        tool = _called(body)
+        if tool is None:
+            await manager.handle_request(scope, receive, send)
+            return
+        self._receipts.admit(
+            principal.name, RECEIPTS, principal.name, "call without x-macroslow-receipt, or less often"
+        )
         request_sha256 = hashlib.sha256(body).hexdigest()
 
         async def record(answer_sha256: str, status: int) -> None:
-            call = MCPCall(request_id, method, tool, request_sha256, answer_sha256, status)
+            call = MCPCall(request_id, CALL, tool, request_sha256, answer_sha256, status)
             await self._record(principal, call)
 
         await answer_receipted(manager.handle_request, scope, receive, send, record)
@@ -124,19 +151,19 @@ def _guarded(name: str, handler: Handler) -> Handler:
     return guarded
 
 
-def _named(body: bytes) -> tuple[str, str]:
-    """The method of a message and the tool that it calls, as the client named them; "" where it did not."""
+def _called(body: bytes) -> str | None:
+    """The tool that a message calls, as the log may name it ("": it names none); None of other messages."""
     try:
         message = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return "", ""
+        return None
+    if not isinstance(message, dict) or message.get("method") != CALL:
+        return None
     match message:
-        case {"method": "tools/call" as method, "params": {"name": str(tool)}}:
-            return method, tool[:MAX_NAME_CHARACTERS]
-        case {"method": str(method)}:
-            return method[:MAX_NAME_CHARACTERS], ""
+        case {"params": {"name": str(tool)}}:
+            return tool if _NAME.fullmatch(tool) else NO_NAME
         case _:
-            return "", ""
+            return ""
 
 
 def _principal_of(context: "ServerRequestContext[Any, Any]") -> Principal:
