@@ -21,7 +21,7 @@ from macroslow.services.identity.alert_guessing import AlertGuessing
 from macroslow.services.identity.follow_identities import FollowIdentities
 from macroslow.services.identity.note_key_uses import NoteKeyUses
 from macroslow.services.recovery.reap_the_dead import ReapTheDead
-from macroslow.services.signing.log_health import MIB, WatchDisk
+from macroslow.services.signing.watch_disk import MIB, WatchDisk
 from macroslow.services.spending.watch_budgets import WatchBudgets
 from macroslow.settings import Settings
 
