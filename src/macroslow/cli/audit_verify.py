@@ -1,4 +1,4 @@
-"""`macroslow audit verify`, `checkpoint` and `key`: whether the log is whole, and what to hold it against."""
+"""`macroslow audit verify` and `checkpoint`: whether the log is whole, and what to hold it against."""
 
 from collections.abc import Mapping
 from pathlib import Path

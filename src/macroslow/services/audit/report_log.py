@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from macroslow.errors import BadRequestError, VerificationError
-from macroslow.ports import Progress, unheard
+from macroslow.ports import NS_PER_S, Progress, unheard
 from macroslow.services.audit.known_names import held_as, is_known, near
 from macroslow.services.verbs import utc
 from macroslow.tlog.checkpoint import Checkpoint
@@ -211,5 +211,5 @@ def _told(checkpoint: Checkpoint) -> dict[str, object]:
     return {
         "size": checkpoint.size,
         "root_sha256": checkpoint.root.hex(),
-        "signed_at": utc(checkpoint.time_s * 10**9),
+        "signed_at": utc(checkpoint.time_s * NS_PER_S),
     }
