@@ -313,7 +313,9 @@ async def test_a_key_that_is_gone_untold_is_found(house: House, tmp_path: Path, 
         "altered": ("UPDATE keys SET wrapped = CAST(wrapped || x'00' AS BLOB) WHERE name = ?",),
     }[how]
     keys_of(tmp_path, statement, *more, name)
-    with pytest.raises(VerificationError, match=f"2 entries cannot be opened .* entry {first}:") as found:
+    with pytest.raises(
+        VerificationError, match=f"2 of the entries cannot be opened .* entry {first}:"
+    ) as found:
         await verify(house, since=note)
     assert "subjects.sqlite" in found.value.fix
 
@@ -322,7 +324,7 @@ async def test_a_key_of_a_part_that_is_gone_untold_is_found(house: House, tmp_pa
     (shared,) = await fill(house, said(0, "ann", "ben cy"))
     assert (await verify(house)).erased == 0
     keys_of(tmp_path, "DELETE FROM keys WHERE name = ?", key_name("cy", EventClass.ADMINISTRATION))
-    with pytest.raises(VerificationError, match=f"1 entries cannot be opened .* entry {shared}:"):
+    with pytest.raises(VerificationError, match=f"1 of the entries cannot be opened .* entry {shared}:"):
         await verify(house)
 
 
@@ -335,7 +337,7 @@ async def test_without_any_key_all_is_verified_and_none_of_it_taken_as_sound(tmp
     (tmp_path / "subjects.sqlite").unlink()
     (tmp_path / "subjects.sqlite").touch()
     async with open_house(tmp_path, keys=keys) as again:
-        with pytest.raises(VerificationError, match=f"{len(live)} entries cannot be opened"):
+        with pytest.raises(VerificationError, match=f"{len(live)} of the entries cannot be opened"):
             await verify(again)
     with closing(sqlite3.connect(tmp_path / "books.sqlite")) as connection, connection:
         connection.execute("UPDATE entries SET payload = x'00' WHERE n = 0")
@@ -361,7 +363,7 @@ async def test_an_entry_behind_the_erasure_of_its_part_is_missed(house: House, f
 async def test_a_row_that_is_hung_on_somebody_else_is_found(house: House, forge) -> None:
     ours, _ = await fill(house, said(0), said(1, "ben"))
     forge("UPDATE entries SET subject = (SELECT n FROM names WHERE name = 'ben') WHERE n = ?", ours)
-    with pytest.raises(VerificationError, match=f"1 entries cannot be opened .* entry {ours}:"):
+    with pytest.raises(VerificationError, match=f"1 of the entries cannot be opened .* entry {ours}:"):
         await verify(house)
 
 
@@ -369,7 +371,7 @@ async def test_a_name_that_is_changed_is_found(house: House, forge) -> None:
     """Of all that the person did at once: it opens under nobody's key."""
     first, _ = await fill(house, said(0), said(1))
     forge("UPDATE names SET name = 'eve' WHERE name = 'ann'")
-    with pytest.raises(VerificationError, match=f"2 entries cannot be opened .* entry {first}:"):
+    with pytest.raises(VerificationError, match=f"2 of the entries cannot be opened .* entry {first}:"):
         await verify(house)
 
 

@@ -134,9 +134,9 @@ class Subjects:
         if lost is not None:
             self._warned = True
             log.warning(
-                "subjects' keys are missing: entry %d of the log cannot be opened, nor others perhaps; a new key"
-                " was made for what comes. Is subjects.sqlite an old copy? Stop, put the newest back, and look:"
-                " macroslow audit verify",
+                "subjects' keys are missing: entry %d of the log cannot be opened, nor others perhaps; a new"
+                " key was made for what comes. Is subjects.sqlite an old copy? Stop, put the newest back,"
+                " and look: macroslow audit verify",
                 lost.index,
             )
 
