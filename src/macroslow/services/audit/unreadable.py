@@ -36,8 +36,8 @@ class Opening:
         """VerificationError if there was one that does not open."""
         if self._unreadable:
             raise VerificationError(
-                f"{self._unreadable} of the entries cannot be opened, and none tells of their erasure; the first"
-                f" is entry {self._first}: keys of subjects were lost or destroyed, or rows hung on others",
+                f"{self._unreadable} of the entries cannot be opened and none tells of their erasure; the"
+                f" first is entry {self._first}: keys of subjects were lost or destroyed, or rows hung on others",
                 fix=REPAIR,
             )
 
