@@ -37,7 +37,7 @@ class Opening:
         if self._unreadable:
             raise VerificationError(
                 f"{self._unreadable} of the entries cannot be opened and none tells of their erasure; the"
-                f" first is entry {self._first}: keys of subjects were lost or destroyed, or rows hung on others",
+                f" first is entry {self._first}: keys of subjects were lost, or rows hung on others",
                 fix=REPAIR,
             )
 
