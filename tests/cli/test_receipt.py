@@ -20,6 +20,7 @@ from tests.tsa import Authority, needs_openssl
 from macroslow.cli._main import run
 from macroslow.crypto.note_keys import NotePrivateKey, NoteType
 from macroslow.crypto.timestamps import query
+from macroslow.tlog import hand_over as hand_overs
 from macroslow.tlog import note, policy, proof, receipt
 from macroslow.tlog.checkpoint import LogPrivateKey
 from macroslow.tlog.event import Event, EventType
@@ -77,6 +78,15 @@ def receipt_of(
     more = note.sign(parsed.text, witnesses or [], time_s=1_800_000_000).lines
     signed = note.Note(parsed.text, (*parsed.lines, *more)).format()
     return receipt.build(log.entries[index], log.proof(index), signed, stamp and stamp(signed))
+
+
+def hand_over(last_size: int, old: LogPrivateKey = KEY) -> dict[str, Any]:
+    """From `old`, whose last tree had so many entries, to the next key."""
+    fields = {**HANDED_OVER.fields, "old_fingerprint": old.public.fingerprint}
+    log = small_log(old, [Event(HANDED_OVER.type, NOW_NS, "macroslow", fields)])
+    said = json.dumps(receipt.build(log.entries[0], log.proof(0), log.checkpoint())).encode()
+    made: dict[str, Any] = json.loads(hand_overs.make(old, NEXT_KEY, said, last_size))
+    return made
 
 
 @pytest.fixture
@@ -212,22 +222,40 @@ def test_a_new_key_is_reached_from_the_old_one_by_the_logs_hand_overs(
     folder: Path, macroslow: Macroslow
 ) -> None:
     put(folder, "new", receipt_of(key=NEXT_KEY))
-    put(folder, "succession", [receipt_of(2)])
+    put(folder, "succession", [hand_over(3)])
     asked = ["receipt", "verify", "new", "--key", "log.pub", "--json"]
     assert macroslow(*asked).returncode == 1
     ran = macroslow(*asked, "--succession", "succession")
     assert ran.returncode == 0
-    assert json.loads(ran.stdout)["key_fingerprint"] == NEXT_KEY.public.fingerprint
+    told = json.loads(ran.stdout)
+    pinned, reached = KEY.public.fingerprint, NEXT_KEY.public.fingerprint
+    assert (told["key_fingerprint"], told["pinned_fingerprint"], told["hand_overs"]) == (reached, pinned, 1)
+    said = lines(macroslow(*asked[:-1], "--succession", "succession"))
+    assert f"key {reached}" in said
+    assert f"pinned {pinned}, 1 hand-over before (compare it with its owner)" in said
+    direct = lines(macroslow(*asked[:-1], "--key", "next.pub", "--succession", "succession"))
+    assert f"key {reached} (compare it with its owner)" in direct
     old = macroslow("receipt", "verify", "receipt", "--key", "log.pub", "--succession", "succession")
     assert old.returncode == 0
 
 
 def test_hand_overs_of_another_key_lead_nowhere(folder: Path, macroslow: Macroslow) -> None:
     put(folder, "new", receipt_of(key=NEXT_KEY))
-    for other in (receipt_of(2, key=STRANGER), receipt_of(0), {"a": 1}):
-        put(folder, "succession", [receipt_of(2, key=STRANGER), other])
+    for other in (hand_over(3, STRANGER), receipt_of(2), receipt_of(0), {"a": 1}):
+        put(folder, "succession", [hand_over(3, STRANGER), other])
         ran = macroslow("receipt", "verify", "new", "--key", "log.pub", "--succession", "succession")
         assert ran.returncode == 1
+
+
+def test_a_retired_key_proves_nothing_beyond_its_last_tree(folder: Path, macroslow: Macroslow) -> None:
+    """Whoever stole it goes on signing: the receipt is of a tree of three entries, and it ended with two."""
+    put(folder, "succession", [hand_over(2)])
+    asked = ["receipt", "verify", "receipt", "--key", "log.pub"]
+    assert macroslow(*asked).returncode == 0
+    for pinned in ([], ["--key", "next.pub"]):
+        ran = macroslow(*asked, *pinned, "--succession", "succession")
+        assert ran.returncode == 1
+        assert "was retired at 2 entries" in ran.stdout
 
 
 # Witnesses and time stamps

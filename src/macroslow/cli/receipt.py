@@ -20,7 +20,7 @@ from macroslow.tlog import policy as tlog_policy
 from macroslow.tlog import receipt as tlog_receipt
 from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.tlog.receipt import Dated, Verdict
-from macroslow.tlog.succession import succession
+from macroslow.tlog.succession import Reached, succession
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024  # an answer with its outputs; a receipt is far below
 MAX_DEPTH: Final = tlog_receipt.MAX_ANSWER_DEPTH
@@ -91,13 +91,16 @@ def verify(
     besides = None if answer is None else read_whole(answer, MAX_FILE_BYTES)
     try:
         raw, within = tlog_receipt.taken_out(given)
-        answers = [each for each in (within, besides) if each is not None]
-        keys = _followed(pinned, hand_overs)
+        answers: list[bytes | None] = [each for each in (within, besides) if each is not None]
+        followed = _followed(pinned, hand_overs)
+        keys = [reached.key for _, reached in followed.values()]
         # A receipt that came within an answer speaks for that one too, whatever else is brought.
         *_, verdict = [
             tlog_receipt.verify(raw, *keys, answer=one, document=brought, policy=policy, dated=dated)
             for one in answers or [None]
         ]
+        first, reached = followed[verdict.key_fingerprint]
+        reached.check_size(verdict.size)
     except VerificationError as error:
         if as_json:
             emit({"verified": False, "detail": error.detail})
@@ -105,9 +108,9 @@ def verify(
             _say(f"NOT PROVED: {error.detail}")
         return CHECKED_IS_BAD
     if as_json:
-        emit(_as_data(verdict))
+        emit({**_as_data(verdict), "pinned_fingerprint": first.fingerprint, "hand_overs": reached.steps})
     else:
-        _show(verdict)
+        _show(verdict, first, reached.steps)
     return 0
 
 
@@ -145,9 +148,20 @@ def _dated(roots_file: Path) -> Dated:
     return _read(roots_file, Authorities.from_pem).verify
 
 
-def _followed(pinned: Sequence[LogPublicKey], hand_overs: Sequence[bytes]) -> Sequence[LogPublicKey]:
-    """The pinned keys, and those that they lead to. VerificationError for a hand-over that does not hold."""
-    return list(dict.fromkeys(key for first in pinned for key in succession(first, hand_overs)))
+def _followed(
+    pinned: Sequence[LogPublicKey], hand_overs: Sequence[bytes]
+) -> dict[str, tuple[LogPublicKey, Reached]]:
+    """Each key that counts, by its fingerprint, with the pinned one that it is nearest to.
+
+    VerificationError for a hand-over that does not hold.
+    """
+    found: dict[str, tuple[LogPublicKey, Reached]] = {}
+    for first in pinned:
+        for reached in succession(first, hand_overs):
+            known = found.setdefault(reached.key.fingerprint, (first, reached))
+            if reached.steps < known[1].steps:
+                found[reached.key.fingerprint] = (first, reached)
+    return found
 
 
 def _as_data(verdict: Verdict) -> dict[str, object]:
@@ -161,8 +175,8 @@ def _as_data(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _show(verdict: Verdict) -> None:
-    for line in _told(verdict):
+def _show(verdict: Verdict, pinned: LogPublicKey, steps: int) -> None:
+    for line in _told(verdict, pinned, steps):
         _say(line)
 
 
@@ -170,11 +184,14 @@ def _say(line: str) -> None:
     click.echo(harmless(line.replace("\n", "\\n")))  # a name may hold one: it begins no line of ours
 
 
-def _told(verdict: Verdict) -> Iterator[str]:
+def _told(verdict: Verdict, pinned: LogPublicKey, steps: int) -> Iterator[str]:
     said = verdict.statement
     yield f"PROVED: {said['what']}, by {said['who']}, at {said['when']}"
     yield f"  log        {verdict.origin}, entry {verdict.index} of {verdict.size}"
-    yield f"  key        {verdict.key_fingerprint}  (compare it with its owner)"
+    yield f"  key        {verdict.key_fingerprint}{'' if steps else '  (compare it with its owner)'}"
+    if steps:
+        through = "1 hand-over" if steps == 1 else f"{steps} hand-overs"
+        yield f"  pinned     {pinned.fingerprint}, {through} before  (compare it with its owner)"
     yield f"  strength   {verdict.proved.replace('signed', 'signed (Ed25519 and ML-DSA-44)', 1)}"
     if verdict.witnessed is not None and verdict.witnessed.signed:
         yield f"  witnesses  {', '.join(verdict.witnessed.signed)}"

@@ -26,6 +26,12 @@ from macroslow.tlog import note
 
 KEY_TEXT_BYTES: Final = 8 * 1024
 OWN_LINES: Final = 2  # signature lines of the log itself, which come first: Ed25519 and ML-DSA-44
+HandOverSignatures = tuple[bytes, bytes]
+"""Bare signatures by Ed25519 and ML-DSA-44 over the text of a hand-over; see `tlog.hand_over`."""
+
+# Signed by the same keys as checkpoints, and confused with none: a checkpoint's text begins with an origin,
+# which has no space, and what ML-DSA-44 signs of one with `subtree/v1`.
+_HAND_OVER: Final = "macroslow-hand-over v1\n"
 _FIX: Final = "`macroslow audit key` prints the log's public key; pin the copy that you were given"
 
 
@@ -62,6 +68,12 @@ class LogPublicKey:
         """160 bits over both keys and the origin, in eight groups of four."""
         both = f"macroslow-log-key v1\n{self.ed25519.vkey}\n{self.ml_dsa_44.vkey}\n"
         return fingerprint(hashlib.sha256(both.encode()).digest())
+
+    def verify_hand_over(self, said: str, signatures: HandOverSignatures) -> None:
+        """Return if both keys signed the hand-over that says `said`; else VerificationError."""
+        message = (_HAND_OVER + said).encode()
+        for key, signature in zip((self.ed25519, self.ml_dsa_44), signatures, strict=True):
+            key.verify(signature, message)
 
     def format(self) -> str:
         """Return the text of the public key file."""
@@ -101,6 +113,11 @@ class LogPrivateKey(Guarded):
         """Return the signed note. Whether the tree extends the last one is the caller's to check."""
         body = note.Body(self.public.origin, size, root)
         return note.sign(note.format_body(body), [self._ed25519, self._ml_dsa_44], time_s=time_s).format()
+
+    def sign_hand_over(self, said: str) -> HandOverSignatures:
+        """Return signatures over the text of a hand-over, below its first line."""
+        message = (_HAND_OVER + said).encode()
+        return self._ed25519.sign(message), self._ml_dsa_44.sign(message)
 
     def to_json(self) -> str:
         """Return the text of a key file. It holds the seeds: write it to a private file only."""

@@ -1,32 +1,51 @@
 """One log's keys, one after another: each is named by an entry that the one before it signed.
 
-When a log is given another key, an entry of type LOG_KEY_ROTATED names both, and the last checkpoint of
-the old key covers it. The receipt of that entry, under the old key, is the hand-over: whoever pinned an
-old key follows the receipts to the newest and believes nobody but the key he pinned. `follow_succession`
-does that offline.
+When a log is given another key, an entry of type LOG_KEY_ROTATED names both, a checkpoint of the old key
+covers it, and both keys sign the hand-over (see `tlog.hand_over`): whoever pinned an old key follows the
+hand-overs to the newest and believes nobody but the key he pinned. `succession` does that offline.
 
-A fork's key is of another log: nothing here leads to it.
+A hand-over ends the key before it: what that signs beyond its last tree is not believed any more, where the
+hand-over is known. A fork's key is of another log: nothing here leads to it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from macroslow.crypto.note_keys import NotePublicKey
 from macroslow.errors import VerificationError
-from macroslow.tlog import note, receipt
+from macroslow.tlog import note
 from macroslow.tlog.checkpoint import Checkpoint, LogPublicKey, verify_parsed
-from macroslow.tlog.event import EventType
+from macroslow.tlog.hand_over import handed_over, last_size
 
 MAX_SUCCESSION: Final = 1000  # a key a day for three years
 
 
 @dataclass(frozen=True, slots=True)
 class Retired:
-    """A key that signs no more. `receipt` hands over to the next one; None: a fork began another log."""
+    """A key that signs no more. `hand_over` leads to the next one; None: a fork began another log."""
 
     key: LogPublicKey
-    receipt: bytes | None
+    hand_over: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A key of a log, `steps` hand-overs after the one that was pinned.
+
+    `last_size`: of the last tree that it signed, where a hand-over says that it signs no more.
+    """
+
+    key: LogPublicKey
+    steps: int
+    last_size: int | None = None
+
+    def check_size(self, size: int) -> None:
+        """Return if the key may have signed a tree of `size` entries; else VerificationError."""
+        if self.last_size is not None and size > self.last_size:
+            raise VerificationError(
+                f"the key {self.key.fingerprint} was retired at {self.last_size} entries, and this is of"
+                f" {size}: somebody signed with it afterwards"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +56,28 @@ class LogKeys:
     retired: tuple[Retired, ...] = ()
 
     @property
-    def receipts(self) -> list[bytes]:
-        """The hand-overs within the present log, oldest first."""
-        forks = [at for at, one in enumerate(self.retired, 1) if one.receipt is None]
-        return [one.receipt for one in self.retired[max(forks, default=0) :] if one.receipt is not None]
+    def hand_overs(self) -> list[bytes]:
+        """Those within the present log, oldest first."""
+        forks = [at for at, one in enumerate(self.retired, 1) if one.hand_over is None]
+        return [one.hand_over for one in self.retired[max(forks, default=0) :] if one.hand_over is not None]
 
     def since(self, pinned: LogPublicKey) -> list[LogPublicKey]:
         """`pinned` and all keys that it leads to; VerificationError for a hand-over that does not hold."""
-        return succession(pinned, self.receipts)
+        return [one.key for one in succession(pinned, self.hand_overs)]
 
     def verify(self, signed_note: bytes) -> Checkpoint:
-        """Return the tree head that one of our keys signed, the newest that did; else VerificationError."""
-        return verify_under(signed_note, [self.current, *(one.key for one in reversed(self.retired))])
+        """Return the tree head that one of our keys signed in its time, the newest that did.
+
+        VerificationError for every other.
+        """
+        parsed = note.parse(signed_note)
+        claimed = [one for one in self.retired if parsed.signed_by(one.key.ed25519)]
+        if not claimed or parsed.signed_by(self.current.ed25519):
+            return verify_parsed(parsed, self.current)
+        found = verify_parsed(parsed, claimed[-1].key)
+        if claimed[-1].hand_over is not None:
+            Reached(claimed[-1].key, 0, last_size(claimed[-1].hand_over)).check_size(found.size)
+        return found
 
 
 def verify_under(signed_note: bytes, keys: Sequence[LogPublicKey]) -> Checkpoint:
@@ -58,50 +87,27 @@ def verify_under(signed_note: bytes, keys: Sequence[LogPublicKey]) -> Checkpoint
     return verify_parsed(parsed, claimed[0] if claimed else keys[0])
 
 
-def follow_succession(pinned: LogPublicKey, receipts: Sequence[bytes]) -> LogPublicKey:
+def follow_succession(pinned: LogPublicKey, hand_overs: Sequence[bytes]) -> LogPublicKey:
     """Return the newest key that `pinned` leads to; see `succession`."""
-    return succession(pinned, receipts)[-1]
+    return succession(pinned, hand_overs)[-1].key
 
 
-def succession(pinned: LogPublicKey, receipts: Sequence[bytes]) -> list[LogPublicKey]:
-    """Return `pinned` and the keys after it, as the receipts (from an adversary) prove them, in their order.
+def succession(pinned: LogPublicKey, hand_overs: Sequence[bytes]) -> list[Reached]:
+    """Return `pinned` and the keys after it, as the hand-overs (from an adversary) prove them, in order.
 
     Hand-overs before the pinned key are passed over. VerificationError if one does not follow from the key
     before it.
     """
-    if len(receipts) > MAX_SUCCESSION:
+    if len(hand_overs) > MAX_SUCCESSION:
         raise VerificationError(f"more than {MAX_SUCCESSION} keys of one log")
-    keys = [pinned]
-    for number, raw in enumerate(receipts, 1):
+    found = [Reached(pinned, 0)]
+    for number, raw in enumerate(hand_overs, 1):
+        last = found[-1]
         try:
-            keys.append(handed_over(raw, keys[-1]))
+            new = handed_over(raw, last.key)
         except VerificationError as error:
-            if len(keys) == 1:
+            if len(found) == 1:
                 continue  # of a key before the one that was pinned
             raise VerificationError(f"hand-over {number} does not hold: {error.detail}") from None
-    return keys
-
-
-def handed_over(raw: bytes, old: LogPublicKey) -> LogPublicKey:
-    """Return the key that the receipt, under `old`, names as the next one; else VerificationError."""
-    said = receipt.verify(raw, old).statement
-    match said["what"], said["details"]:
-        case what, {
-            "old_fingerprint": str() as leaves,
-            "new_fingerprint": str() as comes,
-            "new_ed25519": str() as ed25519,
-            "new_ml_dsa_44": str() as ml_dsa_44,
-        } if what == receipt.WHAT[EventType.LOG_KEY_ROTATED]:
-            new = _key(ed25519, ml_dsa_44)
-        case _:
-            raise VerificationError("the receipt is of another entry than one that gives the log a new key")
-    if (leaves, comes, new.origin) != (old.fingerprint, new.fingerprint, old.origin):
-        raise VerificationError("the entry hands over from another key, to another key or to another log")
-    return new
-
-
-def _key(ed25519: str, ml_dsa_44: str) -> LogPublicKey:
-    try:
-        return LogPublicKey(NotePublicKey.from_vkey(ed25519), NotePublicKey.from_vkey(ml_dsa_44))
-    except ValueError as error:
-        raise VerificationError(f"the entry names no key of a log: {error}") from None
+        found[-1:] = [Reached(last.key, last.steps, new.last_size), Reached(new.key, last.steps + 1)]
+    return found

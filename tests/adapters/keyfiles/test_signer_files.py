@@ -82,10 +82,10 @@ def test_a_change_of_keys_keeps_the_public_half_and_destroys_the_other(state: Pa
     old, new = files.load(None).log, LogPrivateKey.generate(ORIGIN, SystemEntropy())
     seed = (state / "keys" / "signer" / "log.json").open("rb")
     files.stage(new)
-    files.switch(Retired(old.public, b'{"a":"\\u00e9"}'))
+    files.switch(Retired(old.public, b'{"a":"\xc3\xa9"}'))
     loaded = files.load(ORIGIN)
     assert (loaded.log.public, loaded.staged) == (new.public, None)
-    assert loaded.retired == (Retired(old.public, b'{"a":"\\u00e9"}'),)
+    assert loaded.retired == (Retired(old.public, b'{"a":"\xc3\xa9"}'),)
     with seed:
         assert set(seed.read()) == {0}
     everything = b"".join(path.read_bytes() for path in state.rglob("*") if path.is_file())
@@ -126,11 +126,11 @@ def test_many_changes_are_kept_in_their_order(state: Path) -> None:
         files.switch(Retired(seen[-1], None if number == 3 else b"{}"))
     loaded = files.load(None)
     assert [one.key for one in loaded.retired] == seen
-    assert [number for number, one in enumerate(loaded.retired) if one.receipt is None] == [3]
+    assert [number for number, one in enumerate(loaded.retired) if one.hand_over is None] == [3]
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"\xff", b'{"macroslow_retired_log_key":1,"key":"x","receipt":1}']
+    "content", [b"", b"{}", b"\xff", b'{"macroslow_retired_log_key":1,"key":"x","hand_over":1}']
 )
 def test_a_damaged_retired_key_is_refused(content: bytes, state: Path) -> None:
     private_files.write_new(state / "keys" / "signer" / "retired-0001.json", content)

@@ -21,11 +21,16 @@ HISTORY_KEY = HybridPrivateKey(KeyUse.HISTORY, bytes([5]) * 32, bytes([6]) * 32)
 
 
 class FixedClock:
+    """`since_ns`: what has passed since the start."""
+
+    def __init__(self) -> None:
+        self.since_ns = 0
+
     def now_ns(self) -> int:
         return NOW_NS
 
     def monotonic_ns(self) -> int:
-        return 0
+        return self.since_ns
 
 
 @dataclass
@@ -48,12 +53,13 @@ def engine_of(
     marks: HighWaterMarks | None = None,
     files: MemoryFiles | None = None,
     retired: tuple[Retired, ...] = (),
+    clock: FixedClock | None = None,
 ) -> Engine:
     return Engine(
         log_key=LOG_KEY,
         answer_key=answer,
         history_key=history,
-        clock=FixedClock(),
+        clock=clock or FixedClock(),
         entropy=SystemEntropy(),
         marks=marks or HighWaterMarks(None),
         files=files or MemoryFiles(),

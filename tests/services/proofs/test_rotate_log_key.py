@@ -4,6 +4,7 @@ import orjson
 import pytest
 from tests.services.house import House
 
+from macroslow.adapters.signer import engine
 from macroslow.errors import ConflictError, LogUnavailableError, VerificationError
 from macroslow.services.audit.log_key_verbs import LogKeyVerbs
 from macroslow.services.audit.verify_log import VerifyLog
@@ -25,7 +26,7 @@ async def test_old_receipts_stay_and_new_ones_are_of_the_new_key(house: House) -
     assert house.signer.keys.current == new != house.log_key
     assert receipt.verify(before, house.log_key).index == 1
     assert receipt.verify(await proved(house, 1), new).index == 1
-    assert follow_succession(house.log_key, house.signer.keys.receipts) == new
+    assert follow_succession(house.log_key, house.signer.keys.hand_overs) == new
 
 
 async def test_the_newest_checkpoint_is_of_the_new_key_at_once(house: House) -> None:
@@ -37,7 +38,10 @@ async def test_the_newest_checkpoint_is_of_the_new_key_at_once(house: House) -> 
     verify_checkpoint(stored[1], new)
 
 
-async def test_the_log_is_verified_under_every_key_that_leads_to_its_own(house: House) -> None:
+async def test_the_log_is_verified_under_every_key_that_leads_to_its_own(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "CHANGE_EVERY_S", 0)
     await house.note(3)
     kept = await house.checkpoints.newest()
     keys = [house.log_key]
@@ -52,6 +56,14 @@ async def test_the_log_is_verified_under_every_key_that_leads_to_its_own(house: 
     await VerifyLog(house.books, keys[-1], others=keys[:-1])(since=kept)
     with pytest.raises(VerificationError, match="pinned log key"):
         await VerifyLog(house.books, keys[-1])(since=kept)
+
+
+async def test_a_change_that_comes_too_soon_leaves_no_entry(house: House) -> None:
+    await house.change_log_key("a test")
+    size = (await house.books.head()).size
+    with pytest.raises(VerificationError, match="within the last"):
+        await house.change_log_key("once more")
+    assert (await house.books.head()).size == size
 
 
 async def test_the_entry_names_both_keys_and_why(house: House) -> None:
@@ -89,8 +101,8 @@ async def test_verbs_tell_the_key_and_who_led_to_it(house: House) -> None:
     assert rotated["old"] == house.log_key.fingerprint
     followed = await administration.perform("audit.succession", {})
     assert isinstance(followed, dict)
-    receipts = [text.encode() for text in followed["receipts"]]
-    assert follow_succession(house.log_key, receipts) == LogPublicKey.parse(told["key"])
+    hand_overs = [text.encode() for text in followed["hand_overs"]]
+    assert follow_succession(house.log_key, hand_overs) == LogPublicKey.parse(told["key"])
 
 
 async def test_a_log_that_others_sign_too_keeps_its_key(house: House) -> None:

@@ -106,7 +106,7 @@ async def test_the_old_key_leads_to_no_fork(house: House) -> None:
     await house.change_log_key("before")
     await fork_of(house)("a test", "another.example/log")
     keys = house.signer.keys
-    assert keys.receipts == []
+    assert keys.hand_overs == []
     assert keys.since(house.log_key) == [house.log_key]
 
 

@@ -146,17 +146,17 @@ def _named_otherwise(path: Path, origin: str, named: str) -> ConfigurationError:
 
 
 def _retired_text(retired: Retired) -> bytes:
-    receipt = None if retired.receipt is None else retired.receipt.decode()
-    members = {"macroslow_retired_log_key": 1, "key": retired.key.format(), "receipt": receipt}
+    handed = None if retired.hand_over is None else orjson.loads(retired.hand_over)
+    members = {"macroslow_retired_log_key": 1, "key": retired.key.format(), "hand_over": handed}
     return orjson.dumps(members, option=orjson.OPT_INDENT_2) + b"\n"
 
 
 def _retired(path: Path) -> Retired:
     try:
         raw = private_files.read(path)
-        match strict_json.parse(raw, limit_bytes=private_files.MAX_FILE_BYTES, max_depth=1):
-            case {"macroslow_retired_log_key": 1, "key": str(key), "receipt": str() | None as receipt}:
-                return Retired(LogPublicKey.parse(key), None if receipt is None else receipt.encode())
+        match strict_json.parse(raw, limit_bytes=private_files.MAX_FILE_BYTES, max_depth=3):
+            case {"macroslow_retired_log_key": 1, "key": str(key), "hand_over": dict() | None as handed}:
+                return Retired(LogPublicKey.parse(key), None if handed is None else orjson.dumps(handed))
             case _:
                 raise ValueError("its members are others")
     except (ValueError, BadRequestError) as error:

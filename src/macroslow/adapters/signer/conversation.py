@@ -106,7 +106,7 @@ def _facts(engine: Engine) -> dict[str, object]:
 
 def _keys(keys: LogKeys) -> dict[str, object]:
     retired = [
-        {"key": one.key.format(), "receipt": None if one.receipt is None else one.receipt.decode()}
+        {"key": one.key.format(), "hand_over": None if one.hand_over is None else one.hand_over.decode()}
         for one in keys.retired
     ]
     return {"current": keys.current.format(), "retired": retired}

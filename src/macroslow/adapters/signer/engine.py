@@ -14,13 +14,15 @@ from macroslow.crypto import statements
 from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
 from macroslow.errors import ConfigurationError, VerificationError
 from macroslow.ports import NS_PER_S, Clock, Entropy, Statement
-from macroslow.tlog import tree
+from macroslow.tlog import hand_over, tree
 from macroslow.tlog.checkpoint import LogPrivateKey, LogPublicKey
 from macroslow.tlog.note import MAX_SIZE
 from macroslow.tlog.ports import Mark, TreeHead
-from macroslow.tlog.succession import LogKeys, Retired, handed_over
+from macroslow.tlog.succession import MAX_SUCCESSION, LogKeys, Retired
 
 NOTHING: Final = TreeHead(0, tree.EMPTY_ROOT)
+CHANGE_EVERY_S: Final = 60  # at most one change of keys: they are counted, and nobody needs more
+MAX_KEPT_BYTES: Final = 12 * 1024 * 1024  # hand-overs that are told of
 
 
 class KeyFiles(Protocol):
@@ -95,6 +97,7 @@ class Engine:
         self._marks = marks
         self._files = files
         self._staged = staged
+        self._changed_ns: int | None = None  # when the key was changed last, by this engine
         self.keys: LogKeys = LogKeys(log_key.public, retired)
         self.mark: Mark | None = marks.mark(log_key.public)
         """What was noted outside when this began."""
@@ -152,10 +155,13 @@ class Engine:
     def stage(self, origin: str | None = None) -> LogPublicKey:
         """Make the log's key to come, unless there is one already; `origin`: of another log, by a fork.
 
-        ValueError for an origin that notes cannot carry.
+        ValueError for an origin that notes cannot carry. VerificationError where the key was changed too
+        often or just now: whoever took the gateway over must not use up the changes that a log can have.
         """
         wanted = origin or self.keys.current.origin
         if self._staged is None or self._staged.public.origin != wanted:
+            if wanted == self.keys.current.origin:
+                self._check_may_change()
             fresh = LogPrivateKey.generate(wanted, self._entropy)
             self._files.stage(fresh)
             self._staged = fresh
@@ -166,9 +172,11 @@ class Engine:
 
         VerificationError unless `receipt`, under the present key, is of the entry that names the staged one.
         """
-        if self._staged is None or handed_over(receipt, self.keys.current) != self._staged.public:
-            raise VerificationError("the entry hands over to another key than the one that was staged")
-        self._switch(self._staged, receipt, self.last)
+        if self._staged is None:
+            raise VerificationError("the entry hands over to another key than one that was staged: none was")
+        made = hand_over.make(self._log_key, self._staged, receipt, self.last.size)
+        self._switch(self._staged, made, self.last)
+        self._changed_ns = self._clock.monotonic_ns()
 
     def fork(self) -> None:
         """Sign with the staged key of another log from now on: what was signed before binds it no more.
@@ -181,13 +189,21 @@ class Engine:
             self._marks.end(self.keys.current, self._staged.public.origin)  # first: no copy signs any more
         self._switch(self._staged, None, NOTHING)
 
-    def _switch(self, new: LogPrivateKey, receipt: bytes | None, last: TreeHead) -> None:
-        retired = Retired(self.keys.current, receipt)
+    def _switch(self, new: LogPrivateKey, handed: bytes | None, last: TreeHead) -> None:
+        retired = Retired(self.keys.current, handed)
         with self._marks.turn():
             self._marks.write(new.public, last)
         self._files.switch(retired)
         self._log_key, self._staged, self.last = new, None, last
         self.keys = LogKeys(new.public, (*self.keys.retired, retired))
+
+    def _check_may_change(self) -> None:
+        kept = self.keys.hand_overs
+        if len(kept) >= MAX_SUCCESSION or sum(map(len, kept)) > MAX_KEPT_BYTES:
+            raise VerificationError("the log's key was changed too often: `macroslow audit fork` begins anew")
+        changed_ns = self._changed_ns
+        if changed_ns is not None and self._clock.monotonic_ns() < changed_ns + CHANGE_EVERY_S * NS_PER_S:
+            raise VerificationError(f"the log's key was changed within the last {CHANGE_EVERY_S} seconds")
 
     def _catch_up(self) -> None:
         """Go on from what another signer of this key noted meanwhile, if that is more."""

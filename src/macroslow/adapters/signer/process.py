@@ -197,8 +197,8 @@ def _head(told: object) -> TreeHead:
 
 
 def _retired(told: Mapping[str, str | None]) -> Retired:
-    receipt = told["receipt"]
-    return Retired(LogPublicKey.parse(told["key"] or ""), None if receipt is None else receipt.encode())
+    handed = told["hand_over"]
+    return Retired(LogPublicKey.parse(told["key"] or ""), None if handed is None else handed.encode())
 
 
 def _mark(told: object) -> Mark | None:

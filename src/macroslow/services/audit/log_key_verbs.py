@@ -21,10 +21,10 @@ class LogKeyVerbs:
         return {"key": current.format(), "fingerprint": current.fingerprint, "origin": current.origin}
 
     async def succession(self) -> object:
-        """The receipts that hand over from the log's first key to this one, oldest first."""
+        """The hand-overs from the log's first key to this one, oldest first."""
         keys = self.keeper.keys
-        receipts = [receipt.decode() for receipt in keys.receipts]
-        return {"receipts": receipts, "fingerprint": keys.current.fingerprint}
+        hand_overs = [one.decode() for one in keys.hand_overs]
+        return {"hand_overs": hand_overs, "fingerprint": keys.current.fingerprint}
 
     async def rotate_key(self, reason: GivenReason) -> object:
         """Give the log another key."""
