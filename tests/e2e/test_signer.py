@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from tests.e2e.conftest import Site, make_site, wait_until
 
+from macroslow.adapters.keyfiles import SignerFiles
+from macroslow.adapters.system import SystemEntropy
 from macroslow.errors import MacroslowError
-from macroslow.tlog.checkpoint import LogPublicKey, verify_checkpoint
+from macroslow.tlog.checkpoint import LogPrivateKey, LogPublicKey, verify_checkpoint
 from macroslow.tlog.succession import follow_succession
 
 
@@ -81,6 +83,34 @@ def test_a_backup_that_was_put_back_is_not_served_and_a_fork_begins_another_log(
     assert own.command("audit", "fork", "--reason", "again", "--yes").returncode == 78  # a server runs
 
 
+def test_a_copy_of_a_folder_that_was_forked_is_not_served(own: Site, tmp_path: Path) -> None:
+    own.start()
+    own.stop()
+    shutil.copytree(own.state, tmp_path / "backup")
+    assert own.command("audit", "fork", "--reason", "just trying").returncode == 1
+    second = own.data("audit", "fork", "--reason", "it is meant", "--yes")["origin"]
+    put_back(own, tmp_path / "backup")
+    refused = own.command("serve", "--listen", "127.0.0.1:0")
+    assert refused.returncode == 78
+    assert "this log was declared forked at 20" in refused.stderr
+    assert f"it is {second} now" in refused.stderr
+
+
+def test_a_change_of_keys_that_a_start_completes_is_in_its_notes_and_in_the_log(own: Site) -> None:
+    own.start()
+    old = key_of(own)
+    own.stop()
+    fresh = LogPrivateKey.generate(old.origin, SystemEntropy())
+    SignerFiles(own.state).stage(fresh)  # as far as a change of keys had come
+    own.start()
+    new = key_of(own)
+    assert new == fresh.public
+    (note,) = [note for note in own.notes if "change of the log's key" in note]
+    assert old.fingerprint in note
+    assert new.fingerprint in note
+    assert note in own.said
+
+
 def test_a_running_server_is_given_another_key_and_keeps_it(own: Site, tmp_path: Path) -> None:
     own.start()
     own.client("ann")
@@ -114,6 +144,8 @@ def test_a_server_whose_signer_was_killed_promises_nothing_and_starts_again(own:
     own.client("bob")
     with pytest.raises(MacroslowError, match="the signer's process has ended"):
         checkpoint_of(own)
+    key = own.client("eve")
+    wait_until(lambda: own.chat(key, model="gpt-4o", max_tokens=5).status == 503)
     own.stop()
     own.start()
     checkpoint_of(own)
