@@ -51,7 +51,7 @@ def test_a_log_that_can_go_on_is_not_forked_without_a_word_more(site: Macroslow,
     before, logged = state_of(tmp_path), entries(site)
     refused = site(*FORK)
     assert refused.returncode == 1
-    assert "nothing to declare" in refused.stderr
+    assert "nothing to declare is known here" in refused.stderr
     assert "audit rotate-key" in refused.stderr
     assert (state_of(tmp_path), entries(site)) == (before, logged)
     done = site(*FORK, "--yes")

@@ -109,9 +109,9 @@ def _agreed(plan: "ForkPlan") -> bool:
     """Whether the person who was shown the plan wants it. ConflictError where there is nothing to declare."""
     if not plan.trouble:
         raise ConflictError(
-            f"the log is the one that was signed, {plan.entries} entries: there is nothing to declare",
+            f"the log is the one that was signed, {plan.entries} entries: nothing to declare is known here",
             fix="leave it as it is; another key of the same log: macroslow audit rotate-key. --yes begins"
-            " another log all the same, and whoever pinned the key of this one must be told",
+            " another log all the same, as where a witness or a kept checkpoint knows of more entries",
         )
     click.echo(f"macroslow: {plan.trouble}", err=True)
     click.echo(f"Another log, {plan.origin}, would begin over {plan.entries} entries, for good:", err=True)
