@@ -42,6 +42,21 @@ def test_without_a_sandbox_it_says_what_that_means_and_how_to_repair_it(macroslo
     assert "code blocks are refused here" in ran.stdout
 
 
+def test_a_disk_without_its_reserve_is_said_before_a_start_meets_it(
+    macroslow, probing, tmp_path: Path
+) -> None:
+    probing(WORKS)
+    (tmp_path / "macroslow.toml").write_text("[log]\ndisk_reserve_mib = 1048576\n")
+    ran = macroslow("doctor")
+    assert ran.returncode == 1
+    assert "MiB free, less than the 1048576 MiB of [log] disk_reserve_mib" in ran.stdout
+    assert "1048576 MiB" in json.loads(macroslow("doctor", "--json").stdout)["disk"]
+    assert not (tmp_path / ".macroslow").exists()
+    (tmp_path / "macroslow.toml").write_text("[log]\ndisk_reserve_mib = 0\n")
+    told = macroslow("doctor", "--json")
+    assert (told.returncode, json.loads(told.stdout)["disk"]) == (0, None)
+
+
 def test_a_bad_configuration_is_78_with_the_place(macroslow, probing, tmp_path: Path) -> None:
     probing(WORKS)
     (tmp_path / "macroslow.toml").write_text(

@@ -1,7 +1,7 @@
 """What a start refuses beyond the settings themselves; commands ask for it beforehand, all at once.
 
-Not tried before a start: whether the address is free, the state folder unused, and a database, a rate
-store or a provider can be reached.
+Not tried before a start: whether the address is free, the state folder unused and the log in it the one that
+was signed, and whether a database, a rate store or a provider can be reached.
 """
 
 from collections.abc import Mapping

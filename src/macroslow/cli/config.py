@@ -50,7 +50,7 @@ def check(config_file: Path | None, as_json: bool) -> int:
     """Check the configuration and its secrets as a start does.
 
     Reports all problems at once. Exit code 78 if there is one. Nothing is asked over a network: a
-    database, a rate store and the providers are not tried.
+    database, a rate store and the providers are not tried; nor is the state opened.
     """
     try:
         settings = settings_of(config_file)

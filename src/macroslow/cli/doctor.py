@@ -1,4 +1,7 @@
-"""`macroslow doctor`: what works on this machine, tried for real, and how to repair what does not."""
+"""`macroslow doctor`: what works on this machine, tried for real, and how to repair what does not.
+
+The state is not opened: whether it is whole, and the log that was signed, a start says, and `audit verify`.
+"""
 
 import asyncio
 import platform
@@ -8,28 +11,31 @@ from pathlib import Path
 import click
 
 from macroslow import __version__
+from macroslow.adapters.statefolder import StateFolder
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._errors import BAD_CONFIGURATION, CHECKED_IS_BAD, problem_lines
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._places import problems_of
 from macroslow.errors import ConfigurationError
+from macroslow.services.signing.watch_disk import MIB, shortage
+from macroslow.settings import Settings
 
 
 @click.command()
 @config_option
 @json_option
 def doctor(config_file: Path | None, *, as_json: bool) -> int:
-    """Try each sandbox backend, the configuration and its secrets.
+    """Try each sandbox backend, the configuration and its secrets, and look at the room on the disk.
 
-    Exit code 0 if code blocks can run and the configuration is good, 1 if they cannot, 78 if the
-    configuration is bad.
+    Exit code 0 if all is well, 1 if code blocks cannot run or the disk is short, 78 if the configuration
+    is bad. The state itself is not opened.
     """
     from macroslow.adapters.sandbox import probe
 
     reports = asyncio.run(probe())
-    problems = _configuration_problems(config_file)
+    problems, disk = _examined(config_file)
     works = any(report.works for report in reports)
-    code = BAD_CONFIGURATION if problems else 0 if works else CHECKED_IS_BAD
+    code = BAD_CONFIGURATION if problems else 0 if works and not disk else CHECKED_IS_BAD
     if as_json:
         emit(
             {
@@ -38,6 +44,7 @@ def doctor(config_file: Path | None, *, as_json: bool) -> int:
                 "python": platform.python_version(),
                 "sandbox": [asdict(report) for report in reports],
                 "problems": problems,
+                "disk": disk,
             }
         )
         return code
@@ -52,15 +59,32 @@ def doctor(config_file: Path | None, *, as_json: bool) -> int:
                 click.echo(f"    fix: {report.repair}")
     if not works:
         click.echo("code blocks are refused here; everything else works")
+    if disk:
+        click.echo(f"no new work would be taken: {disk}")
+        click.echo("    fix: free space, or keep less in reserve")
     click.echo("configuration " + ("is good" if not problems else "is bad"))
     for line in problems:
         click.echo(f"    {line}")
     return code
 
 
-def _configuration_problems(config_file: Path | None) -> list[str]:
+def _examined(config_file: Path | None) -> tuple[list[str], str | None]:
+    """What is wrong with the configuration, and with the disk of the state."""
     try:
         settings = settings_of(config_file)
     except ConfigurationError as error:
-        return [*problem_lines(error.problems)] or [error.detail]
-    return [*problem_lines(problems_of(settings))]
+        return [*problem_lines(error.problems)] or [error.detail], None
+    return [*problem_lines(problems_of(settings))], _shortage(settings)
+
+
+def _shortage(settings: Settings) -> str | None:
+    reserve_bytes = settings.log.disk_reserve_mib * MIB
+    folder = settings.state_folder.absolute()
+    made = next(path for path in (folder, *folder.parents) if path.exists())  # a start makes the rest
+    try:
+        free_bytes = StateFolder(made).free_bytes()
+    except OSError as error:
+        return f"the disk of {settings.state_folder} does not answer: {error.strerror}"
+    if free_bytes >= reserve_bytes:
+        return None
+    return shortage(str(settings.state_folder), free_bytes, reserve_bytes)

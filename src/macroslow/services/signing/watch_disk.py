@@ -11,6 +11,14 @@ LOOK_EVERY_S: Final = 1.0
 MIB: Final = 1024 * 1024
 
 
+def shortage(path: str, free_bytes: int, reserve_bytes: int) -> str:
+    """What is wrong with a disk that has less than its reserve free."""
+    return (
+        f"the disk of {path} has {free_bytes // MIB} MiB free,"
+        f" less than the {reserve_bytes // MIB} MiB of [log] disk_reserve_mib"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class WatchDisk:
     """Holds back new work while a disk has less than its reserve free.
@@ -33,7 +41,7 @@ class WatchDisk:
             wanted_bytes = self.reserve_bytes * 11 // 10 if name in self._told else self.reserve_bytes
             try:
                 free_bytes = ask()
-                first = short = self._told.get(name) or self._short(path, free_bytes)
+                first = short = self._told.get(name) or shortage(path, free_bytes, self.reserve_bytes)
             except OSError as error:
                 free_bytes, first = -1, ""
                 short = f"the disk of {path} does not answer: {error.strerror}"
@@ -43,12 +51,6 @@ class WatchDisk:
             else:
                 self._told.pop(name, None)
                 self.health.release(name)
-
-    def _short(self, path: str, free_bytes: int) -> str:
-        return (
-            f"the disk of {path} has {free_bytes // MIB} MiB free,"
-            f" less than the {self.reserve_bytes // MIB} MiB of [log] disk_reserve_mib"
-        )
 
     async def run(self) -> NoReturn:
         """Look for ever."""
