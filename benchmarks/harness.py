@@ -94,7 +94,7 @@ def spawned(
         popen = subprocess.Popen(
             ["taskset", "-c", str(core), *command],
             cwd=folder,
-            env={**clean_environment(), **(environment or {})},
+            env={**clean_environment(), "XDG_STATE_HOME": str(folder / "outside"), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,

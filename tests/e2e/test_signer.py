@@ -12,7 +12,6 @@ from tests.e2e.conftest import Site, make_site, wait_until
 
 from macroslow.adapters.keyfiles import SignerFiles
 from macroslow.adapters.system import SystemEntropy
-from macroslow.errors import MacroslowError
 from macroslow.tlog.checkpoint import LogPrivateKey, LogPublicKey, verify_checkpoint
 from macroslow.tlog.succession import follow_succession
 
@@ -142,8 +141,7 @@ def test_a_server_whose_signer_was_killed_promises_nothing_and_starts_again(own:
     pid = signer_of(own)
     os.kill(pid, signal.SIGKILL)
     own.client("bob")
-    with pytest.raises(MacroslowError, match="the signer's process has ended"):
-        checkpoint_of(own)
+    assert "the signer's process has ended" in own.ask("audit.checkpoint")["unsigned"]
     key = own.client("eve")
     wait_until(lambda: own.chat(key, model="gpt-4o", max_tokens=5).status == 503)
     own.stop()

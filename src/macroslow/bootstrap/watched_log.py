@@ -11,6 +11,7 @@ from macroslow.bootstrap.timestamping import stamping
 from macroslow.services.alerts.send_alerts import Outlet
 from macroslow.services.signing.ask_witnesses import AskWitnesses
 from macroslow.services.signing.stamp_log import StampLog
+from macroslow.services.signing.watch_signer import WatchSigner
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,13 @@ class WatchedLog:
     """`ask` is None where the configuration names no witness, `stamp` where it names no authority."""
 
     sign: Callable[[], Awaitable[object]]
+    signer: WatchSigner
     ask: AskWitnesses | None
     stamp: StampLog | None
 
     def works(self) -> dict[str, Callable[[], Awaitable[object]]]:
         """What is to be kept running, by name."""
-        found = {"the signing of the log": self.sign}
+        found = {"the signing of the log": self.sign, "the look at the signer": self.signer.run}
         if self.ask is not None:
             found["the asking of witnesses"] = self.ask.run
         if self.stamp is not None:
@@ -40,9 +42,10 @@ def watch_log(core: Core, outlet: Outlet, outward: Outward) -> WatchedLog:
     """Wire all. With witnesses, no new work is taken from here on until they confirmed the log."""
     settings = core.settings.log
     sign = partial(core.checkpoints.run, settings.checkpoint_window_ms / 1000, clock)
+    signer = WatchSigner(core.health, lambda: core.signer.alive)
     stamp = stamping(core, outward)
     if not settings.witnesses:
-        return WatchedLog(sign, None, stamp)
+        return WatchedLog(sign, signer, None, stamp)
     from macroslow.adapters.witness import HTTPWitness  # here: see Outward
 
     witnesses = {name: HTTPWitness(name, one.url, outward()) for name, one in settings.witnesses.items()}
@@ -57,4 +60,4 @@ def watch_log(core: Core, outlet: Outlet, outward: Outward) -> WatchedLog:
         gateway=core.settings.gateway.name,
         required=settings.witness_required,
     )
-    return WatchedLog(sign, ask, stamp)
+    return WatchedLog(sign, signer, ask, stamp)

@@ -4,8 +4,8 @@
      "old": {"ed25519", "ml_dsa_44"}, "new": {"ed25519", "ml_dsa_44"}}
 
 `receipt` is the text of the receipt, under the old key, of the entry LOG_KEY_ROTATED that names both. It is
-not enough: whoever can have a checkpoint signed can have one signed over a tree of his own. So the old key and
-the new one, each by both of its algorithms, sign (base64) a text besides, which is that of no checkpoint:
+not enough: whoever can have a checkpoint signed can have one signed over a tree of his own. So the old key
+and the new one, each by both of its algorithms, sign (base64) a text besides, which is that of no checkpoint:
 
     macroslow-hand-over v1
     old <fingerprint>
@@ -94,7 +94,7 @@ def _said(old: LogPublicKey, new: LogPublicKey, size: int, receipt: bytes) -> st
 
 
 def _named(raw: bytes, old: LogPublicKey, size: int) -> LogPublicKey:
-    """The key that the receipt, under `old` and of a tree of at most `size` entries, names as the next one."""
+    """The key that the receipt, under `old` and of a tree of `size` entries at most, names as the next."""
     verdict = receipts.verify(raw, old)
     if verdict.size > size:
         raise VerificationError("the entry of the hand-over lies beyond the old key's last tree")

@@ -1,8 +1,9 @@
 """The signer as a process of its own, seen from the gateway: started by exec, asked over a socket pair.
 
 It is started before this process knows a secret, with an empty environment and one descriptor, and it opens
-its own key files: the seeds are never here. Whoever takes the gateway over can have signed what
-`ports.Signer` names, in the order of one growing log, and nothing else; the keys he cannot copy.
+its own key files: the seeds are never in this process, nor in what leaks of its memory, and whoever asks over
+the socket has typed statements signed (`ports.Signer`), in the order of one growing log, and nothing else.
+The files are not kept from this process, which runs as the same user: who runs code here can open them.
 
 If it dies, every call fails (LogUnavailableError) and `alive` says so. It is not started again beneath a
 running gateway: a start reads what was signed last from outside, and so does the next one's.
