@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from macroslow.cli import _progress, audit_search
+from macroslow.cli import _progress, audit_entries, audit_search
+from macroslow.cli._columns import columns
 from macroslow.cli._entry_lines import line_of, print_entries
 from macroslow.cli._moments import Past
 from macroslow.cli._progress import on_terminal
@@ -156,6 +158,38 @@ def test_a_receipt_that_was_kept_is_as_good_as_a_checkpoint(at_home, tmp_path: P
     (tmp_path / "neither").write_text('{"receipt": {"proof": "x"}}')
     ran = at_home("audit", "verify", "--since", "neither")
     assert (ran.returncode, "neither is no checkpoint" in ran.stderr) == (2, True)
+
+
+def test_a_verdict_is_data_too_and_names_both_keys_of_a_log_that_was_given_another(
+    at_home, tmp_path: Path
+) -> None:
+    sound = data(at_home("audit", "verify", "--json"))
+    assert (sound["sound"], sound["signed_by"]) == (True, sound["key_fingerprint"])
+    (tmp_path / "old.pub").write_text(at_home("audit", "key").stdout)
+    assert at_home("audit", "rotate-key", "--reason", "a test").returncode == 0
+    (tmp_path / "new.pub").write_text(at_home("audit", "key").stdout)
+    old = data(at_home("audit", "verify", "--key", "old.pub", "--json"))
+    new = data(at_home("audit", "verify", "--key", "new.pub", "--json"))
+    assert (old["sound"], old["signed_by"]) == (True, new["key_fingerprint"])
+    assert new["signed_by"] == new["key_fingerprint"] != old["key_fingerprint"]
+    shown = at_home("audit", "verify", "--key", "old.pub").stdout
+    assert f"  signed by  {new['key_fingerprint']}, to which that key hands over\n" in shown
+    assert "signed by" not in at_home("audit", "verify", "--key", "new.pub").stdout
+
+
+def test_a_key_that_did_not_sign_says_what_may_have_happened(at_home, macroslow, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "macroslow.toml").write_text(CONFIGURATION)
+    macroslow("keys", "create", "ann", at=other)
+    (tmp_path / "foreign.pub").write_text(macroslow("audit", "key", at=other).stdout)
+    at_home("audit", "checkpoint")
+    for command in (("verify",), ("report", "--subject", "ann")):
+        refused = at_home("audit", *command, "--key", "foreign.pub")
+        assert refused.returncode == 1
+        assert "fix: was the log's key changed?" in refused.stderr
+    unsound = json.loads(at_home("audit", "verify", "--key", "foreign.pub", "--json").stdout)
+    assert (unsound["sound"], "signed by another key" in unsound["detail"]) == (False, True)
 
 
 def test_a_report_of_nobody_says_that_all_was_read(at_home) -> None:
@@ -350,9 +384,34 @@ def test_an_entry_that_was_erased_is_shown_as_one_with_who_says_so() -> None:
     assert line_of({**entry, "erased_by": None}).endswith("(unreadable: the key to it is gone)")
 
 
-def test_what_a_client_wrote_does_nothing_to_the_terminal(monkeypatch, capsys) -> None:
+@pytest.mark.parametrize("at_terminal", [True, False], ids=["terminal", "pipe"])
+@pytest.mark.parametrize("name", ["tag", "\x1b[2J\u202e\n"])
+def test_what_a_client_wrote_begins_no_line_and_turns_none(
+    name: str, monkeypatch, capsys, *, at_terminal: bool
+) -> None:
+    hostile = "\x1b]0;owned\x07\n     9 x\r\u2028\u2029\x85\x9b2J\u202eevil\u2066\u200f\u061c\ud800"
     entry = {"index": 7, "time": "2026-01-31T12:00:00+00:00", "type": "chat-completed",
-             "fields": {"tag": "\x1b]0;owned\x07"}}  # fmt: skip
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+             "fields": {name: hostile}}  # fmt: skip
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: at_terminal)
     print_entries([entry], wide=True)
-    assert "\\x1b]0;owned\\x07" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "\\x1b]0;owned\\x07\\n     9 x\\r\\u2028\\u2029\\u0085\\u009b2J\\u202eevil\\u2066\\u200f" in shown
+    assert shown.endswith("\\u061c\\ud800\n")
+    assert len(shown.splitlines()) == 1
+
+
+def test_tables_have_a_line_a_row_whatever_stands_in_a_cell(capsys) -> None:
+    columns([{"tag": "a\nb\u202e", "n": 1}, {"tag": ["x\x1b[2J"], "n": 2}], {"tag": "tag", "n": "n"})
+    assert capsys.readouterr().out.splitlines() == [
+        "tag         n",
+        "a\\nb\\u202e  1",
+        "x\\x1b[2J    2",
+    ]
+
+
+def test_an_entry_that_is_shown_whole_turns_no_text_and_is_still_json(monkeypatch, capsys) -> None:
+    entry = {"index": 7, "fields": {"tag": "a\u202e\x9b\x7f\u2028b\nü"}}
+    monkeypatch.setattr(audit_entries, "ask", lambda *_, **__: entry)
+    ran = CliRunner().invoke(audit_entries.show, ["7"])
+    assert json.loads(ran.output) == entry
+    assert r"a\u202e\u009b\u007f\u2028b\nü" in ran.output

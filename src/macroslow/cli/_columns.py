@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from macroslow.cli._terminal import one_line
 from macroslow.metering import money
 
 
@@ -39,11 +40,16 @@ def day_and_time(moment: object) -> str:
     return "-" if moment is None else str(moment).replace("T", " ")[:16]
 
 
+def day_and_second(moment: object) -> str:
+    """The same to the second, as a line has it: 2026-01-31T12:00:00+00:00 → 2026-01-31 12:00:00."""
+    return "-" if moment is None else str(moment).replace("T", " ")[:19]
+
+
 def _cell(value: object) -> str:
     match value:
         case None:
             return "-"
         case list() | tuple():
-            return ", ".join(map(str, value)) or "-"
+            return one_line(", ".join(map(str, value))) or "-"
         case _:
-            return str(value)
+            return one_line(str(value))

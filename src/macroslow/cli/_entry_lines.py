@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import click
 
-from macroslow.cli._terminal import harmless
+from macroslow.cli._columns import day_and_second
+from macroslow.cli._terminal import one_line
 
 FIRST: Final = (
     "principal",
@@ -33,14 +34,14 @@ def print_entries(entries: Iterable[Mapping[str, Any]], *, wide: bool) -> None:
     """Print each as one line, cut to the width of the terminal unless `wide`."""
     width = None if wide or not sys.stdout.isatty() else shutil.get_terminal_size().columns
     for entry in entries:
-        line = harmless(line_of(entry))
+        line = line_of(entry)
         click.echo(line if width is None or len(line) <= width else f"{line[: width - 1]}…")
 
 
 def line_of(entry: Mapping[str, Any]) -> str:
     """Number, time, type and what an operator looks for first; of an erased one, which entry says why."""
-    moment = entry["time"].removesuffix("+00:00").replace("T", " ")
-    return f"{entry['index']:>6}  {moment}  {entry['type']:<18} {_told(entry)}"
+    moment = day_and_second(entry["time"])
+    return one_line(f"{entry['index']:>6}  {moment}  {entry['type']:<18} {_told(entry)}")
 
 
 def _told(entry: Mapping[str, Any]) -> str:

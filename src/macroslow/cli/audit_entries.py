@@ -13,6 +13,7 @@ from macroslow.cli._entry_lines import print_entries
 from macroslow.cli._key_options import Number
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
+from macroslow.cli._terminal import one_line
 
 FOLLOW_S: Final = 0.5
 
@@ -45,7 +46,8 @@ def show(index: int, config_file: Path | None, as_json: bool) -> None:
     if as_json:
         emit(entry)
     else:
-        click.echo(json.dumps(entry, indent=2, ensure_ascii=False))
+        for line in json.dumps(entry, indent=2, ensure_ascii=False).split("\n"):
+            click.echo(one_line(line))
 
 
 @click.command()

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from macroslow.cli._columns import day_and_second
 from macroslow.cli._configured import config_option
 from macroslow.cli._counted import counted
 from macroslow.cli._errors import CHECKED_IS_BAD
@@ -14,7 +15,7 @@ from macroslow.cli._log_files import FILE, checkpoint_of, log_key_of
 from macroslow.cli._moments import Past
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
-from macroslow.cli._terminal import harmless
+from macroslow.cli._terminal import one_line
 from macroslow.errors import NotFoundError
 
 
@@ -58,7 +59,8 @@ def report(
     if as_json:
         emit(found)
     else:
-        click.echo(harmless("\n".join(_lines(found))))
+        for line in _lines(found):
+            click.echo(one_line(line))
     if not found["known"]:
         meant = f"did you mean {' or '.join(others)}?" if others else ""
         fix = meant or "give the name as entries have it: macroslow audit tail"
@@ -90,7 +92,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield "  macroslow audit verify --since FILE      says whether the log still holds these entries"
     yield "  macroslow audit report … --until FILE    makes this report again"
     yield ""
-    yield found["checkpoint"]
+    yield from found["checkpoint"].split("\n")
 
 
 def _range(found: Mapping[str, Any]) -> Iterator[str]:
@@ -141,4 +143,4 @@ def _limits(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _time(moment: str | None) -> str:
-    return "" if moment is None else f"{moment[:19].replace('T', ' ')} UTC"
+    return "" if moment is None else f"{day_and_second(moment)} UTC"

@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 
+from macroslow.cli._columns import day_and_second
 from macroslow.cli._configured import config_option
 from macroslow.cli._counted import counted
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
+from macroslow.cli._terminal import one_line
 
 
 @click.command()
@@ -41,7 +43,7 @@ def witnesses(config_file: Path | None, *, as_json: bool) -> None:
         return
     click.echo(f"{counted(told['entries'])}; needed: {told['needed']}")
     for one in told["witnesses"]:
-        click.echo(_line(one))
+        click.echo(one_line(_line(one)))
 
 
 def _line(one: Mapping[str, Any]) -> str:
@@ -50,6 +52,5 @@ def _line(one: Mapping[str, Any]) -> str:
     if one["cosigned_at"] is None:
         last = "cosigned nothing yet"
     else:
-        moment = one["cosigned_at"].removesuffix("+00:00").replace("T", " ")
-        last = f"cosigned {one['cosigned_entries']} entries, {moment}"
+        last = f"cosigned {counted(one['cosigned_entries'])}, {day_and_second(one['cosigned_at'])}"
     return f"  {one['name']:<16} {last}" + (f"; now {one['error']}" if one["error"] else "")

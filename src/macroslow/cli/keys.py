@@ -21,6 +21,7 @@ from macroslow.cli._key_options import Span, bounds, given
 from macroslow.cli._key_words import BUDGETS, fitted, in_utc, page_of, rows_of, terms_of
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
+from macroslow.cli._terminal import one_line
 from macroslow.ports import NS_PER_S
 
 
@@ -174,7 +175,7 @@ def _print_new(made: Mapping[str, Any], config_file: Path | None, *, export: boo
 
 def _print_key(shown: Mapping[str, Any]) -> None:
     for name, told in page_of(shown, _now()):
-        click.echo(f"{name:<17}  {told}")
+        click.echo(one_line(f"{name:<17}  {told}"))
 
 
 def _now() -> datetime:
