@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 from tests.cli.conftest import Ran
 from tests.tlog.logs import NOW_NS, ORIGIN, SmallLog, octets, small_log
 from tests.tsa import Authority, needs_openssl
+from tests.web.fakes import FakeClock
 
+from macroslow.cli import receipt as receipt_command
 from macroslow.cli._main import run
 from macroslow.crypto.note_keys import NotePrivateKey, NoteType
 from macroslow.crypto.timestamps import query
+from macroslow.ports import NS_PER_S
 from macroslow.tlog import hand_over as hand_overs
 from macroslow.tlog import note, policy, proof, receipt
 from macroslow.tlog.checkpoint import LogPrivateKey
@@ -40,7 +43,12 @@ CHAT = Event(
     EventType.CHAT_COMPLETED,
     NOW_NS,
     "alice",
-    {"principal": "alice", "model": "m", "answer_sha256": hashlib.sha256(ANSWER).hexdigest()},
+    {
+        "principal": "alice",
+        "model": "m",
+        "usd_micros": 3,
+        "answer_sha256": hashlib.sha256(ANSWER).hexdigest(),
+    },
 )
 RUN = Event(
     EventType.RUN_FINISHED,
@@ -119,6 +127,8 @@ def test_a_model_call_is_proved_with_its_answer(folder: Path, macroslow: Macrosl
     assert (ran.returncode, ran.stderr) == (0, "")
     assert lines(ran) == [
         "PROVED: a model call was answered, by alice, at 2027-01-15T08:00:00.123456789Z",
+        "model m",
+        "cost $0.000003",
         "log gateway.example/log, entry 0 of 3",
         f"key {KEY.public.fingerprint} (compare it with its owner)",
         "strength signed (Ed25519 and ML-DSA-44)",
@@ -224,7 +234,10 @@ def test_a_new_key_is_reached_from_the_old_one_by_the_logs_hand_overs(
     put(folder, "new", receipt_of(key=NEXT_KEY))
     put(folder, "succession", [hand_over(3)])
     asked = ["receipt", "verify", "new", "--key", "log.pub", "--json"]
-    assert macroslow(*asked).returncode == 1
+    unreached = macroslow(*asked)
+    assert unreached.returncode == 1
+    assert "was the log's key changed?" in json.loads(unreached.stdout)["fix"]
+    assert "\n  fix: was the log's key changed? Ask" in macroslow(*asked[:-1]).stdout
     ran = macroslow(*asked, "--succession", "succession")
     assert ran.returncode == 0
     told = json.loads(ran.stdout)
@@ -294,6 +307,19 @@ def test_a_time_stamp_is_proved_under_the_authoritys_root(
     assert "time stamp" not in told["not_checked"]
     foreign = macroslow(*asked, str(other_authority.root_file))
     assert (foreign.returncode, "time stamp does not verify" in foreign.stdout) == (1, True)
+
+
+@needs_openssl
+def test_a_time_stamp_from_the_future_is_said_to_be_one_and_proves_nothing(
+    folder: Path, macroslow: Macroslow, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(folder, "stamped", receipt_of(stamp=lambda signed: authority.reply(query(signed).der)))
+    clock = FakeClock()
+    clock.ns = 1_700_000_000 * NS_PER_S
+    monkeypatch.setattr(receipt_command, "clock", clock)
+    asked = ["receipt", "verify", "stamped", "--key", "log.pub", "--tsa-roots", str(authority.root_file)]
+    ran = macroslow(*asked)
+    assert (ran.returncode, "the time stamp lies in the future" in ran.stdout) == (1, True)
 
 
 @needs_openssl

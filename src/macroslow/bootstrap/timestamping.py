@@ -19,7 +19,7 @@ def stamping(core: Core, outward: Outward) -> StampLog | None:
         return None
     from macroslow.adapters.timestamps import TimestampAuthority  # here: see Outward
 
-    authority = TimestampAuthority(configured.url, authorities, outward())
+    authority = TimestampAuthority(configured.url, authorities, outward(), clock)
     every_s = configured.every_hours * HOUR_NS // NS_PER_S
     published = partial(ReadTiles(core.books, core.checkpoints), CHECKPOINT)
     return StampLog(core.books, published, authority, clock, every_s)

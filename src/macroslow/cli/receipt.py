@@ -3,19 +3,23 @@
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 import click
 
+from macroslow.bootstrap.machine import clock
 from macroslow.cli._errors import CANNOT_DECIDE, CHECKED_IS_BAD
 from macroslow.cli._files import read_whole
 from macroslow.cli._log_files import FILE, log_key
 from macroslow.cli._output import emit, json_option
-from macroslow.cli._terminal import harmless
+from macroslow.cli._terminal import one_line
 from macroslow.cli.receipt_page import page
 from macroslow.crypto import strict_json
 from macroslow.errors import BadRequestError, VerificationError
+from macroslow.metering.money import usd
+from macroslow.ports import NS_PER_S
 from macroslow.tlog import policy as tlog_policy
 from macroslow.tlog import receipt as tlog_receipt
 from macroslow.tlog.checkpoint import LogPublicKey
@@ -103,9 +107,11 @@ def verify(
         reached.check_size(verdict.size)
     except VerificationError as error:
         if as_json:
-            emit({"verified": False, "detail": error.detail})
+            emit({"verified": False, "detail": error.detail, "fix": error.fix})
         else:
             _say(f"NOT PROVED: {error.detail}")
+            if error.fix:
+                _say(f"  fix: {error.fix}")
         return CHECKED_IS_BAD
     if as_json:
         emit({**_as_data(verdict), "pinned_fingerprint": first.fingerprint, "hand_overs": reached.steps})
@@ -145,7 +151,7 @@ def _dated(roots_file: Path) -> Dated:
             "--tsa-roots needs the extra timestamps, which is not installed",
             fix="pip install 'macroslow[timestamps]'",
         ) from None
-    return _read(roots_file, Authorities.from_pem).verify
+    return partial(_read(roots_file, Authorities.from_pem).verify, now_s=clock.now_ns() // NS_PER_S)
 
 
 def _followed(
@@ -181,12 +187,13 @@ def _show(verdict: Verdict, pinned: LogPublicKey, steps: int) -> None:
 
 
 def _say(line: str) -> None:
-    click.echo(harmless(line.replace("\n", "\\n")))  # a name may hold one: it begins no line of ours
+    click.echo(one_line(line))
 
 
 def _told(verdict: Verdict, pinned: LogPublicKey, steps: int) -> Iterator[str]:
     said = verdict.statement
     yield f"PROVED: {said['what']}, by {said['who']}, at {said['when']}"
+    yield from _call(said["details"])
     yield f"  log        {verdict.origin}, entry {verdict.index} of {verdict.size}"
     yield f"  key        {verdict.key_fingerprint}{'' if steps else '  (compare it with its owner)'}"
     if steps:
@@ -202,6 +209,16 @@ def _told(verdict: Verdict, pinned: LogPublicKey, steps: int) -> Iterator[str]:
             yield f"  {name:<10} is the one that was logged"
     for name, option in _unchecked(verdict):
         yield f"  {name:<10} not checked: {option} FILE"
+
+
+def _call(details: object) -> Iterator[str]:
+    """Of a call or a run: its model and what it cost, as far as they were logged."""
+    match details:
+        case {"model": str() as model}:
+            yield f"  model      {model}"
+    match details:
+        case {"usd_micros": int() as micros} if micros >= 0:
+            yield f"  cost       ${usd(micros)}"
 
 
 def _unchecked(verdict: Verdict) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from macroslow.errors import BadRequestError, VerificationError
 
 MAX_RESPONSE_BYTES: Final = 64 * 1024  # with a chain of RSA certificates it has 6 KiB
 MAX_ROOTS_BYTES: Final = 1024 * 1024  # a system's whole bundle has 220 KiB
+MAX_AHEAD_S: Final = 300  # of a stamp before the reader's clock: clocks differ
 
 __all__ = ["MAX_RESPONSE_BYTES", "MAX_ROOTS_BYTES", "Authorities", "Query", "query"]
 
@@ -37,18 +38,25 @@ class Authorities:
                 fix="the authority publishes its root certificate: bring it in PEM",
             ) from None
 
-    def verify(self, response: bytes, message: bytes, nonce: int | None = None) -> int:
+    def verify(self, response: bytes, message: bytes, nonce: int | None = None, *, now_s: int) -> int:
         """Return the time of the stamp over `message` in seconds; else VerificationError.
 
         `response` is the whole answer of an authority, which may be an adversary's; `nonce` is that of
-        the request, where one knows it.
+        the request, where one knows it. `now_s` is the time by the reader's clock: a stamp from the future
+        proves nothing.
         """
         try:
             if len(response) > MAX_RESPONSE_BYTES:
                 raise ValueError("it is larger than any we accept")
-            return rfc3161.verify(response, message, self._roots, nonce)
+            stamped_s = rfc3161.verify(response, message, self._roots, nonce)
         except ValueError as error:
             raise VerificationError(f"the time stamp does not verify: {error}") from None
+        if stamped_s > now_s + MAX_AHEAD_S:
+            ahead_s = stamped_s - now_s
+            raise VerificationError(
+                f"the time stamp lies in the future: {ahead_s:,} s ahead of the clock here"
+            )
+        return stamped_s
 
 
 def query(message: bytes) -> Query:

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import pytest
 from tests.tsa import Authority, Served, needs_openssl, serving
 
+from macroslow.adapters.system import SystemClock
 from macroslow.adapters.timestamps import TimestampAuthority
 from macroslow.crypto.timestamps import MAX_RESPONSE_BYTES, Authorities, query
-from macroslow.errors import BadRequestError, UpstreamUnavailableError
+from macroslow.errors import BadRequestError, UpstreamUnavailableError, VerificationError
+from macroslow.ports import NS_PER_S
 
 pytestmark = needs_openssl
 NOTE = b"gateway.example/log\n3\nhash\n"
@@ -38,9 +41,25 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-def client(served: Served, session: aiohttp.ClientSession, timeout_s: float = 20) -> TimestampAuthority:
+@dataclass
+class Shifted:
+    """The machine's clock, or one that is behind it."""
+
+    behind_s: int = 0
+
+    def now_ns(self) -> int:
+        return SystemClock().now_ns() - self.behind_s * NS_PER_S
+
+    def monotonic_ns(self) -> int:
+        raise NotImplementedError
+
+
+def client(
+    served: Served, session: aiohttp.ClientSession, timeout_s: float = 20, behind_s: int = 0
+) -> TimestampAuthority:
     roots = Authorities.from_pem(served.authority.root_file.read_bytes())
-    return TimestampAuthority(served.url, roots, session, aiohttp.ClientTimeout(total=timeout_s))
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    return TimestampAuthority(served.url, roots, session, Shifted(behind_s), timeout)
 
 
 async def test_a_stamp_comes_verified_and_can_be_dated_later(
@@ -51,6 +70,18 @@ async def test_a_stamp_comes_verified_and_can_be_dated_later(
     assert ours.dated(token, NOTE) > 1_700_000_000
     assert len(served.asked) == 1
     assert ours.name == "127.0.0.1"
+
+
+@pytest.mark.parametrize("days", [29, 20 * 365])
+async def test_a_stamp_from_the_future_is_neither_taken_nor_dated(
+    days: int, served: Served, session: aiohttp.ClientSession
+) -> None:
+    token = await client(served, session).stamp(NOTE)
+    behind = client(served, session, behind_s=days * 86400)
+    with pytest.raises(UpstreamUnavailableError, match="lies in the future"):
+        await behind.stamp(NOTE)
+    with pytest.raises(VerificationError, match="lies in the future"):
+        behind.dated(token, NOTE)
 
 
 async def test_its_address_is_not_shown(served: Served, session: aiohttp.ClientSession) -> None:

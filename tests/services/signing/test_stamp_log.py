@@ -39,6 +39,8 @@ class FakeAuthority:
         name, _, seconds = response.decode().partition(" ")
         if name != self.name or message not in self.stamped:
             raise VerificationError("another authority's")
+        if int(seconds) > self.clock.ns // NS_PER_S + 300:
+            raise VerificationError("from the future")
         return int(seconds)
 
 
@@ -148,8 +150,21 @@ async def test_a_clock_that_jumps_back_does_no_harm(scene: Scene) -> None:
     await scene.watch.once()
     await scene.entry()
     scene.clock.ns -= 100 * HOUR_NS
+    for _ in range(3):
+        await scene.watch.once()
+    assert len(scene.authority.stamped) == 2  # the first one is from the future now
+
+
+async def test_an_anchor_from_the_future_stops_nothing(scene: Scene) -> None:
+    await scene.entry()
+    scene.clock.pass_s(20 * 365 * DAY_S)
     await scene.watch.once()
-    assert len(scene.authority.stamped) == 1
+    scene.clock.pass_s(-20 * 365 * DAY_S)
+    await scene.entry()
+    await scene.watch.once()
+    anchor = await scene.books.newest_anchor()
+    assert anchor is not None
+    assert scene.authority.dated(anchor.token, anchor.note) == scene.clock.ns // NS_PER_S
 
 
 async def test_it_goes_on_until_it_is_cancelled(scene: Scene) -> None:

@@ -14,6 +14,7 @@ from yarl import URL
 
 from macroslow.crypto.timestamps import MAX_RESPONSE_BYTES, Authorities, query
 from macroslow.errors import UpstreamUnavailableError, VerificationError
+from macroslow.ports import NS_PER_S, Clock
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=20, sock_connect=5)
 _HEADERS: Final = {
@@ -30,6 +31,7 @@ class TimestampAuthority:
     url: str = field(repr=False)
     believed: Authorities
     session: aiohttp.ClientSession = field(repr=False)
+    clock: Clock = field(repr=False)
     timeout: aiohttp.ClientTimeout = TIMEOUT
 
     @property
@@ -45,7 +47,7 @@ class TimestampAuthority:
         asked = query(message)
         try:
             response = await self._post(asked.der)
-            self.believed.verify(response, message, asked.nonce)
+            self.believed.verify(response, message, asked.nonce, now_s=self._now_s())
         except VerificationError as error:
             raise self._unavailable(error.detail) from None
         except TimeoutError:
@@ -55,8 +57,11 @@ class TimestampAuthority:
         return response
 
     def dated(self, response: bytes, message: bytes) -> int:
-        """Return the time of a kept stamp in seconds; VerificationError if it does not verify."""
-        return self.believed.verify(response, message)
+        """Return the time of a kept stamp in seconds; VerificationError if it does not verify, or is ahead."""
+        return self.believed.verify(response, message, now_s=self._now_s())
+
+    def _now_s(self) -> int:
+        return self.clock.now_ns() // NS_PER_S
 
     async def _post(self, der: bytes) -> bytes:
         async with self.session.post(

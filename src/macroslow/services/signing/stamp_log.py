@@ -35,7 +35,10 @@ class Authority(Protocol):
         ...
 
     def dated(self, response: bytes, message: bytes) -> int:
-        """The time (in seconds) of a kept response; VerificationError if it is none of those believed."""
+        """The time (in seconds) of a kept response.
+
+        VerificationError if it is none of those believed, or lies ahead of the clock.
+        """
         ...
 
 
@@ -78,7 +81,7 @@ class StampLog:
             return anchor is None and head.size > 0
         try:
             stamped_s = await asyncio.to_thread(self.authority.dated, anchor.token, anchor.note)
-        except VerificationError:  # by another authority than today's
+        except VerificationError:  # by another authority than today's, or from the future
             return True
         return self.clock.now_ns() // NS_PER_S - stamped_s >= self.every_s
 
