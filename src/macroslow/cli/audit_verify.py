@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from macroslow.cli._configured import config_option
-from macroslow.cli._errors import CANNOT_DECIDE
+from macroslow.cli._errors import CANNOT_DECIDE, CHECKED_IS_BAD, exit_code
 from macroslow.cli._log_files import FILE, checkpoint_of, log_key_of
 from macroslow.cli._operator import ask
 from macroslow.cli._output import emit, json_option
+from macroslow.errors import MacroslowError
 
 
 @click.command()
@@ -33,11 +34,17 @@ def verify(
     if since and start:
         raise click.UsageError("--from holds the log against its checkpoint too: give one of the two.")
     kept = checkpoint_of(since or start, "--from" if start else "--since")
-    found = ask(config_file, "audit.verify", since=kept, key=log_key_of(key_file), resume=start is not None)
+    wanted = {"since": kept, "key": log_key_of(key_file), "resume": start is not None}
+    try:
+        found = ask(config_file, "audit.verify", **wanted)
+    except MacroslowError as error:
+        if as_json and exit_code(error) == CHECKED_IS_BAD:
+            emit({"sound": False, "detail": error.detail})
+        raise
     empty = found["entries"] == 0
     undecided = empty or (not found["signed"] and found["since"] is None)
     if as_json:
-        emit({**found, "decided": not undecided})
+        emit({"sound": None if undecided else True, **found, "decided": not undecided})
     elif empty:
         click.echo("cannot decide: the log has no entries", err=True)
         click.echo("  fix: if it had any, restore the newest backup", err=True)
@@ -59,6 +66,8 @@ def _sound(found: Mapping[str, Any], whose: str) -> None:
     if entries > signed:
         click.echo(f"  unsigned   the last {entries - signed}: the next checkpoint covers them")
     click.echo(f"  key        {found['key_fingerprint']}{whose}")
+    if found["signed_by"] not in (None, found["key_fingerprint"]):
+        click.echo(f"  signed by  {found['signed_by']}, to which that key hands over")
     if found["since"] is not None:
         click.echo(f"  extends    your checkpoint of {found['since']} entries")
     if found["erased"]:

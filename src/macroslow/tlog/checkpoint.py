@@ -33,6 +33,10 @@ HandOverSignatures = tuple[bytes, bytes]
 # which has no space, and what ML-DSA-44 signs of one with `subtree/v1`.
 _HAND_OVER: Final = "macroslow-hand-over v1\n"
 _FIX: Final = "`macroslow audit key` prints the log's public key; pin the copy that you were given"
+_ANOTHER_KEY: Final = (
+    "was the log's key changed? Ask its owner for `macroslow audit key --succession`, and give that to"
+    " `receipt verify --succession FILE`; after a fork, ask for the new log's key"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,8 @@ def verify_parsed(parsed: note.Note, log_key: LogPublicKey) -> Checkpoint:
         if not parsed.signed_by(key):
             raise VerificationError(
                 f"the checkpoint has no {label} signature of the pinned log key of {log_key.origin!r}: "
-                "it was signed by another key, or the line was removed"
+                "it was signed by another key, or the line was removed",
+                fix=_ANOTHER_KEY,
             )
     parsed.verify(log_key.ed25519)
     time_s = parsed.verify(log_key.ml_dsa_44)

@@ -129,7 +129,18 @@ class AuditVerbs:
         kept = None if since is None else _note(since)
         verifying = VerifyLog(self.books, pinned, self.progress, self._others(pinned))
         found = await verifying(since=kept, resume=resume)
-        return {**asdict(found), "key_fingerprint": pinned.fingerprint, "witnesses": await self._cosigners()}
+        return {
+            **asdict(found),
+            "key_fingerprint": pinned.fingerprint,
+            "signed_by": await self._signed_by([pinned, *self._others(pinned)]),
+            "witnesses": await self._cosigners(),
+        }
+
+    async def _signed_by(self, keys: Sequence[LogPublicKey]) -> str | None:
+        """The fingerprint of that of `keys` which signed the newest stored checkpoint."""
+        stored = await self.books.checkpoint()
+        signed = None if stored is None else note.parse(stored[1])
+        return next((key.fingerprint for key in keys if signed and signed.signed_by(key.ed25519)), None)
 
     async def _cosigners(self) -> list[str]:
         """Who cosigned the newest stored checkpoint, of the witnesses that are configured."""
