@@ -57,7 +57,7 @@ class TimestampAuthority:
         return response
 
     def dated(self, response: bytes, message: bytes) -> int:
-        """Return the time of a kept stamp in seconds; VerificationError if it does not verify, or is ahead."""
+        """Return the time of a kept stamp in seconds; VerificationError if it does not verify now."""
         return self.believed.verify(response, message, now_s=self._now_s())
 
     def _now_s(self) -> int:
