@@ -106,7 +106,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "answer").write_bytes(ANSWER)
     (tmp_path / "document").write_bytes(DOCUMENT)
     put(tmp_path, "receipt", receipt_of())
-    known = [policy.Witness(f"w{n}", key.public) for n, key in enumerate(WITNESSES, 1)]
+    known = [policy.KnownWitness(f"w{n}", key.public) for n, key in enumerate(WITNESSES, 1)]
     (tmp_path / "policy").write_bytes(policy.threshold([], known, 2).format())
     return tmp_path
 
@@ -428,7 +428,7 @@ def verified(raw: bytes, *options: str) -> tuple[int, str, str]:
         folder = Path(name)
         (folder / "receipt").write_bytes(raw)
         (folder / "log.pub").write_text(KEY.public.format())
-        known = [policy.Witness(f"w{n}", key.public) for n, key in enumerate(WITNESSES, 1)]
+        known = [policy.KnownWitness(f"w{n}", key.public) for n, key in enumerate(WITNESSES, 1)]
         (folder / "policy").write_bytes(policy.threshold([], known, 2).format())
         chosen = [str(folder / "policy") if word == "policy" else word for word in options]
         code = run(["receipt", "verify", str(folder / "receipt"), "--key", str(folder / "log.pub"), *chosen])

@@ -11,7 +11,7 @@ from tests.tlog.logs import octets
 from macroslow.crypto.note_keys import NotePrivateKey, NotePublicKey, NoteType
 from macroslow.errors import BadRequestError, VerificationError
 from macroslow.tlog import note, policy
-from macroslow.tlog.policy import Group, KnownLog, Policy, Witness
+from macroslow.tlog.policy import Group, KnownLog, KnownWitness, Policy
 
 TEXT = "gateway.example/log\n5\n" + base64.b64encode(bytes(32)).decode() + "\n"
 TIME_S = 1_800_000_000
@@ -77,7 +77,7 @@ def test_a_quorum_of_none_needs_nobody_and_still_tells_who_cosigned() -> None:
 
 
 def test_lines_of_strangers_count_for_nothing() -> None:
-    read = policy.threshold([], [Witness("w", KEYS["X1"].public)], 1)
+    read = policy.threshold([], [KnownWitness("w", KEYS["X1"].public)], 1)
     impostor = NotePrivateKey(KEYS["X1"].public.name, OLD, octets("impostor", 32))
     assert not read.judge(note.sign(TEXT, [impostor, KEYS["X2"]], time_s=TIME_S)).met
 
@@ -101,7 +101,7 @@ def test_a_cosignature_without_a_time_is_an_error(name: str) -> None:
 @settings(max_examples=60)
 @given(st.integers(1, 6), st.sets(st.sampled_from(NAMES)))
 def test_a_threshold_is_met_by_so_many_and_survives_its_text_form(needed: int, names: set[str]) -> None:
-    witnesses = [Witness(name, key.public, f"https://{name}.example/") for name, key in KEYS.items()]
+    witnesses = [KnownWitness(name, key.public, f"https://{name}.example/") for name, key in KEYS.items()]
     made = policy.threshold([key.public for key in LOG], witnesses, needed)
     assert made.judge(signed_by(*names)).met == (len(names) >= needed)
     assert policy.parse(made.format()) == made
@@ -116,7 +116,7 @@ def test_without_witnesses_a_threshold_needs_nobody() -> None:
 @pytest.mark.parametrize("needed", [0, 7, -1])
 def test_a_threshold_that_nobody_could_meet_or_miss_is_refused(needed: int) -> None:
     with pytest.raises(ValueError):
-        policy.threshold([], [Witness(name, key.public) for name, key in KEYS.items()], needed)
+        policy.threshold([], [KnownWitness(name, key.public) for name, key in KEYS.items()], needed)
 
 
 # Reading
@@ -129,7 +129,7 @@ def test_what_a_policy_says_is_read_and_the_rest_is_ignored() -> None:
     ).encode("latin-1")
     assert policy.parse(raw) == Policy(
         logs=(KnownLog(LOG[0].public, "https://log.example/"), KnownLog(LOG[1].public)),
-        witnesses=(Witness("w", KEYS["X1"].public, "https://w.example/"),),
+        witnesses=(KnownWitness("w", KEYS["X1"].public, "https://w.example/"),),
         groups=(),
         quorum="none",
     )

@@ -379,7 +379,7 @@ THIRD = NotePrivateKey("witness.example/3", NoteType.ML_DSA_44, bytes([3]) * 32)
 
 
 def wanted(needed: int, *witnesses: NotePrivateKey) -> policy.Policy:
-    known = [policy.Witness(f"w{number}", key.public) for number, key in enumerate(witnesses, 1)]
+    known = [policy.KnownWitness(f"w{number}", key.public) for number, key in enumerate(witnesses, 1)]
     return policy.threshold([], known, needed)
 
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, model_validator
 from macroslow.crypto.note_keys import NotePublicKey
 from macroslow.settings.fields import BaseURL, check_plain_http, refuse
 from macroslow.settings.section import Section
-from macroslow.tlog.policy import WITNESS_TYPES, Witness
+from macroslow.tlog.policy import WITNESS_TYPES, KnownWitness
 
 
 def _witness_key(value: str) -> str:
@@ -37,6 +37,6 @@ class LogWitness(Section):
         check_plain_http(self.url, allowed=self.plain_http, member="url")
         return self
 
-    def witness(self, name: str) -> Witness:
+    def witness(self, name: str) -> KnownWitness:
         """The witness as a policy has it."""
-        return Witness(name, NotePublicKey.from_vkey(self.key), self.url)
+        return KnownWitness(name, NotePublicKey.from_vkey(self.key), self.url)

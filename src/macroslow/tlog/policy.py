@@ -40,7 +40,7 @@ class KnownLog:
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class KnownWitness:
     """A witness, by the name that this policy alone has for it. `url` is its submission prefix."""
 
     name: str
@@ -72,7 +72,7 @@ class Policy:
     """A policy that was read by `parse` or made by `threshold`."""
 
     logs: tuple[KnownLog, ...]
-    witnesses: tuple[Witness, ...]
+    witnesses: tuple[KnownWitness, ...]
     groups: tuple[Group, ...]
     quorum: str
 
@@ -135,7 +135,7 @@ def parse(text: bytes) -> Policy:
     return Policy(tuple(reading.logs), tuple(reading.witnesses), tuple(reading.groups), reading.quorum)
 
 
-def threshold(logs: Sequence[NotePublicKey], witnesses: Sequence[Witness], needed: int) -> Policy:
+def threshold(logs: Sequence[NotePublicKey], witnesses: Sequence[KnownWitness], needed: int) -> Policy:
     """Return the policy that any `needed` of `witnesses` must have cosigned; without witnesses, nobody.
 
     ValueError if there are not so many, or a key is given twice.
@@ -156,7 +156,7 @@ class _Reading:
 
     def __init__(self) -> None:
         self.logs: list[KnownLog] = []
-        self.witnesses: list[Witness] = []
+        self.witnesses: list[KnownWitness] = []
         self.groups: list[Group] = []
         self.quorum: str | None = None
         self._names = {NONE}
@@ -173,7 +173,7 @@ class _Reading:
             case ["log", vkey, *url] if len(url) < 2:
                 self.add_log(KnownLog(NotePublicKey.from_vkey(vkey), *url))
             case ["witness", name, vkey, *url] if len(url) < 2:
-                self.add_witness(Witness(name, NotePublicKey.from_vkey(vkey), *url))
+                self.add_witness(KnownWitness(name, NotePublicKey.from_vkey(vkey), *url))
             case ["group", name, needed, *members]:
                 self.add_group(name, needed, members)
             case ["quorum", name]:
@@ -188,7 +188,7 @@ class _Reading:
         self._check_new_key(log.key)
         self.logs.append(log)
 
-    def add_witness(self, witness: Witness) -> None:
+    def add_witness(self, witness: KnownWitness) -> None:
         _check_room(self.witnesses)
         if witness.key.type not in WITNESS_TYPES:
             raise ValueError("a witness's key is of type 0x04 (Ed25519) or 0x06 (ML-DSA-44)")
@@ -227,7 +227,7 @@ class _Reading:
         self._keys.add(key.raw)
 
 
-def _cosigned(note: Note, witness: Witness) -> bool:
+def _cosigned(note: Note, witness: KnownWitness) -> bool:
     if not note.signed_by(witness.key):
         return False
     if note.verify(witness.key) == 0:

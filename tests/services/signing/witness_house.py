@@ -137,7 +137,7 @@ async def serving(
     signed: TreeHead | None = None,
 ) -> AsyncIterator[Process]:
     """A process that serves on `books`; `signed` is what its signer remembers."""
-    known = [policy.Witness(one.name, one.key.public, one.url) for one in asked]
+    known = [policy.KnownWitness(one.name, one.key.public, one.url) for one in asked]
     trusted = policy.threshold([KEY.public.ed25519, KEY.public.ml_dsa_44], known, quorum)
     stored = await books.checkpoint()
     if stored is not None:
