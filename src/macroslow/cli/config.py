@@ -40,7 +40,8 @@ def show(config_file: Path | None, as_json: bool) -> None:
     for line in annotated(values, origins):
         click.echo(line)
     click.echo("\n# In force where nothing is set:")
-    click.echo(f"# documents.signatures = {settings.signature_rule}, log.origin = {settings.log_origin}")
+    click.echo(f"# documents.signatures = {settings.signature_rule}")
+    click.echo(f"# log.origin = {settings.log_origin} (a new log; a forked one has its own name)")
 
 
 @config.command()
