@@ -132,15 +132,16 @@ async def open_core(
 ) -> AsyncIterator[Core]:
     """Open the state (see `open_state`) and close what a crash left open.
 
-    ConfigurationError also for a log that is not the one that was signed: who is only `reading` may see it.
+    Who is only `reading` adds nothing to the log, so that a copy can be looked at, and may see one that is
+    not the one that was signed: anybody else gets a ConfigurationError.
     """
     async with open_state(settings, process, reading=reading) as opened:
         sound = await _resume(opened, reading=reading)
-        core = await _core(settings, opened, sound=sound)
+        core = await _core(settings, opened, sound=sound, recovers=not (reading or opened.stores.shared))
         if sound and not reading:
             core = replace(core, key_note=await complete_key_change(opened.signer, core.change_log_key))
         yield core
-        if sound:
+        if sound and not reading:
             await core.checkpoints.sign_all()  # what was logged is signed when its process ends in order
 
 
@@ -156,8 +157,10 @@ async def _resume(opened: Opened, *, reading: bool) -> bool:
     return True
 
 
-async def _core(settings: Settings, opened: Opened, *, sound: bool) -> Core:
-    """Everything over the opened state; `sound`: it is the log that was signed."""
+async def _core(settings: Settings, opened: Opened, *, sound: bool, recovers: bool) -> Core:
+    """Everything over the opened state. `sound`: it is the log that was signed; `recovers`: what a crash left
+    open is closed. Where others live that is for the reaper, which asks who is alive.
+    """
     keys, stores, signer = opened.keys, opened.stores, opened.signer
     books = stores.books
     keyring = KeyRing()
@@ -174,8 +177,7 @@ async def _core(settings: Settings, opened: Opened, *, sound: bool) -> Core:
     await signers.load()
     await checkpoints.load(signer.last.size if sound else None)
     await books.commit(OpenAccount(OPERATOR.account, None))
-    # Where others live, what a dead one left is for the reaper, which asks who is alive.
-    recovered = Recovered(0, 0, 0) if stores.shared else await RecoverAfterCrash(books, clock)()
+    recovered = await RecoverAfterCrash(books, clock)() if recovers else Recovered(0, 0, 0)
     return Core(
         settings=settings,
         folder=opened.folder,

@@ -228,7 +228,10 @@ def _require_person(subject: str) -> None:
     if not subject:
         raise BadRequestError("nobody is named", fix="--subject NAME")
     if subject in RESERVED_NAMES:
-        raise BadRequestError(f"{subject!r} is no person: it is who acts where no client does")
+        raise BadRequestError(
+            f"{subject!r} is no person: it is who acts where no client does",
+            fix="name the principal of a client's key",
+        )
 
 
 def _listed(ids: Sequence[str]) -> str:
