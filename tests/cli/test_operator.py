@@ -257,7 +257,7 @@ def test_the_log_is_read_proved_and_verified(at_home, tmp_path: Path) -> None:
     ran = at_home("audit", "verify", "--since", "kept", "--key", "log.pub")
     assert ran.returncode == 0, ran.stderr
     assert "SOUND: 2 entries" in ran.stdout
-    assert "extends    your checkpoint of 1 entries" in ran.stdout
+    assert "extends    your checkpoint of 1 entry" in ran.stdout
     found = data(at_home("audit", "verify", "--since", "kept", "--json"))
     assert (found["entries"], found["signed"], found["since"]) == (2, 2, 1)
     ran = at_home("audit", "show", "7")

@@ -69,7 +69,7 @@ def _sound(found: Mapping[str, Any], whose: str) -> None:
     if found["signed_by"] not in (None, found["key_fingerprint"]):
         click.echo(f"  signed by  {found['signed_by']}, to which that key hands over")
     if found["since"] is not None:
-        click.echo(f"  extends    your checkpoint of {found['since']} entries")
+        click.echo(f"  extends    your checkpoint of {_counted(found['since'])}")
     if found["erased"]:
         named = ", ".join(map(str, found["erased_as"]))
         says = "entry {} says" if len(found["erased_as"]) == 1 else "entries {} say"
