@@ -23,7 +23,7 @@ Agree = Callable[[Any, Any], bool]
 """Whether our result and the page's answer are the same."""
 
 
-_READING = re.compile(r"it is not JSON|nested|JSON floats|JCS|is not an integer")
+_READING = re.compile(r"it is not JSON|nested|JSON floats|JCS|is not an integer|has no place in canonical")
 
 
 class NotJudgedError(Exception):
