@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
 from tests.e2e.conftest import Site, make_site, wait_until
 from tests.e2e.documents import document
 from tests.log_tools import aics
@@ -111,6 +112,7 @@ def prove(site: Site, key: str) -> str:
     return verified.stdout
 
 
+@pytest.mark.sweep
 def test_receipts_are_witnessed_by_strangers_and_by_two_of_three_when_one_has_gone(
     tmp_path: Path, emulator_url: str, clean_environment: dict[str, str]
 ) -> None:
@@ -148,6 +150,7 @@ def test_receipts_are_witnessed_by_strangers_and_by_two_of_three_when_one_has_go
         site.stop()
 
 
+@pytest.mark.sweep
 def test_a_restored_backup_is_not_served_until_the_newest_books_are_back(
     tmp_path: Path, emulator_url: str, clean_environment: dict[str, str]
 ) -> None:
