@@ -131,8 +131,8 @@ def _read(file: Path, parse: Callable[[bytes], T]) -> T:
 def _hand_overs(content: bytes) -> list[bytes]:
     try:
         match strict_json.parse(content, limit_bytes=MAX_FILE_BYTES, max_depth=MAX_DEPTH):
-            case list() as receipts:
-                return [json.dumps(each).encode() for each in receipts]
+            case list() as hand_overs:
+                return [json.dumps(each).encode() for each in hand_overs]
             case _:
                 raise ValueError("it is no list")
     except ValueError as error:

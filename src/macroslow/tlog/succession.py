@@ -87,11 +87,6 @@ def verify_under(signed_note: bytes, keys: Sequence[LogPublicKey]) -> Checkpoint
     return verify_parsed(parsed, claimed[0] if claimed else keys[0])
 
 
-def follow_succession(pinned: LogPublicKey, hand_overs: Sequence[bytes]) -> LogPublicKey:
-    """Return the newest key that `pinned` leads to; see `succession`."""
-    return succession(pinned, hand_overs)[-1].key
-
-
 def succession(pinned: LogPublicKey, hand_overs: Sequence[bytes]) -> list[Reached]:
     """Return `pinned` and the keys after it, as the hand-overs (from an adversary) prove them, in order.
 

@@ -1,8 +1,9 @@
 """Give the log another key: the old one signs its own successor, and is destroyed.
 
-An entry names both keys; the last checkpoint of the old key covers it; its receipt is the hand-over that old
-receipts are followed by (see `tlog.succession`). Whatever is cut off between two steps, the key to come stays
-staged, and the next start begins again with it: an entry more, and no key less.
+An entry names both keys; the last checkpoint of the old key covers it; both keys sign the hand-over, which
+holds its receipt, and by which whoever pinned the old key finds the new one (see `tlog.succession`). Whatever
+is cut off between two steps, the key to come stays staged, and the next start begins again with it: an entry
+more, and no key less.
 """
 
 from typing import Final, Protocol
