@@ -1,9 +1,9 @@
 """Where tools, resources and prompts come from: ours, other servers', fixtures. One shape for all.
 
-A source answers for what is its own and returns None for the rest, so that a server is a list of sources, asked
-in order. Whatever it lists, and whether it answers, is decided by the principal of the request that is being
-served: nothing is remembered by session or connection. What a principal may not use is not his to know of: it
-is answered like what does not exist.
+A source answers for what is its own and returns None for the rest, so that a server is a list of sources,
+asked in order. Whatever it lists, and whether it answers, is decided by the principal of the request that is
+being served: nothing is remembered by session or connection. What a principal may not use is not his to know
+of: it is answered like what does not exist.
 
 Names and results are the protocol's own (MCP 2026-07-28, "Server features").
 """
@@ -41,7 +41,7 @@ class Source:
         return ()
 
     def input_schema(self, tool: str) -> Mapping[str, object] | None:
-        """The schema of a tool's arguments, whoever asks: for headers that must match them (`Mcp-Param-*`)."""
+        """The schema of a tool's arguments, whoever asks: for headers that must match (`Mcp-Param-*`)."""
         return None
 
     async def call_tool(
