@@ -113,6 +113,8 @@ TABLES = {
     "log.hold_days": "HoldDays",
     "log.witnesses.NAME": "LogWitness",
     "log.timestamps": "LogTimestamps",
+    "mcp.servers.NAME": "MCPServer",
+    "mcp.servers.NAME.rules.TOOL": "ToolRule",
 }
 """Tables below a section, by the name of their own."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from macroslow.authn.principal import Principal, TokenPrincipal
 from macroslow.authn.terms import Terms
-from macroslow.authz.scopes import CLIENT
+from macroslow.authz.scopes import is_client
 from macroslow.authz.uri import URI, Pattern, any_covers
 from macroslow.errors import MissingScopeError
 
@@ -34,7 +34,7 @@ def require_scope(holder: Terms, scope: str) -> None:
 
 
 def _repair(lacking: Terms, scope: str) -> str:
-    if isinstance(lacking, TokenPrincipal) and scope in CLIENT:
+    if isinstance(lacking, TokenPrincipal) and is_client(scope):
         return (
             "ask the issuer for a token with more rights, or the operator to map one of its words:"
             f' [auth.issuers.{lacking.issuer}] scopes = {{ "WORD" = ["{scope}"] }}'

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from macroslow.authn.terms import MAX_WEIGHT
-from macroslow.authz.scopes import ALL
+from macroslow.authz.scopes import ALL, KNOWN, is_server_scope
 from macroslow.bootstrap.machine import clock
 from macroslow.metering.ledger import MAX_COUNT
 from macroslow.metering.money import MICROS_PER_USD, in_cents
@@ -43,6 +43,17 @@ class Dollars(click.ParamType[int | str]):
         if micros > MAX_COUNT:
             self.fail(f"{value!r} is more than {in_cents(MAX_COUNT)}", param, ctx)
         return int(micros)
+
+
+class Scope(click.Choice[str]):
+    """One of the list, or the scope of an MCP server."""
+
+    def __init__(self) -> None:
+        super().__init__(sorted(ALL))
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        return text if is_server_scope(text) else super().convert(text, param, ctx)
 
 
 class Rate(click.ParamType[int | str]):
@@ -185,9 +196,9 @@ def bounds(command: F, *, or_none: bool) -> F:
             "--scope",
             "scopes",
             multiple=True,
-            type=click.Choice(sorted(ALL)),
+            type=Scope(),
             metavar="SCOPE",
-            help=f"What it may be used for. Repeatable: {', '.join(sorted(ALL))}.",
+            help=f"What it may be used for. Repeatable: {KNOWN}.",
         ),
         click.option(
             "--grant", "grants", multiple=True, metavar="URI", help="URI pattern it may use. Repeatable."

@@ -120,6 +120,13 @@ def _base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _mcp_server_url(value: str) -> str:
+    parts = _http_url(value, "https://mcp.example/mcp")
+    if "@" in parts.netloc or "#" in value:
+        raise refuse("a server's URL has no user and no fragment", "remove them; secrets go into headers")
+    return value
+
+
 def _placement(value: str) -> str:
     if not _PLACEMENT.fullmatch(value):
         raise refuse("not a place for a secret", 'write "bearer", "header:NAME" or "query:NAME"')
@@ -164,6 +171,7 @@ Name = Annotated[str, AfterValidator(_name)]
 Listen = Annotated[str, AfterValidator(_listen)]
 BaseURL = Annotated[str, AfterValidator(_base_url)]
 WebhookURL = Annotated[str, AfterValidator(_webhook_url)]
+MCPServerURL = Annotated[str, AfterValidator(_mcp_server_url)]
 Placement = Annotated[str, AfterValidator(_placement)]
 PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
 USD = Annotated[

@@ -15,6 +15,7 @@ from macroslow.secretstore.resolve import Wanted
 from macroslow.settings.fields import LOOPBACK_NAMES, Table, is_loopback, refuse, split_listen
 from macroslow.settings.identity import Auth
 from macroslow.settings.log import Log
+from macroslow.settings.mcp import MCP
 from macroslow.settings.origin import KeyPath, Origin, nearest
 from macroslow.settings.section import Section
 from macroslow.settings.sections import (
@@ -71,6 +72,7 @@ class Settings(Section):
     keys: Keys = Keys()
     auth: Auth = Field(default_factory=Auth)
     telemetry: Telemetry = Field(default_factory=Telemetry)
+    mcp: MCP = Field(default_factory=MCP)
 
     _source: Source = PrivateAttr(default_factory=Source)
 
@@ -165,6 +167,8 @@ class Settings(Section):
         named |= {"state.database": self.state.database, "state.rates": self.state.rates}
         named |= {f"alerts.webhooks[{n}].secret": one.secret for n, one in enumerate(self.alerts.webhooks)}
         named |= {f"telemetry.headers.{name}": one for name, one in self.telemetry.headers.items()}
+        for server, each in self.mcp.servers.items():
+            named |= {f"mcp.servers.{server}.headers.{name}": one for name, one in each.headers.items()}
         return tuple(self._wanted(setting, reference) for setting, reference in named.items() if reference)
 
     def store_secrets(self) -> tuple[Wanted, ...]:

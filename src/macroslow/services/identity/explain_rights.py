@@ -90,9 +90,8 @@ class ExplainRights:
 
 
 def _asked(action: str, uri: str) -> URI | None:
-    if action not in known_scopes.ALL:
-        known = ", ".join(sorted(known_scopes.ALL))
-        raise BadRequestError(f"there is no scope {action!r}", fix=f"one of {known}")
+    if not known_scopes.is_known(action):
+        raise BadRequestError(f"there is no scope {action!r}", fix=f"one of {known_scopes.KNOWN}")
     return URI.parse(uri) if uri else None
 
 

@@ -11,7 +11,7 @@ from macroslow.authn.api_keys import LegacyKey
 from macroslow.authn.ports import KeyRecord
 from macroslow.authn.principal import THE_OPERATOR, Principal
 from macroslow.authn.terms import told
-from macroslow.authz.scopes import CLIENT
+from macroslow.authz.scopes import is_client
 from macroslow.errors import BadRequestError, ConflictError, NotFoundError, Problem
 from macroslow.ports import NS_PER_S
 from macroslow.services.identity.manage_keys import ManageKeys
@@ -125,7 +125,7 @@ class KeyVerbs:
         """What a key gets unless told otherwise where its maker is no operator: of it, a client's."""
         if self.maker is None:
             return {}
-        own = told(self.maker) | {"scopes": sorted(self.maker.scopes & CLIENT)}
+        own = told(self.maker) | {"scopes": sorted(filter(is_client, self.maker.scopes))}
         return cast("KeyTerms", own)
 
     async def _with_account(self, record: KeyRecord) -> dict[str, object]:

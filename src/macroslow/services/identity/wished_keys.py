@@ -138,7 +138,7 @@ def _kept_for_ever(field: str) -> Problem:
 
 def _listener_faults(scopes: frozenset[str]) -> list[Problem]:
     """An administrator's key opens no client's route: a client's scope is only for what it may hand on."""
-    idle = scopes & known_scopes.CLIENT
+    idle = set(filter(known_scopes.is_client, scopes))
     if not idle or not known_scopes.administrates(scopes) or known_scopes.ADMIN_KEYS in scopes:
         return []
     return [
@@ -178,11 +178,12 @@ def budget_faults(usd_micros: int | None, field: str = "budget_usd_micros") -> l
 
 
 def _scope_faults(scopes: Collection[str]) -> list[Problem]:
-    known = ", ".join(sorted(known_scopes.ALL))
     return [
-        Problem(f"no scope {without_credentials(scope)!r}", fix=f"one of {known}", field="scopes")
+        Problem(
+            f"no scope {without_credentials(scope)!r}", fix=f"one of {known_scopes.KNOWN}", field="scopes"
+        )
         for scope in sorted(scopes)
-        if scope not in known_scopes.ALL
+        if not known_scopes.is_known(scope)
     ]
 
 
