@@ -26,6 +26,7 @@ class EventType(enum.IntEnum):
     CHAT_UNKNOWN = 21
     API_CALLED = 22
     MCP_CALLED = 23
+    IMAGES_CALLED = 24
     REFUSED = 30
     REFUSALS_SUMMARY = 31
     KEY_CREATED = 40
@@ -65,6 +66,7 @@ CLASSES: Final[Mapping[EventType, EventClass]] = {
     EventType.CHAT_UNKNOWN: EventClass.ACTIVITY,
     EventType.API_CALLED: EventClass.ACTIVITY,
     EventType.MCP_CALLED: EventClass.ACTIVITY,
+    EventType.IMAGES_CALLED: EventClass.ACTIVITY,
     EventType.REFUSED: EventClass.SECURITY,
     EventType.REFUSALS_SUMMARY: EventClass.SECURITY,
     EventType.KEY_CREATED: EventClass.ADMINISTRATION,
