@@ -48,6 +48,7 @@ WHAT: Final[Mapping[EventType, str]] = {
     EventType.CHAT_UNKNOWN: "a model call was begun, its outcome is unknown",
     EventType.API_CALLED: "an outside API was called",
     EventType.MCP_CALLED: "a tool was called over MCP",
+    EventType.IMAGES_CALLED: "a provider of images was called",
     EventType.REFUSED: "a request was refused",
     EventType.REFUSALS_SUMMARY: "requests were refused",
     EventType.KEY_CREATED: "a client key was created",
