@@ -20,6 +20,7 @@ from macroslow.settings.fields import (
     check_plain_http,
     refuse,
 )
+from macroslow.settings.mcp_program import ServerProgram
 from macroslow.settings.section import Section
 
 MIB: Final = 1024 * 1024
@@ -69,8 +70,8 @@ class ToolRule(Section):
     timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
 
 
-class MCPServer(Section):
-    """One other MCP server. `tools`: the only ones that are offered; None: all that are approved.
+class MCPServer(ServerProgram):
+    """One other MCP server, at a URL or as a program. `tools`: the only ones offered; None: all approved.
 
     Rates are for each principal. `max_result_bytes` bounds any one answer of the server to a call.
     """
@@ -90,9 +91,12 @@ class MCPServer(Section):
 
     @model_validator(mode="after")
     def _has_a_place(self) -> Self:
-        if self.url is None:
-            raise refuse("has no place", 'write url = "https://…"')
-        check_plain_http(self.url, allowed=self.plain_http, member="url")
+        if (self.url is None) == (self.command is None):
+            raise refuse("has no one place", 'write url = "https://…", or command = ["…"] for a program')
+        if self.url is not None:
+            check_plain_http(self.url, allowed=self.plain_http, member="url")
+        elif self.headers:
+            raise refuse("a program gets no headers", "write its secrets under secrets")
         return self
 
     def scope_of(self, server: str, tool: str) -> str:

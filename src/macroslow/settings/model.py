@@ -169,6 +169,7 @@ class Settings(Section):
         named |= {f"telemetry.headers.{name}": one for name, one in self.telemetry.headers.items()}
         for server, each in self.mcp.servers.items():
             named |= {f"mcp.servers.{server}.headers.{name}": one for name, one in each.headers.items()}
+            named |= {f"mcp.servers.{server}.secrets.{name}": one for name, one in each.secrets.items()}
         return tuple(self._wanted(setting, reference) for setting, reference in named.items() if reference)
 
     def store_secrets(self) -> tuple[Wanted, ...]:
