@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from macroslow import __version__, control
-from macroslow.bootstrap import administrators
+from macroslow.bootstrap import administrators, agents
 from macroslow.bootstrap.gateway import Gateway
 from macroslow.bootstrap.kept_running import kept_running
 from macroslow.bootstrap.machine import clock, entropy
@@ -19,7 +19,6 @@ from macroslow.services.audit.record_mcp_call import RecordMCPCall
 from macroslow.services.audit.record_server import RecordServer
 from macroslow.services.calls.gen_ai import Peer
 from macroslow.services.calls.trace_calls import TraceCalls
-from macroslow.services.documents.agent_tools import AgentTools
 from macroslow.services.identity.withdraw_ended import WithdrawEnded
 from macroslow.services.proofs.kept_receipts import KeptReceipts
 from macroslow.services.proofs.read_tiles import ReadTiles
@@ -51,7 +50,7 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
     core, settings = gateway.core, gateway.core.settings
     lifecycle = Lifecycle()
     mcp = MCPEndpoint(
-        _tools(gateway).handlers,
+        partial(agents.sources, gateway),
         RecordMCPCall(core.books, clock),
         clock,
         version=__version__,
@@ -152,12 +151,6 @@ def _metrics(gateway: Gateway, known: Mapping[str, Peer]) -> Metrics:
 def _named_tags(settings: Settings) -> frozenset[str]:
     """The tags that the operator's budgets name."""
     return frozenset(rule.name for rule in settings.budget_rules if rule.scope is BudgetScope.TAG)
-
-
-def _tools(gateway: Gateway) -> AgentTools:
-    return AgentTools(
-        gateway.execute, gateway.validate, gateway.governor.call_model, gateway.core.books, entropy
-    )
 
 
 def _info(gateway: Gateway) -> dict[str, object]:

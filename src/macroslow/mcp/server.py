@@ -1,115 +1,186 @@
-"""Our tools on the official SDK's low-level server: listed by scope, validated, answered as data.
+"""Sources of tools, resources and prompts, as one server on the official SDK's low-level one.
 
-The SDK speaks both eras of the protocol (2026-07-28 and the handshake versions before it); the
-transport and authentication are the gate's. Arguments are checked here, since the low-level server
-does not. Nothing is keyed by session or connection: every call carries its principal.
+The SDK speaks both eras of the protocol (2026-07-28 and the handshake versions before it); transport and
+authentication are the gate's. Nothing is kept by session or connection: every request carries its
+principal, and what is listed or answered is decided for it anew. Lists have one page.
+
+A refusal of a tool is a result that a model reads, any other an error of JSON-RPC. A defect says nothing of
+itself: `report` hears of it, and the client gets the code of an internal error.
 """
 
-import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
-import jsonschema_rs
 import mcp_types as types
-from mcp.server.caching import CacheHint
-from mcp.server.context import ServerRequestContext
+from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import Server
+from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
 
 from macroslow.authn.principal import Principal
-from macroslow.errors import MacroslowError, Problem, ProblemsError
-from macroslow.mcp.catalogue import TOOLS, Tool
+from macroslow.errors import MacroslowError
+from macroslow.mcp.listeners import Listeners
+from macroslow.mcp.refusals import refused_call, refused_request
+from macroslow.mcp.source import Caller, Context, Source
 
-MAX_COMPLAINTS: Final = 20  # a model mends what it reads; more would only cost it context
+T = TypeVar("T")
+CallerOf = Callable[[Context], Caller]
+Report = Callable[[str, Exception], None]
+"""Hears of a defect: in the answer to which method, and what it was."""
 
-Handler = Callable[[Principal, Mapping[str, object]], Awaitable[Mapping[str, object]]]
-PrincipalOf = Callable[[ServerRequestContext], Principal]
+INSTRUCTIONS: Final = "Models under a budget, workflow documents in a sandbox, proof of what happened."
+SHOWN_CHARACTERS: Final = 200  # of a name that does not exist
+_OF_A_MINUTE: Final = CacheHint(ttl_ms=60_000, scope="private")  # lists differ by principal
+_STALE: Final = CacheHint(ttl_ms=0, scope="private")
+CACHE_HINTS: Final[Mapping[CacheableMethod, CacheHint]] = {
+    "tools/list": _OF_A_MINUTE,
+    "prompts/list": _OF_A_MINUTE,
+    "resources/list": _STALE,  # runs come and go
+    "resources/templates/list": _OF_A_MINUTE,
+    "resources/read": _STALE,
+    "server/discover": _OF_A_MINUTE,
+}
 
 
-class ToolServer:
-    """The tools of TOOLS that have a handler, for whoever may use them."""
+class ComposedServer:
+    """What the sources offer, asked in their order, for whoever asks."""
 
-    def __init__(self, handlers: Mapping[str, Handler], principal_of: PrincipalOf) -> None:
-        self._handlers = handlers
-        self._principal_of = principal_of
-        self._tools = {tool.name: tool for tool in TOOLS if tool.name in handlers}
-        self._validators = {
-            name: jsonschema_rs.Draft202012Validator(dict(tool.input_schema))
-            for name, tool in self._tools.items()
-        }
+    def __init__(self, sources: Sequence[Source], caller_of: CallerOf, report: Report) -> None:
+        self._sources = sources
+        self._caller_of = caller_of
+        self._report = report
+        bus = InMemorySubscriptionBus()
+        self._listeners = Listeners(bus)
+        for source in sources:
+            source.join(bus)
 
-    def build(self, name: str, version: str) -> Server:
-        """Return the SDK's server over these tools."""
-        return Server(
+    def build(self, name: str, version: str) -> Server[Any]:
+        """Return the SDK's server over these sources."""
+        server: Server[Any] = Server(
             name,
             version=version,
             title="Macroslow",
-            instructions="Models under a budget, workflow documents in a sandbox, proof of what happened.",
-            cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="private")},
+            instructions=INSTRUCTIONS,
+            cache_hints=CACHE_HINTS,
             get_tool_input_schema=self._input_schema,
-            on_list_tools=self._list,
-            on_call_tool=self._call,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+            on_list_resources=self._list_resources,
+            on_list_resource_templates=self._list_templates,
+            on_read_resource=self._read_resource,
+            on_list_prompts=self._list_prompts,
+            on_get_prompt=self._get_prompt,
+            on_completion=self._complete,
+            on_subscriptions_listen=self._listen,
+        )
+        # In place of the SDK's own spans: the gate and the use cases have theirs.
+        server.middleware = [self._guard]
+        return server
+
+    def scope_of(self, tool: str) -> str | None:
+        """The scope that a call of `tool` needs, where whoever lacks it may be told so."""
+        return _first(source.scope_of(tool) for source in self._sources)
+
+    def close(self) -> None:
+        """End the streams of those who listen."""
+        self._listeners.close()
+
+    async def _guard(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        try:
+            return await call_next(ctx)
+        except (MCPError, ValidationError):  # the protocol's own; of the latter it tells no text
+            raise
+        except MacroslowError as error:
+            raise refused_request(error) from None
+        except Exception as error:  # noqa: BLE001 - the outermost handler of every message
+            self._report(ctx.method, error)
+            raise MCPError(types.INTERNAL_ERROR, "the gateway failed: this is not your fault") from None
+
+    def _input_schema(self, tool: str) -> Mapping[str, object] | None:
+        return _first(source.input_schema(tool) for source in self._sources)
+
+    async def _list_tools(
+        self, context: Context, params: types.PaginatedRequestParams | None
+    ) -> types.ListToolsResult:
+        principal = self._listing(context, params)
+        return types.ListToolsResult(tools=[t for s in self._sources for t in await s.tools(principal)])
+
+    async def _call_tool(
+        self, context: Context, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        caller = self._caller_of(context)
+        try:
+            for source in self._sources:
+                if (result := await source.call_tool(caller, params)) is not None:
+                    return result
+        except MacroslowError as error:
+            return refused_call(error)
+        raise _unknown("tool", params.name)
+
+    async def _list_resources(
+        self, context: Context, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourcesResult:
+        principal = self._listing(context, params)
+        return types.ListResourcesResult(
+            resources=[r for s in self._sources for r in await s.resources(principal)]
         )
 
-    def _input_schema(self, name: str) -> Mapping[str, object] | None:
-        tool = self._tools.get(name)
-        return tool.input_schema if tool else None
+    async def _list_templates(
+        self, context: Context, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourceTemplatesResult:
+        principal = self._listing(context, params)
+        return types.ListResourceTemplatesResult(
+            resource_templates=[t for s in self._sources for t in await s.resource_templates(principal)]
+        )
 
-    async def _list(
-        self, context: ServerRequestContext, _: types.PaginatedRequestParams | None
-    ) -> types.ListToolsResult:
-        allowed = self._principal_of(context).scopes
-        return types.ListToolsResult(tools=[_shown(t) for t in self._tools.values() if t.scope in allowed])
+    async def _read_resource(
+        self, context: Context, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult | types.InputRequiredResult:
+        caller = self._caller_of(context)
+        for source in self._sources:
+            if (result := await source.read_resource(caller, params)) is not None:
+                return result
+        raise _unknown("resource", str(params.uri))
 
-    async def _call(
-        self, context: ServerRequestContext, params: types.CallToolRequestParams
-    ) -> types.CallToolResult:
-        principal = self._principal_of(context)
-        tool = self._tools.get(params.name)
-        if tool is None or tool.scope not in principal.scopes:
-            raise MCPError(types.INVALID_PARAMS, f"unknown tool: {params.name[:100]}")
-        arguments = params.arguments or {}
-        complaints = [
-            f"/{'/'.join(map(str, error.instance_path))}: {error.message}"[:500]
-            for error in self._validators[tool.name].iter_errors(arguments)
-        ]
-        if complaints:
-            return _failure("the arguments do not fit the tool's input schema", complaints[:MAX_COMPLAINTS])
-        try:
-            result = await self._handlers[tool.name](principal, arguments)
-        except MacroslowError as error:
-            return _refusal(error)
-        text = types.TextContent(type="text", text=json.dumps(result, ensure_ascii=False))
-        return types.CallToolResult(content=[text], structured_content=dict(result))
+    async def _list_prompts(
+        self, context: Context, params: types.PaginatedRequestParams | None
+    ) -> types.ListPromptsResult:
+        principal = self._listing(context, params)
+        return types.ListPromptsResult(prompts=[p for s in self._sources for p in await s.prompts(principal)])
 
+    async def _get_prompt(
+        self, context: Context, params: types.GetPromptRequestParams
+    ) -> types.GetPromptResult | types.InputRequiredResult:
+        caller = self._caller_of(context)
+        for source in self._sources:
+            if (result := await source.get_prompt(caller, params)) is not None:
+                return result
+        raise _unknown("prompt", params.name)
 
-def _shown(tool: Tool) -> types.Tool:
-    return types.Tool(
-        name=tool.name,
-        title=tool.title,
-        description=tool.description,
-        input_schema=dict(tool.input_schema),
-        output_schema=dict(tool.output_schema),
-        annotations=types.ToolAnnotations(
-            read_only_hint=not tool.writes, destructive_hint=False, idempotent_hint=not tool.writes
-        ),
-    )
+    async def _complete(self, context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
+        caller = self._caller_of(context)
+        for source in self._sources:
+            if (completion := await source.complete(caller, params)) is not None:
+                return types.CompleteResult(completion=completion)
+        return types.CompleteResult(completion=types.Completion(values=[]))
 
+    async def _listen(
+        self, context: Context, params: types.SubscriptionsListenRequestParams
+    ) -> types.SubscriptionsListenResult:
+        return await self._listeners(self._caller_of(context).principal, context, params)
 
-def _refusal(error: MacroslowError) -> types.CallToolResult:
-    problems = error.problems if isinstance(error, ProblemsError) else ()
-    lines = [_line(problem) for problem in problems[:MAX_COMPLAINTS]]
-    if error.fix:
-        lines.append(f"fix: {error.fix}")
-    return _failure(f"{error.title}: {error.detail}", lines)
+    def _listing(self, context: Context, params: types.PaginatedRequestParams | None) -> Principal:
+        """For whom a list is made. It has one page, so that any cursor is not ours."""
+        if params is not None and params.cursor is not None:
+            raise MCPError(types.INVALID_PARAMS, "unknown cursor: this list has one page")
+        return self._caller_of(context).principal
 
 
-def _line(problem: Problem) -> str:
-    where = "" if problem.line is None else f"line {problem.line}"
-    said = ": ".join(part for part in (where, problem.field, problem.message) if part)
-    return f"{said} (fix: {problem.fix})" if problem.fix else said
+def _first(found: Iterable[T | None]) -> T | None:
+    return next((one for one in found if one is not None), None)
 
 
-def _failure(message: str, lines: list[str]) -> types.CallToolResult:
-    text = types.TextContent(type="text", text="\n".join([message, *lines]))
-    return types.CallToolResult(content=[text], is_error=True)
+def _unknown(kind: str, name: str) -> MCPError:
+    return MCPError(types.INVALID_PARAMS, f"unknown {kind}: {name[:SHOWN_CHARACTERS]}")

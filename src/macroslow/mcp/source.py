@@ -13,6 +13,7 @@ from typing import Any
 
 import mcp_types as types
 from mcp.server.context import ServerRequestContext
+from mcp.server.subscriptions import SubscriptionBus
 
 from macroslow.authn.principal import Principal
 from macroslow.values import value
@@ -36,12 +37,22 @@ class Source:
     the model), MCPError for what the protocol has a code for, and return None for what is not theirs.
     """
 
+    def join(self, bus: SubscriptionBus) -> None:
+        """Called once, before anything is asked: changed lists are published on `bus` to who listens."""
+
     async def tools(self, principal: Principal) -> Sequence[types.Tool]:
         """The tools that `principal` may call."""
         return ()
 
     def input_schema(self, tool: str) -> Mapping[str, object] | None:
         """The schema of a tool's arguments, whoever asks: for headers that must match (`Mcp-Param-*`)."""
+        return None
+
+    def scope_of(self, tool: str) -> str | None:
+        """The scope that a call of one's own `tool` needs, for who lacks it to ask for ("step-up").
+
+        None also where a tool is not to be known of by those who lack it.
+        """
         return None
 
     async def call_tool(

@@ -1,4 +1,5 @@
-"""`/mcp`: the SDK's Streamable HTTP transport behind the gate, in both eras, without sessions.
+"""`/mcp`: the SDK's Streamable HTTP transport behind the gate, in both eras, without sessions (but
+`legacy_sessions`, for a client of the handshake versions that is asked something in turn).
 
 The SDK is imported at the first request: that import takes longer than the rest of the start, and
 many gateways never see an MCP client. The gate has authenticated the request by then, capped and
@@ -13,28 +14,30 @@ Calls that cost nothing make the log grow too, so receipts over MCP have a rate 
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from macroslow.authn.principal import Principal
-from macroslow.errors import MacroslowError, OverloadedError
+from macroslow.errors import OverloadedError
 from macroslow.limits.admission import per_minute
 from macroslow.limits.tallies import Tallies
 from macroslow.ports import Clock
 from macroslow.services.audit.record_mcp_call import MCPCall
 from macroslow.web.messages import Receive, Scope, Send
-from macroslow.web.problems import InternalError
 from macroslow.web.receipt_header import asks_for_receipt
 from macroslow.web.receipted import answer_receipted
 from macroslow.web.visit import log, what_failed
 
 if TYPE_CHECKING:
-    from mcp.server.context import ServerRequestContext
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-Handler = Callable[[Principal, Mapping[str, object]], Awaitable[Mapping[str, object]]]
+    from macroslow.mcp.server import ComposedServer
+    from macroslow.mcp.source import Caller, Context, Source
+
+Sources = Callable[[], "Sequence[Source]"]
+"""Opens the sources of what is offered, at the first request: they need the SDK. It may be called again."""
 Record = Callable[[Principal, MCPCall], Awaitable[None]]
 
 CALL: Final = "tools/call"
@@ -49,18 +52,21 @@ class MCPEndpoint:
 
     def __init__(
         self,
-        handlers: Mapping[str, Handler],
+        sources: Sources,
         record: Record,
         clock: Clock,
         *,
         version: str,
         max_body_bytes: int,
+        legacy_sessions: bool = False,
     ) -> None:
-        self._handlers = {name: _guarded(name, handler) for name, handler in handlers.items()}
+        self._sources = sources
         self._record = record
         self._receipts = Tallies(clock, MAX_PRINCIPALS)
         self._version = version
         self._max_body_bytes = max_body_bytes
+        self._legacy_sessions = legacy_sessions
+        self._server: ComposedServer | None = None
         self._manager: asyncio.Future[StreamableHTTPSessionManager]
         self._task: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
@@ -105,6 +111,8 @@ class MCPEndpoint:
     async def close(self) -> None:
         """End the transport. What is under way ends with the server that reads the requests."""
         self._stop.set()
+        if self._server is not None:
+            self._server.close()
         if self._task is not None:
             await asyncio.wait({self._task})
 
@@ -125,30 +133,19 @@ class MCPEndpoint:
     def _build(self) -> "StreamableHTTPSessionManager":
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-        from macroslow.mcp.server import ToolServer
+        from macroslow.mcp.server import ComposedServer
 
-        tools = ToolServer(self._handlers, _principal_of)
+        self._server = ComposedServer(self._sources(), _caller_of, _report)
         return StreamableHTTPSessionManager(
-            tools.build("macroslow", self._version),
-            json_response=True,
-            stateless=True,
+            self._server.build("macroslow", self._version),
+            json_response=not self._legacy_sessions,
+            stateless=not self._legacy_sessions,
             max_request_body_size=self._max_body_bytes,
         )
 
 
-def _guarded(name: str, handler: Handler) -> Handler:
-    """The handler, whose defects tell a client nothing: the SDK would pass on an exception's text."""
-
-    async def guarded(principal: Principal, arguments: Mapping[str, object]) -> Mapping[str, object]:
-        try:
-            return await handler(principal, arguments)
-        except MacroslowError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the outermost handler of a tool
-            log.error("the tool %s failed: %s", name, what_failed(error))
-            raise InternalError from None
-
-    return guarded
+def _report(method: str, error: Exception) -> None:
+    log.error("%s failed: %s", method, what_failed(error))
 
 
 def _called(body: bytes) -> str | None:
@@ -166,8 +163,9 @@ def _called(body: bytes) -> str | None:
             return ""
 
 
-def _principal_of(context: "ServerRequestContext[Any, Any]") -> Principal:
+def _caller_of(context: "Context") -> "Caller":
+    from macroslow.mcp.source import Caller
+
     assert context.request is not None  # noqa: S101 (over HTTP there always is one)
-    principal = context.request.scope["state"]["principal"]
-    assert isinstance(principal, Principal)  # noqa: S101 (the gate put it there)
-    return principal
+    state = context.request.scope["state"]  # the gate put it there
+    return Caller(state["principal"], state["request_id"], context)

@@ -50,16 +50,17 @@ async def test_mcp_calls_all_four_tools(gateway, key, era):
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_mcp_hides_tools_without_scope_and_they_are_unknown(gateway, era):
+async def test_mcp_lists_what_a_key_may_call_and_others_are_refused_or_unknown(gateway, era):
     narrow = gateway.client("narrow", scopes=["mcp:connect", "documents:validate"])
     async with mcp_client(gateway, narrow, era) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["validate_document"]
-        with pytest.raises(MCPError) as hidden:
-            await client.call_tool("complete_chat", {"model": "gpt-4o-mini", "messages": ASKED})
+        refused = await client.call_tool("complete_chat", {"model": "gpt-4o-mini", "messages": ASKED})
         with pytest.raises(MCPError) as unknown:
             await client.call_tool("no_such_tool", {})
-    assert hidden.value.error.code == unknown.value.error.code == -32602
-    assert "unknown tool" in hidden.value.error.message
+    assert refused.is_error
+    assert "inference:chat" in refused.content[0].text
+    assert unknown.value.error.code == -32602
+    assert "unknown tool" in unknown.value.error.message
 
 
 @pytest.mark.parametrize("era", ERAS)
