@@ -127,6 +127,17 @@ def _mcp_server_url(value: str) -> str:
     return value
 
 
+def _resource_url(value: str) -> str:
+    parts = _http_url(value, "https://gateway.example/mcp")
+    if "@" in parts.netloc or "?" in value or "#" in value:
+        raise refuse(
+            "a resource's URL has no user, query or fragment", "keep only scheme, host, port and path"
+        )
+    if _is_plain_http_elsewhere(value):
+        raise refuse("tokens for it would go to another machine over plain http", "use https")
+    return parts._replace(netloc=parts.netloc.lower()).geturl().rstrip("/")
+
+
 def _placement(value: str) -> str:
     if not _PLACEMENT.fullmatch(value):
         raise refuse("not a place for a secret", 'write "bearer", "header:NAME" or "query:NAME"')
@@ -172,6 +183,7 @@ Listen = Annotated[str, AfterValidator(_listen)]
 BaseURL = Annotated[str, AfterValidator(_base_url)]
 WebhookURL = Annotated[str, AfterValidator(_webhook_url)]
 MCPServerURL = Annotated[str, AfterValidator(_mcp_server_url)]
+ResourceURL = Annotated[str, AfterValidator(_resource_url)]
 Placement = Annotated[str, AfterValidator(_placement)]
 PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
 USD = Annotated[

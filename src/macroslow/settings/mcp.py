@@ -15,6 +15,7 @@ from macroslow.secretstore.reference import Reference
 from macroslow.settings.fields import (
     MCPServerURL,
     Name,
+    ResourceURL,
     SecretReference,
     Texts,
     check_plain_http,
@@ -106,8 +107,13 @@ class MCPServer(ServerProgram):
 
 
 class MCP(Section):
-    """What agents reach over MCP besides our own tools."""
+    """What agents reach over MCP besides our own tools.
 
+    `resource` is the URL of /mcp as clients know it, for which issuers make tokens; None: by the name that a
+    request asks for.
+    """
+
+    resource: ResourceURL | None = None
     servers: Annotated[
         Mapping[Name, MCPServer],
         Field(max_length=MAX_SERVERS),
