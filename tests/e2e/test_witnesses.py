@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -15,10 +16,11 @@ from tests.e2e.conftest import Site, make_site, wait_until
 from tests.e2e.documents import document
 from tests.log_tools import aics
 from tests.ports import held_port
+from tests.postgres import postgres_server
 from tests.witness import OwnWitness, served
 
 from macroslow.crypto.note_keys import NoteType
-from macroslow.tlog import note, policy
+from macroslow.tlog import note, policy, tree
 from macroslow.tlog.checkpoint import LogPublicKey
 
 
@@ -195,4 +197,68 @@ def test_a_restored_backup_is_not_served_until_the_newest_books_are_back(
         site.start()
         wait_until(lambda: ready(site))
         prove(site, caller)
+        site.stop()
+
+
+@pytest.mark.sweep
+def test_a_log_in_postgresql_is_witnessed_through_a_kill_and_not_served_once_it_went_back(
+    tmp_path: Path, emulator_url: str, clean_environment: dict[str, str]
+) -> None:
+    with postgres_server() as database:
+        environment = clean_environment | {"DATABASE_URL": database.url}
+        site = make_site(
+            tmp_path / "site", emulator_url, environment, '[state]\ndatabase = "env:DATABASE_URL"\n'
+        )
+        key = log_key(site)
+        two = [
+            own("w1.example", key, NoteType.ED25519_COSIGNATURE),
+            own("w2.example", key, NoteType.ML_DSA_44),
+        ]
+        with in_a_thread(two):
+            tables = "".join(table(one.name[:2], one.url, one.vkey) for one in two)
+            configure(site, '[log]\nhigh_water = "off"\nwitness_timeout_ms = 30000\nquorum = 2\n' + tables)
+            site.start()
+            wait_until(lambda: ready(site))
+            caller = site.client("ann", scopes=["documents:execute", "audit:read"])
+            assert "witnessed 2 of 2" in prove(site, caller)
+            site.stop(signal.SIGKILL)
+            site.start()
+            wait_until(lambda: ready(site))
+            assert "witnessed 2 of 2" in prove(site, caller)
+            site.stop()
+            assert {one.size for one in two} == {site.data("audit", "tail")["size"]}
+
+            for one in two:  # as if the database had been put back by one entry
+                one.size, one.root = one.size + 1, b"\x01" * 32
+            site.start()
+            wait_until(lambda: "rolled back or forked" in site.said)
+            assert not ready(site)
+            assert site.execute(caller, document("result = {}")).status == 503
+            site.stop()
+
+
+@pytest.mark.sweep
+def test_a_declared_fork_is_not_served_until_the_witnesses_know_the_new_log(
+    tmp_path: Path, emulator_url: str, clean_environment: dict[str, str]
+) -> None:
+    outside = {"XDG_STATE_HOME": str(tmp_path / "outside")}
+    site = make_site(tmp_path / "site", emulator_url, clean_environment | outside)
+    key = log_key(site)
+    one = own("w1.example", key, NoteType.ED25519_COSIGNATURE)
+    with in_a_thread([one]):
+        configure(site, "[log]\nwitness_timeout_ms = 30000\n" + table("w1", one.url, one.vkey))
+        site.start()
+        wait_until(lambda: ready(site))
+        caller = site.client("ann", scopes=["documents:execute", "audit:read"])
+        prove(site, caller)
+        site.stop()
+        site.data("audit", "fork", "--reason", "the books are lost", "--yes")
+        site.start()
+        wait_until(lambda: site.ask("audit.witnesses")["witnesses"][0]["error"] is not None)
+        assert not ready(site)
+        assert site.execute(caller, document("result = {}")).status == 503
+        one.log_key = LogPublicKey.parse(site.ask("audit.key")["key"])
+        one.size, one.root = 0, tree.EMPTY_ROOT
+        wait_until(lambda: ready(site))
+        assert "witnessed 1 of 1" in prove(site, caller)
         site.stop()
