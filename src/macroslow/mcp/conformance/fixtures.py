@@ -61,7 +61,5 @@ class Fixtures(Source):
         known = {*(one.name for one in prompts.PROMPTS), *(one.uri_template for one in resources.TEMPLATES)}
         return types.Completion(values=[], total=0, has_more=False) if name in known else None
 
-    def _call(
-        self, caller: Caller, params: types.CallToolRequestParams | types.GetPromptRequestParams
-    ) -> Call:
+    def _call(self, caller: Caller, params: Params) -> Call:
         return Call(caller, params, self._bus, self._pause)
