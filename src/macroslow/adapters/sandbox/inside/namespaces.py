@@ -5,6 +5,8 @@ folders, five device nodes and three made-up files. As root it is built with roo
 interpreter below a closed home can be bound in) and entered as an unprivileged user: a process
 mapped from host uid 0 would keep host uid 0's rights over files and /proc/sys.
 
+The jail of a box has besides what its operator named, at the paths that it has outside.
+
 Each run adds: pid, mount, network, IPC, UTS and last a user namespace (so the code owns none of
 the mounts), one tmpfs for everything writable, one /proc that shows processes only.
 """
@@ -12,8 +14,9 @@ the mounts), one tmpfs for everything writable, one /proc that shows processes o
 import fcntl
 import os
 import socket
+import stat
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from . import syscalls
@@ -51,21 +54,21 @@ def become(uid: int) -> None:
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)  # else /proc/self, where ids are mapped, is root's
 
 
-def enter_jail(folders: Sequence[str], uid: int) -> int:
+def enter_jail(folders: Sequence[str], mounts: Mapping[str, bool], uid: int) -> int:
     """Move into the jail. Returns 0 in the child that lives there, its pid in the parent.
 
-    `uid` is who root becomes; others stay who they are.
+    `mounts` says of each path whether it may be written; `uid` is who root becomes, others stay who they are.
     """
     if os.geteuid() == 0:
         syscalls.unshare(syscalls.NEW_NS, "mount")
         syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
-        _build_root(folders)
+        _build_root(folders, mounts)
         become(uid)
         _unshare_jail()
     else:
         _unshare_jail()
         syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
-        _build_root(folders)
+        _build_root(folders, mounts)
     pid = os.fork()
     if pid == 0:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
@@ -95,13 +98,14 @@ def _write(path: str, text: str) -> None:
         os.close(descriptor)
 
 
-def _build_root(folders: Sequence[str]) -> None:
+def _build_root(folders: Sequence[str], mounts: Mapping[str, bool]) -> None:
     """Mount the new root at `_ROOT`. All sources are opened first: the root may hide some of them."""
-    binds = {path: _read_only(path) for path in folders}
+    binds = {path: _bound(path) for path in folders}
+    named = {path: _bound(path, writable=writable) for path, writable in mounts.items()}
     for name in _TOP_LEVEL:
         path = f"/{name}"
         if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
-            binds[path] = _read_only(path)
+            binds[path] = _bound(path)
     devices = {f"/dev/{name}": syscalls.clone_tree(f"/dev/{name}") for name in DEVICES}
     links = {f"/{name}": os.readlink(f"/{name}") for name in _TOP_LEVEL if os.path.islink(f"/{name}")}  # noqa: PTH114, PTH115
     flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
@@ -120,14 +124,30 @@ def _build_root(folders: Sequence[str]) -> None:
     for path, text in _FILES.items():
         _write(_ROOT + path, text)
     for path, target in {**_LINKS, **links}.items():
-        if not os.path.lexists(_ROOT + path):  # a bound folder may lie below /tmp
+        # A bound folder may lie below /tmp.
+        if not os.path.lexists(_ROOT + path) and not any(name.startswith(f"{path}/") for name in mounts):
             os.symlink(target, _ROOT + path)  # noqa: PTH211
+    for path, tree in sorted(named.items()):  # last, so that nothing above is written into one of them
+        _show(tree, path)
 
 
-def _read_only(path: str) -> int:
+def _bound(path: str, *, writable: bool = False) -> int:
     tree = syscalls.clone_tree(path)
-    syscalls.restrict_mounts(tree, syscalls.ATTR_RDONLY | syscalls.ATTR_NOSUID | syscalls.ATTR_NODEV)
+    flags = syscalls.ATTR_NOSUID | syscalls.ATTR_NODEV
+    syscalls.restrict_mounts(tree, flags if writable else flags | syscalls.ATTR_RDONLY)
     return tree
+
+
+def _show(tree: int, path: str) -> None:
+    """Mount a folder or a file at its own path."""
+    target = _ROOT + path
+    if stat.S_ISDIR(os.fstat(tree).st_mode):
+        os.makedirs(target, exist_ok=True)  # noqa: PTH103
+    elif not os.path.exists(target):  # noqa: PTH110
+        os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+        _write(target, "")
+    syscalls.attach_tree(tree, target)
+    os.close(tree)
 
 
 def _enter_root() -> None:

@@ -19,7 +19,10 @@ _OPEN_FILES: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Resource limits of one run as numbers; `processes` counts all of the run's user."""
+    """Resource limits of one run as numbers; `processes` counts all of the run's user.
+
+    `cpu_s` 0: as long as it likes.
+    """
 
     cpu_s: int
     file_bytes: int
@@ -36,8 +39,9 @@ def limit(bounds: Bounds) -> None:
     """Set the limits that the kernel keeps per process, and stand behind the gateway in the queue."""
     # A second more than the run may use in all: the gateway measures the sum and says so by name.
     cpu_s = bounds.cpu_s + 1
+    if bounds.cpu_s:
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
     for kind, soft, hard in (
-        (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
         (resource.RLIMIT_FSIZE, bounds.file_bytes, bounds.file_bytes),
         (resource.RLIMIT_NPROC, bounds.processes, bounds.processes),
         (resource.RLIMIT_CORE, 0, 0),

@@ -1,4 +1,4 @@
-"""Init of one run: builds its walls, starts its blocks, reports how each ended as the kernel says.
+"""Init of one run, behind its walls: starts its blocks, reports how each ended as the kernel says.
 
 It runs none of the document's code, is not dumpable and, as pid 1 of its namespace, cannot be
 killed from inside; when it dies, everything in the run dies.
@@ -13,86 +13,12 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Final
 
-from . import cells, landlock, namespaces, seal, seccomp, syscalls, wire
+from . import cells, landlock, namespaces, seal, syscalls, wire
+from .walls import CONTROL, Walls
 
-_CONTROL: Final = 3
 _MAX_ERROR_CHARS: Final = 2000
 _MOST_EXIT_CODE: Final = 255
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
-
-
-@dataclass(frozen=True, slots=True)
-class Walls:
-    """What the zygote was told about one run, and about the backend."""
-
-    native: bool
-    bounds: seal.Bounds
-    egress: bool
-    shared_memory: bool
-    cell: bool  # start the Python process at once, ahead of the job
-    folders: tuple[str, ...]
-    work: str = namespaces.WORK
-    port: int = 0
-
-    @property
-    def temporary(self) -> str:
-        return f"{self.work}/.tmp"
-
-    @property
-    def profile(self) -> seccomp.Profile:
-        """What stands in for the walls that are missing.
-
-        Landlock does not look at connections to sockets in the file system: the gateway's own
-        control socket could be among them, so there are no UNIX sockets without a mount namespace.
-        """
-        return seccomp.Profile(
-            namespaces=self.native,
-            shared_memory=self.shared_memory and self.native,
-            signals=self.native or landlock.abi() >= landlock.SCOPE_ABI,
-            unix_sockets=self.native,
-            datagrams=self.native,
-        )
-
-
-def main(control_descriptor: int, walls: Walls) -> None:
-    """Be the init of one run, from the fork on. Never returns."""
-    os.dup2(control_descriptor, _CONTROL)
-    syscalls.close_from(_CONTROL + 1)
-    control = socket.socket(fileno=_CONTROL)
-    try:
-        listener = _build(walls)
-        port = listener[1] if listener else walls.port
-        passed = [listener[0].fileno()] if listener else []
-        wire.send(control, {"kind": "ready", "port": port}, passed)
-        if listener:
-            listener[0].close()
-        seal.seal(walls.profile, scope=walls.native)
-        _Supervisor(control, walls).run()
-    except EOFError:
-        os._exit(0)
-    except OSError as error:
-        wire.send(control, {"kind": "failed", "error": str(error)})
-        os._exit(1)
-
-
-def _build(walls: Walls) -> tuple[socket.socket, int] | None:
-    """Namespaces, limits and folders; returns the egress listener if the run wants one."""
-    os.setsid()
-    os.umask(0o077)
-    if walls.native:
-        namespaces.enter_run(walls.bounds.file_bytes, walls.bounds.files)
-    else:
-        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
-    null = os.open("/dev/null", os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
-    os.close(null)
-    os.chdir(walls.work)
-    os.mkdir(walls.temporary)  # noqa: PTH102 - this side stays free of pathlib
-    os.mkdir(f"{walls.work}/.shm")  # noqa: PTH102
-    listener = namespaces.listen() if walls.native and walls.egress else None
-    seal.limit(walls.bounds)
-    return listener
 
 
 @dataclass(slots=True)
@@ -105,7 +31,9 @@ class _Current:
 
 
 @dataclass(slots=True)
-class _Supervisor:
+class Supervisor:
+    """Serves one run: its blocks, one after another."""
+
     control: socket.socket
     walls: Walls
     job: dict[str, Any] = field(default_factory=dict)
@@ -225,10 +153,10 @@ class _Supervisor:
             signal.signal(number, signal.SIG_DFL)
         os.setsid()
         if kept is not None:
-            os.dup2(kept, _CONTROL)
+            os.dup2(kept, CONTROL)
         else:
-            os.close(_CONTROL)
-        syscalls.close_from(_CONTROL + 1)
+            os.close(CONTROL)
+        syscalls.close_from(CONTROL + 1)
         seal.limit_files(self.walls.bounds)
         if kept is not None:  # Python's own habits, for Python's own code
             signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -236,7 +164,7 @@ class _Supervisor:
         if not self.walls.native:
             devices = [f"/dev/{name}" for name in namespaces.DEVICES]
             landlock.restrict(self.walls.folders, [self.walls.work], devices, self.walls.port)
-        return _CONTROL
+        return CONTROL
 
     def _environment(self) -> dict[str, str]:
         return {

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
-from . import namespaces, seal, supervisor, syscalls, warm, wire
+from . import init, namespaces, seal, syscalls, walls, warm, wire
 
 _WORKS_WITHOUT: Final = -1
 
@@ -56,7 +56,7 @@ def _enter(config: Mapping[str, Any]) -> int:
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         return _WORKS_WITHOUT
-    pid = namespaces.enter_jail(config["folders"], config["uid"])
+    pid = namespaces.enter_jail(config["folders"], config.get("mounts", {}), config["uid"])
     if pid:
         # The gateway's own child: it stays as the handle by which the jail can be waited for.
         syscalls.close_from(0)
@@ -85,14 +85,14 @@ def _serve(channel: socket.socket, config: Mapping[str, Any], own_namespace: int
                 _spawn(descriptors, config, message, own_namespace)
 
 
-def _become_init(control: int, door: Sequence[int], walls: supervisor.Walls) -> NoReturn:
+def _become_init(control: int, door: Sequence[int], around: walls.Walls) -> NoReturn:
     """Leave the zygote's code for good: whatever happens, the fork never returns to its loop."""
     try:
         for group in door:
             os.write(group, b"0")  # into the run's memory group, before any of it is used
         signal.set_wakeup_fd(-1)
         warm.reseed()
-        supervisor.main(control, walls)
+        init.main(control, around)
     finally:
         os._exit(1)
 
@@ -111,16 +111,7 @@ def _spawn(
     """Fork one run; tell the gateway its pidfd over the run's own socket."""
     native = config["mode"] == "native"
     control, *door = descriptors
-    walls = supervisor.Walls(
-        native=native,
-        bounds=seal.Bounds.read(message),
-        egress=bool(message["egress"]),
-        shared_memory=bool(message["shared_memory"]),
-        cell=bool(message["cell"]),
-        folders=tuple(config["folders"]),
-        work=message["work"] or namespaces.WORK,
-        port=int(message["port"]),
-    )
+    around = _walls(config, message)
     with socket.socket(fileno=control) as gateway, contextlib.ExitStack() as stack:
         for group in door:
             stack.callback(os.close, group)
@@ -129,7 +120,7 @@ def _spawn(
                 syscalls.unshare(syscalls.NEW_PID, "pid")
             pid = os.fork()
             if pid == 0:
-                _become_init(gateway.detach(), door, walls)
+                _become_init(gateway.detach(), door, around)
             if native:
                 syscalls.setns(own_namespace, syscalls.NEW_PID)
             pidfd = os.pidfd_open(pid)
@@ -138,3 +129,20 @@ def _spawn(
         except OSError as error:
             with contextlib.suppress(OSError):  # a gateway that gave up the run meanwhile
                 wire.send(gateway, {"kind": "failed", "error": _words(error)})
+
+
+def _walls(config: Mapping[str, Any], message: Mapping[str, Any]) -> walls.Walls:
+    """Of a run, what the gateway asks for; of a box, what was settled when this zygote started."""
+    wanted = message if "command" not in config else {**config, "shared_memory": message["shared_memory"]}
+    return walls.Walls(
+        native=config["mode"] == "native",
+        bounds=seal.Bounds.read(wanted),
+        egress=bool(wanted["egress"]),
+        shared_memory=bool(wanted["shared_memory"]),
+        cell=bool(wanted.get("cell")),
+        folders=tuple(config["folders"]),
+        work=wanted.get("work") or namespaces.WORK,
+        port=int(wanted.get("port", 0)),
+        command=tuple(config.get("command", ())),
+        mounts=config.get("mounts", {}),
+    )
