@@ -1,7 +1,8 @@
 """Outside APIs as a run sees them: a name, a path and an answer. Keys and hosts stay with the gateway."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from macroslow.errors import BadRequestError
@@ -16,11 +17,15 @@ _HIDDEN: Final = re.compile("%(?:[01][0-9a-f]|7f|2e|2f|5c)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class OutsideAnswer:
-    """What an outside API said. The body comes from outside: it is passed on, never interpreted."""
+    """What an outside API said. The body comes from outside: a run gets it as it is.
+
+    `headers` are those about limits and of an emulator, by their names in lower case; no run sees them.
+    """
 
     status: int
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class OutsideAPI(Protocol):

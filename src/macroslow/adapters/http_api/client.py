@@ -16,6 +16,12 @@ from macroslow.workflow.outside import OutsideAnswer
 
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024  # an answer is held in memory and handed to a sandbox
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=5)
+TOLD_HEADERS: Final = (
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "x-macroslow-emulator",
+)
 
 
 class Where(enum.StrEnum):
@@ -84,6 +90,7 @@ class HTTPOutsideAPI:
                 while len(body) <= MAX_ANSWER_BYTES and (more := await answer.content.read(MAX_ANSWER_BYTES)):
                     body += more
                 content_type = answer.headers.get("content-type", "application/octet-stream")
+                told = {name: answer.headers[name] for name in TOLD_HEADERS if name in answer.headers}
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError) as error:
             # The exception's text may hold the URL, and the URL the secret: only its class is told.
@@ -95,7 +102,7 @@ class HTTPOutsideAPI:
                 limit_bytes=MAX_ANSWER_BYTES,
             )
         return OutsideAnswer(
-            status, self._without_secret(content_type.encode()).decode(), self._without_secret(body)
+            status, self._without_secret(content_type.encode()).decode(), self._without_secret(body), told
         )
 
     def _opens(self, path: str) -> bool:
