@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from macroslow.adapters.model_api import ModelAPI
-from macroslow.adapters.model_api.connection import Connection as UpstreamConnection
 from macroslow.adapters.sqlite import _group, _ledger, _log, _stage, _writing
 from macroslow.cli import main
 from macroslow.inference.chat import ChatCompletions
 from macroslow.inference.request import ParsedRequest
+from macroslow.outbound.connection import Connection as UpstreamConnection
 from macroslow.services.calls import owed, quote_call, settle_call
 from macroslow.services.calls.admission import Admission
 from macroslow.services.calls.call_model import CallModel

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 import orjson
 import pytest
-from tests.adapters.model_api.raw import Peer, serving
+from tests.outbound.raw import Peer, serving
 
 from macroslow.adapters.model_api import UsageAPI, usage_client
 from macroslow.errors import ConfigurationError, UpstreamRefusedError, UpstreamUnavailableError

@@ -13,11 +13,11 @@ from typing import Final, Self
 
 from macroslow.adapters.model_api.dialects import CREDENTIALS, DIALECTS
 from macroslow.adapters.model_api.errors import MAX_ERROR_BYTES, clean_error
-from macroslow.adapters.model_api.exchange import BrokenOffError, Exchange, Patience
 from macroslow.adapters.model_api.sender import Sender
 from macroslow.errors import ConfigurationError
 from macroslow.inference.dialect import Dialect
 from macroslow.inference.ports import NotReached, ProviderAnswer, ProviderStream
+from macroslow.outbound.exchange import BrokenOffError, Exchange, Patience
 from macroslow.secretstore.secret import Secret
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024

@@ -1,30 +1,19 @@
-"""Heads of requests, in which nothing that was given can begin a line of its own.
+"""Targets of requests, in which nothing that was given can begin a line of its own.
 
-Source: RFC 9112, sections 2 to 3.2; RFC 9110, section 5.5.
+Source: RFC 9112, sections 2 to 3.2.
 """
 
 import functools
 import re
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.secret import Secret
 
-_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
-_VALUE: Final = re.compile(r"[ -~]+")
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _QUERY: Final = re.compile(r"[A-Za-z0-9._~%&=+-]*")
 _VISIBLE: Final = re.compile(r"[!-~]+")
-
-
-def header_lines(headers: Mapping[str, str]) -> bytes:
-    """Headers as they are sent. Raises ValueError, which quotes no value."""
-    for name, value in headers.items():
-        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-            raise ValueError(f"the header {name!r} cannot be sent")
-    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("ascii")
 
 
 @functools.lru_cache(maxsize=64)

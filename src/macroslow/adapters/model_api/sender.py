@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Mapping
 from copy import copy
 from typing import Final
 
-from macroslow.adapters.model_api.client import Client
 from macroslow.adapters.model_api.dialects import CREDENTIALS, Rules
-from macroslow.adapters.model_api.dialling import NotConnectedError
-from macroslow.adapters.model_api.exchange import BrokenOffError, Exchange, Patience, TooSlowError
-from macroslow.adapters.model_api.request import checked_base, checked_key, header_lines, target
+from macroslow.adapters.model_api.request import checked_base, checked_key, target
 from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
 from macroslow.inference.ports import NotReached
+from macroslow.outbound.client import Client
+from macroslow.outbound.dialling import NotConnectedError
+from macroslow.outbound.exchange import BrokenOffError, Exchange, Patience, TooSlowError
+from macroslow.outbound.head import header_lines
 from macroslow.secretstore.secret import Secret
 
 _OURS: Final = frozenset({

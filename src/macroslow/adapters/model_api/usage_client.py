@@ -15,11 +15,11 @@ from urllib.parse import urlencode
 import orjson
 
 from macroslow.adapters.model_api.dialects import DIALECTS
-from macroslow.adapters.model_api.exchange import Exchange, Patience
 from macroslow.adapters.model_api.sender import Sender
 from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
 from macroslow.inference.dialect import Dialect
 from macroslow.inference.ports import NotReached
+from macroslow.outbound.exchange import Exchange, Patience
 from macroslow.secretstore.secret import Secret
 
 MAX_PAGE_BYTES: Final = 8 * 1024 * 1024

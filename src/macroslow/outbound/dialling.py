@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from macroslow.adapters.model_api.connection import Connection
+from macroslow.outbound.connection import Connection
 
 ATTEMPT_S: Final = 0.25  # RFC 8305, section 5: the recommended delay between two attempts
 ADDRESSES_S: Final = 10.0  # for so long a look-up is not repeated

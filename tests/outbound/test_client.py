@@ -7,13 +7,13 @@ import threading
 from contextlib import suppress
 
 import pytest
-from tests.adapters.model_api.raw import HEAD, OK, Peer, ask, client_of, saying, serving
+from tests.outbound.raw import HEAD, OK, Peer, ask, client_of, saying, serving
 
-from macroslow.adapters.model_api import client as client_module
-from macroslow.adapters.model_api.client import Client
-from macroslow.adapters.model_api.connection import RECEIVED_BYTES
-from macroslow.adapters.model_api.dialling import NotConnectedError
-from macroslow.adapters.model_api.exchange import (
+from macroslow.outbound import client as client_module
+from macroslow.outbound.client import Client
+from macroslow.outbound.connection import RECEIVED_BYTES
+from macroslow.outbound.dialling import NotConnectedError
+from macroslow.outbound.exchange import (
     AT_ONCE_BYTES,
     HIGH_WATER_BYTES,
     PIECE_BYTES,

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from httptools import HttpParserError, HttpResponseParser
 
-from macroslow.adapters.model_api.connection import Connection
+from macroslow.outbound.connection import Connection
 
 MAX_HEAD_BYTES: Final = 64 * 1024  # also of trailers and chunk extensions between two pieces of body
 MAX_HEADERS: Final = 200

@@ -5,8 +5,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-from macroslow.adapters.model_api.client import Client
-from macroslow.adapters.model_api.exchange import Patience
+from macroslow.outbound.client import Client
+from macroslow.outbound.exchange import Patience
 
 HEAD = b"POST /v1/x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from macroslow.adapters.model_api.connection import RECEIVED_BYTES
-from macroslow.adapters.model_api.exchange import (
+from macroslow.outbound.connection import RECEIVED_BYTES
+from macroslow.outbound.exchange import (
     AT_ONCE_BYTES,
     HIGH_WATER_BYTES,
     MAX_HEAD_BYTES,

@@ -17,9 +17,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from macroslow.adapters.model_api.connection import RECEIVED_BYTES, Connection
-from macroslow.adapters.model_api.dialling import Dialler, NotConnectedError
-from macroslow.adapters.model_api.exchange import Exchange, Patience
+from macroslow.outbound.connection import RECEIVED_BYTES, Connection
+from macroslow.outbound.dialling import Dialler, NotConnectedError
+from macroslow.outbound.exchange import Exchange, Patience
 
 KEPT_ALIVE_S: Final = 15.0
 MARGIN_S: Final = 1.0  # so much before a server's own time-out a connection is given up

@@ -16,13 +16,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.adapters.model_api.raw import HEAD, OK, Peer, ask, serving
+from tests.outbound.raw import HEAD, OK, Peer, ask, serving
 from tests.ports import held_port
 
-from macroslow.adapters.model_api import dialling
-from macroslow.adapters.model_api.client import Client
-from macroslow.adapters.model_api.dialling import ATTEMPT_S, NotConnectedError, system_trust
-from macroslow.adapters.model_api.exchange import BrokenOffError, Patience
+from macroslow.outbound import dialling
+from macroslow.outbound.client import Client
+from macroslow.outbound.dialling import ATTEMPT_S, NotConnectedError, system_trust
+from macroslow.outbound.exchange import BrokenOffError, Patience
 
 DAY = dt.timedelta(days=1)
 
