@@ -30,6 +30,7 @@ from macroslow.web.administration import admin_routes
 from macroslow.web.attention import Attention
 from macroslow.web.gate import Gate, GateSettings
 from macroslow.web.messages import Message, Receive, Scope, Send
+from macroslow.web.protected_resource import ProtectedResource
 from macroslow.web.routes import CHAT_BYTES, LOG_PATHS, PUBLIC_PATHS, ROUTES, Route
 from macroslow.web.visit import CACHE_HEADER, POLICY_HEADER, SECURITY_HEADERS, Visit
 
@@ -81,7 +82,8 @@ async def test_every_route_but_the_public_ones_wants_a_credential_and_its_scope(
     content_type = "application/json"
     unknown = await house.ask(route.method, concrete(route), key=None, body=body, content_type=content_type)
     assert unknown.status == 401
-    assert unknown.headers["www-authenticate"] == 'Bearer realm="macroslow"'
+    wants = ', scope="mcp:connect"' if route.path == "/mcp" else ""
+    assert unknown.headers["www-authenticate"] == 'Bearer realm="macroslow"' + wants
     dressed(unknown, route.policy)
     assert route.scope is not None
     poor = await house.new_key("poor", scopes=scopes.CLIENT - {route.scope} - route.or_scopes)
@@ -99,7 +101,8 @@ async def test_every_route_but_the_public_ones_wants_a_credential_and_its_scope(
     dressed(allowed, route.policy, log=route.path in LOG_PATHS)
 
 
-async def test_the_public_routes_answer_without_a_credential_and_say_little(house: House) -> None:
+async def test_the_public_routes_answer_without_a_credential_and_say_little() -> None:
+    house = await build(protected=ProtectedResource(issuers=("https://id.example",)))
     for path in sorted(PUBLIC_PATHS):
         answer = await house.ask("GET", path, key=None)
         assert answer.status == 200

@@ -16,7 +16,13 @@ from macroslow.web.routes import (
     Route,
 )
 
-PUBLIC = {("GET", "/health/live"), ("GET", "/health/ready")}
+METADATA = "/.well-known/oauth-protected-resource"
+PUBLIC = {
+    ("GET", "/health/live"),
+    ("GET", "/health/ready"),
+    ("GET", METADATA),
+    ("GET", METADATA + "/mcp"),
+}
 PUBLIC_WITH_THE_LOG = {("GET", "/log/checkpoint"), ("GET", "/log/tile/{path...}")}
 WITHOUT_EFFECT = {"/validate", "/v1/messages/count_tokens"}
 EXPECTED_SCOPES = {

@@ -20,7 +20,8 @@ AN_ACCOUNT: Final = 'required = { email = ["…"] }, or { hd = ["…"] } for a W
 def issuers_in_vain(settings: Settings) -> Iterator[str]:
     """One line for what is set of an issuer, or is not, and lets nobody in here, or everybody."""
     for name, issuer in settings.auth.issuers.items():
-        for member, message, fix in (*_in_vain(issuer), *_too_wide(issuer), *_unused(issuer)):
+        found = (*_in_vain(issuer), *_too_wide(issuer), *_unused(issuer), *_elsewhere(issuer, settings))
+        for member, message, fix in found:
             path = ("auth", "issuers", name, *([member] if member else []))
             yield f"{nearest(path, settings.source.origins)}: {dotted(path)}: {message}\n    fix: {fix}"
 
@@ -45,6 +46,14 @@ def _too_wide(issuer: Issuer) -> Iterator[tuple[str, str, str]]:
     if issuer.preset == "keycloak" and "account" in issuer.audiences:
         message = 'Keycloak writes "account" into most tokens of a realm, whatever client they are for'
         yield "audiences", message, "name an audience that only this gateway has (a mapper adds it)"
+
+
+def _elsewhere(issuer: Issuer, settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Audiences that are not /mcp, as a client of MCP asks for a token (RFC 8707)."""
+    resource, audiences = settings.mcp.resource, issuer.rules("").audiences
+    if resource is not None and audiences and resource not in audiences and not issuer.is_development:
+        message = f"a token for {resource}, which is what clients of MCP ask for, does not count"
+        yield "audiences", message, f'add "{resource}" to audiences, as the issuer writes it into `aud`'
 
 
 def _unused(issuer: Issuer) -> Iterator[tuple[str, str, str]]:

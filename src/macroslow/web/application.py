@@ -19,6 +19,7 @@ from macroslow.services.spending.read_figures import Figures
 from macroslow.web.lifecycle import Lifecycle
 from macroslow.web.messages import ASGIApp, Request, Response
 from macroslow.web.metrics import Metrics
+from macroslow.web.protected_resource import NO_ISSUER, ProtectedResource
 
 JSONObject = dict[str, object]
 
@@ -96,7 +97,8 @@ class Application:
     /info shows. `checkpoint` is the log's newest signed note, `tile` what one of its files holds, by its path
     (C2SP tlog-tiles). `figures` is what the books say, asked at each scrape of the metrics. `mcp` is the ASGI
     application behind POST /mcp: it finds the principal in `scope["state"]["principal"]`. `guessing` is
-    told of an address that goes on sending bad credentials.
+    told of an address that goes on sending bad credentials. `protected` is what clients of /mcp
+    are told of who issues tokens for it.
     """
 
     call_model: CallModel
@@ -118,6 +120,7 @@ class Application:
     metrics: Metrics
     lifecycle: Lifecycle
     guessing: Callable[[str], None]
+    protected: ProtectedResource = NO_ISSUER
 
 
 Handler = Callable[[Application, Request], Awaitable[Response]]

@@ -89,7 +89,7 @@ class Gate:
             settings.administrators,
         )
         self._watch = Watch()
-        self._refusals = Refusals(application.metrics, security, clock)
+        self._refusals = Refusals(application.metrics, security, clock, application.protected)
         self.refused = self._refusals.no_request  # the listener's: what it refused before it was a request
         application.metrics.watch_body_bytes(lambda: self._budget.held_bytes)
 
@@ -212,6 +212,7 @@ class Gate:
             body,
             visit.principal,
             visit.request_id,
+            visit.encrypted,
         )
 
     async def _pass_on(

@@ -39,6 +39,7 @@ class Request:
     body: bytes
     principal: Principal | None
     request_id: str
+    encrypted: bool = False
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header."""

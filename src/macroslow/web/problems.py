@@ -24,6 +24,7 @@ CHALLENGE: Final = b"www-authenticate"
 BEARER: Final = b'Bearer realm="macroslow"'
 DOCS_PREFIX: Final = "docs/problems.md#"
 INTERNAL: Final = "internal"
+NOT_JSON: Final = "json"  # the step of a request at /mcp whose body is none
 _PROBLEM_HEADER: Final = (b"content-type", media_types.PROBLEM.encode("ascii"))
 
 
@@ -127,6 +128,21 @@ def status_of(error: MacroslowError) -> int:
     return _shape(error).status
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a refusal at /mcp says besides: of which message it is, and what to ask of whom to be let in.
+
+    `scope` is what every request there needs; `metadata_url` tells who issues tokens (RFC 9728 section 5.1).
+    """
+
+    message_id: str | int | None = None
+    scope: str = ""
+    metadata_url: str = ""
+
+
+_NOTHING: Final = Ask()
+
+
 class Style(enum.Enum):
     """In whose words an error is told."""
 
@@ -149,20 +165,20 @@ def style_of(raw_path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Style:
     return Style.JSON_RPC if raw_path == b"/mcp" else Style.PROBLEM
 
 
-def render(error: MacroslowError, request_id: str, style: Style) -> Response:
+def render(error: MacroslowError, request_id: str, style: Style, ask: Ask = _NOTHING) -> Response:
     """The answer to a request that ended in `error`."""
     content = (_PROBLEM_HEADER,) if style is Style.PROBLEM else JSON_HEADERS
-    headers = [*content, *_headers(error)]
-    return Response(status_of(error), headers, _body(error, request_id, style))
+    headers = [*content, *_headers(error, ask)]
+    return Response(status_of(error), headers, _body(error, request_id, style, ask))
 
 
 def problem(error: MacroslowError, status: int, request_id: str) -> tuple[Headers, bytes]:
     """Headers and body of what never became a request, where HTTP has a closer status than the error's."""
     body = orjson.dumps(_problem(error, status, request_id), default=list)
-    return [_PROBLEM_HEADER, *_headers(error)], body
+    return [_PROBLEM_HEADER, *_headers(error, _NOTHING)], body
 
 
-def _body(error: MacroslowError, request_id: str, style: Style) -> bytes:
+def _body(error: MacroslowError, request_id: str, style: Style, ask: Ask = _NOTHING) -> bytes:
     status = status_of(error)
     body: dict[str, Any]
     if style is Style.OPENAI:
@@ -171,18 +187,23 @@ def _body(error: MacroslowError, request_id: str, style: Style) -> bytes:
         told = _provider_body(error) | {"type": _ANTHROPIC_TYPES.get(status, _shape(error).provider_type)}
         body = {"type": "error", "error": told, "request_id": request_id}
     elif style is Style.JSON_RPC:
-        body = _json_rpc(error, status, request_id)
+        body = _json_rpc(error, status, request_id, ask.message_id)
     else:
         body = _problem(error, status, request_id)
     return orjson.dumps(body, default=list)
 
 
-def event(error: MacroslowError, request_id: str, style: Style, raw_path: bytes) -> bytes:
+def event(
+    error: MacroslowError, request_id: str, style: Style, raw_path: bytes, ask: Ask = _NOTHING
+) -> bytes:
     """The same as the last event of a stream that has begun, in the words of each API.
 
-    OpenAI's chat streams have events without a name; those of its responses hold the error's members.
+    OpenAI's chat streams have events without a name; those of its responses hold the error's members. MCP's
+    are messages.
     """
-    body = _body(error, request_id, style)
+    body = _body(error, request_id, style, ask)
+    if style is Style.JSON_RPC:
+        return b"event: message\ndata: %b\n\n" % body
     if style is Style.OPENAI and raw_path == b"/v1/responses":
         body = orjson.dumps({**_provider_body(error), "type": "error"}, default=list)
     elif style is Style.OPENAI:
@@ -226,18 +247,22 @@ def _provider_body(error: MacroslowError) -> dict[str, Any]:
     return facts | fixed
 
 
-def _json_rpc(error: MacroslowError, status: int, request_id: str) -> dict[str, Any]:
-    """An error response without a request (JSON-RPC 2.0 section 5.1): its id is not known here."""
+def _json_rpc(
+    error: MacroslowError, status: int, request_id: str, message_id: str | int | None
+) -> dict[str, Any]:
+    """An error response; without an id where the request was not read (JSON-RPC 2.0 section 5.1)."""
     code = -32600 if status < 500 else -32603
+    if error.step == NOT_JSON:
+        code = -32700
     told = {"code": code, "message": error.detail, "data": _problem(error, status, request_id)}
-    return {"jsonrpc": "2.0", "id": None, "error": told}
+    return {"jsonrpc": "2.0", "id": message_id, "error": told}
 
 
 def _facts(error: MacroslowError) -> dict[str, Any]:
     return {name: getattr(error, name) for name in FACTS.get(_listed(error, FACTS), ())}
 
 
-def _headers(error: MacroslowError) -> list[tuple[bytes, bytes]]:
+def _headers(error: MacroslowError, ask: Ask) -> list[tuple[bytes, bytes]]:
     match error:
         case errors.RateLimitedError() | errors.OverloadedError() | errors.UpstreamUnavailableError():
             return [] if error.retry_after_s is None else [_retry_after(error.retry_after_s)]
@@ -245,10 +270,9 @@ def _headers(error: MacroslowError) -> list[tuple[bytes, bytes]]:
             return [(b"allow", ", ".join(error.allowed).encode("ascii"))]
         case errors.CredentialError():
             # A credential that is no good now is none a second later: SDKs need not try it again.
-            return [_challenge(error.reason), (b"x-should-retry", b"false")]
+            return [_challenge(_error_of(error.reason), ask), (b"x-should-retry", b"false")]
         case errors.MissingScopeError():
-            scope = error.scope.encode("ascii")
-            return [(CHALLENGE, b'%b, error="insufficient_scope", scope="%b"' % (BEARER, scope))]
+            return [_challenge("insufficient_scope", ask, error.scope)]
         case errors.BudgetExhaustedError():
             # SDKs retry by default what does not look final; a budget does not fill up by itself.
             return [(b"x-should-retry", b"false")]
@@ -256,9 +280,19 @@ def _headers(error: MacroslowError) -> list[tuple[bytes, bytes]]:
             return []
 
 
-def _challenge(reason: str) -> tuple[bytes, bytes]:
+def _error_of(reason: str) -> str:
     """RFC 6750 section 3: whoever showed nothing is told no error, and every bad credential the same one."""
-    return CHALLENGE, BEARER if reason == Refusal.MISSING else BEARER + b', error="invalid_token"'
+    return "" if reason == Refusal.MISSING else "invalid_token"
+
+
+def _challenge(error: str, ask: Ask, scope: str = "") -> tuple[bytes, bytes]:
+    """RFC 6750 section 3, RFC 9728 section 5.1. All that the request needs is named at once, or a client
+    that asks for what it is told would lose the one for the other.
+    """
+    scopes = " ".join(dict.fromkeys(filter(None, (ask.scope, scope))))
+    said = {"error": error, "scope": scopes, "resource_metadata": ask.metadata_url}
+    told = "".join(f', {name}="{value}"' for name, value in said.items() if value)
+    return CHALLENGE, BEARER + told.encode("latin-1")
 
 
 def _retry_after(seconds: float) -> tuple[bytes, bytes]:

@@ -16,6 +16,8 @@ from macroslow.web import problems
 from macroslow.web.admission import address_of
 from macroslow.web.messages import Response, Scope
 from macroslow.web.metrics import Metrics
+from macroslow.web.problems import Ask
+from macroslow.web.protected_resource import ProtectedResource
 from macroslow.web.routes import Audit
 from macroslow.web.visit import Visit, log_failure
 
@@ -27,7 +29,10 @@ log: Final = logging.getLogger("macroslow.web")
 class Refusals:
     """Tells callers, counters and the log of everything that one gate or its listener refuses."""
 
-    def __init__(self, metrics: Metrics, security: RecordSecurity, clock: Clock) -> None:
+    def __init__(
+        self, metrics: Metrics, security: RecordSecurity, clock: Clock, protected: ProtectedResource
+    ) -> None:
+        self._protected = protected
         self._metrics = metrics
         self._security = security
         self._clock = clock
@@ -40,7 +45,7 @@ class Refusals:
             return told(problems.InternalError(), visit, scope)
         reason = error.reason if isinstance(error, CredentialError) else error.code
         self._metrics.refusal(reason)
-        response = told(error, visit, scope)
+        response = told(error, visit, scope, self._protected)
         if isinstance(error, UpstreamError | LogUnavailableError):
             cause = "" if error.reason == error.detail else f" ({error.reason})"
             log.warning("%s %s: %s%s", visit.request_id, error.code, error.detail, cause)
@@ -56,14 +61,27 @@ class Refusals:
         self._security.note(event)
 
 
-def told(error: MacroslowError, visit: Visit, scope: Scope) -> Response:
-    """The error in the words of those who call this path."""
-    return problems.render(error, visit.request_id, _style(scope))
+def told(
+    error: MacroslowError, visit: Visit, scope: Scope, protected: ProtectedResource | None = None
+) -> Response:
+    """The error in the words of those who call this path; at the `protected` one, with who issues tokens."""
+    style = _style(scope)
+    if style is not problems.Style.JSON_RPC:
+        return problems.render(error, visit.request_id, style)
+    return problems.render(error, visit.request_id, style, _asked(visit, protected))
 
 
 def told_last(error: MacroslowError, visit: Visit, scope: Scope) -> bytes:
     """The same as the last event of a stream that has begun."""
-    return problems.event(error, visit.request_id, _style(scope), raw_path_of(scope))
+    return problems.event(error, visit.request_id, _style(scope), raw_path_of(scope), Ask(visit.message_id))
+
+
+def _asked(visit: Visit, protected: ProtectedResource | None) -> Ask:
+    scope = visit.route.scope if visit.route is not None and visit.route.scope else ""
+    if protected is None:
+        return Ask(visit.message_id, scope)
+    host = visit.framing.headers.get(b"host", b"")
+    return Ask(visit.message_id, scope, protected.metadata_url(host, encrypted=visit.encrypted))
 
 
 def raw_path_of(scope: Scope) -> bytes:

@@ -26,6 +26,10 @@ _CALL: Final = ("Idempotency-Key", "x-macroslow-tag", "x-macroslow-receipt", "tr
 _DOCUMENT: Final = {"document": "---\nmaml_version: …\n---\n## Intent\n…", "inputs": {"n": 3}}
 _ASKED: Final = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "Hello"}]}
 _RUN: Final = {"run_id": "r1", "state": "success"}
+_METADATA: Final = Page(
+    "Who issues tokens for /mcp (RFC 9728); 404 without an issuer",
+    answer={"resource": "https://gateway.example/mcp", "authorization_servers": ["https://id.example"]},
+)
 
 PAGES: Final[Mapping[tuple[str, str], Page]] = {
     ("POST", "/execute"): Page(
@@ -111,6 +115,8 @@ PAGES: Final[Mapping[tuple[str, str], Page]] = {
     ("GET", "/docs"): Page("This description as a page", ("text/html",)),
     ("GET", "/health/live"): Page("The process answers", answer={"status": "live"}),
     ("GET", "/health/ready"): Page("Whether new work is taken", answer={"status": "ready"}),
+    ("GET", "/.well-known/oauth-protected-resource"): _METADATA,
+    ("GET", "/.well-known/oauth-protected-resource/mcp"): _METADATA,
 }
 
 HEADERS: Final[Mapping[str, str]] = {

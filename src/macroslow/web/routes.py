@@ -15,10 +15,21 @@ from macroslow.inference import CHAT_COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSE
 from macroslow.inference.operation import Operation
 from macroslow.web import media_types
 from macroslow.web.application import Application, Handler
-from macroslow.web.handlers import description, documents, inference, log, operations, receipts, runs, usage
+from macroslow.web.handlers import (
+    description,
+    documents,
+    inference,
+    log,
+    operations,
+    protected_resource,
+    receipts,
+    runs,
+    usage,
+)
 from macroslow.web.messages import ASGIApp
 from macroslow.web.once import once
 from macroslow.web.openapi_page import POLICY
+from macroslow.web.protected_resource import METADATA_PATHS
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -146,9 +157,10 @@ _SERVED: Final[tuple[Route, ...]] = (
     _read("/metrics", scopes.OPERATIONS_READ, operations.metrics),
     _public("/health/live", operations.live),
     _public("/health/ready", operations.ready),
+    *(_public(path, protected_resource.show) for path in METADATA_PATHS),
 )
 
-PUBLIC_PATHS: Final = frozenset({"/health/live", "/health/ready"})
+PUBLIC_PATHS: Final = frozenset({"/health/live", "/health/ready", *METADATA_PATHS})
 LOG_PATHS: Final = frozenset({"/log/checkpoint", "/log/tile/{path...}"})
 
 

@@ -45,7 +45,10 @@ REQUEST_ID_BYTES: Final = 12
 
 @dataclass(slots=True)  # not frozen: it fills as the request goes on
 class Visit:
-    """What is known of one request so far. `ended` is why it does not go on, where somebody ended it."""
+    """What is known of one request so far. `ended` is why it does not go on, where somebody ended it.
+
+    `message_id` is that of the JSON-RPC request in it, once it has been read.
+    """
 
     request_id: str
     method: str
@@ -61,6 +64,7 @@ class Visit:
     limits: Headers = ()
     encrypted: bool = False
     ended: Exception | None = None
+    message_id: str | int | None = None
 
     def end(self, why: Exception) -> None:
         """Cancel its task, once: whoever runs it then asks `was_ended`."""
