@@ -9,10 +9,11 @@ from functools import partial
 from typing import Final
 
 from macroslow import __version__, control
-from macroslow.bootstrap import administrators, agents
+from macroslow.bootstrap import administrators
 from macroslow.bootstrap.gateway import Gateway
 from macroslow.bootstrap.kept_running import kept_running
 from macroslow.bootstrap.machine import clock, entropy
+from macroslow.bootstrap.modes import PRODUCTION, Mode
 from macroslow.bootstrap.telemetry import peers
 from macroslow.metering.budgets import Scope as BudgetScope
 from macroslow.services.audit.record_mcp_call import RecordMCPCall
@@ -45,21 +46,22 @@ class Edges:
 
 
 @asynccontextmanager
-async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
+async def open_edges(gateway: Gateway, mode: Mode = PRODUCTION) -> AsyncIterator[Edges]:
     """Build the gate, open the control socket and keep the tasks that serve both."""
     core, settings = gateway.core, gateway.core.settings
     lifecycle = Lifecycle()
     mcp = MCPEndpoint(
-        partial(agents.sources, gateway),
+        partial(mode.sources, gateway),
         RecordMCPCall(core.books, clock),
         clock,
         version=__version__,
         max_body_bytes=settings.server.max_body_bytes,
+        transport=mode.transport,
     )
-    application = _application(gateway, mcp, lifecycle)
+    application = _application(gateway, mcp, lifecycle, mode)
     gate = Gate(
         application,
-        PUBLIC_LOG_ROUTES if settings.log.public else ROUTES,
+        (*(PUBLIC_LOG_ROUTES if settings.log.public else ROUTES), *mode.routes),
         gateway.authenticate,
         gateway.security,
         clock,
@@ -103,7 +105,7 @@ async def open_edges(gateway: Gateway) -> AsyncIterator[Edges]:
             log.info("macroslow stopped")
 
 
-def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Application:
+def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle, mode: Mode) -> Application:
     books, governor = gateway.core.books, gateway.governor
     known = peers(gateway.core.settings)
     metrics = _metrics(gateway, known)
@@ -124,7 +126,7 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle) -> Ap
         validate_document=gateway.validate,
         runs=gateway.runs,
         receipts=KeptReceipts(books, gateway.core.prove, clock),
-        info=partial(_info, gateway),
+        info=partial(_info, gateway, mode),
         ready=gateway.core.health.reasons,
         checkpoint=partial(log_file, CHECKPOINT),
         tile=log_file,
@@ -153,13 +155,14 @@ def _named_tags(settings: Settings) -> frozenset[str]:
     return frozenset(rule.name for rule in settings.budget_rules if rule.scope is BudgetScope.TAG)
 
 
-def _info(gateway: Gateway) -> dict[str, object]:
+def _info(gateway: Gateway, mode: Mode) -> dict[str, object]:
     settings, key = gateway.core.settings, gateway.core.signer.keys.current
     return {
         "name": settings.gateway.name,
         "version": __version__,
         "profile": settings.gateway.profile,
         "mode": settings.gateway.mode,
+        "serves": mode.name,
         "signatures": settings.signature_rule,
         "sandbox": {"backend": gateway.sandbox.backend, "level": gateway.sandbox.level.value},
         "providers": {

@@ -13,6 +13,7 @@ from macroslow.bootstrap import administrators
 from macroslow.bootstrap.checks import tls_of
 from macroslow.bootstrap.edges import open_edges
 from macroslow.bootstrap.gateway import Gateway, open_gateway
+from macroslow.bootstrap.modes import PRODUCTION, Mode
 from macroslow.settings import Settings
 from macroslow.settings.notes import PLAIN_HTTP, notes_on
 from macroslow.web.connection import Bounds
@@ -33,7 +34,7 @@ class Started:
     notes: tuple[str, ...]
 
 
-async def serve(settings: Settings, announce: Callable[[Started], None]) -> None:
+async def serve(settings: Settings, announce: Callable[[Started], None], mode: Mode = PRODUCTION) -> None:
     """Serve until SIGINT or SIGTERM, then end in order. Raises ConfigurationError if it cannot start."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -44,10 +45,10 @@ async def serve(settings: Settings, announce: Callable[[Started], None]) -> None
     grace_s = settings.server.shutdown_grace_s
     async with (
         open_gateway(settings) as gateway,
-        open_edges(gateway) as edges,
+        open_edges(gateway, mode) as edges,
         administrators.serving(settings, edges.administrators, tls),
         serve_gate(
-            edges.gate,
+            await mode.before(gateway, edges.gate),
             sockets,
             edges.lifecycle,
             bounds=_bounds(settings),
@@ -56,7 +57,7 @@ async def serve(settings: Settings, announce: Callable[[Started], None]) -> None
             grace_s=grace_s,
         ),
     ):
-        announce(_started(gateway, sockets[0]))
+        announce(_started(gateway, sockets[0], mode))
         if settings.is_exposed:  # in the log too: what a start prints is not kept where logs are
             log.warning("%s", PLAIN_HTTP)
         await stop.wait()
@@ -68,12 +69,13 @@ def _bounds(settings: Settings) -> Bounds:
     return Bounds(connections=settings.server.connections, proxies=TrustedProxies(networks))
 
 
-def _started(gateway: Gateway, listener: socket.socket) -> Started:
+def _started(gateway: Gateway, listener: socket.socket, mode: Mode) -> Started:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     settings = gateway.core.settings
     scheme = "http" if settings.server.tls is None else "https"
     notes = (
+        *mode.notes,
         *(f"no new work is taken: {reason}" for reason in gateway.core.health.reasons()),
         *notes_on(settings, gateway.governor.call_model.quote.catalogue),
         _note_on(gateway.sandbox),

@@ -4,33 +4,52 @@ import asyncio
 import contextlib
 import ctypes
 import resource
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import click
 import uvloop
 
+from macroslow.bootstrap.conformance import CONFORMANCE, throw_away
+from macroslow.bootstrap.modes import PRODUCTION, Mode
 from macroslow.bootstrap.serving import Started
 from macroslow.bootstrap.serving import serve as serve_gateway
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._logging import log_to_stderr
 from macroslow.cli._output import emit, json_option
 from macroslow.cli._places import hidden
+from macroslow.settings import Settings
 
 _M_ARENA_MAX: Final = -8  # glibc, malloc.h
 
 
 @click.command()
 @click.option("--listen", metavar="HOST:PORT", help="Where to listen; port 0 chooses one.")
+@click.option(
+    "--conformance",
+    is_flag=True,
+    help="Serve what the MCP conformance suites call: on loopback, without configuration, keeping nothing.",
+)
 @config_option
 @json_option
-def serve(listen: str | None, config_file: Path | None, *, as_json: bool) -> None:
+def serve(listen: str | None, config_file: Path | None, *, conformance: bool, as_json: bool) -> None:
     """Serve until Ctrl-C or SIGTERM; running requests may end first.
 
     Prints one line when it is ready.
     """
-    settings = settings_of(config_file, {"server.listen": listen})
 
+    def load(given: Mapping[str, object]) -> Settings:
+        return settings_of(config_file, {"server.listen": listen, **given})
+
+    if conformance:
+        with throw_away(load) as settings:
+            _serve(settings, CONFORMANCE, as_json=as_json)
+    else:
+        _serve(load({}), PRODUCTION, as_json=as_json)
+
+
+def _serve(settings: Settings, mode: Mode, *, as_json: bool) -> None:
     log_to_stderr(settings.server.log_level, settings.server.log_format)
 
     for warning in hidden(settings):
@@ -48,7 +67,7 @@ def serve(listen: str | None, config_file: Path | None, *, as_json: bool) -> Non
     _allow_connections()
     _share_one_heap()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve_gateway(settings, announce))
+        runner.run(serve_gateway(settings, announce, mode))
 
 
 def _allow_connections() -> None:

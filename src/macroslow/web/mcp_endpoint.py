@@ -1,5 +1,4 @@
-"""`/mcp`: the SDK's Streamable HTTP transport behind the gate, in both eras, without sessions (but
-`legacy_sessions`, for a client of the handshake versions that is asked something in turn).
+"""`/mcp`: the SDK's Streamable HTTP transport behind the gate, in both eras, without sessions.
 
 The SDK is imported at the first request: that import takes longer than the rest of the start, and
 many gateways never see an MCP client. The gate has authenticated the request by then, capped and
@@ -15,7 +14,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -31,6 +30,7 @@ from macroslow.web.receipted import answer_receipted
 from macroslow.web.visit import log, what_failed
 
 if TYPE_CHECKING:
+    from mcp.server.lowlevel import Server
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
     from macroslow.mcp.server import ComposedServer
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 Sources = Callable[[], "Sequence[Source]"]
 """Opens the sources of what is offered, at the first request: they need the SDK. It may be called again."""
+Transport = Callable[["Server[Any]", int], "StreamableHTTPSessionManager"]
+"""Serves a server over Streamable HTTP, bodies of at most so many bytes. Called with the SDK in place."""
 Record = Callable[[Principal, MCPCall], Awaitable[None]]
 
 CALL: Final = "tools/call"
@@ -58,14 +60,14 @@ class MCPEndpoint:
         *,
         version: str,
         max_body_bytes: int,
-        legacy_sessions: bool = False,
+        transport: Transport | None = None,
     ) -> None:
         self._sources = sources
         self._record = record
         self._receipts = Tallies(clock, MAX_PRINCIPALS)
         self._version = version
         self._max_body_bytes = max_body_bytes
-        self._legacy_sessions = legacy_sessions
+        self._transport = transport or without_sessions
         self._server: ComposedServer | None = None
         self._manager: asyncio.Future[StreamableHTTPSessionManager]
         self._task: asyncio.Task[None] | None = None
@@ -131,17 +133,19 @@ class MCPEndpoint:
             ready.cancel()
 
     def _build(self) -> "StreamableHTTPSessionManager":
-        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-
         from macroslow.mcp.server import ComposedServer
 
         self._server = ComposedServer(self._sources(), _caller_of, _report)
-        return StreamableHTTPSessionManager(
-            self._server.build("macroslow", self._version),
-            json_response=not self._legacy_sessions,
-            stateless=not self._legacy_sessions,
-            max_request_body_size=self._max_body_bytes,
-        )
+        return self._transport(self._server.build("macroslow", self._version), self._max_body_bytes)
+
+
+def without_sessions(server: "Server[Any]", max_body_bytes: int) -> "StreamableHTTPSessionManager":
+    """The transport that keeps nothing from one request to the next."""
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+    return StreamableHTTPSessionManager(
+        server, json_response=True, stateless=True, max_request_body_size=max_body_bytes
+    )
 
 
 def _report(method: str, error: Exception) -> None:
