@@ -9,7 +9,7 @@ import pytest
 from tests.cli.conftest import Ran
 from tests.services.signing.witness_house import witnesses
 
-from macroslow.adapters.keyfiles import SignerFiles
+from macroslow.adapters.keyfiles import SignerFiles, signer_folder
 from macroslow.adapters.system import SystemEntropy
 from macroslow.cli import audit_keys
 from macroslow.tlog.checkpoint import LogPrivateKey
@@ -21,7 +21,7 @@ FORK = ("audit", "fork", "--reason", "a test")
 @pytest.fixture
 def site(tmp_path: Path, macroslow: Macroslow) -> Macroslow:
     """A gateway whose marks lie beside it, and one key."""
-    (tmp_path / "macroslow.toml").write_text('[log]\nhigh_water = "marks"\n')
+    (tmp_path / "macroslow.toml").write_text('[log]\nhigh_water = "marks"\nkeys = "state"\n')
     assert macroslow("keys", "create", "ann").returncode == 0
     return macroslow
 
@@ -126,7 +126,7 @@ def test_a_change_of_keys_that_was_cut_off_is_told_when_a_command_completes_it(
 
 def stage(tmp_path: Path) -> tuple[str, str]:
     """Leave a change of keys as a crash does after its first step; both fingerprints."""
-    files = SignerFiles(tmp_path / ".macroslow")
+    files = SignerFiles(signer_folder(tmp_path / ".macroslow"))
     current = files.load(None).log.public
     fresh = LogPrivateKey.generate(current.origin, SystemEntropy())
     files.stage(fresh)

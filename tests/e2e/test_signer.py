@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.conftest import Site, make_site, wait_until
 
-from macroslow.adapters.keyfiles import SignerFiles
+from macroslow.adapters.keyfiles import SignerFiles, signer_folder
 from macroslow.adapters.system import SystemEntropy
 from macroslow.tlog.checkpoint import LogPrivateKey, LogPublicKey, verify_checkpoint
 from macroslow.tlog.succession import succession
@@ -18,8 +18,8 @@ from macroslow.tlog.succession import succession
 
 @pytest.fixture
 def own(tmp_path: Path, emulator_url: str, clean_environment: dict[str, str]) -> Iterator[Site]:
-    """A site with a folder of its own for what was signed."""
-    outside = {"XDG_STATE_HOME": str(tmp_path / "outside")}
+    """A site with a folder of its own for what was signed; its keys are part of its backups."""
+    outside = {"XDG_STATE_HOME": str(tmp_path / "outside"), "MACROSLOW__LOG__KEYS": "state"}
     made = make_site(tmp_path / "site", emulator_url, clean_environment | outside)
     yield made
     if made.server is not None:
@@ -100,7 +100,7 @@ def test_a_change_of_keys_that_a_start_completes_is_in_its_notes_and_in_the_log(
     old = key_of(own)
     own.stop()
     fresh = LogPrivateKey.generate(old.origin, SystemEntropy())
-    SignerFiles(own.state).stage(fresh)  # as far as a change of keys had come
+    SignerFiles(signer_folder(own.state)).stage(fresh)  # as far as a change of keys had come
     own.start()
     new = key_of(own)
     assert new == fresh.public

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from macroslow.adapters.signer import SignerProcess
 from macroslow.bootstrap.machine import clock
 from macroslow.bootstrap.state import open_state
+from macroslow.errors import ConfigurationError
 from macroslow.services.signing.declare_fork import DeclareFork, ForkPlan
 from macroslow.settings import Settings
 from macroslow.tlog.checkpoint import LogPublicKey
@@ -27,5 +28,8 @@ async def declare_fork(settings: Settings, reason: str, origin: str | None) -> L
 async def _forking(settings: Settings) -> AsyncIterator[DeclareFork]:
     async with open_state(settings) as opened:
         if isinstance(opened.signer, SignerProcess):
-            raise TypeError("a fork is declared by a command, on the operator's own word")
+            raise ConfigurationError(
+                "a fork is declared on the operator's own word, and the signer has the gateway's alone",
+                fix="stop the signer and move its keys into the state folder: see Put it into production",
+            )
         yield DeclareFork(opened.stores.books, opened.signer, clock)

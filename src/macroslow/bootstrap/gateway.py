@@ -62,8 +62,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     The order is a promise: both helpers are exec'd before this process knows any secret.
     """
     async with AsyncExitStack() as stack:
-        signer = start_signer()
-        stack.push_async_callback(signer.close)
+        signer = start_signer(settings)
+        if signer is not None:
+            stack.push_async_callback(signer.close)
         box = await sandbox.choose(preferred=settings.sandbox.backend)
         stack.push_async_callback(box.close)
         core = await stack.enter_async_context(open_core(settings, signer))

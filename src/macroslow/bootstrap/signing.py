@@ -1,24 +1,25 @@
-"""The signer as an assembly gets it: a process of its own, or in this one for what is soon over."""
+"""The signer as an assembly gets it: a process of its own, another user's, or in this one if soon over."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
 
+from macroslow.adapters.keyfiles import ensure_sealing
 from macroslow.adapters.signer import LocalSigner, SignerProcess
 from macroslow.adapters.statefolder import StateFolder
+from macroslow.bootstrap.machine import entropy
 from macroslow.bootstrap.signer_main import open_engine
-from macroslow.errors import ConfigurationError
+from macroslow.bootstrap.signer_places import keys_place, marks_folder
 from macroslow.settings import Settings
 
-OFF: Final = "off"
 AnySigner = LocalSigner | SignerProcess
 
 
-def start_signer() -> SignerProcess:
-    """Start the signer's process; it is ready once `open_signer` returned."""
+def start_signer(settings: Settings) -> SignerProcess | None:
+    """Start the signer's process, ready once `open_signer` returned; None where another user's is used."""
+    if settings.log.signer is not None:
+        return None
     return SignerProcess.start("macroslow.bootstrap.signer_main")
 
 
@@ -26,41 +27,30 @@ def start_signer() -> SignerProcess:
 async def open_signer(
     settings: Settings, folder: StateFolder, process: SignerProcess | None
 ) -> AsyncIterator[AnySigner]:
-    """Have the keys that sign opened, and made if there are none: by `process`, else here.
+    """Have the keys that sign opened, and made if there are none: by another user, by `process`, or here.
 
     ConfigurationError if they do not serve. The caller holds the folder, and closes the process.
     """
-    marks = _marks(settings, folder)
-    request = {
+    request: dict[str, object] = {
         "state": str(folder.path.absolute()),
         "origin": settings.log.origin,
         "new_origin": settings.log_origin,
-        "marks": None if marks is None else str(marks),
     }
+    if settings.log.signer is not None:
+        await asyncio.to_thread(ensure_sealing, folder.path, entropy)
+        other = await SignerProcess.connect(Path(settings.log.signer.removeprefix("unix:")))
+        try:
+            await other.open(request)
+            yield other
+        finally:
+            await other.close()
+        return
+    marks, place = marks_folder(settings, folder), keys_place(settings, folder)
+    request |= {"marks": None if marks is None else str(marks)}
+    request |= {"keys": None if place.base is None else str(place.base), "binding": place.binding}
     if process is None:
         engine, note = await asyncio.to_thread(open_engine, request)
         yield LocalSigner(engine, note)
     else:
         await process.open(request)
         yield process
-
-
-def _marks(settings: Settings, folder: StateFolder) -> Path | None:
-    """The folder of high-water marks; None where none are to be kept."""
-    named = settings.log.high_water
-    if named == OFF:
-        return None
-    if named is not None:
-        chosen = (settings.source.folder / named).absolute()
-    else:
-        try:
-            base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-        except RuntimeError:  # nobody's home
-            return None
-        chosen = Path(base).absolute() / "macroslow" / "high-water"
-    if chosen.resolve().is_relative_to(folder.path.resolve()):
-        raise ConfigurationError(
-            f"the log's high-water mark would lie in the state folder {folder.path}, and be restored with it",
-            fix="name a folder elsewhere: [log] high_water",
-        )
-    return chosen

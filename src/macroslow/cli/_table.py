@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "tokens": Lazy("macroslow.cli.tokens:tokens", "Count tokens and their price, offline."),
     "import": Lazy("macroslow.cli.import_:import_", "Come from another gateway."),
     "receipt": Lazy("macroslow.cli.receipt:receipt", "Verify the proof of a single action, offline."),
+    "signer": Lazy("macroslow.cli.signer:signer", "Sign for the gateway of another user."),
     "audit": Lazy("macroslow.cli.audit:audit", "Read, prove and verify the log."),
     "config": Lazy("macroslow.cli.config:config", "Show and check the configuration."),
     "doctor": Lazy("macroslow.cli.doctor:doctor", "What works on this machine, tried for real."),

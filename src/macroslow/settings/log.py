@@ -28,7 +28,7 @@ class HoldDays(Section):
 
 
 class Log(Section):
-    """The audit log: its name, whether everybody may read it, and who cosigns and dates its checkpoints.
+    """The audit log: its name and keys, whether everybody may read it, who cosigns and dates its checkpoints.
 
     Entries are committed in windows of `commit_window_ms`, and signed in windows of `checkpoint_window_ms`
     or when a receipt needs it. `quorum` of the witnesses is enough; not set: more than half of them.
@@ -37,6 +37,8 @@ class Log(Section):
     origin: Annotated[str, Field(pattern=r"^[!-*,-~]{1,200}$")] | None = None  # C2SP: no space, no plus
     disk_reserve_mib: Annotated[int, Field(ge=0, le=1024 * 1024)] = 256
     high_water: Annotated[str, Field(min_length=1)] | None = None  # a folder; "off": no mark is kept
+    keys: Annotated[str, Field(min_length=1)] | None = None  # a folder outside; "state": in the state folder
+    signer: Annotated[str, Field(pattern=r"^unix:/[!-~]{1,100}$")] | None = None  # of another user
     public: bool = False
     hold_days: HoldDays = HoldDays()
     commit_window_ms: Annotated[int, Field(ge=0, le=1000)] = 5
@@ -46,6 +48,12 @@ class Log(Section):
     witness_timeout_ms: Annotated[int, Field(ge=0, le=60_000)] = 1000
     witness_required: bool = False
     timestamps: LogTimestamps | None = None
+
+    @model_validator(mode="after")
+    def _the_signer_has_its_own_folders(self) -> Self:
+        if self.signer is not None and (self.keys is not None or self.high_water is not None):
+            raise refuse("signer beside keys or high_water", "name both to `macroslow signer` instead")
+        return self
 
     @model_validator(mode="after")
     def _quorum_can_be_met(self) -> Self:

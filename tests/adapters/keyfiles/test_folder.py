@@ -29,8 +29,8 @@ class Loaded:
 
 
 def load(state: Path, origin: str = ORIGIN) -> Loaded:
-    keyfiles.ensure(state, origin, SystemEntropy())
-    return Loaded(keyfiles.load(state), keyfiles.SignerFiles(state).load(origin))
+    keyfiles.ensure(state, origin, SystemEntropy(), keyfiles.INSIDE)
+    return Loaded(keyfiles.load(state), keyfiles.SignerFiles(keyfiles.signer_folder(state)).load(origin))
 
 
 @pytest.fixture

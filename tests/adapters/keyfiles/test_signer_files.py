@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from macroslow.adapters import keyfiles
-from macroslow.adapters.keyfiles import SignerFiles, private_files
+from macroslow.adapters.keyfiles import INSIDE, SignerFiles, private_files, signer_folder
 from macroslow.adapters.system import SystemEntropy
 from macroslow.errors import ConfigurationError
 from macroslow.tlog.checkpoint import LogPrivateKey
@@ -23,8 +23,12 @@ class CutOffError(BaseException):
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
-    keyfiles.ensure(tmp_path, ORIGIN, SystemEntropy())
+    keyfiles.ensure(tmp_path, ORIGIN, SystemEntropy(), INSIDE)
     return tmp_path
+
+
+def files_of(state: Path) -> SignerFiles:
+    return SignerFiles(signer_folder(state))
 
 
 def as_it_once_was(state: Path) -> None:
@@ -53,10 +57,10 @@ def cut_off_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], i
 
 
 def test_seeds_beside_the_other_keys_get_their_own_folder(state: Path) -> None:
-    before = SignerFiles(state).load(ORIGIN)
+    before = files_of(state).load(ORIGIN)
     as_it_once_was(state)
-    keyfiles.ensure(state, "another", SystemEntropy())
-    after = SignerFiles(state).load(ORIGIN)
+    keyfiles.ensure(state, "another", SystemEntropy(), INSIDE)
+    after = files_of(state).load(ORIGIN)
     assert after.log.public == before.log.public
     assert not any((state / "keys" / name).exists() for name in SEEDS)
 
@@ -65,20 +69,20 @@ def test_seeds_beside_the_other_keys_get_their_own_folder(state: Path) -> None:
 def test_a_move_that_was_cut_off_is_completed(
     calls: int, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = SignerFiles(state).load(ORIGIN)
+    before = files_of(state).load(ORIGIN)
     as_it_once_was(state)
     with monkeypatch.context() as patch:
         cut_off_after(calls, patch)
         with pytest.raises(CutOffError):
-            keyfiles.ensure(state, ORIGIN, SystemEntropy())
-    keyfiles.ensure(state, ORIGIN, SystemEntropy())
-    after = SignerFiles(state).load(ORIGIN)
+            keyfiles.ensure(state, ORIGIN, SystemEntropy(), INSIDE)
+    keyfiles.ensure(state, ORIGIN, SystemEntropy(), INSIDE)
+    after = files_of(state).load(ORIGIN)
     assert (after.log.public, after.answer.public) == (before.log.public, before.answer.public)
     assert not (state / "keys" / "signer.new").exists()
 
 
 def test_a_change_of_keys_keeps_the_public_half_and_destroys_the_other(state: Path) -> None:
-    files = SignerFiles(state)
+    files = files_of(state)
     old, new = files.load(None).log, LogPrivateKey.generate(ORIGIN, SystemEntropy())
     seed = (state / "keys" / "signer" / "log.json").open("rb")
     files.stage(new)
@@ -96,7 +100,7 @@ def test_a_change_of_keys_keeps_the_public_half_and_destroys_the_other(state: Pa
 def test_a_change_that_was_cut_off_leaves_one_key_in_force(
     calls: int, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = SignerFiles(state)
+    files = files_of(state)
     old, new = files.load(None).log, LogPrivateKey.generate(ORIGIN, SystemEntropy())
     files.stage(new)
     with monkeypatch.context() as patch:
@@ -119,7 +123,7 @@ def test_a_change_that_was_cut_off_leaves_one_key_in_force(
 
 
 def test_many_changes_are_kept_in_their_order(state: Path) -> None:
-    files, seen = SignerFiles(state), []
+    files, seen = files_of(state), []
     for number in range(12):
         seen.append(files.load(None).log.public)
         files.stage(LogPrivateKey.generate(ORIGIN, SystemEntropy()))
@@ -135,11 +139,11 @@ def test_many_changes_are_kept_in_their_order(state: Path) -> None:
 def test_a_damaged_retired_key_is_refused(content: bytes, state: Path) -> None:
     private_files.write_new(state / "keys" / "signer" / "retired-0001.json", content)
     with pytest.raises(ConfigurationError, match="retired-0001") as caught:
-        SignerFiles(state).load(None)
+        files_of(state).load(None)
     assert caught.value.fix
 
 
 def test_the_key_has_its_own_word_where_the_configuration_has_none(state: Path) -> None:
-    assert SignerFiles(state).load(None).log.public.origin == ORIGIN
+    assert files_of(state).load(None).log.public.origin == ORIGIN
     with pytest.raises(ConfigurationError, match="names 'other'"):
-        SignerFiles(state).load("other")
+        files_of(state).load("other")

@@ -21,9 +21,16 @@ from macroslow.tlog.checkpoint import verify_checkpoint
 MAIN = "macroslow.bootstrap.signer_main"
 
 
+def process_of(signer: SignerProcess) -> subprocess.Popen[bytes]:
+    """The process that was started for it."""
+    assert signer.process is not None
+    return signer.process
+
+
 @asynccontextmanager
 async def opened(folder: Path, **changed: object) -> AsyncIterator[SignerProcess]:
-    request = {"state": str(folder), "origin": None, "new_origin": "gateway.example/log"}
+    request: dict[str, object] = {"state": str(folder), "origin": None, "new_origin": "gateway.example/log"}
+    request |= {"keys": None, "binding": False}
     subject = SignerProcess.start(MAIN)
     try:
         await subject.open({**request, "marks": str(folder / "marks"), **changed})
@@ -79,18 +86,18 @@ async def test_a_caller_that_goes_away_takes_nobodys_answer(tmp_path: Path) -> N
 async def test_signals_of_a_stop_do_not_end_it(tmp_path: Path) -> None:
     async with opened(tmp_path) as subject:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            subject.process.send_signal(number)
+            process_of(subject).send_signal(number)
         await subject.checkpoint(7, head(7).root, [])
-    assert subject.process.returncode == 0
+    assert process_of(subject).returncode == 0
 
 
 async def test_when_it_dies_every_call_fails_and_none_hangs(tmp_path: Path) -> None:
     async with opened(tmp_path) as subject:
         assert subject.alive
-        subject.process.send_signal(signal.SIGSTOP)
+        process_of(subject).send_signal(signal.SIGSTOP)
         waiting = asyncio.create_task(subject.checkpoint(7, head(7).root, []))
         await asyncio.sleep(0)
-        subject.process.kill()
+        process_of(subject).kill()
         with pytest.raises(LogUnavailableError, match="has ended"):
             await waiting
         with pytest.raises(LogUnavailableError, match="has ended"):
@@ -101,7 +108,7 @@ async def test_when_it_dies_every_call_fails_and_none_hangs(tmp_path: Path) -> N
 async def test_it_ends_with_its_gateway(tmp_path: Path) -> None:
     subject = SignerProcess.start(MAIN)
     await subject.close()  # never opened
-    assert subject.process.returncode == 0
+    assert process_of(subject).returncode == 0
     assert not (tmp_path / "keys").exists()
 
 
@@ -132,7 +139,7 @@ async def test_it_knows_no_secret_of_the_gateway_and_gives_up_what_it_can(
     with (tmp_path / "open").open("w") as held:
         os.set_inheritable(held.fileno(), True)
         async with opened(tmp_path) as subject:
-            proc = Path("/proc", str(subject.process.pid))
+            proc = Path("/proc", str(process_of(subject).pid))
             status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines())
             assert status["NoNewPrivs"] == "1"
             assert (proc / "environ").read_bytes() == b""
@@ -152,7 +159,8 @@ from macroslow.adapters.sandbox.inside import syscalls
 async def main():
     signer = SignerProcess.start("macroslow.bootstrap.signer_main")
     folder = sys.argv[1]
-    await signer.open({"state": folder, "origin": None, "new_origin": "a.example", "marks": None})
+    request = {"state": folder, "origin": None, "new_origin": "a.example", "marks": None}
+    await signer.open({**request, "keys": None, "binding": False})
     syscalls.drop_capabilities()  # root without them is a user as others
     seen = []
     for name in ("mem", "environ", "maps", "auxv"):

@@ -1,6 +1,18 @@
-"""The gateway's own keys as files of the state folder."""
+"""The gateway's own keys as files."""
 
-from macroslow.adapters.keyfiles.folder import GatewayKeys, ensure, load
+from macroslow.adapters.keyfiles.folder import GatewayKeys, ensure, ensure_sealing, load
+from macroslow.adapters.keyfiles.place import INSIDE, Place, make_signer, signer_folder
 from macroslow.adapters.keyfiles.signer_files import SignerFiles, SignerKeys
 
-__all__ = ["GatewayKeys", "SignerFiles", "SignerKeys", "ensure", "load"]
+__all__ = [
+    "INSIDE",
+    "GatewayKeys",
+    "Place",
+    "SignerFiles",
+    "SignerKeys",
+    "ensure",
+    "ensure_sealing",
+    "load",
+    "make_signer",
+    "signer_folder",
+]

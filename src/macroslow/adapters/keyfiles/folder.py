@@ -2,14 +2,14 @@
 
     quad-root-1.json … quad-root-4.json    the four sealing roots
     api-key-pepper                         32 bytes (hex) under which clients' keys are hashed
-    signer/                                what signs, read by the signer alone (see `signer_files`)
+    signer/ or signer.json                 what signs, or where that lies (see `place`)
 
 All are made together in a folder beside it and moved into place in one step. A folder with some of
 them missing is refused, never completed: a new root beside old ones would hide a loss of data.
 With all four roots in one folder there is no separate custody; that begins when they part.
 """
 
-import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,15 @@ from typing import Final
 import orjson
 
 from macroslow.adapters.keyfiles import private_files, signer_files
+from macroslow.adapters.keyfiles.place import (
+    RECORD,
+    Place,
+    create_signer,
+    discard,
+    has_signer,
+    settle,
+    signer_folder,
+)
 from macroslow.crypto import base64url, strict_json
 from macroslow.crypto.guarded import Guarded
 from macroslow.crypto.quad import KEY_ID_BYTES, LAYERS, ROOT_BYTES, Root
@@ -36,18 +45,34 @@ class GatewayKeys(Guarded):
     api_key_pepper: bytes
 
 
-def ensure(folder: Path, origin: str, entropy: Entropy) -> None:
+def ensure(folder: Path, origin: str, entropy: Entropy, place: Place) -> None:
     """Make all keys of the state folder `folder`, for a log named `origin`, if it has no `keys` folder.
 
-    Keys that sign and lie beside the others, as they once did, get their own folder. ConfigurationError
-    if notes cannot carry the origin. The caller holds the lock of the state folder.
+    Keys that sign get their own folder, and lie where `place` says. ConfigurationError if notes cannot
+    carry the origin, or if they do not lie where they should. The caller holds the state folder's lock.
     """
     keys = folder / "keys"
     if not keys.exists() and not keys.is_symlink():
-        _create(folder, origin, entropy)
+        _create(folder, entropy, lambda fresh: create_signer(fresh, origin, entropy, place))
     else:
         private_files.check_folder(keys)
         signer_files.part(keys)
+        settle(keys, entropy, place)
+
+
+def ensure_sealing(folder: Path, entropy: Entropy) -> None:
+    """As `ensure`, without keys that sign: another user's signer has those.
+
+    ConfigurationError where this folder has, or names, some of its own.
+    """
+    keys = folder / "keys"
+    if not keys.exists() and not keys.is_symlink():
+        _create(folder, entropy, lambda _: None)
+    elif has_signer(keys):
+        raise ConfigurationError(
+            f"keys that sign lie in {signer_folder(folder)}, and [log] signer names one that has its own",
+            fix=f"move them to that signer and rm -f {keys / RECORD}, or leave [log] signer out",
+        )
 
 
 def load(folder: Path) -> GatewayKeys:
@@ -63,12 +88,12 @@ def load(folder: Path) -> GatewayKeys:
     )
 
 
-def _create(folder: Path, origin: str, entropy: Entropy) -> None:
+def _create(folder: Path, entropy: Entropy, create: Callable[[Path], None]) -> None:
     fresh = folder / "keys.new"
     if fresh.is_dir() and not fresh.is_symlink():
-        shutil.rmtree(fresh)  # a creation that was cut off: none of these keys was ever used
+        discard(fresh)  # a creation that was cut off: none of these keys was ever used
     private_files.make_folder(fresh)
-    signer_files.create(fresh, origin, entropy)
+    create(fresh)
     for number in range(1, LAYERS + 1):
         private_files.write_new(fresh / _root_name(number), _root_text(entropy).encode())
     private_files.write_new(fresh / PEPPER, f"{entropy.random(PEPPER_BYTES).hex()}\n".encode())

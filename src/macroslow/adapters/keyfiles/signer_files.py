@@ -1,4 +1,4 @@
-"""The folder `keys/signer`: what signs, and what signed before. A signer's process reads it, and nobody else.
+"""The signer's folder: what signs, and what signed before. A signer's process reads it, and nobody else.
 
     log.json                     Ed25519 and ML-DSA-44 seeds of the log
     answer.json, history.json    Ed25519 and ML-DSA-65 seeds of the gateway's statements
@@ -40,13 +40,12 @@ class SignerKeys(Guarded):
     retired: tuple[Retired, ...]
 
 
-def create(keys: Path, origin: str, entropy: Entropy) -> None:
-    """Make all three keys in the new folder `keys`. ConfigurationError if notes cannot carry the origin."""
+def create(folder: Path, origin: str, entropy: Entropy) -> None:
+    """Make all three keys in `folder`, which is made. ConfigurationError if notes cannot carry the origin."""
     try:
         log_key = LogPrivateKey.generate(origin, entropy)
     except ValueError as error:
         raise ConfigurationError(f"the log's origin {origin!r} is refused: {error}") from None
-    folder = keys / FOLDER
     private_files.make_folder(folder)
     private_files.write_new(folder / LOG, log_key.to_json().encode())
     for name, use in ((ANSWER, KeyUse.ANSWER), (HISTORY, KeyUse.HISTORY)):
@@ -70,10 +69,10 @@ def part(keys: Path) -> None:
 
 
 class SignerFiles:
-    """The files of one signer, in the state folder `state`."""
+    """The files of one signer, in its folder."""
 
-    def __init__(self, state: Path) -> None:
-        self._folder = state / "keys" / FOLDER
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     def load(self, origin: str | None) -> SignerKeys:
         """Return the keys. ConfigurationError if a file is missing, damaged or open to others.

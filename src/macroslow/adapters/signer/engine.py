@@ -86,6 +86,7 @@ class Engine:
         files: KeyFiles,
         retired: tuple[Retired, ...] = (),
         staged: LogPrivateKey | None = None,
+        changed_ns: int | None = None,
     ) -> None:
         if (answer_key.use, history_key.use) != (KeyUse.ANSWER, KeyUse.HISTORY):
             raise ValueError("the signer takes one key for answers and one for histories")
@@ -97,7 +98,8 @@ class Engine:
         self._marks = marks
         self._files = files
         self._staged = staged
-        self._changed_ns: int | None = None  # when the key was changed last, by this engine
+        self.changed_ns: int | None = changed_ns
+        """When the key was changed last, by this engine or the one before it, on the monotonic clock."""
         self.keys: LogKeys = LogKeys(log_key.public, retired)
         self.mark: Mark | None = marks.mark(log_key.public)
         """What was noted outside when this began."""
@@ -176,7 +178,7 @@ class Engine:
             raise VerificationError("the entry hands over to another key than one that was staged: none was")
         made = hand_over.make(self._log_key, self._staged, receipt, self.last.size)
         self._switch(self._staged, made, self.last)
-        self._changed_ns = self._clock.monotonic_ns()
+        self.changed_ns = self._clock.monotonic_ns()
 
     def fork(self) -> None:
         """Sign with the staged key of another log from now on: what was signed before binds it no more.
@@ -201,7 +203,7 @@ class Engine:
         kept = self.keys.hand_overs
         if len(kept) >= MAX_SUCCESSION or sum(map(len, kept)) > MAX_KEPT_BYTES:
             raise VerificationError("the log's key was changed too often: `macroslow audit fork` begins anew")
-        changed_ns = self._changed_ns
+        changed_ns = self.changed_ns
         if changed_ns is not None and self._clock.monotonic_ns() < changed_ns + CHANGE_EVERY_S * NS_PER_S:
             raise VerificationError(f"the log's key was changed within the last {CHANGE_EVERY_S} seconds")
 

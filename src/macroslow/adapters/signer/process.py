@@ -1,9 +1,9 @@
-"""The signer as a process of its own, seen from the gateway: started by exec, asked over a socket pair.
+"""The signer as a process of its own, seen from the gateway: started by exec, or another user's.
 
 It is started before this process knows a secret, with an empty environment and one descriptor, and it opens
 its own key files: the seeds are never in this process, nor in what leaks of its memory, and whoever asks over
 the socket has typed statements signed (`ports.Signer`), in the order of one growing log, and nothing else.
-The files are not kept from this process, which runs as the same user: who runs code here can open them.
+What keeps the files from this process is that they are another user's, or `adapters.confinement`.
 
 If it dies, every call fails (LogUnavailableError) and `alive` says so. It is not started again beneath a
 running gateway: a start reads what was signed last from outside, and so does the next one's.
@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from macroslow.adapters.signer import wire
+from macroslow.adapters.signer import peer, wire
 from macroslow.adapters.signer.engine import NOTHING
 from macroslow.errors import ConfigurationError, LogUnavailableError, VerificationError
 from macroslow.ports import Statement
@@ -29,6 +29,8 @@ from macroslow.tlog.ports import Mark, TreeHead
 from macroslow.tlog.succession import LogKeys, Retired
 
 OPEN_S: Final = 30.0  # on a machine that does much else
+CONNECT_S: Final = 10.0
+_AGAIN_S: Final = 0.05
 _CLOSE_S: Final = 10.0
 _BOOT: Final = (
     "import sys; sys.path[:0] = sys.argv[3:]; from importlib import import_module;"
@@ -39,9 +41,12 @@ log: Final = logging.getLogger("macroslow.server")
 
 
 class SignerProcess:
-    """Implements `ports.Signer`. Made by `start`, used once it is `open`."""
+    """Implements `ports.Signer`. Made by `start` or `connect`, used once it is `open`.
 
-    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
+    `process` is None for one that somebody else started.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes] | None, channel: socket.socket) -> None:
         self.process = process
         self._channel = channel
         self._asked: deque[asyncio.Future[dict[str, object]]] = deque()
@@ -59,6 +64,30 @@ class SignerProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             return cls(_spawn(module, theirs), ours)
+
+    @classmethod
+    async def connect(cls, path: Path) -> "SignerProcess":
+        """Go to the signer that listens at `path`; one that is about to start is waited for.
+
+        ConfigurationError where none is there, or where somebody else could have put his own there.
+        """
+        for _ in range(int(CONNECT_S / _AGAIN_S)):
+            channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                channel.connect(str(path))  # to a local socket that listens: not waited for
+                peer.check_signer(channel, path)
+            except (FileNotFoundError, ConnectionRefusedError):
+                channel.close()
+                await asyncio.sleep(_AGAIN_S)
+            except OSError as error:
+                channel.close()
+                raise peer.unusable(path, error.strerror or "it cannot be reached") from None
+            except ConfigurationError:
+                channel.close()
+                raise
+            else:
+                return cls(None, channel)
+        raise peer.unusable(path, "nothing listens there")
 
     @property
     def keys(self) -> LogKeys:
@@ -118,16 +147,13 @@ class SignerProcess:
         self._learn(await self._ask({"ask": "hand_over", "receipt": receipt.decode()}))
 
     async def close(self) -> None:
-        """Hang up, which ends it, and wait for that."""
+        """Hang up, which ends it if it was started here, and wait for that."""
         if self._writer is None:
             self._channel.close()
         else:
             self._writer.close()
-        try:
-            await asyncio.to_thread(self.process.wait, _CLOSE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            await asyncio.to_thread(self.process.wait)
+        if self.process is not None:
+            await asyncio.to_thread(_end, self.process)
         if self._listening is not None:
             await self._listening
 
@@ -218,6 +244,14 @@ def _gone() -> LogUnavailableError:
     return LogUnavailableError(
         "the signer's process has ended, and nothing is signed", fix="start the gateway again"
     )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(_CLOSE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _spawn(module: str, channel: socket.socket) -> subprocess.Popen[bytes]:

@@ -13,9 +13,9 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def withdraw() -> None:
+def withdraw(*, outlives_signals: bool) -> None:
     """Leave no core file, no memory for processes of the same user to read, and no way to more rights."""
-    for number in _IGNORED:
+    for number in _IGNORED if outlives_signals else ():
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o077)
     os.chdir("/")
