@@ -33,6 +33,7 @@ from macroslow.settings.load import load
 from macroslow.tlog import receipt
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append, Entry
+from macroslow.web.serve import few_collections
 
 CALLERS: Final = 512
 SUBJECTS: Final = 16
@@ -88,12 +89,16 @@ def event(number: int) -> Event:
 
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[Core]:
-    """The core of the gateway that `folder` describes; what is unsigned is signed every second."""
+    """The core of the gateway that `folder` describes; what is unsigned is signed every second.
+
+    Python's collector runs as seldom as in a gateway that serves.
+    """
     settings = load(configuration(folder), {})
     async with open_core(settings) as core:
         signing = asyncio.create_task(sign_for_ever(core))
         try:
-            yield core
+            with few_collections():
+                yield core
         finally:
             signing.cancel()
             with suppress(asyncio.CancelledError):

@@ -41,8 +41,10 @@ def canonical(value: object, *, limit_bytes: int, max_depth: int) -> bytes:
     _check(value, max_depth)
     try:
         encoded = orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
-    except TypeError as error:  # a lone surrogate, or an integer beyond MAX_SAFE_INTEGER
+    except TypeError as error:  # a key that is no text, a lone surrogate, an integer beyond MAX_SAFE_INTEGER
         raise ValueError(f"it cannot be written as JSON ({error})") from None
+    if not encoded.isascii():  # else its keys are
+        _check_keys(value)
     if len(encoded) > limit_bytes:
         raise ValueError(f"it has {len(encoded)} bytes, more than {limit_bytes}")
     return encoded
@@ -79,28 +81,28 @@ def _check_text(text: str) -> None:
 
 def _check(value: object, depth: int) -> None:
     """Kinds and depth; how large an integer may be is the encoder's to check."""
-    if isinstance(value, (str, int)) or value is None:
-        return
     if not isinstance(value, (dict, list, tuple)):
-        _refuse_type(value)
+        if not isinstance(value, (str, int)) and value is not None:
+            _refuse_type(value)
+        return
     if depth == 0:
         raise ValueError("it is nested too deeply")
-    if isinstance(value, dict):
-        _check_keys(value)
-        value = value.values()
-    if not _PLAIN.issuperset(map(type, value)):  # mostly it is: this keeps a log entry cheap
-        for member in value:
+    members = value.values() if isinstance(value, dict) else value
+    if not _PLAIN.issuperset(map(type, members)):  # mostly it is: this keeps a log entry cheap
+        for member in members:
             if type(member) not in _PLAIN:
                 _check(member, depth - 1)
 
 
-def _check_keys(value: dict[object, object]) -> None:
-    try:
-        ascii_text = "".join(value).isascii()  # type: ignore[arg-type]  # what is not text does not join
-    except TypeError:
-        ascii_text = False
-    if not ascii_text:
-        raise ValueError("a key is not ASCII text")
+def _check_keys(value: object) -> None:
+    """Of what was encoded, and so has keys of text."""
+    if isinstance(value, dict):
+        if not "".join(value).isascii():
+            raise ValueError("a key is not ASCII text")
+        value = [*value.values()]
+    if isinstance(value, (list, tuple)):
+        for member in value:
+            _check_keys(member)
 
 
 def _refuse_type(value: object) -> NoReturn:

@@ -100,7 +100,7 @@ async def serve(
     watching = asyncio.create_task(tls.watch()) if tls is not None else None
     lifecycle.serve()
     try:
-        with _few_collections():
+        with few_collections():
             yield
     finally:
         lifecycle.stop()
@@ -128,7 +128,7 @@ async def serve_beside(
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
+def few_collections() -> Iterator[None]:
     """Look for cycles seldom, and never among what was there before the first request.
 
     Hundreds of thousands of objects are, and stay; what a request makes is freed as it ends, nearly all

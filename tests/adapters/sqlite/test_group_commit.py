@@ -78,9 +78,9 @@ async def test_requests_that_come_during_a_commit_share_the_next() -> None:
     recorder = Recorder()
     recorder.open_gate.clear()
     group = GroupCommit(recorder, SystemClock(), 0)
-    first = asyncio.create_task(group.commit([append(0)]))
+    first = asyncio.ensure_future(group.commit([append(0)]))
     await asyncio.to_thread(recorder.entered.wait, 30)
-    others = [asyncio.create_task(group.commit([append(n)])) for n in range(1, 11)]
+    others = [asyncio.ensure_future(group.commit([append(n)])) for n in range(1, 11)]
     await asyncio.sleep(0)
     assert not first.done()
     recorder.open_gate.set()
@@ -93,7 +93,7 @@ async def test_what_was_submitted_stands_when_its_caller_is_cancelled() -> None:
     recorder = Recorder()
     recorder.open_gate.clear()
     group = GroupCommit(recorder, SystemClock(), 0)
-    task = asyncio.create_task(group.commit([append(7)]))
+    task = asyncio.ensure_future(group.commit([append(7)]))
     await asyncio.to_thread(recorder.entered.wait, 30)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -131,7 +131,7 @@ async def test_a_row_that_cannot_be_written_is_found_by_trying_one_by_one() -> N
     recorder.unwritable = {1_002}
     recorder.open_gate.clear()
     group = GroupCommit(recorder, SystemClock(), 0)
-    first = asyncio.create_task(group.commit([append(0)]))
+    first = asyncio.ensure_future(group.commit([append(0)]))
     await asyncio.to_thread(recorder.entered.wait, 30)
     others = [group.commit([append(n)]) for n in (1, 2, 3)]
     waiting = asyncio.gather(first, *others, return_exceptions=True)
@@ -145,7 +145,7 @@ async def test_a_row_that_cannot_be_written_is_found_by_trying_one_by_one() -> N
 async def test_closing_commits_what_was_submitted() -> None:
     recorder = Recorder()
     group = GroupCommit(recorder, SystemClock(), 0)
-    tasks = [asyncio.create_task(group.commit([append(n)])) for n in range(50)]
+    tasks = [asyncio.ensure_future(group.commit([append(n)])) for n in range(50)]
     await asyncio.sleep(0)
     await asyncio.gather(group.close(), group.close())
     await asyncio.gather(*tasks)
@@ -158,7 +158,7 @@ async def test_an_erasure_is_committed_apart_and_in_its_turn() -> None:
     recorder = Recorder()
     recorder.open_gate.clear()
     group = GroupCommit(recorder, SystemClock(), 0)
-    first = asyncio.create_task(group.commit([append(0)]))
+    first = asyncio.ensure_future(group.commit([append(0)]))
     await asyncio.to_thread(recorder.entered.wait, 30)
     erasure = EraseSubject("alice", frozenset(), 0, "erased-1")
     lists = [
@@ -169,7 +169,7 @@ async def test_an_erasure_is_committed_apart_and_in_its_turn() -> None:
         [erasure, append(5)],
         [erasure, append(6)],
     ]
-    others = [asyncio.create_task(group.commit(changes)) for changes in lists]
+    others = [asyncio.ensure_future(group.commit(changes)) for changes in lists]
     await asyncio.sleep(0)
     recorder.open_gate.set()
     await asyncio.gather(first, *others)

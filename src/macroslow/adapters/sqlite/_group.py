@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from queue import Empty, SimpleQueue
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from macroslow.errors import LogUnavailableError
 from macroslow.ports import NS_PER_S, Clock
@@ -43,12 +43,10 @@ class Transaction(Protocol):
     def close(self) -> None: ...
 
 
-class _Request(NamedTuple):
-    changes: Sequence[Change]
-    done: asyncio.Future[list[Entry]]
-
-
-_Outcome = tuple[_Request, list[Entry] | Exception]
+_Future = asyncio.Future[list[Entry]]
+_Request = tuple[Sequence[Change], _Future]
+"""A caller's list, and what he waits for."""
+_Outcome = tuple[_Future, list[Entry] | Exception]
 
 
 class GroupCommit:
@@ -65,13 +63,13 @@ class GroupCommit:
         self._thread = threading.Thread(target=self._run, name="books-writer", daemon=True)
         self._thread.start()
 
-    async def commit(self, changes: Sequence[Change]) -> list[Entry]:
+    def commit(self, changes: Sequence[Change]) -> _Future:
         """Return the entries once they are durable. What was submitted stands, whoever stops waiting."""
         if self._closing:
             raise LogUnavailableError("the books are closed")
-        done: asyncio.Future[list[Entry]] = self._loop.create_future()
-        self._queue.put(_Request(changes, done))
-        return await done
+        done: _Future = self._loop.create_future()
+        self._queue.put((changes, done))
+        return done
 
     async def close(self) -> None:
         """Commit what is submitted, then end the thread and release the store. Idempotent."""
@@ -123,21 +121,21 @@ class GroupCommit:
         self._last_began_ns = self._clock.monotonic_ns()
         try:
             self._transaction.begin()
-            outcomes = [(request, self._apply(request)) for request in batch]
+            outcomes = [(done, self._apply(changes)) for changes, done in batch]
             self._transaction.commit()
         except LogUnavailableError as error:
             self._roll_back()
-            return [(request, _copy(error)) for request in batch]
+            return [(done, _copy(error)) for _, done in batch]
         except Exception as error:  # noqa: BLE001  a row that the store does not take: whose is it?
             self._roll_back()
             if len(batch) == 1:
-                return [(batch[0], error)]
+                return [(batch[0][1], error)]
             return [outcome for request in batch for outcome in self._commit([request])]
         return outcomes
 
-    def _apply(self, request: _Request) -> list[Entry] | Exception:
+    def _apply(self, changes: Sequence[Change]) -> list[Entry] | Exception:
         try:
-            return self._transaction.apply(request.changes)
+            return self._transaction.apply(changes)
         except LogUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001  this thread's outermost handler: each caller gets his own
@@ -151,8 +149,8 @@ class GroupCommit:
 def _apart(batch: Sequence[_Request]) -> Iterator[Sequence[_Request]]:
     """Yield the batch in pieces, so that each erasure has one of its own: it knows what is stored alone."""
     start = 0
-    for at, request in enumerate(batch):
-        if EraseSubject in map(type, request.changes):
+    for at, (changes, _) in enumerate(batch):
+        if EraseSubject in map(type, changes):
             yield from filter(None, (batch[start:at], batch[at : at + 1]))
             start = at + 1
     if start < len(batch):
@@ -167,10 +165,10 @@ def _copy(error: LogUnavailableError) -> LogUnavailableError:
 
 
 def _tell(outcomes: Sequence[_Outcome]) -> None:
-    for request, outcome in outcomes:
-        if request.done.done():  # its caller stopped waiting
+    for done, outcome in outcomes:
+        if done.done():  # its caller stopped waiting
             continue
         if isinstance(outcome, Exception):
-            request.done.set_exception(outcome)
+            done.set_exception(outcome)
         else:
-            request.done.set_result(outcome)
+            done.set_result(outcome)

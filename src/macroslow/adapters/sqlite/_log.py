@@ -1,7 +1,7 @@
 """The log as the writer grows it: leaves and payloads in, completed tiles stored, the edge in memory."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from macroslow.adapters.sqlite._names import Names
@@ -26,6 +26,7 @@ from macroslow.tlog.tree import Edge
 
 PARTS_OF_ENTRY: Final = 256
 """A part's number is its entry's times this, and its place."""
+_POOLED_PAIRS: Final = 64
 
 
 class Log:
@@ -46,7 +47,7 @@ class Log:
         self._stage = stage
         self._names = names
         self._subjects = subjects
-        self._entropy = entropy
+        self._fresh = _Fresh(entropy)
         self.edge: Edge
         self._edge_ahead: Edge
         self._size: int
@@ -62,9 +63,9 @@ class Log:
         event = change.event
         kind = CLASSES[event.type]
         parts = self._sealed_parts(event, kind) if event.others else ()
-        fresh = self._entropy.random(SALT_BYTES + NONCE_BYTES)
+        salt, nonce = self._fresh.pair()
         key = self._subjects.key(event.subject, kind)
-        sealed = seal_event(event, key, salt=fresh[:SALT_BYTES], nonce=fresh[SALT_BYTES:], parts=parts)
+        sealed = seal_event(event, key, salt=salt, nonce=nonce, parts=parts)
         index = self.next_index
         subject = self._names.number(event.subject)
         self._stage.write(PUT_ENTRY, (index, sealed.leaf, sealed.payload, subject))
@@ -113,10 +114,29 @@ class Log:
         return [self._sealed_part(part, kind) for part in sorted(event.others, key=_name)]
 
     def _sealed_part(self, part: PersonFields, kind: EventClass) -> SealedPart:
-        fresh = self._entropy.random(SALT_BYTES + NONCE_BYTES)
-        key = self._subjects.key(part.subject, kind)
-        return seal_part(part, key, salt=fresh[:SALT_BYTES], nonce=fresh[SALT_BYTES:])
+        salt, nonce = self._fresh.pair()
+        return seal_part(part, self._subjects.key(part.subject, kind), salt=salt, nonce=nonce)
 
 
 def _name(part: PersonFields) -> str:
     return part.subject
+
+
+class _Fresh:
+    """Salts and nonces, each for one use. The generator is asked once for many."""
+
+    def __init__(self, entropy: Entropy) -> None:
+        self._entropy = entropy
+        self._pairs: list[tuple[bytes, bytes]] = []
+
+    def pair(self) -> tuple[bytes, bytes]:
+        """A salt and a nonce that were never given before."""
+        if not self._pairs:
+            salts = self._entropy.random(_POOLED_PAIRS * SALT_BYTES)
+            nonces = self._entropy.random(_POOLED_PAIRS * NONCE_BYTES)
+            self._pairs = list(zip(_pieces(salts, SALT_BYTES), _pieces(nonces, NONCE_BYTES), strict=True))
+        return self._pairs.pop()
+
+
+def _pieces(pool: bytes, piece_bytes: int) -> Iterator[bytes]:
+    return (pool[at : at + piece_bytes] for at in range(0, len(pool), piece_bytes))
