@@ -1,9 +1,9 @@
 """A memory group per run: the only limit that counts every kind of memory of all its processes.
 
 Made below the gateway's own group, in cgroup v1 or v2, whichever the machine has and lets us. Where
-it does not, callers fall back to sampling and say so.
+it does not, callers fall back to sampling and say so. A box may have a group for processor time too.
 
-Source: Linux Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst.
+Source: Linux Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst; scheduler/sched-bwc.rst.
 """
 
 import contextlib
@@ -17,6 +17,8 @@ from typing import Final
 _REMOVE_TRIES: Final = 500
 _REMOVE_PAUSE_S: Final = 0.002
 _SOCKETS_SHARE: Final = 4  # of a run's memory, what may lie unread in its sockets
+_PERIOD_US: Final = 100_000
+_SHARES: Final = 110  # of 1024: as much as a process of niceness 10, which counts only within its group
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,11 @@ V2: Final = Layout("cgroup.procs", "memory.max", "memory.swap.max", False, "memo
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryGroup:
-    """One run's group."""
+class Group:
+    """One run's group. `join` is the file by which a process enters it."""
 
     path: Path
-    layout: Layout
+    join: str
 
     @contextlib.contextmanager
     def door(self) -> Iterator[int]:
@@ -58,19 +60,11 @@ class MemoryGroup:
         The kernel checks the rights of who opened it. To be moved by others costs milliseconds of a
         lock that every process of the machine shares.
         """
-        descriptor = os.open(self.path / self.layout.join, os.O_WRONLY | os.O_CLOEXEC)
+        descriptor = os.open(self.path / self.join, os.O_WRONLY | os.O_CLOEXEC)
         try:
             yield descriptor
         finally:
             os.close(descriptor)
-
-    def peak_bytes(self) -> int:
-        return int((self.path / self.layout.peak).read_text())
-
-    def oom_kills(self) -> int:
-        """How many processes the kernel killed because the group was full."""
-        lines = (self.path / self.layout.events).read_text().splitlines()
-        return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
     def remove(self) -> None:
         """Remove the group; the kernel may take a moment to see that it is empty."""
@@ -86,6 +80,29 @@ class MemoryGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryGroup(Group):
+    """Counts and bounds memory."""
+
+    layout: Layout
+
+    def peak_bytes(self) -> int:
+        return int((self.path / self.layout.peak).read_text())
+
+    def oom_kills(self) -> int:
+        """How many processes the kernel killed because the group was full."""
+        lines = (self.path / self.layout.events).read_text().splitlines()
+        return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+    def share(self, cpus: float) -> bool:
+        """Bound processor time too, where the group (v2) can; whether it does."""
+        try:
+            (self.path / "cpu.max").write_text(f"{round(cpus * _PERIOD_US)} {_PERIOD_US}")
+        except OSError:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
 class GroupParent:
     """Where groups can be made."""
 
@@ -96,7 +113,7 @@ class GroupParent:
         """Make a group that holds at most `limit_bytes`; raises OSError."""
         path = self.path / name
         path.mkdir()
-        group = MemoryGroup(path, self.layout)
+        group = MemoryGroup(path, self.layout.join, self.layout)
         try:
             (path / self.layout.limit).write_text(str(limit_bytes))
             with contextlib.suppress(FileNotFoundError):  # no swap accounting
@@ -130,7 +147,27 @@ def find_parent() -> GroupParent | None:
     return None
 
 
-def _candidates() -> list[GroupParent]:
+def share(name: str, cpus: float) -> Group | None:
+    """Make a group (v1) that bounds processor time to `cpus`; None where it cannot be made."""
+    for parent in _candidates("cpu"):
+        if parent.layout is not V1:
+            continue
+        group = Group(parent.path / name, V1.join)
+        with contextlib.suppress(OSError):
+            parent.sweep()
+            group.path.mkdir()
+            try:
+                (group.path / "cpu.cfs_period_us").write_text(str(_PERIOD_US))
+                (group.path / "cpu.cfs_quota_us").write_text(str(round(cpus * _PERIOD_US)))
+                (group.path / "cpu.shares").write_text(str(_SHARES))
+            except OSError:
+                group.remove()
+                continue
+            return group
+    return None
+
+
+def _candidates(controller: str = "memory") -> list[GroupParent]:
     try:
         own = Path("/proc/self/cgroup").read_text().splitlines()
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
@@ -140,9 +177,9 @@ def _candidates() -> list[GroupParent]:
     for line in own:
         _, controllers, group = line.split(":", 2)
         kind = "cgroup2" if not controllers else "cgroup"
-        if controllers and "memory" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
-        for folder, root in _mounted(mounts, kind):
+        for folder, root in _mounted(mounts, kind, controller):
             below = group.removeprefix(root.rstrip("/")).lstrip("/")
             parent = GroupParent(folder / below, V1 if controllers else V2)
             if controllers or _delegates_memory(parent.path):
@@ -150,13 +187,13 @@ def _candidates() -> list[GroupParent]:
     return found
 
 
-def _mounted(mounts: list[str], kind: str) -> list[tuple[Path, str]]:
-    """Mount points of a cgroup file system that has the memory controller, with their root groups."""
+def _mounted(mounts: list[str], kind: str, controller: str) -> list[tuple[Path, str]]:
+    """Mount points of a cgroup file system that has the controller, with their root groups."""
     found = []
     for line in mounts:
         left, _, right = line.partition(" - ")
         fields, (fs_type, _, options) = left.split(), right.split()[:3]
-        if fs_type == kind and (kind == "cgroup2" or "memory" in options.split(",")):
+        if fs_type == kind and (kind == "cgroup2" or controller in options.split(",")):
             found.append((Path(fields[4]), fields[3]))
     return found
 

@@ -94,7 +94,7 @@ async def _try(mode: str) -> tuple[ProcessSandbox | None, BackendReport]:
             raise
         else:
             return sandbox, BackendReport(mode, True, _LEVELS[mode], "", "")
-    return None, BackendReport(mode, False, Level.NONE, reason, _repair(mode, reason))
+    return None, BackendReport(mode, False, Level.NONE, reason, repair(mode, reason))
 
 
 async def _trial(sandbox: ProcessSandbox) -> None:
@@ -139,7 +139,7 @@ def _closed_to_others() -> str:
     return ""
 
 
-def _repair(mode: str, reason: str) -> str:
+def repair(mode: str, reason: str) -> str:
     """One line that mends the usual causes."""
     if sys.platform != "linux":
         return "run the gateway on Linux, or in a Linux container"

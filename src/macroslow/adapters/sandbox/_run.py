@@ -127,7 +127,7 @@ class Run:
             {"language": b.language, "name": b.name, "code": b.code, "line": b.line} for b in self.job.blocks
         ]
         job = {"inputs": dict(self.job.inputs), "environment": environment, "apis": urls, "blocks": blocks}
-        descriptor = _sealed_file(json.dumps(job).encode())
+        descriptor = sealed_file(json.dumps(job).encode())
         try:
             await self._tell({"kind": "begin"}, [descriptor])
         finally:
@@ -237,7 +237,7 @@ def _shouted(name: str) -> str:
     return "".join(c if c.isalnum() and c.isascii() else "_" for c in name.upper())
 
 
-def _sealed_file(data: bytes) -> int:
+def sealed_file(data: bytes) -> int:
     """A descriptor of memory that holds `data` and can never be written again."""
     descriptor = os.memfd_create("job", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     view = memoryview(data)

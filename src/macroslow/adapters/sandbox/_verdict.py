@@ -54,14 +54,14 @@ def _status(report: Mapping[str, Any], breach: Breach | None) -> tuple[BlockStat
     if number == signal.SIGSYS:
         return BlockStatus.FORBIDDEN, "The block made a system call that the sandbox forbids (SIGSYS)."
     if number is not None:
-        return BlockStatus.CRASH, f"The block was killed by {_name(number)}."
+        return BlockStatus.CRASH, f"The block was killed by {name_of(number)}."
     code = report.get("exit_code")
     if code == 0:
         return BlockStatus.OK, ""
     return BlockStatus.ERROR, said or f"The block ended with exit code {code}."
 
 
-def _name(number: int) -> str:
+def name_of(number: int) -> str:
     """Of a signal; most real-time signals have none."""
     try:
         return signal.Signals(number).name

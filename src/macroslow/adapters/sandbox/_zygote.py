@@ -100,15 +100,22 @@ class Zygote:
     retired: bool = False
 
     @classmethod
-    async def start(cls, mode: str) -> "Zygote":
+    async def start(cls, mode: str, profile: Mapping[str, object] | None = None) -> "Zygote":
         """Start one and wait until it has built its walls. It gets no secret and no environment.
 
-        Raises SandboxUnavailableError with the step that failed.
+        `profile` is what a box's has instead of a run's. Raises SandboxUnavailableError with the step that
+        failed.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             zygote = cls(_spawn(theirs), ours)
-        config = {"mode": mode, "folders": folders(), "sys_path": libraries(), "uid": sandbox_uid()}
+        config: dict[str, object] = {
+            "mode": mode,
+            "folders": folders(),
+            "sys_path": libraries(),
+            "uid": sandbox_uid(),
+        }
+        config |= profile or {}
         try:
             async with asyncio.timeout(START_S):
                 wire.send(ours, config)

@@ -39,8 +39,8 @@ def attend(control: socket.socket, walls: Walls, port: int) -> NoReturn:
     for descriptor in descriptors:
         os.close(descriptor)
     while True:
-        ready, _, _ = select.select([control, wakeup], [], [])
-        if control in ready:  # the gateway says nothing more: it has hung up
+        ready, _, _ = select.select([control.fileno(), wakeup], [], [])
+        if control.fileno() in ready:  # the gateway says nothing more: it has hung up
             os._exit(0)
         os.read(wakeup, 4096)
         _reap(control, pid)

@@ -1,0 +1,135 @@
+"""Programs of other people's in boxes: a zygote for each, and the starts of its program.
+
+A zygote is started early, while the gateway knows no secret, and is told then all that its program may be
+shown: command, mounts, limits, whether there is a way out. Nothing that comes later changes these; a later
+message brings only the environment and the streams of one more start.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from macroslow.adapters.sandbox import _cgroup
+from macroslow.adapters.sandbox._box import Box
+from macroslow.adapters.sandbox._choose import repair
+from macroslow.adapters.sandbox._meter import Meter
+from macroslow.adapters.sandbox._process import meet
+from macroslow.adapters.sandbox._way_out import WayOut
+from macroslow.adapters.sandbox._zygote import Zygote
+from macroslow.errors import SandboxUnavailableError
+from macroslow.workflow.box import Program
+
+_MODE: Final = "native"  # a box is of the full level, or there is none
+_START_S: Final = 20.0
+# Programs of the system, and the certificates that those which speak TLS trust.
+_FOLDERS: Final = ("/usr", "/etc/alternatives", "/etc/ssl/certs", "/etc/pki/ca-trust/extracted")
+
+
+def profile(program: Program) -> dict[str, object]:
+    """What the zygote of `program` is told when it starts, besides what every zygote is."""
+    limits = program.limits
+    return {
+        "folders": [path for path in _FOLDERS if Path(path).is_dir()],
+        "sys_path": [],
+        "command": list(program.command),
+        "mounts": {mount.path: mount.writable for mount in program.mounts},
+        "egress": bool(program.hosts),
+        "cpu_s": 0,
+        "file_bytes": limits.scratch_bytes,
+        "files": limits.scratch_files,
+        "processes": limits.processes + 1,  # init is one more
+        "open_files_per_process": limits.open_files_per_process,
+    }
+
+
+@dataclass(slots=True, eq=False)
+class Boxes:
+    """One program's boxes, one after another. `way_out` counts what all of them sent and received."""
+
+    program: Program
+    way_out: WayOut = field(init=False)
+    _zygote: Zygote | None = None
+    _parent: _cgroup.GroupParent | None = field(default_factory=_cgroup.find_parent)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self.way_out = WayOut(self.program.name, self.program.hosts)
+
+    async def prepare(self) -> None:
+        """Start the zygote. SandboxUnavailableError, with the repair, where no full sandbox works."""
+        async with self._lock:
+            await self._living()
+
+    async def start(self, environment: Mapping[str, str]) -> Box:
+        """Start the program, with this environment and no other. SandboxUnavailableError if it cannot be."""
+        async with self._lock, contextlib.AsyncExitStack() as stack:
+            zygote = await self._living()
+            try:
+                box = await self._fork(zygote, stack)
+            except EOFError:
+                raise SandboxUnavailableError(f"MCP server {self.program.name}: its zygote died") from None
+            await box.begin(environment)
+            box.stack = stack.pop_all()
+            return box
+
+    async def close(self) -> None:
+        """End the zygote, and with it every box of this program."""
+        async with self._lock:
+            if self._zygote is not None:
+                await self._zygote.close()
+                self._zygote = None
+
+    async def _living(self) -> Zygote:
+        if self._zygote is not None and not self._zygote.alive:
+            await self._zygote.close()
+            self._zygote = None
+        if self._zygote is None:
+            try:
+                self._zygote = await Zygote.start(_MODE, profile(self.program))
+            except SandboxUnavailableError as error:
+                reason = f"a program needs a full sandbox, and none works here: {error.detail}"
+                raise SandboxUnavailableError(reason, fix=repair(_MODE, error.detail)) from error
+        return self._zygote
+
+    async def _fork(self, zygote: Zygote, stack: contextlib.AsyncExitStack) -> Box:
+        """Fork one box; what it leaves behind is undone by `stack`."""
+        memory, doors = self._groups(stack)
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        stack.callback(control.close)
+        with theirs, contextlib.ExitStack() as opened:
+            passed = [theirs.fileno(), *(opened.enter_context(group.door()) for group in doors)]
+            await zygote.ask({"kind": "box", "shared_memory": memory is not None}, passed)
+        try:
+            async with asyncio.timeout(_START_S):
+                process = await meet(control)
+        except TimeoutError:
+            raise SandboxUnavailableError(
+                f"MCP server {self.program.name}: its box does not answer"
+            ) from None
+        stack.push_async_callback(process.end, gentle=False)
+        if process.listener is not None:
+            await stack.enter_async_context(self.way_out.serve(process.listener))
+        return Box(self.program, process, Meter(process.pid, memory), stack)
+
+    def _groups(
+        self, stack: contextlib.AsyncExitStack
+    ) -> tuple[_cgroup.MemoryGroup | None, list[_cgroup.Group]]:
+        """Groups for memory and processor time, those that this machine lets us make."""
+        name, limits = f"macroslow-{os.getpid()}-{secrets.token_hex(6)}", self.program.limits
+        memory = None
+        if self._parent is not None:
+            with contextlib.suppress(OSError):
+                memory = self._parent.create(name, limits.memory_bytes)
+        groups: list[_cgroup.Group] = [] if memory is None else [memory]
+        if memory is None or not memory.share(limits.cpus):
+            time_share = _cgroup.share(name, limits.cpus)
+            groups += [] if time_share is None else [time_share]
+        for group in groups:
+            stack.push_async_callback(asyncio.to_thread, group.remove)
+        return memory, groups
