@@ -53,7 +53,12 @@ class OwnKeys:
     def __call__(self, request: Mapping[str, object]) -> Opened:
         """Open them; ConfigurationError if they do not serve. How often they change outlives a gateway."""
         match request:
-            case {"state": str(state), "origin": str() | None as origin, "new_origin": str(new_origin)}:
+            case {
+                "state": str(state),
+                "origin": str() | None as origin,
+                "new_origin": str(new_origin),
+                **others,
+            } if not others:
                 marks = HighWaterMarks(self._marks, Path(state), SystemClock())
             case _:
                 raise ValueError("this opens no signer")

@@ -28,4 +28,7 @@ pace = "minute"
 
 [server]
 shutdown_grace_s = 2.0
+
+[log]
+keys = "state"       # the forger has them too
 """
