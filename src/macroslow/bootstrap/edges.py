@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 from macroslow import __version__, control
 from macroslow.bootstrap import administrators
@@ -31,6 +32,7 @@ from macroslow.web.gate import Gate, GateSettings
 from macroslow.web.lifecycle import Lifecycle
 from macroslow.web.mcp_endpoint import MCPEndpoint
 from macroslow.web.metrics import Metrics
+from macroslow.web.protected_resource import ProtectedResource
 from macroslow.web.routes import PUBLIC_LOG_ROUTES, ROUTES
 
 log: Final = logging.getLogger("macroslow.server")
@@ -135,6 +137,7 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle, mode:
         metrics=metrics,
         lifecycle=lifecycle,
         guessing=gateway.watches.guessing,
+        protected=_protected(gateway.core.settings),
     )
 
 
@@ -153,6 +156,18 @@ def _metrics(gateway: Gateway, known: Mapping[str, Peer]) -> Metrics:
 def _named_tags(settings: Settings) -> frozenset[str]:
     """The tags that the operator's budgets name."""
     return frozenset(rule.name for rule in settings.budget_rules if rule.scope is BudgetScope.TAG)
+
+
+def _protected(settings: Settings) -> ProtectedResource:
+    """/mcp as clients that log in find it: at issuers that have an address, not at those of trials."""
+    issuers = [one for one in settings.auth.issuers.values() if one.keys_url and urlsplit(one.iss).netloc]
+    passed = {scope for one in issuers for scope in one.rules("").mapping.pass_scopes}
+    return ProtectedResource(
+        settings.mcp.resource or "",
+        tuple(dict.fromkeys(one.iss for one in issuers)),
+        tuple(sorted(passed)),
+        settings.gateway.name,
+    )
 
 
 def _info(gateway: Gateway, mode: Mode) -> dict[str, object]:

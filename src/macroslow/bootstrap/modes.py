@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from macroslow.bootstrap import agents
 from macroslow.bootstrap.gateway import Gateway
-from macroslow.web.mcp_endpoint import Transport, without_sessions
+from macroslow.web.mcp_endpoint import Transport
+from macroslow.web.mcp_transport import Sessionless
 from macroslow.web.messages import ASGIApp
 from macroslow.web.routes import Route
 
@@ -33,4 +34,4 @@ class Mode:
     notes: tuple[str, ...] = ()
 
 
-PRODUCTION: Final = Mode("production", agents.sources, without_sessions)
+PRODUCTION: Final = Mode("production", agents.sources, Sessionless)

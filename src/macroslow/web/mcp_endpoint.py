@@ -2,7 +2,12 @@
 
 The SDK is imported at the first request: that import takes longer than the rest of the start, and
 many gateways never see an MCP client. The gate has authenticated the request by then, capped and
-read its body, checked Host and Origin, and left `principal`, `request_id` and `body` in `scope["state"]`.
+read its body, checked Host and Origin, and left `visit`, `principal`, `request_id` and `body` in
+`scope["state"]`.
+
+A message is read here before the SDK reads it, strictly: what is decided is decided on the body, whatever the
+headers say of it, and the SDK refuses headers that say something else. Who calls one of our tools without its
+scope is told which scope that is (step-up; MCP 2026-07-28, "Scope Challenge Handling").
 
 The answer to a call of a tool whose receipt was asked for is logged by the digest of its exact bytes, before
 its end leaves. Other messages do nothing that a receipt could prove: they are answered as if none was asked
@@ -13,36 +18,35 @@ Calls that cost nothing make the log grow too, so receipts over MCP have a rate 
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
 from macroslow.authn.principal import Principal
+from macroslow.authz.decision import require_scope
 from macroslow.errors import OverloadedError
 from macroslow.limits.admission import per_minute
 from macroslow.limits.tallies import Tallies
 from macroslow.ports import Clock
 from macroslow.services.audit.record_mcp_call import MCPCall
+from macroslow.web.mcp_transport import Serves, Sessionless
 from macroslow.web.messages import Receive, Scope, Send
 from macroslow.web.receipt_header import asks_for_receipt
 from macroslow.web.receipted import answer_receipted
+from macroslow.web.rpc_message import CALL, RPCMessage, read_message
 from macroslow.web.visit import log, what_failed
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
-    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
     from macroslow.mcp.server import ComposedServer
     from macroslow.mcp.source import Caller, Context, Source
 
 Sources = Callable[[], "Sequence[Source]"]
 """Opens the sources of what is offered, at the first request: they need the SDK. It may be called again."""
-Transport = Callable[["Server[Any]", int], "StreamableHTTPSessionManager"]
+Transport = Callable[["Server[Any]", int], Serves]
 """Serves a server over Streamable HTTP, bodies of at most so many bytes. Called with the SDK in place."""
 Record = Callable[[Principal, MCPCall], Awaitable[None]]
 
-CALL: Final = "tools/call"
 RECEIPTS: Final = per_minute("receipts over MCP", 60)
 MAX_PRINCIPALS: Final = 10_000
 NO_NAME: Final = "(not a name)"  # in the log, of a tool that a client called by any other text
@@ -60,52 +64,73 @@ class MCPEndpoint:
         *,
         version: str,
         max_body_bytes: int,
-        transport: Transport | None = None,
+        transport: Transport = Sessionless,
     ) -> None:
         self._sources = sources
         self._record = record
         self._receipts = Tallies(clock, MAX_PRINCIPALS)
         self._version = version
         self._max_body_bytes = max_body_bytes
-        self._transport = transport or without_sessions
+        self._transport = transport
         self._server: ComposedServer | None = None
-        self._manager: asyncio.Future[StreamableHTTPSessionManager]
+        self._manager: asyncio.Future[Serves]
         self._task: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request. A start that failed is tried again by the next; OverloadedError once closed."""
+        """Serve one request. A start that failed is tried again by the next.
+
+        BadRequestError for what is no message, MissingScopeError for a tool of ours that its caller may not
+        call, OverloadedError once closed.
+        """
         if self._stop.is_set():
             raise OverloadedError("the gateway is shutting down")
         if self._task is None or self._task.done():
             self._manager = asyncio.get_running_loop().create_future()
             self._task = asyncio.create_task(self._serve(self._manager))
+        state = scope["state"]
+        receipted = asks_for_receipt(scope["headers"])
+        message = self._read(state) if scope["method"] == "POST" else None
         manager = await asyncio.shield(self._manager)
-        if asks_for_receipt(scope["headers"]):
-            await self._receipted(manager, scope, receive, send)
+        if message is None or message.tool is None:
+            await manager.handle_request(scope, receive, send)
+            return
+        self._require_scope(state["principal"], message.tool)
+        if receipted:
+            await self._receipted(manager, message.tool, scope, receive, send)
         else:
             await manager.handle_request(scope, receive, send)
 
+    def _read(self, state: MutableMapping[str, Any]) -> RPCMessage:
+        """The message of a request; a refusal from here on says whose it is."""
+        message: RPCMessage = read_message(state["body"])
+        state["visit"].message_id = message.id
+        state["message"] = message
+        return message
+
+    def _require_scope(self, principal: Principal, tool: str) -> None:
+        assert self._server is not None  # noqa: S101 (it was built for the manager)
+        scope = self._server.scope_of(tool)
+        if scope is not None:
+            require_scope(principal, scope)
+
     async def _receipted(
-        self, manager: "StreamableHTTPSessionManager", scope: Scope, receive: Receive, send: Send
+        self, manager: Serves, tool: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Serve one request and, if it calls a tool, log its digests.
+        """Serve one call of a tool and log its digests.
 
         RateLimitedError if it is one too many; LogUnavailableError, and no answer, if it cannot be logged.
         """
         state = scope["state"]
         principal, request_id, body = state["principal"], state["request_id"], state["body"]
-        tool = _called(body)
-        if tool is None:
-            await manager.handle_request(scope, receive, send)
-            return
         self._receipts.admit(
             principal.name, RECEIPTS, principal.name, "call without x-macroslow-receipt, or less often"
         )
+        named = tool if not tool or _NAME.fullmatch(tool) else NO_NAME
         request_sha256 = hashlib.sha256(body).hexdigest()
 
         async def record(answer_sha256: str, status: int) -> None:
-            call = MCPCall(request_id, CALL, tool, request_sha256, answer_sha256, status)
+            call = MCPCall(request_id, CALL, named, request_sha256, answer_sha256, status)
             await self._record(principal, call)
 
         await answer_receipted(manager.handle_request, scope, receive, send, record)
@@ -118,7 +143,7 @@ class MCPEndpoint:
         if self._task is not None:
             await asyncio.wait({self._task})
 
-    async def _serve(self, ready: "asyncio.Future[StreamableHTTPSessionManager]") -> None:
+    async def _serve(self, ready: asyncio.Future[Serves]) -> None:
         # One task enters and leaves the manager, as its task group requires.
         try:
             manager = await asyncio.to_thread(self._build)
@@ -132,39 +157,15 @@ class MCPEndpoint:
         finally:
             ready.cancel()
 
-    def _build(self) -> "StreamableHTTPSessionManager":
+    def _build(self) -> Serves:
         from macroslow.mcp.server import ComposedServer
 
         self._server = ComposedServer(self._sources(), _caller_of, _report)
         return self._transport(self._server.build("macroslow", self._version), self._max_body_bytes)
 
 
-def without_sessions(server: "Server[Any]", max_body_bytes: int) -> "StreamableHTTPSessionManager":
-    """The transport that keeps nothing from one request to the next."""
-    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-
-    return StreamableHTTPSessionManager(
-        server, json_response=True, stateless=True, max_request_body_size=max_body_bytes
-    )
-
-
 def _report(method: str, error: Exception) -> None:
     log.error("%s failed: %s", method, what_failed(error))
-
-
-def _called(body: bytes) -> str | None:
-    """The tool that a message calls, as the log may name it ("": it names none); None of other messages."""
-    try:
-        message = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(message, dict) or message.get("method") != CALL:
-        return None
-    match message:
-        case {"params": {"name": str(tool)}}:
-            return tool if _NAME.fullmatch(tool) else NO_NAME
-        case _:
-            return ""
 
 
 def _caller_of(context: "Context") -> "Caller":

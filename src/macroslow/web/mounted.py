@@ -1,10 +1,19 @@
-"""A whole ASGI application behind the gate: it gets the body already read and the principal, and answers."""
+"""A whole ASGI application behind the gate: it gets the body already read and the principal, and answers.
+
+Its events are those of a stream of ours: whoever does not read them has left, and whose credential ends hears
+of it in the last one.
+"""
 
 import asyncio
 from dataclasses import dataclass
+from typing import Final
 
+from macroslow.web import media_types
 from macroslow.web.messages import ASGIApp, Message, Receive, Scope, Send
 from macroslow.web.visit import Visit, complete_headers, log_failure
+
+TYPE: Final = b"content-type"
+EVENTS: Final = media_types.EVENTS.encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +29,28 @@ class Passed:
         Raises what it raises, unless its answer had begun: then it is logged, and the answer is cut off.
         """
         started = False
+        attention = visit.attention
+        if attention is None:
+            raise RuntimeError("what is mounted is watched as handlers are")
 
         async def send_ours(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
                 visit.status = message["status"]
-                message = {**message, "headers": complete_headers(message.get("headers", ()), visit)}
+                headers = message.get("headers", ())
+                visit.sending_events = any(one[1].startswith(EVENTS) for one in headers if one[0] == TYPE)
+                message = {**message, "headers": complete_headers(headers, visit)}
+            attention.sending()
             await send(message)
+            attention.sent()
 
-        found = {"principal": visit.principal, "request_id": visit.request_id, "body": self.body}
+        found = {
+            "principal": visit.principal,
+            "request_id": visit.request_id,
+            "body": self.body,
+            "visit": visit,
+        }
         state = {**scope.get("state", {}), **found}
         try:
             await self.app({**scope, "state": state}, _replay(self.body), send_ours)
