@@ -113,6 +113,8 @@ TABLES = {
     "log.hold_days": "HoldDays",
     "log.witnesses.NAME": "LogWitness",
     "log.timestamps": "LogTimestamps",
+    "images.unsplash": "Unsplash",
+    "images.pixabay": "Pixabay",
     "mcp.servers.NAME": "MCPServer",
     "mcp.servers.NAME.rules.TOOL": "ToolRule",
 }

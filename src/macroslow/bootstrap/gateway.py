@@ -11,6 +11,7 @@ from typing import Final
 from macroslow.adapters import sandbox
 from macroslow.bootstrap.core import Core, open_core, operator_rights
 from macroslow.bootstrap.governor import Governor, open_governor
+from macroslow.bootstrap.images import open_images
 from macroslow.bootstrap.issuers import open_issuers
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.outward import Outward
@@ -31,6 +32,7 @@ from macroslow.services.documents.validate_document import ValidateDocument
 from macroslow.services.identity.authenticate import Authenticate
 from macroslow.services.identity.record_security import RecordSecurity
 from macroslow.services.identity.verify_tokens import VerifyTokens
+from macroslow.services.images.search_images import Images
 from macroslow.settings import Settings
 from macroslow.web.egress import egress_opener
 from macroslow.workflow.outside import OutsideAPI
@@ -53,6 +55,7 @@ class Gateway:
     authenticate: Authenticate
     security: RecordSecurity
     administration: Administration
+    images: Images | None
 
 
 @asynccontextmanager
@@ -85,7 +88,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         )
         issuers = open_issuers(core, secrets, outward)
         watching = watches(core, secrets, outward, record.open_runs, issuers.fetched)
-        yield _gateway(core, box, governor, call_api, record, watching, issuers.tokens)
+        images = open_images(core, secrets, outward)
+        yield _gateway(core, box, governor, call_api, record, watching, issuers.tokens, images)
 
 
 def _apis(settings: Settings, secrets: Mapping[str, Secret], outward: Outward) -> dict[str, OutsideAPI]:
@@ -114,6 +118,7 @@ def _gateway(
     record: RecordRuns,
     watching: Watches,
     tokens: VerifyTokens | None,
+    images: Images | None,
 ) -> Gateway:
     settings = core.settings
     admit = AdmitDocument(core.signers, _document_rules(settings), clock)
@@ -144,6 +149,7 @@ def _gateway(
         ),
         security=RecordSecurity(core.books, clock),
         administration=core.administration(execute, tokens),
+        images=images,
     )
 
 

@@ -14,6 +14,7 @@ from macroslow.secretstore.reference import Reference
 from macroslow.secretstore.resolve import Wanted
 from macroslow.settings.fields import LOOPBACK_NAMES, Table, is_loopback, refuse, split_listen
 from macroslow.settings.identity import Auth
+from macroslow.settings.images import Images
 from macroslow.settings.log import Log
 from macroslow.settings.mcp import MCP
 from macroslow.settings.origin import KeyPath, Origin, nearest
@@ -73,6 +74,7 @@ class Settings(Section):
     auth: Auth = Field(default_factory=Auth)
     telemetry: Telemetry = Field(default_factory=Telemetry)
     mcp: MCP = Field(default_factory=MCP)
+    images: Images = Field(default_factory=Images)
 
     _source: Source = PrivateAttr(default_factory=Source)
 
@@ -163,6 +165,7 @@ class Settings(Section):
         accounts = [one for name, provider in self.providers.items() for one in provider.accounts(name)]
         named = {one.setting: one.key for one in accounts}
         named |= {f"apis.{name}.secret": one.secret for name, one in self.apis.items()}
+        named |= {f"images.{name}.key": one.key for name, one in self.images.named.items()}
         named |= {f"auth.issuers.{name}.secret": one.secret for name, one in self.auth.issuers.items()}
         named |= {"state.database": self.state.database, "state.rates": self.state.rates}
         named |= {f"alerts.webhooks[{n}].secret": one.secret for n, one in enumerate(self.alerts.webhooks)}

@@ -161,14 +161,18 @@ def _ambiguous_models(settings: Settings, origins: Mapping[KeyPath, Origin]) -> 
 
 
 def _emulators_in_production(settings: Settings, origins: Mapping[KeyPath, Origin]) -> Iterable[Problem]:
-    for name, provider in settings.providers.items():
-        if provider.emulator and settings.gateway.is_production:
-            origin = nearest(("providers", name, "emulator"), origins)
+    emulators = {("providers", name): one.emulator for name, one in settings.providers.items()}
+    emulators |= {("images", name): one.emulator for name, one in settings.images.named.items()}
+    for table, emulator in emulators.items():
+        if emulator and settings.gateway.is_production:
+            path = (*table, "emulator")
+            origin = nearest(path, origins)
+            what = "text" if table[0] == "providers" else "images"
             yield Problem(
-                "an emulator answers with invented text, and environment is production",
+                f"an emulator answers with invented {what}, and environment is production",
                 "remove emulator, or set another environment",
                 origin.line,
-                dotted(("providers", name, "emulator")),
+                dotted(path),
                 origin.place,
             )
 

@@ -34,10 +34,14 @@ class Where(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the secret goes: `name` is the header's or the query parameter's."""
+    """Where the secret goes: `name` is the header's or the query parameter's.
+
+    `prefix` stands before it in a header.
+    """
 
     where: Where
     name: str = "authorization"
+    prefix: str = ""
 
 
 def parse_placement(text: str) -> Placement:
@@ -126,7 +130,7 @@ class HTTPOutsideAPI:
                     own = f"{self.placement.name}={quote(self.secret.reveal(), safe='')}"
                     query = f"{query}&{own}" if query else own
                 case Where.HEADER:
-                    headers[self.placement.name] = self.secret.reveal()
+                    headers[self.placement.name] = self.placement.prefix + self.secret.reveal()
                 case Where.BEARER:
                     headers["authorization"] = f"Bearer {self.secret.reveal()}"
         text = self.base_url.rstrip("/") + path + (f"?{query}" if query else "")
