@@ -86,9 +86,10 @@ def request(
     return orjson.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": told})
 
 
-def notification(method: str) -> bytes:
-    """One notification without parameters."""
-    return orjson.dumps({"jsonrpc": "2.0", "method": method})
+def notification(method: str, params: JSON | None = None) -> bytes:
+    """One notification."""
+    told = {} if params is None else {"params": params}
+    return orjson.dumps({"jsonrpc": "2.0", "method": method, **told})
 
 
 def answer_to(number: int, message: object) -> JSON:
