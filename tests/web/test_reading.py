@@ -65,6 +65,12 @@ def test_requests_are_found_one_after_the_other() -> None:
     assert third[6:] == (False, False, b"", True)
 
 
+def test_white_space_around_a_header_is_not_its_value() -> None:
+    found, fault = read(b"GET / HTTP/1.1\r\nhost:x\r\nmcp-name: \t two words\t \r\nnothing: \t \r\n\r\n")
+    assert fault is None
+    assert found[0][5] == ((b"host", b"x"), (b"mcp-name", b"two words"), (b"nothing", b""))
+
+
 @given(st.lists(st.integers(0, len(TALK)), max_size=20))
 def test_however_bytes_are_cut_the_same_requests_are_found(cuts: list[int]) -> None:
     ends = sorted({*cuts, len(TALK)} - {0})

@@ -20,12 +20,12 @@ from macroslow.bootstrap.modes import Mode
 from macroslow.errors import ConfigurationError
 from macroslow.settings import Settings
 from macroslow.settings.fields import is_loopback
+from macroslow.web.mcp_transport import Serves
 from macroslow.web.messages import ASGIApp, Receive, Scope, Send
 from macroslow.web.routes import Mount, Route
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
-    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
     from macroslow.mcp.source import Context, Source
 
@@ -62,7 +62,7 @@ def _sources(gateway: Gateway) -> "Sequence[Source]":
     return (*agents.sources(gateway), Fixtures(partial(asyncio.sleep, PAUSE_S)))
 
 
-def _sessions(server: "Server[Any]", max_body_bytes: int) -> "StreamableHTTPSessionManager":
+def _sessions(server: "Server[Any]", max_body_bytes: int) -> Serves:
     from macroslow.mcp.conformance import KEY_BYTES, Events, arm
     from macroslow.web.mcp_sessions import OwnedSessions
 

@@ -44,6 +44,8 @@ class Passed:
             attention.sending()
             await send(message)
             attention.sent()
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                attention.close()  # who hangs up now has his answer: the application may end in peace
 
         found = {
             "principal": visit.principal,

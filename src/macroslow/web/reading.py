@@ -115,7 +115,10 @@ class RequestReader:
         self._head_bytes += len(name) + len(value)
         if len(self._headers) >= MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(_LARGE_HEADERS)
-        name = name.lower()
+        name, value = (
+            name.lower(),
+            value.strip(b" \t"),
+        )  # RFC 9112 section 5.1
         if name == b"content-length":
             if len(value) > MAX_LENGTH_DIGITS:
                 self._refuse(_LONG_LENGTH)

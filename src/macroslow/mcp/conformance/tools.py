@@ -25,10 +25,17 @@ async def _in_rounds(dialogue: Dialogue, call: Call) -> Result:
     return answer(text(concluded)) if isinstance(concluded, str) else concluded
 
 
+async def _streamed(call: Call) -> Result:
+    """Report progress, then ask: on a stream there is no request of the server, only this result."""
+    await plain.progress(call)
+    return await _in_rounds(DIALOGUES["test_input_required_result_elicitation"], call)
+
+
 RUNS: Final[Mapping[str, Run]] = {
     **{name: partial(_answered, result) for name, result in plain.ANSWERS.items()},
     "test_tool_with_progress": plain.progress,
     "test_tool_with_logging": plain.logging,
+    "test_logging_tool": plain.logging,
     "test_reconnection": plain.reconnection,
     "test_x_mcp_header": plain.header,
     "test_missing_capability": plain.missing_capability,
@@ -38,6 +45,7 @@ RUNS: Final[Mapping[str, Run]] = {
     "test_elicitation": live.elicitation,
     "test_elicitation_sep1034_defaults": live.defaults,
     "test_elicitation_sep1330_enums": live.enums,
+    "test_streaming_elicitation": _streamed,
     **{name: partial(_in_rounds, dialogue) for name, dialogue in DIALOGUES.items()},
 }
 
