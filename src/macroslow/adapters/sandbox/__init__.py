@@ -1,6 +1,17 @@
 """Running code blocks behind walls: `choose` gives the strongest sandbox that works on this machine."""
 
 from macroslow.adapters.sandbox._backend import NoSandbox, ProcessSandbox
-from macroslow.adapters.sandbox._choose import BackendReport, choose, probe
+from macroslow.adapters.sandbox._choose import NATIVE, BackendReport, choose, probe
+from macroslow.adapters.sandbox._launcher import ZygoteLauncher
+from macroslow.adapters.sandbox._zygote import profile_of
 
-__all__ = ["BackendReport", "NoSandbox", "ProcessSandbox", "choose", "probe"]
+__all__ = [
+    "NATIVE",
+    "BackendReport",
+    "NoSandbox",
+    "ProcessSandbox",
+    "ZygoteLauncher",
+    "choose",
+    "probe",
+    "profile_of",
+]

@@ -15,7 +15,7 @@ from macroslow.adapters.sandbox._meter import Meter
 from macroslow.adapters.sandbox._pool import Cabin, Pool, Wanted
 from macroslow.adapters.sandbox._process import meet
 from macroslow.adapters.sandbox._run import Run
-from macroslow.adapters.sandbox._zygote import Zygote
+from macroslow.adapters.sandbox._zygote import Launcher, Zygote, pid_of, profile_of
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.sandbox import EgressServer, Job, Level, Limits, Outcome
 
@@ -37,6 +37,7 @@ class ProcessSandbox:
     mode: str
     preload: tuple[str, ...] = PRELOADED
     runs_per_zygote: int = _RUNS_PER_ZYGOTE
+    launcher: Launcher | None = None  # who starts zygotes for us, if we may not
     _pool: Pool = field(default_factory=Pool)
     _parent: _cgroup.GroupParent | None = field(default_factory=_cgroup.find_parent)
     _current: Zygote | None = None
@@ -60,7 +61,7 @@ class ProcessSandbox:
     @property
     def zygote_pid(self) -> int | None:
         """The process that new runs are forked from, for whoever watches the gateway."""
-        return self._current.process.pid if self._current else None
+        return pid_of(self._current.process.pidfd) if self._current else None
 
     @property
     def spare_pids(self) -> list[int]:
@@ -145,7 +146,7 @@ class ProcessSandbox:
             await current.close()
             current = None
         if current is None or current.runs >= self.runs_per_zygote:
-            fresh = await Zygote.start(self.mode)
+            fresh = await Zygote.start(profile_of(self.mode), self.launcher, self.mode)
             if current is not None:
                 await self._retire(current)
             self._current = current = fresh

@@ -21,7 +21,7 @@ from macroslow.adapters.sandbox._choose import repair
 from macroslow.adapters.sandbox._meter import Meter
 from macroslow.adapters.sandbox._process import meet
 from macroslow.adapters.sandbox._way_out import WayOut
-from macroslow.adapters.sandbox._zygote import Zygote
+from macroslow.adapters.sandbox._zygote import Zygote, profile_of
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.box import Program
 
@@ -91,7 +91,7 @@ class Boxes:
             self._zygote = None
         if self._zygote is None:
             try:
-                self._zygote = await Zygote.start(_MODE, profile(self.program))
+                self._zygote = await Zygote.start(profile_of(_MODE, profile(self.program)))
             except SandboxUnavailableError as error:
                 reason = f"a program needs a full sandbox, and none works here: {error.detail}"
                 raise SandboxUnavailableError(reason, fix=repair(_MODE, error.detail)) from error

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from macroslow.adapters.sandbox._backend import NoSandbox, ProcessSandbox
-from macroslow.adapters.sandbox._zygote import folders, sandbox_uid
+from macroslow.adapters.sandbox._zygote import Launcher, folders, sandbox_uid
 from macroslow.adapters.sandbox.inside import landlock
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.sandbox import Block, BlockStatus, Job, Level, Limits, Sandbox
 
-BACKENDS: Final = ("native", "landlock")
+NATIVE: Final = "native"
+BACKENDS: Final = (NATIVE, "landlock")
 _LEVELS: Final = {"native": Level.FULL, "landlock": Level.REDUCED}
 _SPARES: Final = 2
 _GREETING: Final = b"works"
@@ -49,10 +50,10 @@ class BackendReport:
     repair: str
 
 
-async def choose(*, preferred: str = "auto") -> Sandbox:
+async def choose(*, preferred: str = "auto", launcher: Launcher | None = None) -> Sandbox:
     """Return the strongest sandbox that works here, or the `preferred` one; else one that refuses.
 
-    ValueError for an unknown name.
+    Zygotes of level *full* are started by `launcher`, if there is one. ValueError for an unknown name.
     """
     if preferred not in {"auto", "none", *BACKENDS}:
         raise ValueError(f"no sandbox is called {preferred!r}: choose auto, none or one of {BACKENDS}")
@@ -60,7 +61,7 @@ async def choose(*, preferred: str = "auto") -> Sandbox:
         return NoSandbox("the configuration says that no code is run", 'write [sandbox] backend = "auto"')
     reports = []
     for mode in BACKENDS if preferred == "auto" else (preferred,):
-        sandbox, report = await _try(mode)
+        sandbox, report = await _try(mode, launcher if mode == NATIVE else None)
         if sandbox is not None:
             sandbox.keep_spares(_SPARES)  # only now: those of a trial's kind fit no job
             return sandbox
@@ -80,10 +81,10 @@ async def probe() -> list[BackendReport]:
     return reports
 
 
-async def _try(mode: str) -> tuple[ProcessSandbox | None, BackendReport]:
+async def _try(mode: str, launcher: Launcher | None = None) -> tuple[ProcessSandbox | None, BackendReport]:
     reason = _unfit(mode)
     if not reason:
-        sandbox = ProcessSandbox(mode)
+        sandbox = ProcessSandbox(mode, launcher=launcher)
         try:
             await _trial(sandbox)
         except SandboxUnavailableError as error:

@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
-from macroslow.adapters.sandbox._zygote import receive, undisturbed, wait_readable
+from macroslow.adapters.sandbox._zygote import pid_of, receive, undisturbed, wait_readable
 from macroslow.errors import SandboxUnavailableError
 
 _DEATH_S: Final = 10.0
@@ -72,10 +72,4 @@ async def meet(control: socket.socket) -> Process:
         if listener is not None:
             listener.close()
         raise
-    return Process(control, pidfd, _pid_of(pidfd), ready, listener)
-
-
-def _pid_of(pidfd: int) -> int:
-    """The process id that a pidfd stands for, in our own numbering; -1 once it is gone."""
-    with open(f"/proc/self/fdinfo/{pidfd}") as file:  # noqa: PTH123
-        return next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+    return Process(control, pidfd, pid_of(pidfd), ready, listener)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -10,14 +11,14 @@ import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, Self
 
 from macroslow.adapters.sandbox.inside import wire
 from macroslow.errors import SandboxUnavailableError
 
 START_S: Final = 20.0
 _CLOSE_S: Final = 1.0
-_BOOT: Final = "import sys; sys.path.insert(0, sys.argv[1]); from inside.zygote import main; main()"
+_BOOT: Final = "import sys; sys.path.insert(0, sys.argv[1]); from inside.{} import main; main()"
 _OF_INTERPRETER: Final = ("bin", "lib", "lib64")  # folders below the interpreter's prefix
 # Who root becomes. A number of our own, so that nothing else on the machine shares it; containers
 # that map few ids get the traditional nobody.
@@ -89,37 +90,69 @@ def sandbox_uid() -> int:
     return _OWN_UID if known else _NOBODY
 
 
+def profile_of(mode: str, more: Mapping[str, object] | None = None) -> dict[str, object]:
+    """What a zygote is told first; `more`: what that of a box is told besides, or instead."""
+    own: dict[str, object] = {
+        "mode": mode,
+        "folders": folders(),
+        "sys_path": libraries(),
+        "uid": sandbox_uid(),
+    }
+    return own | dict(more or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A process that has its profile: our end of its socket, its pidfd, and itself if it is our child."""
+
+    channel: socket.socket
+    pidfd: int
+    child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def alive(self) -> bool:
+        return not select.select([self.pidfd], [], [], 0)[0]
+
+    def forget(self) -> None:
+        """Wait for it, once it is dead or about to die, and close what we have of it."""
+        if self.child is not None:
+            self.child.wait()
+        os.close(self.pidfd)
+
+
+class Launcher(Protocol):
+    """Who starts zygotes for a gateway that cannot; see `_launcher`."""
+
+    async def start(self, name: str) -> Started:
+        """Start the zygote of that name. EOFError if the launcher has gone."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Zygote:
     """A started zygote. `runs` counts those it has forked, `active` those that still live."""
 
-    process: subprocess.Popen[bytes]
-    channel: socket.socket
+    process: Started
     runs: int = 0
     active: int = 0
     retired: bool = False
 
     @classmethod
-    async def start(cls, mode: str, profile: Mapping[str, object] | None = None) -> "Zygote":
+    async def start(
+        cls, profile: Mapping[str, object], launcher: Launcher | None = None, name: str = ""
+    ) -> Self:
         """Start one and wait until it has built its walls. It gets no secret and no environment.
 
-        `profile` is what a box's has instead of a run's. Raises SandboxUnavailableError with the step that
-        failed.
+        With a launcher it is the one that was named `name` to it, with the same profile. Raises
+        SandboxUnavailableError with the step that failed.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            zygote = cls(_spawn(theirs), ours)
-        config: dict[str, object] = {
-            "mode": mode,
-            "folders": folders(),
-            "sys_path": libraries(),
-            "uid": sandbox_uid(),
-        }
-        config |= profile or {}
+        try:
+            zygote = cls(_spawn_zygote(profile) if launcher is None else await launcher.start(name))
+        except (EOFError, OSError) as error:
+            raise SandboxUnavailableError("the sandbox process did not start") from error
         try:
             async with asyncio.timeout(START_S):
-                wire.send(ours, config)
-                message, _ = await receive(ours)
+                message, _ = await receive(zygote.channel)
         except (EOFError, TimeoutError, OSError) as error:
             await zygote.close()
             raise SandboxUnavailableError("the sandbox process did not start") from error
@@ -129,12 +162,16 @@ class Zygote:
         if message["kind"] != "ready":
             await zygote.close()
             raise SandboxUnavailableError(str(message["error"]))
-        ours.setblocking(False)
+        zygote.channel.setblocking(False)
         return zygote
 
     @property
+    def channel(self) -> socket.socket:
+        return self.process.channel
+
+    @property
     def alive(self) -> bool:
-        return self.process.poll() is None
+        return self.process.alive
 
     async def ask(self, message: Mapping[str, object], descriptors: Sequence[int] = ()) -> None:
         """Send a request; raises EOFError if the zygote has gone."""
@@ -159,21 +196,33 @@ class Zygote:
 
     async def _close(self) -> None:
         self.channel.close()
-        pidfd = os.pidfd_open(self.process.pid) if self.alive else None
-        if pidfd is not None:
-            try:
-                async with asyncio.timeout(_CLOSE_S):
-                    await wait_readable(pidfd)
-            except TimeoutError:
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            finally:
-                os.close(pidfd)
-        self.process.wait()
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await wait_readable(self.process.pidfd)
+        except TimeoutError:
+            signal.pidfd_send_signal(self.process.pidfd, signal.SIGKILL)
+        finally:
+            self.process.forget()
 
 
-def _spawn(channel: socket.socket) -> subprocess.Popen[bytes]:
+def pid_of(pidfd: int) -> int:
+    """The process id that a pidfd stands for, in our own numbering; -1 once it is gone."""
+    with open(f"/proc/self/fdinfo/{pidfd}") as file:  # noqa: PTH123
+        return next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+
+
+def _spawn_zygote(profile: Mapping[str, object]) -> Started:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        wire.send(ours, profile)
+        child = spawn("zygote", theirs)
+    return Started(ours, os.pidfd_open(child.pid), child)
+
+
+def spawn(module: str, channel: socket.socket) -> subprocess.Popen[bytes]:
+    """Start `main` of a module of `inside`, with nothing of ours but this end of a socket."""
     return subprocess.Popen(
-        [sys.executable, "-I", "-c", _BOOT, str(Path(__file__).parent), str(channel.fileno())],
+        [sys.executable, "-I", "-c", _BOOT.format(module), str(Path(__file__).parent), str(channel.fileno())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

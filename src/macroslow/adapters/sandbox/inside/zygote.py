@@ -1,7 +1,7 @@
 """The zygote: an interpreter that loads once what its runs share, knows no secret and forks each run.
 
-Started by exec with an empty environment and one socket; single-threaded, since a fork of a
-threaded process may inherit a lock that nobody will ever open. When the gateway hangs up it
+Started by exec with an empty environment and one socket, or forked by the launcher; single-threaded,
+since a fork of a threaded process may inherit a lock that nobody will ever open. When the gateway hangs up it
 ends, and with it (it is pid 1 of its own namespace) everything that it started.
 """
 
@@ -21,7 +21,11 @@ _WORKS_WITHOUT: Final = -1
 
 def main() -> None:
     """Entry point: argv[2] is the descriptor of the gateway's socket."""
-    channel = socket.socket(fileno=int(sys.argv[2]))
+    run(socket.socket(fileno=int(sys.argv[2])))
+
+
+def run(channel: socket.socket) -> None:
+    """Be the zygote that the first message asks for, until the gateway hangs up."""
     config, _ = wire.receive(channel)
     _reset_process(config["sys_path"])
     try:
@@ -73,7 +77,7 @@ def _serve(channel: socket.socket, config: Mapping[str, Any], own_namespace: int
         ready, _, _ = select.select(watched, [], [])
         if wakeup in ready:
             os.read(wakeup, 4096)
-        _reap()
+        reap()
         if channel in ready:
             try:
                 message, descriptors = wire.receive(channel)
@@ -97,7 +101,8 @@ def _become_init(control: int, door: Sequence[int], around: walls.Walls) -> NoRe
         os._exit(1)
 
 
-def _reap() -> None:
+def reap() -> None:
+    """Wait for the children that are dead."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
