@@ -135,8 +135,9 @@ def greeted(result: JSON) -> Greeting:
 async def meet(ask: Ask, ask_modern: Ask) -> Greeting:
     """Begin a conversation: by `ask_modern`, which speaks MODERN, else with the handshake by `ask`.
 
-    Only an answer that is an error, or that names other versions, is a reason for the handshake: a server that
-    cannot be reached is not an old one. What follows `initialize` (`notifications/initialized`) is the wire's.
+    Only an answer that is an error, or that names other versions, is a reason for the handshake: a server
+    that cannot be reached is not an old one. What follows `initialize` (`notifications/initialized`) is the
+    wire's.
     """
     try:
         greeting = greeted_modern(await ask_modern("server/discover", {}))

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from macroslow.outbound.connection import RECEIVED_BYTES, Connection
-from macroslow.outbound.dialling import Dialler, NotConnectedError
+from macroslow.outbound.dialling import Admits, Dialler, NotConnectedError, anywhere
 from macroslow.outbound.exchange import Exchange, Patience
 
 KEPT_ALIVE_S: Final = 15.0
@@ -32,8 +32,10 @@ _TIMEOUT: Final = re.compile(rb"(?:^|[,\s])timeout=(\d{1,6})(?:$|[,\s])", re.IGN
 class Client:
     """Connections to one destination. Make it anywhere; use and close it on one event loop."""
 
-    def __init__(self, host: str, port: int, *, tls: bool, patience: Patience) -> None:
-        self._dialler = Dialler(host, port, tls=tls)
+    def __init__(
+        self, host: str, port: int, *, tls: bool, patience: Patience, admits: Admits = anywhere
+    ) -> None:
+        self._dialler = Dialler(host, port, tls=tls, admits=admits)
         self._patience = patience
         self._buffer = memoryview(bytearray(RECEIVED_BYTES))
         self._kept: dict[Connection, None] = {}  # the most recently used one is the last

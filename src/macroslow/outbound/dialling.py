@@ -23,6 +23,15 @@ ATTEMPT_S: Final = 0.25  # RFC 8305, section 5: the recommended delay between tw
 ADDRESSES_S: Final = 10.0  # for so long a look-up is not repeated
 
 
+Admits = Callable[[str], bool]
+"""Whether an address, as text, may be connected to."""
+
+
+def anywhere(_: str) -> bool:
+    """Whoever named the host may have meant any address."""
+    return True
+
+
 class NotConnectedError(Exception):
     """No connection could be made, so nothing was sent. Its text quotes no secret."""
 
@@ -38,10 +47,12 @@ def system_trust() -> ssl.SSLContext:
 class Dialler:
     """Makes connections to one destination. Belongs to the loop on which it is first used."""
 
-    def __init__(self, host: str, port: int, *, tls: bool) -> None:
+    def __init__(self, host: str, port: int, *, tls: bool, admits: Admits = anywhere) -> None:
+        """Only addresses that it `admits` are connected to: those that were looked at, and no later ones."""
         self._host = host
         self._port = port
         self._tls = tls
+        self._admits = admits
         self._trust: ssl.SSLContext | None = None
         self._lookup: asyncio.Future[Sequence[str]] | None = None
         self._lookup_expires_s = 0.0
@@ -53,7 +64,10 @@ class Dialler:
                 if self._tls and self._trust is None:
                     # In a thread: reading the trust store takes tens of milliseconds, once.
                     self._trust = await asyncio.to_thread(system_trust)
-                return await self._first(await self._addresses(), make)
+                addresses = [each for each in await self._addresses() if self._admits(each)]
+                if not addresses:
+                    raise NotConnectedError("its host has no address that may be connected to")
+                return await self._first(addresses, make)
         except OSError as error:  # as are those of TLS and of time
             self._lookup = None  # the name may have moved
             raise NotConnectedError(_reason(error)) from None

@@ -1,0 +1,5 @@
+"""Other MCP servers over Streamable HTTP: one request a call, on connections that are kept."""
+
+from macroslow.adapters.mcp_http.server import MCPOverHTTP
+
+__all__ = ["MCPOverHTTP"]
