@@ -61,30 +61,53 @@ def test_limits_hold_to_the_byte_and_to_the_level() -> None:
         strict_json.parse(b" " * 1001, **LIMITS)
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b"{",
-        b'{"a":1,"a":1}',
-        b'[{"b":{"a":1,"a":2}}]',
-        b"NaN",
-        b"-Infinity",
-        b"1.0",
-        b"1e3",
-        b"\xff",
-        b"\xef\xbb\xbf1",
-        b'"\\ud800"',
-        b'{"\\udfff":1}',
-        b"[" * 900,
-        b'{"a":' * 150,
-        b"'a'",
-        b"1 2",
-    ],
-)
+AMBIGUOUS = [
+    b"",
+    b"{",
+    b'{"a":1,"a":1}',
+    b'[{"b":{"a":1,"a":2}}]',
+    b"NaN",
+    b"-Infinity",
+    b"1.0",
+    b"1e3",
+    b"\xff",
+    b"\xef\xbb\xbf1",
+    b'"\\ud800"',
+    b'{"\\udfff":1}',
+    b"[" * 900,
+    b'{"a":' * 150,
+    b"'a'",
+    b"1 2",
+]
+
+
+@pytest.mark.parametrize("raw", AMBIGUOUS)
 def test_what_readers_understand_differently_is_not_read(raw: bytes) -> None:
     with pytest.raises(ValueError):
         strict_json.parse(raw, **LIMITS)
+
+
+def _is_canonical(raw: bytes) -> bool:
+    try:
+        return strict_json.canonical(strict_json.candidate(raw, limit_bytes=1000), **LIMITS) == raw
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "raw", [*AMBIGUOUS, b'{"a":18446744073709551616}', b"-0", b'{"b":1,"a":2}', b'"\\u0041"']
+)
+def test_no_candidate_of_what_has_two_readings_is_written_as_it_was_read(raw: bytes) -> None:
+    assert not _is_canonical(raw)
+
+
+@given(values, st.integers(0, 200), st.binary(max_size=2))
+def test_a_candidate_written_as_it_was_read_is_what_parse_reads(value: Any, at: int, inserted: bytes) -> None:
+    encoded = rfc8785.dumps(value)
+    raw = encoded[:at] + inserted + encoded[at:]
+    if len(raw) <= 1000 and _is_canonical(raw):
+        read = strict_json.parse(raw, limit_bytes=1000, max_depth=4)
+        assert read == strict_json.candidate(raw, limit_bytes=1000)
 
 
 def test_deep_nesting_within_the_size_limit_is_a_refusal_and_no_crash() -> None:

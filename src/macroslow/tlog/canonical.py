@@ -59,7 +59,7 @@ def part_hmacs(encoded: bytes) -> tuple[bytes, ...]:
 def parse_whole(encoded: bytes) -> tuple[Event, tuple[bytes, ...]]:
     """Return an event without its parts, and the HMACs of those; VerificationError if it is none."""
     try:
-        read = strict_json.parse(encoded, limit_bytes=MAX_EVENT_BYTES, max_depth=_WHOLE_DEPTH)
+        read = strict_json.candidate(encoded, limit_bytes=MAX_EVENT_BYTES)
         members = read if isinstance(read, dict) else {}
         hmacs = _hmacs_from(members.pop("others")) if "others" in members else ()
         event = _event_from(members)
@@ -73,7 +73,7 @@ def parse_whole(encoded: bytes) -> tuple[Event, tuple[bytes, ...]]:
 def parse_part(encoded: bytes) -> PersonFields:
     """Return what a part says, from its canonical bytes; VerificationError if they are anything else."""
     try:
-        read = strict_json.parse(encoded, limit_bytes=MAX_EVENT_BYTES, max_depth=_WHOLE_DEPTH)
+        read = strict_json.candidate(encoded, limit_bytes=MAX_EVENT_BYTES)
         members = read if isinstance(read, dict) else {}
         match members:
             case {"subject": str() as subject, "fields": dict() as fields} if len(members) == 2:

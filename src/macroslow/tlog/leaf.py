@@ -22,7 +22,6 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from macroslow.crypto import rows
@@ -49,7 +48,7 @@ _LEAF: Final = struct.Struct(">4sQH32s32s")
 _ERASED: Final = struct.Struct(">Q")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LeafFacts:
     """What a leaf shows in clear, and its two commitments. `shared`: its event has parts."""
 
@@ -123,7 +122,7 @@ def open_payload(leaf: bytes, payload: bytes, subject_key: bytes) -> tuple[bytes
     header_bytes = 1 + len(part_hashes(payload)) * _SHA256_BYTES if facts.shared else 0
     opened = rows.open_sealed(subject_key, payload[header_bytes:], facts.event_hmac)
     salt, encoded = opened[:SALT_BYTES], opened[SALT_BYTES:]
-    check_opening(leaf, encoded, salt)
+    _check_opening(facts, encoded, salt)
     return encoded, salt
 
 
@@ -156,17 +155,7 @@ def part_hashes(payload: bytes) -> tuple[bytes, ...]:
 
 def check_opening(leaf: bytes, encoded: bytes, salt: bytes) -> Event:
     """Return the event, without its parts, if `encoded` and `salt` open `leaf`; else VerificationError."""
-    facts = parse_leaf(leaf)
-    if len(salt) != SALT_BYTES or not hmac.compare_digest(
-        hmac.digest(salt, encoded, "sha256"), facts.event_hmac
-    ):
-        raise VerificationError("the event is not the one that the log entry commits to")
-    event, hmacs = parse_whole(encoded)
-    if (event.time_ns, event.type) != (facts.time_ns, facts.type):
-        raise VerificationError("the event's time or type is not that of its log entry")
-    if bool(hmacs) != facts.shared:
-        raise VerificationError("the event has parts and its log entry none, or the other way round")
-    return event
+    return _check_opening(parse_leaf(leaf), encoded, salt)
 
 
 def check_parts(encoded: bytes, others: Sequence[OpenedPart | None]) -> tuple[PersonFields | None, ...]:
@@ -211,6 +200,19 @@ def _hmacs_of(event: Event, parts: Sequence[SealedPart]) -> list[bytes]:
     if names != sorted(other.subject for other in event.others) or len(names) > MAX_PARTS:
         raise ValueError("the sealed parts are not those of the event, in the order of their names")
     return [part.hmac for part in parts]
+
+
+def _check_opening(facts: LeafFacts, encoded: bytes, salt: bytes) -> Event:
+    if len(salt) != SALT_BYTES or not hmac.compare_digest(
+        hmac.digest(salt, encoded, "sha256"), facts.event_hmac
+    ):
+        raise VerificationError("the event is not the one that the log entry commits to")
+    event, hmacs = parse_whole(encoded)
+    if (event.time_ns, event.type) != (facts.time_ns, facts.type):
+        raise VerificationError("the event's time or type is not that of its log entry")
+    if bool(hmacs) != facts.shared:
+        raise VerificationError("the event has parts and its log entry none, or the other way round")
+    return event
 
 
 def _check_part(part: OpenedPart, expected: bytes) -> PersonFields:

@@ -27,6 +27,7 @@ from macroslow.tlog.ports import (
     StoreAnchor,
     StoreCheckpoint,
 )
+from macroslow.values import value
 from macroslow.workflow.journal import AcceptRun, FinishRun, JournalReader, PutObject
 from macroslow.workflow.replies import BindId, ClaimReply, DropReply, PutReply, ReplyReader
 
@@ -60,7 +61,7 @@ MAX_LOOKED_AT: Final = 50_000
 """Entries that one `find` looks at, at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LoggedEvent:
     """One entry for people to read. `event` is its canonical bytes, None if its subject's key is gone.
 

@@ -11,8 +11,8 @@ from macroslow.adapters.sqlite._log import PARTS_OF_ENTRY
 from macroslow.adapters.sqlite._subjects import Keys, Unwrap
 from macroslow.adapters.sqlite._tiles import tile_reader
 from macroslow.errors import DecryptionFailedError, VerificationError
-from macroslow.tlog.event import CLASSES, EventClass, EventType
-from macroslow.tlog.leaf import erased_by, open_part, open_payload, parse_leaf
+from macroslow.tlog.event import CLASSES, EventClass
+from macroslow.tlog.leaf import LeafFacts, erased_by, open_part, open_payload, parse_leaf
 from macroslow.tlog.ports import Entry, HeldEntry, OpenedPart, StoreAnchor
 from macroslow.tlog.tree import HASH_BYTES, TILE_WIDTH, Edge, consistency_proof, inclusion_proof
 from macroslow.workflow.books import MAX_LOOKED_AT, Found, LoggedEvent, Wanted
@@ -34,7 +34,7 @@ AND (:types IS NULL OR hex(substr(e.leaf, 13, 2)) IN (SELECT value FROM json_eac
 AND substr(e.leaf, 5, 8) >= :from AND substr(e.leaf, 5, 8) < :until
 ORDER BY e.n LIMIT :limit
 """
-_TYPES: Final = frozenset(EventType)
+_CLASSES: Final = {int(number): kind for number, kind in CLASSES.items()}
 _PARTS: Final = """
 SELECT p.n, s.name, p.sealed FROM parts p JOIN names s ON s.n = p.subject
 WHERE p.n >= ? AND p.n < ? AND p.subject > 0 ORDER BY p.n
@@ -68,12 +68,14 @@ def entry(connection: sqlite3.Connection, unwrap: Unwrap, index: int) -> Entry |
     if row is None or row[0] != index:
         return None
     _, leaf, payload, subject = row
-    keys = Keys(connection, unwrap)
-    key = keys.key(subject, _class(leaf))
+    facts, keys = parse_leaf(leaf), Keys(connection, unwrap)
+    kind = _class(facts)
+    key = keys.key(subject, kind)
     if key is None or erased_by(shown(payload)) is not None:
         raise DecryptionFailedError(f"entry {index} cannot be read: its subject was erased")
     event, salt = open_payload(leaf, payload, key)
-    return Entry(index, leaf, event, salt, _parts(connection, keys, index, leaf, payload, event))
+    others = _parts(connection, keys, index, kind, payload, event) if facts.shared else ()
+    return Entry(index, leaf, event, salt, others)
 
 
 def entries(connection: sqlite3.Connection, unwrap: Unwrap, start: int, limit: int) -> list[LoggedEvent]:
@@ -153,30 +155,34 @@ def _require_size(edge: Edge, size: int) -> None:
 def _logged(
     connection: sqlite3.Connection, keys: Keys, index: int, leaf: bytes, payload: bytes, subject: str
 ) -> LoggedEvent:
-    facts, kind, event = parse_leaf(leaf), _class(leaf), None
+    facts = parse_leaf(leaf)
+    kind, event = _class(facts), None
     others: tuple[bytes | None, ...] = ()
     erased = erased_by(shown(payload))
     if erased is None and (key := keys.key(subject, kind)) is not None:
-        with suppress(DecryptionFailedError):  # who was erased, and is somebody new since, has another key
+        try:
             event, _ = open_payload(leaf, payload, key)
+        except DecryptionFailedError:  # who was erased, and is somebody new since, has another key
+            event = None
     if facts.shared and erased is None:
-        parts = _parts(connection, keys, index, leaf, payload, event)
+        parts = _parts(connection, keys, index, kind, payload, event)
         others = tuple([None if part is None else part.part for part in parts])
     return LoggedEvent(index, facts.time_ns, facts.type, subject, event, erased, others)
 
 
 def _parts(
-    connection: sqlite3.Connection, keys: Keys, index: int, leaf: bytes, payload: bytes, event: bytes | None
+    connection: sqlite3.Connection,
+    keys: Keys,
+    index: int,
+    kind: EventClass,
+    payload: bytes,
+    event: bytes | None,
 ) -> tuple[OpenedPart | None, ...]:
-    """The parts of an event, as far as they open; none does if the event is not read."""
-    if not parse_leaf(leaf).shared:
-        return ()
+    """The parts of a shared event, as far as they open; none does if the event is not read."""
     first = index * PARTS_OF_ENTRY
     return tuple(
         [
-            None
-            if event is None
-            else _part(keys.key(name, _class(leaf)), event, payload, n - first, shown(sealed))
+            None if event is None else _part(keys.key(name, kind), event, payload, n - first, shown(sealed))
             for n, name, sealed in connection.execute(_PARTS, (first, first + PARTS_OF_ENTRY)).fetchall()
         ]
     )
@@ -190,11 +196,11 @@ def _part(key: bytes | None, event: bytes, payload: bytes, position: int, sealed
     return None
 
 
-def _class(leaf: bytes) -> EventClass:
-    number = parse_leaf(leaf).type
-    if number not in _TYPES:
-        raise VerificationError(f"the log entry has type {number}, which there is not")
-    return CLASSES[EventType(number)]
+def _class(facts: LeafFacts) -> EventClass:
+    kind = _CLASSES.get(facts.type)
+    if kind is None:
+        raise VerificationError(f"the log entry has type {facts.type}, which there is not")
+    return kind
 
 
 def _spans(

@@ -3,9 +3,10 @@
 A key of a subject was lost or destroyed, or a row was hung on somebody else: the leaf does not show either.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Final
+
+import orjson
 
 from macroslow.errors import VerificationError
 from macroslow.tlog.leaf import erased_by
@@ -56,7 +57,7 @@ class Opening:
             return False
         if entry.event is None:
             return True
-        if json.loads(entry.event)["subject"] != entry.subject:
+        if orjson.loads(entry.event)["subject"] != entry.subject:
             raise VerificationError(f"entry {entry.index} was altered: it is about another than its row says")
         if None not in entry.others:
             return False

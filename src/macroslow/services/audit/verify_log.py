@@ -212,6 +212,8 @@ def _check_parts(
     index: int, facts: LeafFacts, payload: bytes, parts: dict[int, bytes], accounts: ErasureAccounts
 ) -> None:
     """`parts` by their places. Of an entry that was erased, those are left that had been erased before."""
+    if not facts.shared and not parts:
+        return
     whole = facts.shared and erased_by(payload) is None
     hashes = part_hashes(payload) if whole else ()
     if (whole or not facts.shared) and sorted(parts) != list(range(len(hashes))):
