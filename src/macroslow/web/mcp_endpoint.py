@@ -2,8 +2,8 @@
 
 The SDK is imported at the first request: that import takes longer than the rest of the start, and
 many gateways never see an MCP client. The gate has authenticated the request by then, capped and
-read its body, checked Host and Origin, and left `visit`, `principal`, `request_id` and `body` in
-`scope["state"]`.
+read its body, checked Host and Origin, and left `principal`, `request_id` and `body` in `scope["state"]`; the
+id of the message is left there for it.
 
 A message is read here before the SDK reads it, strictly: what is decided is decided on the body, whatever the
 headers say of it, and the SDK refuses headers that say something else. Who calls one of our tools without its
@@ -97,15 +97,14 @@ class MCPEndpoint:
             return
         self._require_scope(state["principal"], message.tool)
         if receipted:
-            await self._receipted(manager, message.tool, scope, receive, send)
+            await self._receipted(manager, scope, receive, send)
         else:
             await manager.handle_request(scope, receive, send)
 
     def _read(self, state: MutableMapping[str, Any]) -> RPCMessage:
         """The message of a request; a refusal from here on says whose it is."""
         message: RPCMessage = read_message(state["body"])
-        state["visit"].message_id = message.id
-        state["message"] = message
+        state["message"], state["message_id"] = message, message.id
         return message
 
     def _require_scope(self, principal: Principal, tool: str) -> None:
@@ -114,9 +113,7 @@ class MCPEndpoint:
         if scope is not None:
             require_scope(principal, scope)
 
-    async def _receipted(
-        self, manager: Serves, tool: str, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _receipted(self, manager: Serves, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call of a tool and log its digests.
 
         RateLimitedError if it is one too many; LogUnavailableError, and no answer, if it cannot be logged.
@@ -126,11 +123,11 @@ class MCPEndpoint:
         self._receipts.admit(
             principal.name, RECEIPTS, principal.name, "call without x-macroslow-receipt, or less often"
         )
-        named = tool if not tool or _NAME.fullmatch(tool) else NO_NAME
+        tool = _named(state["message"])
         request_sha256 = hashlib.sha256(body).hexdigest()
 
         async def record(answer_sha256: str, status: int) -> None:
-            call = MCPCall(request_id, CALL, named, request_sha256, answer_sha256, status)
+            call = MCPCall(request_id, CALL, tool, request_sha256, answer_sha256, status)
             await self._record(principal, call)
 
         await answer_receipted(manager.handle_request, scope, receive, send, record)
@@ -166,6 +163,14 @@ class MCPEndpoint:
 
 def _report(method: str, error: Exception) -> None:
     log.error("%s failed: %s", method, what_failed(error))
+
+
+def _named(message: RPCMessage) -> str:
+    """The tool that is called, as the log may name it; "": the call names none."""
+    name = message.params.get("name")
+    if not isinstance(name, str):
+        return ""
+    return name if _NAME.fullmatch(name) else NO_NAME
 
 
 def _caller_of(context: "Context") -> "Caller":

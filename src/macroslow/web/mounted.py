@@ -51,7 +51,6 @@ class Passed:
             "principal": visit.principal,
             "request_id": visit.request_id,
             "body": self.body,
-            "visit": visit,
         }
         state = {**scope.get("state", {}), **found}
         try:
@@ -60,6 +59,8 @@ class Passed:
             if not started:
                 raise
             log_failure(visit, error)
+        finally:
+            visit.message_id = state.get("message_id")  # for whoever answers in its place
 
 
 def _replay(body: bytes) -> Receive:
