@@ -1,7 +1,8 @@
-"""A stand-in for the providers: OpenAI's and Anthropic's APIs on loopback, limits and errors included."""
+"""A stand-in for the providers of models and images on loopback, limits and errors included."""
 
 from macroslow.emulator.app import Emulator, create_emulator
 from macroslow.emulator.faults import Faults, parse_faults
+from macroslow.emulator.images import ImageLimits
 from macroslow.emulator.keys import AcceptedKeys
 from macroslow.emulator.latency import Latency, parse_latency
 from macroslow.emulator.limits import Algorithm, Charge, Limits, parse_limits
@@ -13,6 +14,7 @@ __all__ = [
     "Charge",
     "Emulator",
     "Faults",
+    "ImageLimits",
     "Latency",
     "Limits",
     "create_emulator",

@@ -1,7 +1,8 @@
 """The emulator as an ASGI application: routes, keys, errors.
 
-It is made to be mistaken for OpenAI's and Anthropic's services by a client, except that every answer
-carries `x-macroslow-emulator: 1`. State is in memory and belongs to one event loop.
+It is made to be mistaken for OpenAI's and Anthropic's services by a client, and for Unsplash's and
+Pixabay's (see `emulator.images`), except that every answer carries `x-macroslow-emulator: 1`. State is in
+memory and belongs to one event loop.
 
     POST /v1/chat/completions  /v1/responses  /v1/messages        plain or streamed
     POST /v1/embeddings  /v1/messages/count_tokens
@@ -13,7 +14,7 @@ carries `x-macroslow-emulator: 1`. State is in memory and belongs to one event l
 """
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -24,6 +25,7 @@ from macroslow.emulator.counting import Scales
 from macroslow.emulator.exchange import Exchange, HungUpError, Receive, Scope, Send
 from macroslow.emulator.faults import Faults
 from macroslow.emulator.generation import Generation
+from macroslow.emulator.images import ImageLimits, ImageService
 from macroslow.emulator.keys import ADMIN_TEST_PREFIX, AcceptedKeys
 from macroslow.emulator.latency import Latency
 from macroslow.emulator.limits import Limits
@@ -46,6 +48,7 @@ def create_emulator(
     keys: AcceptedKeys | None = None,
     admin_keys: AcceptedKeys | None = None,
     catalogue: Catalogue | None = None,
+    image_limits: ImageLimits | None = None,
 ) -> "Emulator":
     """An emulator without limits, waits and faults unless given some.
 
@@ -60,11 +63,13 @@ def create_emulator(
         faults=faults or Faults(),
         statistics=Statistics(),
     )
+    keys = keys or AcceptedKeys()
     return Emulator(
         generation,
         Routes.of(catalogue or packaged.catalogue(), generation),
-        keys or AcceptedKeys(),
+        keys,
         admin_keys or AcceptedKeys(prefixes=(ADMIN_TEST_PREFIX,)),
+        ImageService(generation.clock, keys, image_limits or ImageLimits(), _MARK),
     )
 
 
@@ -72,13 +77,19 @@ class Emulator:
     """The application. `statistics` may be read at any time from the loop that serves it."""
 
     def __init__(
-        self, generation: Generation, routes: Routes, keys: AcceptedKeys, admin_keys: AcceptedKeys
+        self,
+        generation: Generation,
+        routes: Routes,
+        keys: AcceptedKeys,
+        admin_keys: AcceptedKeys,
+        images: ImageService,
     ) -> None:
         self.statistics = generation.statistics
         self._clock = generation.clock
         self._routes = routes
         self._keys = keys
         self._admin_keys = admin_keys
+        self.images = images
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; ValueError for anything but HTTP."""
@@ -86,10 +97,13 @@ class Emulator:
             raise ValueError(f"the emulator speaks HTTP, not {scope['type']}")
         request_id = self._request_id()
         path = str(scope["path"])
+        if self.images.serves(path):
+            await self.images(scope, send)
+            return
         dialect = self._routes.dialect(path, [name for name, _ in scope["headers"]])
         exchange = Exchange(scope, receive, send, self._clock, dialect, request_id, [_MARK])
         if path == _STATS:
-            await exchange.answer(200, orjson.dumps(self.statistics.report(self._clock.now_ns())))
+            await exchange.answer(200, orjson.dumps(self._report()))
             return
         self.statistics.opened()
         exchange.headers += dialect.signature(request_id)
@@ -115,6 +129,9 @@ class Emulator:
         exchange.key = self.statistics.key_seen(key)
         if self._admin_keys.accept(key) != route.admin or not (route.admin or self._keys.accept(key)):
             refuse(exchange.dialect.wrong_key(key))
+
+    def _report(self) -> dict[str, Any]:
+        return {**self.statistics.report(self._clock.now_ns()), "images": self.images.report()}
 
     def _request_id(self) -> str:
         seed = f"{self._clock.now_ns()} {self.statistics.requests}"

@@ -48,6 +48,7 @@ TERMS: Final = ImageTerms("https://unsplash.com/license", HotLink.REQUIRED, requ
 _PAGES: Final = "unsplash.com"
 _IMAGES: Final = "images.unsplash.com"  # not plus.unsplash.com: those photos have another licence
 _MAX_TOTAL: Final = 10**12
+_EXCEEDED: Final = b"Rate Limit Exceeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +91,14 @@ class Unsplash:
         return Answered(None, allowance)
 
     async def _get(self, path: str, query: str) -> tuple[Mapping[str, Any], Any]:
-        """The object and the allowance; a 403 that says that nothing remains is the limit's."""
+        """The object and the allowance; a 403 that says so, or that nothing remains, is the limit's."""
         answer = await self.api.get(path, query)
         allowance = read_allowance(answer.headers)
         try:
             return read_object(answer, self.name, emulator=self.emulator), allowance
         except UpstreamRefusedError as error:
-            if error.status == 403 and allowance is not None and not allowance.remaining:
+            spent = allowance is not None and not allowance.remaining
+            if error.status == 403 and (spent or answer.body[:64].strip() == _EXCEEDED):
                 raise LimitReachedError(allowance) from None
             raise
 
