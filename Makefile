@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test sweep check fmt docs bench-peers lock clean
+.PHONY: demo test sweep conformance check fmt docs bench-peers lock clean
 
 demo: $(STAMP)
 	$(BIN)/macroslow demo
@@ -14,6 +14,11 @@ test: $(STAMP)
 
 sweep: $(STAMP)
 	$(BIN)/python -m pytest -m sweep
+
+# The official MCP suites against `macroslow serve --conformance`; `make test` and `make sweep` have them too.
+conformance: $(STAMP)
+	tests/clients/install mcp
+	MACROSLOW_NO_SKIPS=1 $(BIN)/python -m pytest tests/conformance
 
 check: $(STAMP)
 	$(BIN)/ruff check .

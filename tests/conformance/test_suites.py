@@ -1,0 +1,48 @@
+"""Both official suites, through authentication, limits and the log; and that they notice what is missing."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from tests.conformance.conftest import START, serving
+from tests.conformance.suites import SUITES, Suite, judge, run
+from tests.node import path_to_mcp
+
+OLD, _, NEW = SUITES
+each = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
+
+
+@each
+def test_everything_that_a_suite_requires_passes(suite: Suite, conformance_url: str, tmp_path: Path) -> None:
+    judge(suite, run(suite, conformance_url, tmp_path))
+
+
+@each
+def test_a_server_that_is_not_there_does_not_pass(suite: Suite, tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and not listening
+        outcome = run(suite, f"http://127.0.0.1:{nobody.getsockname()[1]}", tmp_path)
+    with pytest.raises(AssertionError, match="exit code 1"):
+        judge(suite, outcome)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize(
+    ("missing", "suite", "scenario"),
+    [
+        ("believes any host", OLD, "dns-rebinding-protection"),
+        ("has no fixtures", NEW, "tools-call-image"),
+        ("has no sessions", OLD, "tools-call-sampling"),
+        ("lets nobody in", NEW, "tools-list"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Suite) else value.replace(" ", "-"),
+)
+def test_a_server_without_something_does_not_pass(
+    missing: str, suite: Suite, scenario: str, tmp_path: Path
+) -> None:
+    path_to_mcp()
+    with serving(tmp_path, str(START), missing) as url:
+        outcome = run(suite, url, tmp_path)
+    assert outcome.scenarios[scenario][1] > 0
+    with pytest.raises(AssertionError, match="exit code 1"):
+        judge(suite, outcome)
