@@ -26,13 +26,19 @@ VERSION: Final = b"mcp-protocol-version"
 
 
 class OwnedSessions:
-    """At most MAX_SESSIONS at once, each forgotten after `idle_s` without a request.
+    """At most `at_once` sessions, each forgotten after `idle_s` without a request.
 
     Newer versions of the protocol know no sessions: theirs is the transport that the gateway always has.
     """
 
     def __init__(
-        self, server: Server[Any], events: EventStore, max_body_bytes: int, *, idle_s: float = IDLE_S
+        self,
+        server: Server[Any],
+        events: EventStore,
+        max_body_bytes: int,
+        *,
+        idle_s: float = IDLE_S,
+        at_once: int = MAX_SESSIONS,
     ) -> None:
         self._sessionless = Sessionless(server, max_body_bytes)
         self._sessions = StreamableHTTPSessionManager(
@@ -41,7 +47,7 @@ class OwnedSessions:
             retry_interval=RETRY_MS,
             session_idle_timeout=idle_s,
             max_request_body_size=max_body_bytes,
-            max_sessions=MAX_SESSIONS,
+            max_sessions=at_once,
         )
 
     @asynccontextmanager
