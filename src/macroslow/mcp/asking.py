@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from macroslow.mcp.upstream import (
+    FRESH_S,
     JSON,
     MAX_CATALOGUE_BYTES,
     MAX_FRESH_S,
@@ -129,7 +130,7 @@ def greeted(result: JSON) -> Greeting:
     version, capabilities = result.get("protocolVersion"), result.get("capabilities")
     if version not in HANDSHAKE or not isinstance(capabilities, dict):
         raise NoAnswerError("it speaks no version of the protocol that we know")
-    return Greeting(_identity(result.get("serverInfo"), version), capabilities, MAX_FRESH_S)
+    return Greeting(_identity(result.get("serverInfo"), version), capabilities, FRESH_S)
 
 
 async def meet(ask: Ask, ask_modern: Ask) -> Greeting:
@@ -210,7 +211,7 @@ async def _all_pages(ask: Ask, method: str, member: str, budget: _Budget) -> tup
 
 def _fresh_s(result: JSON) -> float:
     told = result.get("ttlMs")
-    return min(MAX_FRESH_S, told / 1000) if isinstance(told, int | float) and told > 0 else MAX_FRESH_S
+    return min(MAX_FRESH_S, told / 1000) if isinstance(told, int | float) and told > 0 else FRESH_S
 
 
 def _identity(info: object, protocol: str) -> Identity:

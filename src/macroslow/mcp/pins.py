@@ -22,6 +22,7 @@ import orjson
 import rfc8785
 
 from macroslow.mcp.clean_text import MAX_DEPTH, clean_json, is_clean, texts
+from macroslow.mcp.schemas import schema_fault
 from macroslow.mcp.upstream import JSON, Found
 from macroslow.values import value
 
@@ -191,7 +192,7 @@ def _read(server: str, kind: Kind, raw: JSON) -> Item:
     place = Place(kind, name if isinstance(name, str) else "")
     try:
         kept = _doubles(_projected(kind, raw))
-        fault = _name_fault(server, place) or _key_fault(kept)
+        fault = _name_fault(server, place) or _key_fault(kept) or _schema_faults(kept)
     except _UnfitError as error:
         kept, fault = {key: place.name}, str(error)
     item = _item(place, kept)
@@ -302,6 +303,13 @@ def _key_fault(kept: JSON) -> str:
     """Names of members are what a model must write: cleaning them would change what they mean."""
     schemas = [kept[member] for member in ("inputSchema", "outputSchema") if member in kept]
     return "" if all(map(is_clean, _keys(schemas))) else "hidden characters are in its schema's names"
+
+
+def _schema_faults(kept: JSON) -> str:
+    for member in ("inputSchema", "outputSchema"):
+        if member in kept and (fault := schema_fault(kept[member])):
+            return f"its {member} cannot be used: {fault}"
+    return ""
 
 
 def _keys(node: Any) -> Iterable[str]:

@@ -22,7 +22,8 @@ Progress = Callable[[float, float | None, str], Awaitable[None]]
 MAX_PAGES: Final = 100  # of one list
 MAX_ITEMS: Final = 2000  # of one kind: tools, prompts, resources or templates
 MAX_CATALOGUE_BYTES: Final = 8 * 1024 * 1024  # of all answers that tell what a server offers
-MAX_FRESH_S: Final = 300.0  # a catalogue is looked at again after this at the latest
+FRESH_S: Final = 60.0  # a catalogue is looked at again after this where the server says nothing
+MAX_FRESH_S: Final = 300.0  # and after this at the latest
 MIN_FRESH_S: Final = 15.0  # and no sooner than this, whatever the server says
 
 
