@@ -1,5 +1,6 @@
 """Calling a running server's verbs."""
 
+import socket
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -52,6 +53,34 @@ def call(path: Path, verb: str, arguments: Mapping[str, object], progress: Progr
                 case _:
                     break
     raise MacroslowError("the running server broke off", fix="look at its log, then try again")
+
+
+def begin_conversation(path: Path, arguments: Mapping[str, object]) -> socket.socket:
+    """Return a connection on which a conversation has begun.
+
+    OSError if nobody listens, or hangs up; RemoteError if it was refused.
+    """
+    connection = connect(path)
+    try:
+        connection.sendall(orjson.dumps({"converse": arguments}) + b"\n")
+        match orjson.loads(_first_line(connection)):
+            case {"error": {"code": str(code), "detail": str(detail), **rest}}:
+                raise _remote(code, detail, rest)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _first_line(connection: socket.socket) -> bytes:
+    """Read no further than its end: what follows is the conversation's."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        byte = connection.recv(1)
+        if not byte:
+            raise ConnectionResetError("the running server hung up")
+        line += byte
+    return bytes(line)
 
 
 def _remote(code: str, detail: str, rest: Mapping[object, object]) -> RemoteError:

@@ -19,7 +19,19 @@ from macroslow.ports import Progress
 
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024  # a document of 1 MiB, escaped, with its inputs
 SUN_PATH_BYTES: Final = 108  # of a Unix socket's name, its final zero included (unix(7))
+CONVERSATION: Final = b'{"converse":'  # how the line begins that is no verb's
 log: Final = logging.getLogger("macroslow.control")
+
+
+class Converse(Protocol):
+    """Holds a conversation on a connection that begins one, until it is over. Its first line is the result.
+
+    A MacroslowError before that is told as that of a verb.
+    """
+
+    async def __call__(
+        self, arguments: Mapping[str, object], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None: ...
 
 
 class Perform(Protocol):
@@ -29,8 +41,12 @@ class Perform(Protocol):
 
 
 @asynccontextmanager
-async def serve_control(path: Path, perform: Perform) -> AsyncIterator[None]:
+async def serve_control(
+    path: Path, perform: Perform, converse: Converse | None = None
+) -> AsyncIterator[None]:
     """Serve `perform(verb, arguments)` on the socket at `path` until the context is left.
+
+    With `converse` a connection may instead begin a conversation, and then has no verbs.
 
     What is under way then is cancelled and waited for. A verb whose asker hung up is ended where it tells
     its progress, and nowhere else: what changes something is not left by halves.
@@ -45,7 +61,7 @@ async def serve_control(path: Path, perform: Perform) -> AsyncIterator[None]:
 
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A task of our own: asyncio's would outlive the server and what its verbs work on.
-        task = asyncio.create_task(_serve(reader, writer, perform))
+        task = asyncio.create_task(_serve(reader, writer, perform, converse))
         conversations.add(task)
         task.add_done_callback(conversations.discard)
 
@@ -95,11 +111,16 @@ def _peer_uid(writer: asyncio.StreamWriter) -> int:
     return int(uid)
 
 
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, perform: Perform) -> None:
+async def _serve(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    perform: Perform,
+    converse: Converse | None,
+) -> None:
     """One connection, from its owner or root alone."""
     try:
         if _peer_uid(writer) in {0, os.geteuid()}:
-            await _converse(reader, writer, perform)
+            await _attend(reader, writer, perform, converse)
         writer.close()
         await writer.wait_closed()
     except (ConnectionError, HungUpError):
@@ -108,7 +129,12 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, per
         writer.transport.abort()  # where we were cancelled: nobody waits for what is not sent yet
 
 
-async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, perform: Perform) -> None:
+async def _attend(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    perform: Perform,
+    converse: Converse | None,
+) -> None:
     while True:
         try:
             line = await reader.readuntil()
@@ -121,7 +147,36 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
             writer.write(orjson.dumps({"error": _told(error)}) + b"\n")
             await writer.drain()
             return
+        if converse is not None and (arguments := _conversation(line)) is not None:
+            await _hold(arguments, reader, writer, converse)
+            return
         writer.write(await _answer(line, perform, Telling(writer)) + b"\n")
+        await writer.drain()
+
+
+def _conversation(line: bytes) -> Mapping[str, object] | None:
+    """What a line that begins a conversation says of it; None of a verb's line."""
+    if not line.startswith(CONVERSATION):
+        return None
+    try:
+        match orjson.loads(line):
+            case {"converse": dict(arguments)}:
+                return arguments
+    except orjson.JSONDecodeError:
+        pass
+    return None
+
+
+async def _hold(
+    arguments: Mapping[str, object],
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    converse: Converse,
+) -> None:
+    try:
+        await converse(arguments, reader, writer)
+    except MacroslowError as error:
+        writer.write(orjson.dumps({"error": _told(error)}) + b"\n")
         await writer.drain()
 
 
