@@ -34,22 +34,22 @@ class AskProvider:
         and RateLimitedError: by our own count nothing went out then, and nothing is logged or undone. A
         request that is cut off while it waits is logged too: it may have been served.
         """
-        self.rate.take()
+        number = self.rate.take()
         try:
             answered = await ask(self.api)
         except LimitReachedError as reached:
-            error = self.rate.refused(reached.allowance)
+            error = self.rate.refused(number, reached.allowance)
             await self._log(principal, about, error.code, 0, *undone)
             raise error from None
         except MacroslowError as error:
-            self.rate.over(None)
+            self.rate.over(number, None)
             await self._log(principal, about, error.code, 0, *undone)
             raise
         except asyncio.CancelledError:
-            self.rate.over(None)
+            self.rate.over(number, None)
             await self._log(principal, about, "unknown", 0, *undone)
             raise
-        self.rate.over(answered.allowance)
+        self.rate.over(number, answered.allowance)
         count = 0 if answered.found is None else len(answered.found.images)
         await self._log(principal, about, "ok", count)
         return answered

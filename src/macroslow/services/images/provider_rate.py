@@ -19,7 +19,7 @@ PROBES: Final = 12  # in a period, while nothing is left and nobody says for how
 
 
 class ProviderRate:
-    """One key's. Each `take` is followed by one `over`, however the request ends."""
+    """One key's. Each `take` is followed by one `over` or `refused` with its number, however it ends."""
 
     def __init__(self, provider: str, terms: ImageTerms, clock: Clock) -> None:
         self._provider = provider
@@ -28,12 +28,14 @@ class ProviderRate:
         self._requests = terms.requests
         self._limit = self._limit_of(terms.requests)
         self._tat_ns = 0
+        self._taken = 0
         self._in_flight = 0
         self._left: int | None = None  # of the provider's own count; None: nothing is known of it
+        self._told_at = 0  # requests that were taken when it last told of room that we did not know of
         self._held_until_ns = 0  # while nothing is left
 
-    def take(self) -> None:
-        """Let one request out; RateLimitedError, which says when there is room, if there is none."""
+    def take(self) -> int:
+        """Let one request out; its number. RateLimitedError, which says when, if there is no room."""
         now_ns = self._clock.monotonic_ns()
         if self._left == 0:
             if now_ns < self._held_until_ns:
@@ -43,11 +45,13 @@ class ProviderRate:
         if isinstance(decision, Deferred):
             raise self._refusal(decision.retry_after_ns)
         self._tat_ns = decision.tat_ns
+        self._taken += 1
         self._in_flight += 1
         if self._left is not None:
             self._left -= 1
+        return self._taken
 
-    def over(self, said: Allowance | None) -> None:
+    def over(self, number: int, said: Allowance | None) -> None:
         """A request is over; `said` is what its answer told of the limit."""
         self._in_flight -= 1
         if said is None:
@@ -55,16 +59,21 @@ class ProviderRate:
         if said.limit != self._requests:
             self._requests = said.limit
             self._limit = self._limit_of(said.limit)
-        began_anew = self._left is None or said.remaining > self._left + self._in_flight
-        if began_anew:
-            self._left = max(0, said.remaining - self._in_flight)
-        else:
-            self._left = min(self._left or 0, said.remaining)
+        self._learn(number, said.remaining)
         self._hold(said.reset_s)
 
-    def refused(self, said: Allowance | None) -> RateLimitedError:
+    def _learn(self, number: int, remaining: int) -> None:
+        """Answers overtake each other: an older one than the last that told of new room takes room alone."""
+        if self._left is None:
+            self._left, self._told_at = remaining, self._taken
+        elif number > self._told_at and remaining > self._left + self._in_flight:  # their period began anew
+            self._left, self._told_at = remaining - self._in_flight, self._taken
+        else:
+            self._left = min(self._left, remaining)
+
+    def refused(self, number: int, said: Allowance | None) -> RateLimitedError:
         """A request is over, and was one too many for the provider; the error that says until when."""
-        self.over(said)
+        self.over(number, said)
         self._left = 0
         self._hold(None if said is None else said.reset_s)
         return self._refusal(self._held_until_ns - self._clock.monotonic_ns())
