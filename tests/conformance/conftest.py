@@ -1,21 +1,39 @@
 """Servers for the suites, as processes of their own."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
-from tests.node import path_to_mcp
 
-START = Path(__file__).with_name("servers.py")
+from macroslow import control
+
+SERVERS = Path(__file__).with_name("servers.py")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server for the suites, and what the operator of this machine can do with it."""
+
+    url: str
+    state: Path
+    notes: tuple[str, ...]
+
+    def key(self, principal: str) -> str:
+        """A client key of its own."""
+        made = control.call(self.state / "control.sock", "keys.create", {"principal": principal})
+        assert isinstance(made, dict)
+        return str(made["key"])
 
 
 @contextmanager
-def serving(folder: Path, *command: str) -> Iterator[str]:
-    """The URL of a server that says it in the first line that it prints."""
+def serving(folder: Path, *command: str) -> Iterator[Served]:
+    """A server that says in the first line that it prints where it serves."""
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)}
     with (folder / "err").open("w") as errors:
         process = subprocess.Popen(
@@ -28,9 +46,10 @@ def serving(folder: Path, *command: str) -> Iterator[str]:
         )
     assert process.stdout is not None
     try:
-        url = process.stdout.readline().split("listens on ")[-1].split()
-        assert url, (folder / "err").read_text()
-        yield url[0]
+        line = process.stdout.readline()
+        assert line, (folder / "err").read_text()
+        said = json.loads(line)
+        yield Served(said["url"], Path(said["state"]), tuple(said["notes"]))
     finally:
         process.terminate()
         process.wait(60)
@@ -38,9 +57,9 @@ def serving(folder: Path, *command: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def conformance_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`macroslow serve --conformance`, once the suites are there to ask it."""
-    path_to_mcp()
-    command = ("-m", "macroslow", "serve", "--conformance", "--listen", "127.0.0.1:0")
-    with serving(tmp_path_factory.mktemp("conformance"), *command) as url:
-        yield url
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """`macroslow serve --conformance`, for all tests of this folder."""
+    command = ("-m", "macroslow", "serve", "--conformance", "--listen", "127.0.0.1:0", "--json")
+    with serving(tmp_path_factory.mktemp("conformance"), *command) as found:
+        yield found
+    assert not found.state.exists()  # nothing is left of it

@@ -1,9 +1,10 @@
 """Servers that the suites are run against: ours, and ours with something missing. `python servers.py NAME`.
 
-Prints its URL in a line when it serves, until SIGTERM.
+Prints a line of JSON when it serves, as `serve --json` does, until SIGTERM.
 """
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from macroslow.bootstrap import agents
 from macroslow.bootstrap.conformance import CONFORMANCE, throw_away
 from macroslow.bootstrap.gateway import Gateway
 from macroslow.bootstrap.modes import Mode
-from macroslow.bootstrap.serving import serve
+from macroslow.bootstrap.serving import Started, serve
 from macroslow.settings import Settings, load
 from macroslow.web.mcp_transport import Sessionless
 from macroslow.web.messages import ASGIApp, Receive, Scope, Send
@@ -51,7 +52,12 @@ def main(name: str) -> None:
         return load(None, os.environ, {"server.listen": "127.0.0.1:0", **given})
 
     with throw_away(settings) as found:
-        asyncio.run(serve(found, lambda started: print(started.url, flush=True), MODES[name]))
+
+        def announce(started: Started) -> None:
+            said = {"url": started.url, "state": str(found.state_folder), "notes": started.notes}
+            print(json.dumps(said), flush=True)
+
+        asyncio.run(serve(found, announce, MODES[name]))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.conformance.conftest import START, serving
+from tests.conformance.conftest import SERVERS, Served, serving
 from tests.conformance.suites import SUITES, Suite, judge, run
 from tests.node import path_to_mcp
 
@@ -13,8 +13,8 @@ each = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
 
 
 @each
-def test_everything_that_a_suite_requires_passes(suite: Suite, conformance_url: str, tmp_path: Path) -> None:
-    judge(suite, run(suite, conformance_url, tmp_path))
+def test_everything_that_a_suite_requires_passes(suite: Suite, served: Served, tmp_path: Path) -> None:
+    judge(suite, run(suite, served.url, tmp_path))
 
 
 @each
@@ -40,9 +40,9 @@ def test_a_server_that_is_not_there_does_not_pass(suite: Suite, tmp_path: Path) 
 def test_a_server_without_something_does_not_pass(
     missing: str, suite: Suite, scenario: str, tmp_path: Path
 ) -> None:
-    path_to_mcp()
-    with serving(tmp_path, str(START), missing) as url:
-        outcome = run(suite, url, tmp_path)
+    path_to_mcp()  # or skip
+    with serving(tmp_path, str(SERVERS), missing) as found:
+        outcome = run(suite, found.url, tmp_path)
     assert outcome.scenarios[scenario][1] > 0
     with pytest.raises(AssertionError, match="exit code 1"):
         judge(suite, outcome)
