@@ -24,9 +24,9 @@ class Served:
     state: Path
     notes: tuple[str, ...]
 
-    def key(self, principal: str) -> str:
+    def key(self, principal: str, **rights: object) -> str:
         """A client key of its own."""
-        made = control.call(self.state / "control.sock", "keys.create", {"principal": principal})
+        made = control.call(self.state / "control.sock", "keys.create", {"principal": principal, **rights})
         assert isinstance(made, dict)
         return str(made["key"])
 

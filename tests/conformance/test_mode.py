@@ -20,7 +20,8 @@ def got(url: str, **headers: str) -> tuple[int, bytes]:
 
 def test_the_start_and_info_say_what_this_is(served: Served) -> None:
     assert served.notes[0].startswith("FOR CONFORMANCE TESTS ONLY")
-    status, info = got(f"{served.url}/info")
+    key = served.key("operator-of-ci", scopes=["operations:read"])
+    status, info = got(f"{served.url}/info", **{"x-api-key": key})
     assert (status, json.loads(info)["serves"]) == (200, "conformance")
 
 
