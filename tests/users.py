@@ -32,6 +32,7 @@ def start(uid: int, *arguments: str, **options: str) -> "subprocess.Popen[str]":
         extra_groups=[],
         cwd="/",
         env=ENVIRONMENT | options,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

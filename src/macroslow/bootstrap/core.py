@@ -1,6 +1,6 @@
 """The core: what is made of opened state. All that commands on keys, logs and reports need."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -128,14 +128,18 @@ def operator_rights(settings: Settings) -> OperatorRights:
 
 @asynccontextmanager
 async def open_core(
-    settings: Settings, process: SignerProcess | None = None, *, reading: bool = False
+    settings: Settings,
+    process: SignerProcess | None = None,
+    *,
+    reading: bool = False,
+    before_secrets: Callable[[statefolder.StateFolder], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Core]:
     """Open the state (see `open_state`) and close what a crash left open.
 
     Who is only `reading` adds nothing to the log, so that a copy can be looked at, and may see one that is
     not the one that was signed: anybody else gets a ConfigurationError.
     """
-    async with open_state(settings, process, reading=reading) as opened:
+    async with open_state(settings, process, reading=reading, before_secrets=before_secrets) as opened:
         sound = await _resume(opened, reading=reading)
         core = await _core(settings, opened, sound=sound, recovers=not (reading or opened.stores.shared))
         if sound and not reading:

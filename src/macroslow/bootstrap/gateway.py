@@ -8,7 +8,7 @@ from functools import cached_property
 from importlib import metadata
 from typing import Final
 
-from macroslow.adapters import sandbox
+from macroslow.bootstrap.confining import Walls
 from macroslow.bootstrap.core import Core, open_core, operator_rights
 from macroslow.bootstrap.governor import Governor, open_governor
 from macroslow.bootstrap.images import open_images
@@ -56,21 +56,23 @@ class Gateway:
     security: RecordSecurity
     administration: Administration
     images: Images | None
+    confinement_note: str  # why the keys that sign are not kept from this process; empty if they are
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+async def open_gateway(settings: Settings, *, confined: bool = False) -> AsyncIterator[Gateway]:
     """Start the signer and the sandbox, open the core, resolve the secrets and wire the use cases.
 
-    The order is a promise: both helpers are exec'd before this process knows any secret.
+    The order is a promise: all helpers are exec'd before this process knows any secret. A process of the
+    gateway alone is `confined` before that too, for good.
     """
     async with AsyncExitStack() as stack:
         signer = start_signer(settings)
         if signer is not None:
             stack.push_async_callback(signer.close)
-        box = await sandbox.choose(preferred=settings.sandbox.backend)
-        stack.push_async_callback(box.close)
-        core = await stack.enter_async_context(open_core(settings, signer))
+        walls = await Walls.begin(settings, stack)
+        close_in = walls.close_in if confined else None
+        core = await stack.enter_async_context(open_core(settings, signer, before_secrets=close_in))
         secrets = await secrets_of(settings, core.folder, core.quad, settings.secrets())
         outward = Outward()
         stack.push_async_callback(outward.close)
@@ -89,7 +91,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         issuers = open_issuers(core, secrets, outward)
         watching = watches(core, secrets, outward, record.open_runs, issuers.fetched)
         images = open_images(core, secrets, outward)
-        yield _gateway(core, box, governor, call_api, record, watching, issuers.tokens, images)
+        yield _gateway(core, walls, governor, call_api, record, watching, issuers.tokens, images)
 
 
 def _apis(settings: Settings, secrets: Mapping[str, Secret], outward: Outward) -> dict[str, OutsideAPI]:
@@ -112,7 +114,7 @@ def _apis(settings: Settings, secrets: Mapping[str, Secret], outward: Outward) -
 
 def _gateway(
     core: Core,
-    box: Sandbox,
+    walls: Walls,
     governor: Governor,
     call_api: CallAPI,
     record: RecordRuns,
@@ -126,7 +128,7 @@ def _gateway(
     execute = ExecuteDocument(
         admit=admit,
         record=record,
-        sandbox=box,
+        sandbox=walls.box,
         call_model=governor.call_model,
         call_api=call_api,
         open_egress=egress_opener(governor.list_models.for_dialect, clock, entropy),
@@ -138,7 +140,7 @@ def _gateway(
     )
     return Gateway(
         core=core,
-        sandbox=box,
+        sandbox=walls.box,
         governor=governor,
         watches=watching,
         execute=execute,
@@ -150,6 +152,7 @@ def _gateway(
         security=RecordSecurity(core.books, clock),
         administration=core.administration(execute, tokens),
         images=images,
+        confinement_note=walls.note,
     )
 
 

@@ -44,7 +44,7 @@ async def serve(settings: Settings, announce: Callable[[Started], None], mode: M
     sockets = bind(settings.server.host, settings.server.port)
     grace_s = settings.server.shutdown_grace_s
     async with (
-        open_gateway(settings) as gateway,
+        open_gateway(settings, confined=True) as gateway,
         open_edges(gateway, mode) as edges,
         administrators.serving(settings, edges.administrators, tls),
         serve_gate(
@@ -80,7 +80,7 @@ def _started(gateway: Gateway, listener: socket.socket, mode: Mode) -> Started:
         *notes_on(settings, gateway.governor.call_model.quote.catalogue),
         _note_on(gateway.sandbox),
         *gateway.core.recovered.notes,
-        *filter(None, (gateway.core.signer.note, gateway.core.key_note)),
+        *filter(None, (gateway.core.signer.note, gateway.core.key_note, gateway.confinement_note)),
     )
     return Started(f"{scheme}://{shown}:{port}", gateway.sandbox.level.value, notes)
 

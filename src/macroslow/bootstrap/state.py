@@ -1,7 +1,7 @@
 """The state as one process has it: the folder held, its keys loaded, its books open, its signer there."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -53,18 +53,24 @@ class Opened:
 
 @asynccontextmanager
 async def open_state(
-    settings: Settings, process: SignerProcess | None = None, *, reading: bool = False
+    settings: Settings,
+    process: SignerProcess | None = None,
+    *,
+    reading: bool = False,
+    before_secrets: Callable[[statefolder.StateFolder], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Opened]:
     """Hold the state folder, load or make its keys and open its books; signatures are made by `process`.
 
-    Without one they are made here. Who is `reading` begins no books. ConfigurationError (StateLockedError if
-    another process is there).
+    Without one they are made here. Who is `reading` begins no books. `before_secrets` is called once the keys
+    that sign are open. ConfigurationError (StateLockedError if another process is there).
     """
     folder = statefolder.prepare(settings.state_folder)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(held(folder))
         begin_books(settings, folder)
         signer = await stack.enter_async_context(open_signer(settings, folder, process))
+        if before_secrets is not None:
+            await before_secrets(folder)
         keys = keyfiles.load(folder.path)
         quad = Quad(keys.quad_roots, entropy)
         owner = entropy.random(OWNER_BYTES).hex()

@@ -2,6 +2,7 @@
 
 from macroslow.adapters.sandbox._backend import NoSandbox, ProcessSandbox
 from macroslow.adapters.sandbox._choose import NATIVE, BackendReport, choose, probe
+from macroslow.adapters.sandbox._confine import confine, hindrance
 from macroslow.adapters.sandbox._launcher import ZygoteLauncher
 from macroslow.adapters.sandbox._zygote import profile_of
 
@@ -12,6 +13,8 @@ __all__ = [
     "ProcessSandbox",
     "ZygoteLauncher",
     "choose",
+    "confine",
+    "hindrance",
     "probe",
     "profile_of",
 ]

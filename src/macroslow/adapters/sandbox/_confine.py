@@ -1,0 +1,116 @@
+"""This process denies itself some folders, for good: Landlock for whoever may be taken over.
+
+Landlock knows no exceptions, so everything beside the way to them is allowed instead. From then on nothing
+new can be made, moved or read directly in a folder on that way; a process that needs that cannot be confined
+so. No thread or process that begins later gets out, mounts anything, or looks into a process that is not
+confined likewise.
+
+What another file system shows of the same files (an overlay's layers, a server on this machine) is not known
+here. A bind mount is.
+
+Source: Linux Documentation/userspace-api/landlock.rst; proc_pid_mountinfo(5).
+"""
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from macroslow.adapters.sandbox.inside import landlock, syscalls
+
+_ESCAPED: Final = re.compile(r"\\([0-7]{3})")
+
+
+def hindrance(hidden: Sequence[Path], needed: Sequence[Path]) -> str:
+    """Why this process, which works in the folders `needed`, cannot deny itself `hidden`; empty if it can."""
+    if sys.platform != "linux" or landlock.abi() < landlock.CONTENT_ABI:
+        return f"it needs Landlock of ABI {landlock.CONTENT_ABI}, Linux 6.2"
+    closed = _everywhere(hidden)
+    for folder in (path.resolve() for path in needed):
+        for path in closed:
+            if path.is_relative_to(folder) or folder.is_relative_to(path):
+                return f"{path} and {folder}, in which the gateway works, lie one in the other"
+    return ""
+
+
+def confine(hidden: Sequence[Path], needed: Sequence[Path]) -> str:
+    """Deny this process the content of the folders `hidden`; why it did not work, empty if it did.
+
+    Call it while there is one thread: others that there are would stay outside.
+    """
+    if why := hindrance(hidden, needed):
+        return why
+    if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208
+        return "other threads of this process run already"
+    try:
+        allowed = [*_beside(_everywhere(hidden))]
+        syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+        landlock.restrict_content(allowed)
+    except OSError as error:
+        return f"{error.strerror}{f' ({error.filename})' if error.filename else ''}"
+    return _still_open(hidden)
+
+
+def _beside(closed: Sequence[Path]) -> Iterator[str]:
+    """Everything that lies beside the way from the root to one of `closed`."""
+    way = {folder for path in closed for folder in path.parents}
+    for folder in way:
+        for name in os.listdir(folder):  # noqa: PTH208
+            path = folder / name
+            if path not in way and path not in closed:
+                yield str(path)
+
+
+def _still_open(hidden: Sequence[Path]) -> str:
+    """Tried, not believed: the first file that can be read all the same."""
+    for path in (each for folder in hidden for each in folder.rglob("*") if each.is_file()):
+        try:
+            os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except PermissionError:
+            continue
+        return f"{path} can be read all the same"
+    return ""
+
+
+class _Mount(NamedTuple):
+    device: str
+    root: Path  # what of the file system it shows
+    point: Path
+
+
+def _everywhere(hidden: Sequence[Path]) -> list[Path]:
+    """The folders, and every other path of this process's mounts that leads to them or into them."""
+    mounts = [*_mounts()]
+    own = [path.resolve() for path in hidden]
+    return [*own, *(other for path in own for other in _elsewhere(path, mounts))]
+
+
+def _elsewhere(path: Path, mounts: Sequence[_Mount]) -> Iterator[Path]:
+    around = [mount for mount in mounts if path.is_relative_to(mount.point)]
+    if not around:
+        return
+    own = max(around, key=lambda mount: len(mount.point.parts))
+    inner = own.root / path.relative_to(own.point)
+    for mount in mounts:
+        if mount.device != own.device:
+            continue
+        if inner.is_relative_to(mount.root):
+            other = mount.point / inner.relative_to(mount.root)
+        elif mount.root.is_relative_to(inner):
+            other = mount.point
+        else:
+            continue
+        if not other.is_relative_to(path) and other.exists():
+            yield other
+
+
+def _mounts() -> Iterator[_Mount]:
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        device, root, point = (_ESCAPED.sub(_character, each) for each in line.split(" ")[2:5])
+        yield _Mount(device, Path(root), Path(point))
+
+
+def _character(escaped: "re.Match[str]") -> str:
+    return chr(int(escaped[1], 8))

@@ -1,0 +1,107 @@
+"""Keys that sign are kept from the process that serves, where they lie outside of all that it works in."""
+
+import tempfile
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from macroslow.adapters import keyfiles, sandbox
+from macroslow.adapters.statefolder import StateFolder
+from macroslow.bootstrap.signer_places import keys_place, marks_folder
+from macroslow.errors import ConfigurationError
+from macroslow.secretstore.reference import Scheme
+from macroslow.settings import Settings
+from macroslow.workflow.sandbox import Level, Sandbox
+
+IN_STATE: Final = "they lie in the state folder ([log] keys names another place)"
+
+
+@dataclass(slots=True)
+class Walls:
+    """The sandbox of code blocks, and what the serving process denies itself. `note`: why it could not."""
+
+    settings: Settings
+    launcher: sandbox.ZygoteLauncher
+    box: Sandbox
+    note: str = ""
+
+    @classmethod
+    async def begin(cls, settings: Settings, stack: AsyncExitStack) -> Self:
+        """Start what starts sandboxes, and the strongest one that works; `stack` ends them."""
+        launcher = sandbox.ZygoteLauncher.open({sandbox.NATIVE: sandbox.profile_of(sandbox.NATIVE)})
+        stack.push_async_callback(launcher.close)
+        box = await sandbox.choose(preferred=settings.sandbox.backend, launcher=launcher)
+        walls = cls(settings, launcher, box)
+        stack.push_async_callback(walls.close)
+        return walls
+
+    async def close_in(self, folder: StateFolder) -> None:
+        """Confine this process; a sandbox that works without a launcher is begun anew, within."""
+        self.note = confine(self.settings, folder)
+        if self.box.level is Level.REDUCED:
+            await self.box.close()
+            self.box = await sandbox.choose(preferred=self.box.backend)
+
+    async def close(self) -> None:
+        """End the sandbox."""
+        await self.box.close()
+
+
+def confine(settings: Settings, folder: StateFolder) -> str:
+    """Deny this process the keys that sign, and their marks, for good; why it did not work, in a sentence.
+
+    For a process of the gateway alone, with one thread, once the keys were made. Empty where it worked, or
+    where another user has the keys.
+    """
+    if settings.log.signer is not None:
+        return ""
+    return _said(_confine(settings, folder, keyfiles.signer_folder(folder.path).parent))
+
+
+def expected(settings: Settings) -> str:
+    """What `confine` would say, as far as can be told before a start; nothing is denied or made."""
+    if settings.log.signer is not None:
+        return ""
+    folder = StateFolder(settings.state_folder)
+    try:
+        if folder.has_keys:
+            base = keyfiles.signer_folder(folder.path).parent
+        else:
+            base = keys_place(settings, folder).base or folder.path
+        return _said(
+            _inside(folder, base) or sandbox.hindrance(_hidden(settings, folder, base), _needed(settings))
+        )
+    except (ConfigurationError, OSError) as error:
+        return _said(str(error))
+
+
+def _confine(settings: Settings, folder: StateFolder, base: Path) -> str:
+    inside = _inside(folder, base)
+    return inside or sandbox.confine(_hidden(settings, folder, base), _needed(settings))
+
+
+def _inside(folder: StateFolder, base: Path) -> str:
+    return IN_STATE if base.resolve().is_relative_to(folder.path.resolve()) else ""
+
+
+def _said(why: str) -> str:
+    return f"nothing keeps the keys that sign from the serving process: {why}" if why else ""
+
+
+def _hidden(settings: Settings, folder: StateFolder, base: Path) -> list[Path]:
+    """The keys of this gateway and its neighbours, and the marks unless they lie where it works."""
+    marks = marks_folder(settings, folder)
+    if marks is None or sandbox.hindrance([marks], _needed(settings)):
+        return [base]
+    return [base, marks]
+
+
+def _needed(settings: Settings) -> list[Path]:
+    """Where this process makes files, or reads such as may be replaced while it runs."""
+    tls = settings.server.tls
+    files = [] if tls is None else [tls.certificate, tls.key]
+    references = [wanted.reference for wanted in settings.secrets()]
+    files += [Path(one.name) for one in references if one.scheme is Scheme.FILE]
+    near = [settings.source.folder, settings.state_folder, Path(tempfile.gettempdir())]
+    return [*near, *((settings.source.folder / file).parent for file in files)]

@@ -1,0 +1,169 @@
+"""A process that denied itself a folder: whatever it tries then, and what it can still do."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests import users
+
+from macroslow.adapters.sandbox import _confine, hindrance
+from macroslow.adapters.sandbox.inside import landlock
+
+SCRIPT = str(Path(__file__).with_name("confined_process.py"))
+_HOLD = "import sys; held = open(sys.argv[1]); print(held.fileno(), flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def folder(uid: int) -> Iterator[Path]:
+    """The folders `outside/above/signer`, with keys in it, and `work`."""
+    if landlock.abi() < landlock.CONTENT_ABI:
+        pytest.skip("no Landlock of ABI 3 here")
+    with users.open_folder() as made:
+        for name in ("outside", "outside/above", "outside/above/signer", "work"):
+            (made / name).mkdir()
+        for name in ("log.json", "history.json"):
+            (made / "outside/above/signer" / name).write_text("a seed")
+        for path in made.rglob("*"):
+            os.chown(path, uid, uid)
+            path.chmod(0o700 if path.is_dir() else 0o600)
+        yield made
+
+
+@pytest.fixture(params=["root", "user"])
+def uid(request: pytest.FixtureRequest) -> int:
+    if os.geteuid() == 0:
+        users.need_them()
+        return 0 if request.param == "root" else users.GATEWAY
+    if request.param == "root":
+        pytest.skip("needs root")
+    return os.geteuid()
+
+
+def start(uid: int, *arguments: str) -> "subprocess.Popen[str]":
+    if uid == os.geteuid():
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    return users.start(uid, *arguments)
+
+
+def tried(uid: int, folder: Path, mode: str) -> dict[str, str]:
+    """What came of each attempt in a process of user `uid`."""
+    signer = folder / "outside" / "above" / "signer"
+    with start(uid, "-c", _HOLD, str(signer / "log.json")) as bystander:
+        assert bystander.stdout is not None
+        held = bystander.stdout.readline().strip()
+        arguments = (str(signer), str(folder / "work"), str(bystander.pid), held, mode)
+        with start(uid, SCRIPT, *arguments) as process:
+            out, err = process.communicate(timeout=100)
+        bystander.communicate(timeout=60)
+    assert out, err
+    told: dict[str, str] = json.loads(out)
+    return told
+
+
+def test_nothing_of_the_folder_is_read_written_or_moved_and_work_goes_on(uid: int, folder: Path) -> None:
+    told = tried(uid, folder, "confined")
+    assert told.pop("confined") == ""
+    assert told.pop("work") == "works"
+    assert told.pop("no new privileges") == "True"
+    assert {name: why for name, why in told.items() if why == "done"} == {}
+    seeds = folder / "outside" / "above" / "signer"
+    assert {path.name: path.read_text() for path in seeds.iterdir()} == {
+        "log.json": "a seed",
+        "history.json": "a seed",
+    }
+
+
+def test_the_same_attempts_succeed_where_nothing_was_denied(uid: int, folder: Path) -> None:
+    told = tried(uid, folder, "free")
+    may_differ = {
+        "mount the folder",
+        "attach to another",
+        "read another's memory",
+        "take another's descriptor",
+    }
+    assert {
+        name: told[name] for name in told if told[name] not in {"done", "works", "False"}
+    }.keys() <= may_differ
+
+
+@pytest.mark.parametrize(
+    "needed", ["outside", "outside/above", "outside/above/signer", "outside/above/signer/x"]
+)
+def test_where_the_work_lies_around_or_within_it_the_reason_is_told(needed: str, tmp_path: Path) -> None:
+    (tmp_path / "outside/above/signer/x").mkdir(parents=True)
+    why = hindrance([tmp_path / "outside/above/signer"], [tmp_path / needed])
+    assert str(tmp_path / needed) in why
+    assert hindrance([tmp_path / "outside/above/signer"], [tmp_path / "work"]) == ""
+
+
+_MANY = """
+import sys, threading
+from pathlib import Path
+from macroslow.adapters.sandbox import confine
+done = threading.Event()
+threading.Thread(target=done.wait).start()
+print(confine([Path(sys.argv[1])], []), flush=True)
+done.set()
+"""
+
+
+def test_a_process_with_other_threads_is_not_said_to_be_confined(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _MANY, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "other threads of this process run already\n"
+
+
+MOUNTS = """\
+21 1 254:0 / / rw - ext4 /dev/vda rw
+22 21 254:0 /home/u /srv/of\\040u rw - ext4 /dev/vda rw
+23 21 254:0 /home/u/keys/signer/a /srv/a rw - ext4 /dev/vda rw
+24 21 254:0 /home/v /srv/v rw - ext4 /dev/vda rw
+25 21 0:5 /home/u /other rw - tmpfs tmpfs rw
+"""
+
+
+def test_every_bind_mount_that_leads_to_the_folder_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda _path: MOUNTS)
+    monkeypatch.setattr(Path, "exists", lambda _path: True)
+    mounts = [*_confine._mounts()]
+    assert mounts[1].point == Path("/srv/of u")
+    found = [*_confine._elsewhere(Path("/home/u/keys/signer"), mounts)]
+    assert found == [Path("/srv/of u/keys/signer"), Path("/srv/a")]
+    assert [*_confine._elsewhere(Path("/other/keys"), mounts)] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_bind_mount_of_the_folder_is_closed_too(tmp_path: Path) -> None:
+    script = (
+        "import sys, pathlib\n"
+        "from macroslow.adapters.sandbox import confine\n"
+        "from macroslow.adapters.sandbox.inside import syscalls as s\n"
+        "signer, other = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])\n"
+        "s.unshare(s.NEW_NS, 'mount'); s.mount('', '/', flags=s.MS_REC | s.MS_PRIVATE)\n"
+        "s.mount(str(signer.parent), str(other), flags=s.MS_BIND)\n"
+        "print((other / 'signer' / 'log.json').read_text())\n"
+        "print(repr(confine([signer], [])))\n"
+        "print((other / 'signer' / 'log.json').read_text())\n"
+    )
+    for name in ("above/signer", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "above/signer/log.json").write_text("a seed")
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "above/signer"), str(tmp_path / "other")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "a seed\n''\n", done.stderr
+    assert "PermissionError" in done.stderr
