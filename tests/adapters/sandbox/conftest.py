@@ -1,5 +1,6 @@
 """Gateways of every kind that this machine can have, each in a process of its own."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -71,6 +72,16 @@ class Gateway:
             Level(answer["level"]),
         )
 
+    def run_in_a_box(self, program: str, **options: Any) -> dict[str, str]:
+        """Run Python code as an operator's program: what it wrote, and how it ended. No secret comes back."""
+        assert self.process.stdin is not None
+        given = {"program": program, "inputs": self.places, **options}
+        self.process.stdin.write(json.dumps(given) + "\n")
+        self.process.stdin.flush()
+        answer: dict[str, str] = self._read()
+        assert self.secret not in json.dumps(answer)
+        return answer
+
     def close(self) -> None:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -81,7 +92,18 @@ class Gateway:
 
 @pytest.fixture(scope="session", params=KINDS)
 def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
-    mode, uid = request.param
+    with started(*request.param) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session", params=KINDS[:2])
+def box_gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
+    with started(*request.param) as gateway:
+        yield gateway
+
+
+@contextlib.contextmanager
+def started(mode: str, uid: int) -> Iterator[Gateway]:
     if os.geteuid() != 0 and uid == 0:
         pytest.skip("needs root")
     if mode == "landlock" and landlock.abi() < landlock.TCP_ABI:
@@ -90,7 +112,7 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
     folder.chmod(0o755)
     if os.geteuid() == 0:
         os.chown(folder, uid, uid)
-    started = Gateway(mode, uid if os.geteuid() == 0 else os.geteuid(), folder)
-    yield started
-    started.close()
+    gateway = Gateway(mode, uid if os.geteuid() == 0 else os.geteuid(), folder)
+    yield gateway
+    gateway.close()
     shutil.rmtree(folder)

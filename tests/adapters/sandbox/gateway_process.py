@@ -3,6 +3,7 @@
 `python gateway_process.py enter UID MODE FOLDER` (as root, or as UID itself) binds the interpreter
 into FOLDER, where that user can read it, becomes UID and starts over with `serve`. It then reads
 one job a line and writes one outcome a line. The first line that it writes says where the secrets are.
+A line with a `program` is a box: its code gets the places as the first line of its standard input.
 """
 
 import asyncio
@@ -93,6 +94,33 @@ async def greet(listener: socket.socket) -> Any:
         yield
 
 
+async def in_a_box(given: dict[str, Any]) -> dict[str, Any]:
+    """Run Python code as an operator's program; what it wrote, how it ended, how long that took."""
+    from macroslow.adapters.sandbox._boxes import Boxes
+    from macroslow.workflow.box import BoxLimits, Mount, Program
+
+    prefix = Path(sys.base_prefix).resolve()
+    mounts = () if prefix.is_relative_to("/usr") else (Mount(str(prefix), writable=False),)
+    mounts += tuple(Mount(path, writable) for path, writable in given.get("mounts", {}).items())
+    python = [str(Path(sys.executable).resolve()), "-I", "-S", "-c"]
+    prelude = "import json, sys; inputs = json.loads(sys.stdin.readline())\n"
+    command = (*python, prelude + given["program"])
+    boxes = Boxes(Program("hostile", command, mounts, limits=BoxLimits(**given.get("limits", {}))))
+    box = await boxes.start(given.get("environment", {}))
+    try:
+        await box.write(json.dumps(given["inputs"]).encode() + b"\n")
+        if not given.get("silent"):
+            box.hang_up()
+        said = b""
+        while len(said) < 1024 * 1024 and (chunk := await box.read(64 * 1024)):
+            said += chunk
+        ended = await box.ended() if len(said) < 1024 * 1024 else ""
+    finally:
+        await box.close()
+        await boxes.close()
+    return {"stdout": said.decode("utf-8", "replace"), "ended": ended}
+
+
 async def serve(mode: str, folder: Path) -> None:
     from macroslow.adapters.sandbox import ProcessSandbox
     from macroslow.workflow.sandbox import Block, Job, Limits
@@ -102,6 +130,9 @@ async def serve(mode: str, folder: Path) -> None:
     print(json.dumps({"places": places, "counts_memory": sandbox.counts_memory}), flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         given = json.loads(line)
+        if "program" in given:
+            print(json.dumps(await in_a_box(given)), flush=True)
+            continue
         given["blocks"] = tuple(Block(**block) for block in given["blocks"])
         given["limits"] = Limits(**given.get("limits", {}))
         job = Job(**given)

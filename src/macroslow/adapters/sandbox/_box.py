@@ -21,6 +21,8 @@ from macroslow.workflow.box import Program
 
 _START_S: Final = 20.0
 _SAMPLE_S: Final = 0.1
+_LOOK_S: Final = 0.5
+_LAST_WORDS_S: Final = 1.0
 _MIB: Final = 1024 * 1024
 
 
@@ -64,8 +66,7 @@ class Box:
         self._helpers.append(asyncio.create_task(self._errors.read(errors)))
         await self._started()
         self._watch = asyncio.create_task(self._wait_for_end())
-        if self.meter.group is None:
-            self._helpers.append(asyncio.create_task(self._sample()))
+        self._helpers.append(asyncio.create_task(self._hold_memory()))
 
     async def _started(self) -> None:
         try:
@@ -110,10 +111,11 @@ class Box:
         await undisturbed(self.stack.aclose())
 
     async def _stop_helpers(self) -> None:
-        helpers = [task for task in (*self._helpers, self._watch) if task is not None]
+        helpers = {task for task in (*self._helpers, self._watch) if task is not None}
         for task in helpers:
             task.cancel()
-        await asyncio.gather(*helpers, return_exceptions=True)
+        if helpers:
+            await asyncio.wait(helpers)
 
     def _close_streams(self, errors: int) -> None:
         self.hang_up()
@@ -127,6 +129,7 @@ class Box:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_START_S):  # init ends after its last word, and all else with it
                 await wait_readable(self.process.pidfd)
+        await asyncio.wait(self._helpers[:1], timeout=_LAST_WORDS_S)  # its errors, to their end
         last = self._errors.last
         said = f"; the last that it wrote to its standard error: {last}" if last else ""
         return self._sentence(report) + said
@@ -140,14 +143,16 @@ class Box:
             return f"it ended with exit code {report['exit_code']}"
         return "its box was ended"
 
-    async def _sample(self) -> None:
-        """Hold the memory limit where no group does."""
+    async def _hold_memory(self) -> None:
+        """End all of it when a part was killed for the memory of the whole, or where no group counts it."""
+        group = self.meter.group
         while not self._over_memory:
-            await asyncio.sleep(_SAMPLE_S)
-            self.meter.sample()
-            if self.meter.memory_bytes > self.program.limits.memory_bytes:
-                self._over_memory = True
-                self.process.kill(gentle=False)
+            await asyncio.sleep(_SAMPLE_S if group is None else _LOOK_S)
+            if group is None:
+                self.meter.sample()
+            over = self.meter.memory_bytes > self.program.limits.memory_bytes
+            self._over_memory = over if group is None else _kills(group) > 0
+        self.process.kill(gentle=False)
 
 
 def _kills(group: MemoryGroup | None) -> int:

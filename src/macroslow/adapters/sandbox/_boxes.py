@@ -1,8 +1,8 @@
 """Programs of other people's in boxes: a zygote for each, and the starts of its program.
 
-A zygote is started early, while the gateway knows no secret, and is told then all that its program may be
-shown: command, mounts, limits, whether there is a way out. Nothing that comes later changes these; a later
-message brings only the environment and the streams of one more start.
+All that a program may be shown, its command, mounts, limits and whether it has a way out, is in the profile
+of its zygote, which the launcher is told while the gateway knows no secret. Nothing that comes later changes
+it: a later message brings only the environment and the streams of one more start.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from macroslow.adapters.sandbox._choose import repair
 from macroslow.adapters.sandbox._meter import Meter
 from macroslow.adapters.sandbox._process import meet
 from macroslow.adapters.sandbox._way_out import WayOut
-from macroslow.adapters.sandbox._zygote import Zygote, profile_of
+from macroslow.adapters.sandbox._zygote import Launcher, Zygote, profile_of
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.box import Program
 
@@ -31,10 +31,15 @@ _START_S: Final = 20.0
 _FOLDERS: Final = ("/usr", "/etc/alternatives", "/etc/ssl/certs", "/etc/pki/ca-trust/extracted")
 
 
-def profile(program: Program) -> dict[str, object]:
-    """What the zygote of `program` is told when it starts, besides what every zygote is."""
+def box_name(program: Program) -> str:
+    """What the launcher knows the zygote of `program` by."""
+    return f"mcp/{program.name}"
+
+
+def box_profile(program: Program) -> dict[str, object]:
+    """What the zygote of `program` is told first."""
     limits = program.limits
-    return {
+    own = {
         "folders": [path for path in _FOLDERS if Path(path).is_dir()],
         "sys_path": [],
         "command": list(program.command),
@@ -46,13 +51,18 @@ def profile(program: Program) -> dict[str, object]:
         "processes": limits.processes + 1,  # init is one more
         "open_files_per_process": limits.open_files_per_process,
     }
+    return profile_of(_MODE, own)
 
 
 @dataclass(slots=True, eq=False)
 class Boxes:
-    """One program's boxes, one after another. `way_out` counts what all of them sent and received."""
+    """One program's boxes, one after another. `way_out` counts what all of them sent and received.
+
+    `launcher` starts the zygote, for a gateway that has restricted itself.
+    """
 
     program: Program
+    launcher: Launcher | None = None
     way_out: WayOut = field(init=False)
     _zygote: Zygote | None = None
     _parent: _cgroup.GroupParent | None = field(default_factory=_cgroup.find_parent)
@@ -91,7 +101,8 @@ class Boxes:
             self._zygote = None
         if self._zygote is None:
             try:
-                self._zygote = await Zygote.start(profile_of(_MODE, profile(self.program)))
+                profile = box_profile(self.program)
+                self._zygote = await Zygote.start(profile, self.launcher, box_name(self.program))
             except SandboxUnavailableError as error:
                 reason = f"a program needs a full sandbox, and none works here: {error.detail}"
                 raise SandboxUnavailableError(reason, fix=repair(_MODE, error.detail)) from error
