@@ -1,497 +1,246 @@
-"""Our tools through the real transport and the official client, in both eras, on a loopback server."""
+"""The composed server as the official client sees it, in both eras."""
 
 import asyncio
-import hashlib
-import json
-import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 
-import httpx2 as httpx
-import jsonschema_rs
 import mcp_types as types
 import pytest
-import uvicorn
-from mcp import ClientSession
 from mcp.client.client import Client
-from mcp.client.streamable_http import streamable_http_client
+from mcp.server.subscriptions import SubscriptionBus
 from mcp.shared.exceptions import MCPError
-from tests.web.fakes import FakeClock
+from mcp.shared.subscriptions import ToolsListChanged
+from tests.mcp.fakes import ANN, ERAS, Site, Tools
 
 from macroslow.authn.principal import Principal
 from macroslow.authz import scopes
-from macroslow.errors import InvalidDocumentError, OverloadedError, Problem, RateLimitedError
-from macroslow.mcp.catalogue import TOOLS
-from macroslow.mcp.own_source import OwnSource
-from macroslow.services.audit.record_mcp_call import MCPCall
-from macroslow.web.mcp_endpoint import NO_NAME, RECEIPTS, MCPEndpoint
-from macroslow.web.messages import Message, Receive
+from macroslow.errors import BadRequestError, LogUnavailableError, MacroslowError, NotFoundError
+from macroslow.mcp.listeners import MAX_STREAMS_OF_ONE
+from macroslow.mcp.own_tools import OwnTools
+from macroslow.mcp.source import Caller, Source
 
-ANN = Principal("ann", "key/ann", "ann0", scopes=scopes.CLIENT_DEFAULT)
-ANSWER = {"status": "success", "run_id": "1", "result": {"ä": [1, 2.5, None]}, "outputs": [], "usage": {}}
+BOB = Principal("bob", "key/bob", scopes=frozenset({scopes.MCP_CONNECT}))
 
 
-HELLO = {"role": "user", "content": "hello"}
+class Shelf(Source):
+    """One of everything, under a name; `outcome` is what it does when it is asked."""
 
+    def __init__(self, name: str, outcome: BaseException | None = None) -> None:
+        self.name = name
+        self.outcome = outcome
+        self.bus: SubscriptionBus | None = None
 
-class Tools:
-    """Handlers that say what they were asked, refuse, break or wait."""
+    def join(self, bus: SubscriptionBus) -> None:
+        self.bus = bus
 
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, Principal, Mapping[str, object]]] = []
-        self.outcome: Callable[[], object] = lambda: {**ANSWER, "receipt": {}, "valid": True, "rows": []}
-        self.hold: asyncio.Event | None = None
-        self.under_way = 0
+    async def tools(self, principal):
+        return [types.Tool(name=self.name, input_schema={"type": "object"})] if principal == ANN else []
 
-    @property
-    def handlers(self) -> dict[str, object]:
-        return {tool.name: self._handler(tool.name) for tool in TOOLS}
+    async def call_tool(self, caller, params):
+        return self._answer(params.name, lambda text: types.CallToolResult(content=[text]))
 
-    def _handler(self, name: str) -> object:
-        async def handle(principal: Principal, arguments: Mapping[str, object]) -> object:
-            self.asked.append((name, principal, arguments))
-            self.under_way += 1
-            try:
-                if self.hold is not None:
-                    await self.hold.wait()
-                outcome = self.outcome()
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                return outcome
-            finally:
-                self.under_way -= 1
+    async def resources(self, principal):
+        return [types.Resource(uri=f"x://{self.name}", name=self.name)]
 
-        return handle
+    async def resource_templates(self, principal):
+        return [types.ResourceTemplate(uri_template=f"x://{self.name}/{{id}}", name=self.name)]
 
-
-class Served:
-    """The endpoint on a loopback port, with the principal that the gate would have found."""
-
-    def __init__(self, tools: Tools) -> None:
-        self.tools = tools
-        self.principal = ANN
-        self.clock = FakeClock()
-        self.recorded: list[tuple[Principal, MCPCall]] = []
-        self.endpoint = MCPEndpoint(
-            lambda: (OwnSource(tools.handlers),),  # type: ignore[arg-type]
-            self.record,
-            self.clock,
-            version="1.2.3",
-            max_body_bytes=4 * 1024 * 1024,
+    async def read_resource(self, caller, params):
+        contents = types.TextResourceContents(uri=params.uri, text=self.name)
+        return self._answer(
+            params.uri.removeprefix("x://"), lambda _: types.ReadResourceResult(contents=[contents])
         )
-        self.url = ""
 
-    async def record(self, principal: Principal, call: MCPCall) -> None:
-        self.recorded.append((principal, call))
+    async def prompts(self, principal):
+        return [types.Prompt(name=self.name)]
 
-    async def __call__(self, scope, receive, send) -> None:
-        if scope["type"] == "http":
-            first = await receive()
-            while first["more_body"]:
-                more = await receive()
-                first = {**more, "body": first["body"] + more["body"]}
-            scope["state"] = {"principal": self.principal, "request_id": "r1", "body": first["body"]}
-            await self._answer(scope, _then(first, receive), send)
+    async def get_prompt(self, caller, params):
+        return self._answer(
+            params.name,
+            lambda text: types.GetPromptResult(messages=[types.PromptMessage(role="user", content=text)]),
+        )
 
-    async def _answer(self, scope, receive, send) -> None:
-        try:
-            await self.endpoint(scope, receive, send)
-        except RateLimitedError as error:  # as the gate answers it
-            wait = f"{error.retry_after_s:g}".encode()
-            await send({"type": "http.response.start", "status": 429, "headers": [(b"retry-after", wait)]})
-            await send({"type": "http.response.body", "body": error.detail.encode()})
+    async def complete(self, caller: Caller, params):
+        return self._answer(params.ref.name, lambda text: types.Completion(values=[text.text]))
 
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(self, lifespan="off", log_level="critical", ws="none")
-        server = uvicorn.Server(config)
-        server.capture_signals = _no_signals  # type: ignore[method-assign]
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
-        try:
-            yield
-        finally:
-            await self.endpoint.close()
-            server.should_exit = True
-            server.force_exit = True
-            await serving
-            listener.close()
+    def _answer(self, asked, make):
+        if asked != self.name:
+            return None
+        if self.outcome is not None:
+            raise self.outcome
+        return make(types.TextContent(type="text", text=self.name))
 
 
-def _then(first: Message, receive: Receive) -> Receive:
-    left = [first]
-
-    async def given() -> Message:
-        return left.pop() if left else await receive()
-
-    return given
-
-
-class _no_signals:  # noqa: N801 (a context manager in use)
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
+@ERAS
+async def test_a_server_offers_what_its_sources_offer_in_their_order(era: str) -> None:
+    async with Site(Shelf("one"), Source(), Shelf("two")).client(era) as client:
+        assert [each.name for each in (await client.list_tools()).tools] == ["one", "two"]
+        assert [each.name for each in (await client.list_prompts()).prompts] == ["one", "two"]
+        assert [each.name for each in (await client.list_resources()).resources] == ["one", "two"]
+        listed = await client.list_resource_templates()
+        assert [each.name for each in listed.resource_templates] == ["one", "two"]
 
 
-@pytest.fixture
-def tools() -> Tools:
-    return Tools()
+@ERAS
+async def test_the_source_that_knows_it_answers(era: str) -> None:
+    async with Site(Shelf("one"), Source(), Shelf("two")).client(era) as client:
+        for name in ("one", "two"):
+            assert (await client.call_tool(name, {})).content[0].text == name
+            assert (await client.read_resource(f"x://{name}")).contents[0].text == name
+            assert (await client.get_prompt(name)).messages[0].content.text == name
+            ref = types.PromptReference(name=name)
+            assert (await client.complete(ref, {"name": "a", "value": ""})).completion.values == [name]
 
 
-@pytest.fixture
-async def served(tools: Tools) -> AsyncIterator[Served]:
-    made = Served(tools)
-    async with made.listening():
-        yield made
+@ERAS
+async def test_what_no_source_knows_is_unknown_and_told_in_bounded_length(era: str) -> None:
+    name = "n" * 5000
+    async with Site(Shelf("one")).client(era) as client:
+        for asking, kind in (
+            (client.call_tool(name, {}), "tool"),
+            (client.read_resource(f"x://{name}"), "resource"),
+            (client.get_prompt(name), "prompt"),
+        ):
+            with pytest.raises(MCPError, match=f"unknown {kind}: ") as refused:
+                await asking
+            assert refused.value.error.code == types.INVALID_PARAMS
+            assert len(refused.value.error.message) < 250
+        completed = await client.complete(types.PromptReference(name=name), {"name": "a", "value": ""})
+        assert completed.completion.values == []
 
 
-@asynccontextmanager
-async def old_era(served: Served) -> AsyncIterator[ClientSession]:
-    """A client of the handshake versions of the protocol."""
-    async with (
-        streamable_http_client(served.url) as streams,
-        ClientSession(streams[0], streams[1]) as session,
+@ERAS
+async def test_a_cursor_is_not_ours_since_lists_have_one_page(era: str) -> None:
+    async with Site(Shelf("one")).client(era) as client:
+        assert (await client.list_tools()).next_cursor is None
+        for listing in (
+            client.list_tools,
+            client.list_prompts,
+            client.list_resources,
+            client.list_resource_templates,
+        ):
+            with pytest.raises(MCPError, match="unknown cursor") as refused:
+                await listing(cursor="2")
+            assert refused.value.error.code == types.INVALID_PARAMS
+
+
+async def asked_of_all(client: Client, name: str) -> list[MCPError]:
+    """The errors of everything but a tool that a source may be asked for."""
+    errors = []
+    for asking in (
+        client.read_resource(f"x://{name}"),
+        client.get_prompt(name),
+        client.complete(types.PromptReference(name=name), {"name": "a", "value": ""}),
     ):
-        await session.initialize()
-        yield session
-
-
-@asynccontextmanager
-async def new_era(served: Served) -> AsyncIterator[Client]:
-    async with Client(served.url) as client:
-        yield client
-
-
-ERAS = pytest.mark.parametrize("era", [old_era, new_era], ids=["handshake", "2026-07-28"])
-
-
-@ERAS
-async def test_tools_are_listed_by_scope(served: Served, era) -> None:
-    async with era(served) as client:
-        listed = (await client.list_tools()).tools
-        assert [tool.name for tool in listed] == [tool.name for tool in TOOLS]
-        served.principal = Principal(
-            "bob", "key/bob", scopes=frozenset({scopes.MCP_CONNECT, scopes.INFERENCE_CHAT})
-        )
-    async with era(served) as client:
-        listed = (await client.list_tools()).tools
-        assert [tool.name for tool in listed] == ["complete_chat"]
-
-
-@ERAS
-async def test_a_tool_is_called_with_its_principal_and_answers_as_data(served, tools: Tools, era) -> None:
-    async with era(served) as client:
-        result = await client.call_tool("run_document", {"document": "x", "inputs": {"a": 1}})
-    assert not result.is_error
-    assert result.structured_content["result"] == {"ä": [1, 2.5, None]}
-    (text,) = result.content
-    assert '"ä": [1, 2.5, null]' in text.text
-    assert tools.asked == [("run_document", ANN, {"document": "x", "inputs": {"a": 1}})]
+        with pytest.raises(MCPError) as refused:
+            await asking
+        errors.append(refused.value)
+    return errors
 
 
 @ERAS
 @pytest.mark.parametrize(
-    ("name", "arguments", "told"),
+    ("error", "code"),
     [
-        ("run_document", {}, "document"),
-        ("run_document", {"document": 1}, "/document"),
-        ("run_document", {"document": "x", "extra": 1}, "extra"),
-        ("complete_chat", {"model": "m", "messages": []}, "/messages"),
-        ("complete_chat", {"model": "m", "messages": [{"role": "r", "content": 1}]}, "/messages/0/role"),
-        ("complete_chat", {"model": "m", "messages": [HELLO], "stream": True}, "stream"),
-        ("usage", {"by": "week"}, "/by"),
+        (NotFoundError("no such run", fix="list them"), types.INVALID_PARAMS),
+        (BadRequestError("not so", fix="so"), types.INVALID_PARAMS),
+        (LogUnavailableError("the log is full", fix="ask the operator"), types.INTERNAL_ERROR),
     ],
-)  # fmt: skip
-async def test_arguments_that_do_not_fit_are_named_and_reach_nobody(
-    served, tools: Tools, era, name: str, arguments: dict, told: str
-) -> None:
-    async with era(served) as client:
-        result = await client.call_tool(name, arguments)
-    assert result.is_error
-    assert told in result.content[0].text
-    assert tools.asked == []
-
-
-@ERAS
-async def test_many_faults_are_told_in_bounded_length(served: Served, era) -> None:
-    messages = [{"role": "x" * 1000, "content": n} for n in range(500)]
-    async with era(served) as client:
-        result = await client.call_tool("complete_chat", {"model": "m", "messages": messages})
-    assert result.is_error
-    assert len(result.content[0].text) < 12_000
-
-
-@ERAS
-async def test_an_unknown_tool_is_an_error_of_the_protocol(served: Served, tools: Tools, era) -> None:
-    async with era(served) as client:
-        with pytest.raises(MCPError, match="unknown tool: nonsense") as refused:
-            await client.call_tool("nonsense", {"document": "x"})
-    assert refused.value.error.code == types.INVALID_PARAMS
-    assert tools.asked == []
-
-
-@ERAS
-async def test_a_tool_whose_scope_lacks_is_refused_by_its_name(served: Served, tools: Tools, era) -> None:
-    served.principal = Principal("bob", "key/bob", scopes=frozenset({scopes.MCP_CONNECT}))
-    async with era(served) as client:
-        refused = await client.call_tool("run_document", {"document": "x"})
-    assert refused.is_error
-    assert "documents:execute" in refused.content[0].text
-    assert tools.asked == []
-
-
-@ERAS
-async def test_a_refusal_is_a_result_that_a_model_can_mend(served: Served, tools: Tools, era) -> None:
-    tools.outcome = lambda: InvalidDocumentError(
-        "two problems", [Problem("is missing", "add it", 3, "origin"), Problem("odd")], fix="mend them"
-    )
-    async with era(served) as client:
-        result = await client.call_tool("validate_document", {"document": "x"})
-    assert result.is_error
-    assert result.content[0].text.splitlines() == [
-        "Invalid document: two problems",
-        "line 3: origin: is missing (fix: add it)",
-        "odd",
-        "fix: mend them",
-    ]
-
-
-@ERAS
-async def test_a_defect_tells_nothing_of_itself(served: Served, tools: Tools, era) -> None:
-    tools.outcome = lambda: ValueError("sk-secret in the text of an exception")
-    async with era(served) as client:
-        try:
-            said = str(await client.call_tool("usage", {}))
-        except MCPError as error:
-            said = str(error.error)
-        assert "sk-secret" not in said
-        tools.outcome = lambda: {"rows": []}
-        assert not (await client.call_tool("usage", {})).is_error
-
-
-@ERAS
-async def test_many_calls_at_once_keep_their_principals_apart(served: Served, tools: Tools, era) -> None:
-    async with era(served) as client:
-        await asyncio.gather(*(client.call_tool("usage", {"by": "key"}) for _ in range(10)))
-    assert [principal for _, principal, _ in tools.asked] == [ANN] * 10
-
-
-CALL = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":%s}'
-
-
-async def post(served: Served, body: bytes, **headers: str) -> httpx.Response:
-    sent = {"content-type": "application/json", "accept": "application/json, text/event-stream", **headers}
-    async with httpx.AsyncClient() as client:
-        return await client.post(served.url, content=body, headers=sent, timeout=10)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"{", b"[]", b"null", b"1", b"\xff", b"[" * 100_000, b'{"jsonrpc": "2.0"}',
-     b'{"jsonrpc":"2.0","id":1}',
-     CALL % rb'{"name":"run_document","arguments":{"document":"\ud800"}}',
-     CALL % b"[]"],
-    ids=lambda body: repr(body[:24]),
-)  # fmt: skip
-async def test_hostile_bodies_are_answered_and_the_endpoint_goes_on(served: Served, body: bytes) -> None:
-    answer = await post(served, body)
-    assert 200 <= answer.status_code < 500
-    async with new_era(served) as client:
-        assert not (await client.call_tool("usage", {})).is_error
-
-
-# The endpoint's own life.
-
-
-async def test_a_failed_first_use_is_tried_again(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Served(tools)
-    build = made.endpoint._build
-    failures = iter([ImportError("half an installation"), MemoryError()])
-
-    def shaky() -> object:
-        for failure in failures:
-            raise failure
-        return build()
-
-    monkeypatch.setattr(made.endpoint, "_build", shaky)
-    async with made.listening():
-        for _ in range(2):
-            assert (await post(made, b"{}")).status_code == 500
-        async with new_era(made) as client:
-            assert not (await client.call_tool("usage", {})).is_error
-
-
-async def test_first_requests_that_come_together_share_one_start(tools: Tools, monkeypatch) -> None:
-    made = Served(tools)
-    build, built = made.endpoint._build, []
-    monkeypatch.setattr(made.endpoint, "_build", lambda: built.append(1) or build())
-    async with made.listening():
-        answers = await asyncio.gather(*(post(made, b"{}") for _ in range(8)))
-    assert {answer.status_code for answer in answers} == {400}
-    assert len(built) == 1
-
-
-async def test_closing_while_busy_does_not_hang_and_leaves_nothing_running(tools: Tools) -> None:
-    tools.hold = asyncio.Event()
-    made = Served(tools)
-    async with made.listening():
-        calling = asyncio.create_task(_call(made))
-        while not tools.under_way:
-            await asyncio.sleep(0.005)
-        await asyncio.wait_for(made.endpoint.close(), 5)
-        tools.hold.set()
-        await asyncio.wait({calling}, timeout=5)
-        assert calling.done()
-        assert tools.under_way == 0
-        calling.exception()  # what its client makes of a server that ends does not matter here
-
-
-async def _call(served: Served) -> None:
-    async with new_era(served) as client:
-        await client.call_tool("usage", {})
-
-
-async def test_closing_what_never_began_and_asking_what_is_closed(tools: Tools) -> None:
-    made = Served(tools)
-    await made.endpoint.close()
-    await made.endpoint.close()
-    with pytest.raises(OverloadedError):
-        await made.endpoint({"type": "http"}, None, None)  # type: ignore[arg-type]
-
-
-# The catalogue.
-
-
-@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-def test_every_tool_has_valid_closed_schemas_and_a_scope(tool) -> None:
-    for schema in (tool.input_schema, tool.output_schema):
-        jsonschema_rs.meta.validate(dict(schema))
-        assert "$ref" not in str(schema)
-    assert tool.input_schema["additionalProperties"] is False
-    assert tool.scope in scopes.CLIENT
-    assert all((tool.title, tool.description, tool.name.isidentifier()))
-
-
-# Receipts
-
-
-ASKED = {"x-macroslow-receipt": "true", "accept": "application/json, text/event-stream"}
-CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "usage", "arguments": {}}}
-
-
-async def posted(served: Served, body: bytes, **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient() as client:
-        given = {"content-type": "application/json", "mcp-protocol-version": "2025-11-25", **headers}
-        return await client.post(served.url, content=body, headers=given)
-
-
-async def test_a_call_that_asks_is_recorded_by_the_digests_of_its_exact_bytes(served: Served) -> None:
-    body = b" " + json.dumps(CALL, indent=2).encode()
-    answer = await posted(served, body, **ASKED)
-    assert (answer.status_code, answer.headers["x-macroslow-receipt"]) == (200, "/receipts/r1")
-    assert served.recorded == [
-        (
-            ANN,
-            MCPCall(
-                "r1",
-                "tools/call",
-                "usage",
-                hashlib.sha256(body).hexdigest(),
-                hashlib.sha256(answer.content).hexdigest(),
-                200,
-            ),
-        )
-    ]
-
-
-async def test_a_call_that_does_not_ask_is_not_recorded(served: Served) -> None:
-    answer = await posted(served, json.dumps(CALL).encode(), accept=ASKED["accept"])
-    assert answer.status_code == 200
-    assert "x-macroslow-receipt" not in answer.headers
-    assert served.recorded == []
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"jsonrpc":"2.0","id":1,"method":"ping"}',
-        b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}',
-        b'{"jsonrpc":"2.0","method":"notifications/initialized"}',
-        b'{"jsonrpc":"2.0","id":1,"method":"' + b"x" * 5000 + b'"}',
-        b'{"jsonrpc":"2.0","id":1,"method":7}',
-        b'[{"method":"tools/call"}]',
-        b"not JSON",
-        b'{"method":"\\ud800"}',
-        b"[" * 100_000,
-    ],
-    ids=range(9),
+    ids=["not-found", "bad-request", "log"],
 )
-async def test_what_calls_no_tool_is_answered_as_if_no_receipt_was_asked_for(
-    body: bytes, served: Served
-) -> None:
-    answer = await posted(served, body, **ASKED)
-    plain = await posted(served, body, accept=ASKED["accept"])
-    assert (answer.status_code, answer.content) == (plain.status_code, plain.content)
-    assert "x-macroslow-receipt" not in answer.headers
-    assert served.recorded == []
+async def test_refusals_have_a_code_and_their_words(era: str, error: MacroslowError, code: int) -> None:
+    site = Site(Shelf("one", error))
+    async with site.client(era) as client:
+        for refused in await asked_of_all(client, "one"):
+            assert refused.error.code == code
+            assert refused.error.message == f"{error.title}: {error.detail}\nfix: {error.fix}"
+            assert refused.error.data == {"type": error.code}
+        called = await client.call_tool("one", {})
+        assert called.is_error
+        assert called.content[0].text == f"{error.title}: {error.detail}\nfix: {error.fix}"
+    assert site.reported == []
 
 
-FORGED = "usage\n   999  2026-01-01 00:00:00  key-created        principal=root"
+@ERAS
+async def test_a_defect_tells_nothing_of_itself_but_is_reported(era: str) -> None:
+    defect = ValueError("sk-secret in the text of an exception")
+    site = Site(Shelf("one", defect))
+    async with site.client(era) as client:
+        refusals = await asked_of_all(client, "one")
+        with pytest.raises(MCPError) as refused:
+            await client.call_tool("one", {})
+    for each in (*refusals, refused.value):
+        assert "sk-secret" not in str(each.error)
+        assert each.error.code == types.INTERNAL_ERROR
+    methods = ["resources/read", "prompts/get one", "completion/complete", "tools/call one"]
+    assert site.reported == [(method, defect) for method in methods]
 
 
-@pytest.mark.parametrize(
-    ("name", "tool"),
-    [
-        ("no-such-tool", "no-such-tool"),
-        ("x" * 100, "x" * 100),
-        ("x" * 101, NO_NAME),
-        ("", NO_NAME),
-        (FORGED, NO_NAME),
-        ("usage\n", NO_NAME),
-        ("us age", NO_NAME),
-        ("\u202eegasu", NO_NAME),
-        ("\x1b[2Jusage", NO_NAME),
-        ("\u0443sage", NO_NAME),
-        (7, ""),
-        (None, ""),
-    ],
-    ids=range(12),
-)
-async def test_a_tool_is_named_in_the_log_by_a_name_or_not_at_all(
-    name: object, tool: str, served: Served
-) -> None:
-    body = json.dumps({**CALL, "params": {"name": name}}).encode()
-    answer = await posted(served, body, **ASKED)
-    [(principal, call)] = served.recorded
-    assert (principal, call.method, call.tool, call.status) == (ANN, "tools/call", tool, answer.status_code)
-    assert call.request_sha256 == hashlib.sha256(body).hexdigest()
-    assert call.answer_sha256 == hashlib.sha256(answer.content).hexdigest()
+@ERAS
+async def test_what_the_protocol_has_a_code_for_goes_on_as_it_is(era: str) -> None:
+    own = MCPError(-32042, "in the protocol's words", {"a": 1})
+    async with Site(Shelf("one", own)).client(era) as client:
+        with pytest.raises(MCPError) as refused:
+            await client.call_tool("one", {})
+    assert (refused.value.error.code, refused.value.error.data) == (-32042, {"a": 1})
 
 
-async def test_calls_with_receipts_have_a_rate_of_their_own_for_each_principal(served: Served) -> None:
-    body = json.dumps({**CALL, "params": {"name": "no-such-tool"}}).encode()  # costs nothing
-    for _ in range(RECEIPTS.count):
-        assert (await posted(served, body, **ASKED)).status_code == 200
-    refused = await posted(served, body, **ASKED)
-    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
-    assert "ann may have 60 receipts over MCP in 60 s" in refused.text
-    assert len(served.recorded) == RECEIPTS.count
-    assert (await posted(served, body, accept=ASKED["accept"])).status_code == 200
-    served.principal = Principal("bob", "key/bob", "bob0", scopes=scopes.CLIENT_DEFAULT)
-    assert (await posted(served, body, **ASKED)).status_code == 200
-    served.clock.pass_s(1)
-    served.principal = ANN
-    assert (await posted(served, body, **ASKED)).status_code == 200
+async def test_what_is_listed_may_be_kept_by_who_asked_and_by_nobody_else() -> None:
+    """N21: lists differ by principal."""
+    site = Site(Shelf("one"))
+    async with site.client() as client:
+        asked = [await client.list_tools(), await client.list_prompts(), await client.list_resources()]
+        asked += [await client.list_resource_templates(), await client.read_resource("x://one")]
+        assert {each.cache_scope for each in asked} == {"private"}
+        assert all(each.ttl_ms >= 0 for each in asked)
+        assert asked[-1].ttl_ms == 0
+        assert len((await client.list_tools(cache_mode="bypass")).tools) == 1
+        site.principal = BOB
+        assert (await client.list_tools(cache_mode="bypass")).tools == []
 
 
-async def test_the_official_client_may_ask_for_receipts_of_all_it_does(served: Served) -> None:
-    async with (
-        httpx.AsyncClient(headers={"x-macroslow-receipt": "true"}) as http,
-        streamable_http_client(served.url, http_client=http) as streams,
-        ClientSession(streams[0], streams[1]) as session,
-    ):
-        await session.initialize()
-        await session.call_tool("usage", {})
-    assert [(call.method, call.tool) for _, call in served.recorded] == [("tools/call", "usage")]
+async def test_who_listens_hears_of_changed_lists() -> None:
+    shelf = Shelf("one")
+    async with Site(shelf).client() as client, client.listen(tools_list_changed=True) as events:
+        assert shelf.bus is not None
+        await shelf.bus.publish(ToolsListChanged())
+        assert await asyncio.wait_for(anext(aiter(events)), 5) == ToolsListChanged()
+
+
+async def test_one_principal_cannot_use_up_all_streams() -> None:
+    site = Site(Shelf("one"))
+    async with site.client() as client, asyncio.timeout(20):
+        stack = [client.listen(tools_list_changed=True) for _ in range(MAX_STREAMS_OF_ONE)]
+        for each in stack:
+            await each.__aenter__()
+        with pytest.raises(MCPError, match="already listens on 16 streams"):
+            await client.listen(tools_list_changed=True).__aenter__()
+        site.principal = BOB
+        async with client.listen(tools_list_changed=True):
+            pass
+        site.principal = ANN
+        await stack.pop().__aexit__(None, None, None)
+        async with client.listen(tools_list_changed=True):
+            pass
+        for each in stack:
+            await each.__aexit__(None, None, None)
+
+
+async def test_closing_ends_the_streams() -> None:
+    site = Site(Shelf("one"))
+    async with asyncio.timeout(10), site.client() as client, client.listen(tools_list_changed=True) as events:
+        site.composed.close()
+        assert [each async for each in events] == []
+
+
+def test_a_server_says_which_scope_a_tool_of_ours_needs() -> None:
+    composed = Site(Shelf("one"), OwnTools(Tools().handlers)).composed
+    assert composed.scope_of("run_document") == scopes.DOCUMENTS_EXECUTE
+    assert composed.scope_of("one") is composed.scope_of("nonsense") is None
+
+
+async def test_the_server_speaks_of_itself_in_both_eras() -> None:
+    site = Site(Shelf("one"))
+    for era in ("auto", "legacy"):
+        async with site.client(era) as client:
+            told = client.server_info
+            assert (told.name, told.title, told.version) == ("macroslow", "Macroslow", "1.2.3")
+            assert client.instructions

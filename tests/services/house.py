@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,20 +25,28 @@ from macroslow.errors import LogUnavailableError
 from macroslow.maml.plan import Runtime
 from macroslow.maml.rights import OperatorRights
 from macroslow.maml.stages import SignatureRule
+from macroslow.mcp.ask import Handler
 from macroslow.metering.ledger import OpenAccount
 from macroslow.services.administration import Administration
+from macroslow.services.agents.document_tools import DocumentTools
+from macroslow.services.agents.model_tools import ModelTools
+from macroslow.services.agents.proof_tools import ProofTools
+from macroslow.services.agents.run_tools import RunTools
+from macroslow.services.agents.spending_tools import SpendingTools
 from macroslow.services.audit.audit_verbs import AuditVerbs
 from macroslow.services.audit.log_key_verbs import LogKeyVerbs
 from macroslow.services.calls.call_api import CallAPI
 from macroslow.services.calls.call_model import CallModel
+from macroslow.services.calls.count_tokens import CountTokens
+from macroslow.services.calls.list_models import ListModels
 from macroslow.services.documents.admit_document import AdmitDocument, DocumentRules
-from macroslow.services.documents.agent_tools import AgentTools
 from macroslow.services.documents.execute_document import ExecuteDocument, Stop
 from macroslow.services.documents.read_runs import ReadRuns
 from macroslow.services.documents.record_runs import RecordRuns
 from macroslow.services.documents.run_egress import RunEgress
 from macroslow.services.documents.run_verb import RunVerb
 from macroslow.services.documents.validate_document import ValidateDocument
+from macroslow.services.documents.verify_document import VerifyDocument
 from macroslow.services.erasure.erase_subject import EraseSubjects
 from macroslow.services.identity.explain_rights import ExplainRights
 from macroslow.services.identity.explain_tokens import ExplainTokens
@@ -49,7 +57,9 @@ from macroslow.services.identity.manage_revocations import ManageRevocations
 from macroslow.services.identity.manage_signers import ManageSigners
 from macroslow.services.identity.rights_verbs import RightsVerbs
 from macroslow.services.identity.signer_verbs import SignerVerbs
+from macroslow.services.proofs.kept_receipts import KeptReceipts
 from macroslow.services.proofs.prove_entry import ProveEntry
+from macroslow.services.proofs.prove_own import ProveOwn
 from macroslow.services.proofs.rotate_log_key import RotateLogKey
 from macroslow.services.signing.checkpoint_log import CheckpointLog
 from macroslow.services.signing.log_health import LogHealth
@@ -299,8 +309,18 @@ class House:
         return ReportUsage(self.books, (), CLOCK)
 
     @property
-    def tools(self) -> AgentTools:
-        return AgentTools(self.execute, self.validate, self.chat, self.books, ENTROPY)
+    def handlers(self) -> Mapping[str, Handler]:
+        """The tools of agents, but those for images."""
+        proofs = ProofTools(
+            KeptReceipts(self.books, self.prove, CLOCK),
+            ProveOwn(self.books, self.prove),
+            lambda: self.signer.keys,
+        )
+        documents = DocumentTools(self.execute, self.validate, VerifyDocument(self.signers, CLOCK))
+        quote = self.chat.quote
+        models = ModelTools(self.chat, CountTokens(quote), ListModels(quote.providers, quote.catalogue))
+        tables = (documents, RunTools(self.runs), models, SpendingTools(self.usage), proofs)
+        return {name: handler for each in tables for name, handler in each.handlers.items()}
 
     async def ask(self, verb: str, **arguments: object) -> Any:
         """What a verb returns, once it has been JSON."""

@@ -50,6 +50,10 @@ class Signer:
     origins: tuple[str, ...]
     issued_ns: int
 
+    def speaks_for(self, origin: str) -> bool:
+        """Whether the operator lets its key sign in the name of `origin`."""
+        return any_covers(map(Pattern.parse, self.origins), URI.parse(origin))
+
 
 @dataclass(frozen=True, slots=True)
 class _Sealed:
@@ -164,7 +168,7 @@ def read(attested: Attested, rule: SignatureRule) -> Document:
     if signer is None:
         if rule.demands(flag=parsed.front.quantum_security_flag):
             raise _refused("quantum_security_flag is true, so the document must be signed", _SIGN_IT)
-    elif not any_covers(map(Pattern.parse, signer.origins), URI.parse(parsed.front.origin)):
+    elif not signer.speaks_for(parsed.front.origin):
         fix = f"the operator may allow it: macroslow signers trust KEY --origin {parsed.front.origin}"
         raise _refused(f"the key of {signer.name} may not speak for {parsed.front.origin}", fix)
     return Document(_SEAL, parsed, attested)

@@ -8,6 +8,7 @@ A refusal of a tool is a result that a model reads, any other an error of JSON-R
 itself: `report` hears of it, and the client gets the code of an internal error.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -32,6 +33,7 @@ Report = Callable[[str, Exception], None]
 
 INSTRUCTIONS: Final = "Models under a budget, workflow documents in a sandbox, proof of what happened."
 SHOWN_CHARACTERS: Final = 200  # of a name that does not exist
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _OF_A_MINUTE: Final = CacheHint(ttl_ms=60_000, scope="private")  # lists differ by principal
 _STALE: Final = CacheHint(ttl_ms=0, scope="private")
 CACHE_HINTS: Final[Mapping[CacheableMethod, CacheHint]] = {
@@ -95,7 +97,7 @@ class ComposedServer:
         except MacroslowError as error:
             raise refused_request(error) from None
         except Exception as error:  # noqa: BLE001 - the outermost handler of every message
-            self._report(ctx.method, error)
+            self._report(_asked(ctx), error)
             raise MCPError(types.INTERNAL_ERROR, "the gateway failed: this is not your fault") from None
 
     def _input_schema(self, tool: str) -> Mapping[str, object] | None:
@@ -176,6 +178,13 @@ class ComposedServer:
         if params is not None and params.cursor is not None:
             raise MCPError(types.INVALID_PARAMS, "unknown cursor: this list has one page")
         return self._caller_of(context).principal
+
+
+def _asked(context: Context) -> str:
+    """What was asked, for the log: a tool by its name, if that is one."""
+    name = (context.params or {}).get("name")
+    named = isinstance(name, str) and _NAME.fullmatch(name)
+    return f"{context.method} {name}" if named else context.method
 
 
 def _first(found: Iterable[T | None]) -> T | None:

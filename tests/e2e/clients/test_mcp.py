@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -12,6 +13,10 @@ from mcp.shared.exceptions import MCPError
 from tests.e2e.conftest import Site
 from tests.e2e.documents import document
 
+from macroslow.mcp.catalogue import TOOLS
+from macroslow.mcp.tools.images import IMAGE_TOOLS
+
+DOCS = Path(__file__).parents[3] / "docs"
 ASKED = [{"role": "user", "content": "Answer with exactly: forty-two"}]
 RESULT = document("print('out')\nresult = {'answer': 42}").decode()
 ERAS = ["auto", "legacy"]
@@ -27,38 +32,84 @@ async def mcp_client(gateway: Site, key: str, era: str) -> AsyncIterator[Client]
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_mcp_calls_all_four_tools(gateway, key, era):
+async def test_mcp_calls_the_tools(gateway, key, era):
     async with mcp_client(gateway, key, era) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert set(tools) == {"run_document", "validate_document", "complete_chat", "usage"}
+        assert set(tools) == {tool.name for tool in TOOLS if tool not in IMAGE_TOOLS}  # none is configured
         assert tools["validate_document"].annotations.read_only_hint
-        ran = await client.call_tool("run_document", {"document": RESULT})
-        valid = await client.call_tool("validate_document", {"document": RESULT})
-        chat = await client.call_tool("complete_chat", {"model": "gpt-4o-mini", "messages": ASKED})
-        usage = await client.call_tool("usage", {"by": "principal"})
-    assert not any(answer.is_error for answer in (ran, valid, chat, usage))
-    assert ran.structured_content["status"] == "success"
-    assert ran.structured_content["result"] == {"answer": 42}
-    assert ran.structured_content["receipt"]
-    assert json.loads(ran.content[0].text) == ran.structured_content
-    assert valid.structured_content["valid"]
-    assert chat.structured_content["choices"][0]["message"]["content"] == "forty-two"
-    assert chat.structured_content["usd_micros"] > 0
-    (row,) = usage.structured_content["rows"]
-    assert row["key"] == "ada"
-    assert row["usd_micros"] > 0
+
+        async def called(name, **arguments):
+            answer = await client.call_tool(name, arguments)
+            assert not answer.is_error, answer.content[0].text
+            assert json.loads(answer.content[0].text) == answer.structured_content
+            return answer.structured_content
+
+        ran = await called("run_document", document=RESULT)
+        assert (ran["status"], ran["result"]) == ("success", {"answer": 42})
+        assert (await called("validate_document", document=RESULT))["valid"]
+        assert (await called("verify_document", document=RESULT))["status"] == "unsigned"
+        assert ran["run_id"] in {run["run_id"] for run in (await called("list_runs"))["runs"]}
+        assert (await called("get_run", run_id=ran["run_id"]))["state"] == "success"
+        kept = (await called("get_run_result", run_id=ran["run_id"]))["answer"]
+        assert kept["result"] == {"answer": 42}
+        assert (await client.call_tool("cancel_run", {"run_id": ran["run_id"]})).is_error
+        asked = {"model": "gpt-4o-mini", "messages": ASKED}
+        assert (await called("count_tokens", **asked))["input_tokens"] > 0
+        chat = await called("complete_chat", **asked)
+        assert chat["choices"][0]["message"]["content"] == "forty-two"
+        assert chat["usd_micros"] > 0
+        assert "gpt-4o-mini" in {model["id"] for model in (await called("list_models"))["models"]}
+        usage = await called("usage")
+        assert (usage["principal"], usage["usd_micros"] > 0) == ("ada", True)
+        proved = await called("prove_entry", index=chat["log_index"])
+        assert (await called("verify_receipt", receipt=proved["receipt"]))["verified"]
+        told = await called("verify_receipt", receipt=ran, document=RESULT)
+        assert (told["verified"], told["checked"]) == (True, ["answer", "document"])
+        assert (await client.call_tool("get_receipt", {"request_id": "nobody-s"})).is_error
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_mcp_has_resources_and_prompts(gateway, key, era):
+    async with mcp_client(gateway, key, era) as client:
+        ran = (await client.call_tool("run_document", {"document": RESULT})).structured_content
+        document = await client.read_resource(f"macroslow://runs/{ran['run_id']}/document")
+        assert document.contents[0].text == RESULT
+        reference = (await client.read_resource("macroslow://reference/maml")).contents[0].text
+        assert reference == (DOCS / "reference/maml.md").read_text()
+        listed = {str(each.uri) for each in (await client.list_resources()).resources}
+        assert "macroslow://log/checkpoint" not in listed  # the key may not read the log
+        with pytest.raises(MCPError) as unknown:
+            await client.read_resource("macroslow://log/checkpoint")
+        assert unknown.value.error.code == -32602
+        prompts = {prompt.name for prompt in (await client.list_prompts()).prompts}
+        assert prompts == {"write_workflow", "review_permissions", "explain_refusal"}
+        filled = await client.get_prompt("review_permissions", {"document": RESULT})
+        assert RESULT in filled.messages[0].content.text
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_mcp_tells_how_far_a_run_is(gateway, key, era):
+    told = []
+
+    async def hear(done, total, words):
+        told.append((done, total, words))
+
+    async with mcp_client(gateway, key, era) as client:
+        ran = await client.call_tool("run_document", {"document": RESULT}, progress_callback=hear)
+    assert [(done, total) for done, total, _ in told] == [(1, 3), (2, 3), (3, 3)]
+    assert ran.structured_content["run_id"] in told[1][2]
 
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_mcp_lists_what_a_key_may_call_and_others_are_refused_or_unknown(gateway, era):
     narrow = gateway.client("narrow", scopes=["mcp:connect", "documents:validate"])
     async with mcp_client(gateway, narrow, era) as client:
-        assert [tool.name for tool in (await client.list_tools()).tools] == ["validate_document"]
-        refused = await client.call_tool("complete_chat", {"model": "gpt-4o-mini", "messages": ASKED})
+        listed = {tool.name for tool in (await client.list_tools()).tools}
+        assert listed == {"validate_document", "verify_document", "get_receipt", "verify_receipt"}
+        with pytest.raises(MCPError, match="lacks the scope inference:chat"):
+            await client.call_tool("complete_chat", {"model": "gpt-4o-mini", "messages": ASKED})
         with pytest.raises(MCPError) as unknown:
             await client.call_tool("no_such_tool", {})
-    assert refused.is_error
-    assert "inference:chat" in refused.content[0].text
     assert unknown.value.error.code == -32602
     assert "unknown tool" in unknown.value.error.message
 

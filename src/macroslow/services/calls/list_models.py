@@ -56,13 +56,14 @@ class ListModels:
             "there is no such model here", fix="GET /v1/models lists the models that are served"
         )
 
+    def served(self) -> list[tuple[str, Model]]:
+        """Every name that a request may have, sorted, each with its model."""
+        return [(name, model) for name, model in self.catalogue.names() if model.provider in self.providers]
+
     def _entries(self, dialect: Dialect) -> list[dict[str, object]]:
         if dialect is not Dialect.ANTHROPIC:
-            return [_of_openai(name, model) for name, model in self._served()]
-        return [_of_anthropic(name) for name, model in self._served() if MESSAGES in model.operations]
-
-    def _served(self) -> list[tuple[str, Model]]:
-        return [(name, model) for name, model in self.catalogue.names() if model.provider in self.providers]
+            return [_of_openai(name, model) for name, model in self.served()]
+        return [_of_anthropic(name) for name, model in self.served() if MESSAGES in model.operations]
 
 
 def _of_openai(name: str, model: Model) -> dict[str, object]:

@@ -6,7 +6,7 @@ dies between the two is found, by another process or at the next start, and repo
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,7 +32,14 @@ from macroslow.workflow.sandbox import Block, Job, Level, Limits, Outcome, Sandb
 CAPABILITY_BYTES: Final = 32
 API_PATH_BYTES: Final = 16
 CAPABILITY_PREFIX: Final = "run-"
+STEPS: Final = 3  # of a run that nothing ends early
+Say = Callable[[str], None]
+"""Hears of a step of a run that is done, in a few words; it must neither wait nor raise."""
 CANCELLED: Final = Conclusion(False, None, "the run was cancelled")
+
+
+def unheard(_step: str) -> None:
+    """The steps of a run that nobody watches."""
 
 
 class Stop:
@@ -76,9 +83,9 @@ class ExecuteDocument:
     slots: asyncio.Semaphore
 
     async def __call__(
-        self, principal: Principal, submission: Submission, *, request_id: str
+        self, principal: Principal, submission: Submission, *, request_id: str, say: Say = unheard
     ) -> dict[str, object]:
-        """Return the answer of `/execute`, receipt included.
+        """Return the answer of `/execute`, receipt included. `say` hears of its STEPS as they are done.
 
         A document that fails, or is cancelled by its owner, is an answer with `status: failed`.
         A caller that hangs up cancels the run; that is logged like any other end. Raises what
@@ -87,9 +94,10 @@ class ExecuteDocument:
         admitted = await asyncio.to_thread(self.admit, principal, submission)
         if admitted.plan.blocks and self.sandbox.level is Level.NONE:
             await self.sandbox.run(Job("", (), {}))  # raises, and knows why no sandbox works here
+        say("the document may run")
         stop = Stop()
         # A task of its own: once a run is accepted its end is recorded, whoever goes away meanwhile.
-        carrying_out = asyncio.create_task(self._carry_out(principal, admitted, request_id, stop))
+        carrying_out = asyncio.create_task(self._carry_out(principal, admitted, request_id, stop, say))
         try:
             return await asyncio.shield(carrying_out)
         except asyncio.CancelledError:
@@ -98,13 +106,14 @@ class ExecuteDocument:
             raise
 
     async def _carry_out(
-        self, principal: Principal, admitted: Admitted, request_id: str, stop: Stop
+        self, principal: Principal, admitted: Admitted, request_id: str, stop: Stop, say: Say
     ) -> dict[str, object]:
         nothing = self._nothing
         shown = {"backend": nothing.backend, "level": nothing.level.value}
         run = await self.record.accept(principal, admitted, request_id, shown)
+        say(f"run {run.id} is accepted and begins")
         try:
-            answer, entry = await self._to_its_end(run, stop)
+            answer, entry = await self._to_its_end(run, stop, say)
         except BaseException as error:
             # The gateway, not the document, failed. What cannot be recorded now is closed as interrupted.
             code = error.code if isinstance(error, MacroslowError) else "internal"
@@ -117,7 +126,7 @@ class ExecuteDocument:
         answer["receipt"] = await self.prove(entry)
         return answer
 
-    async def _to_its_end(self, run: Accepted, stop: Stop) -> tuple[dict[str, object], Entry]:
+    async def _to_its_end(self, run: Accepted, stop: Stop, say: Say) -> tuple[dict[str, object], Entry]:
         """Work, conclude and record; the answer, and the log entry that commits to it."""
         self.under_way[run.id] = stop
         finish = partial(self.record.finish, run, signed=run.admitted.wants_signature)
@@ -127,6 +136,7 @@ class ExecuteDocument:
             return await finish(self._nothing, CANCELLED, RunEvent.CANCELLED)
         finally:
             del self.under_way[run.id]
+        say("its work has ended and is recorded")
         check_result = partial(maml_inputs.check_result, run.admitted.document.parsed)
         conclusion = await asyncio.to_thread(conclude, outcome, check_result)
         event = RunEvent.SUCCEEDED if conclusion.success else RunEvent.FAILED

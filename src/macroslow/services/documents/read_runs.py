@@ -33,6 +33,10 @@ class ReadRuns:
         """Return the caller's runs, newest first."""
         return [_shown(run) for run in await self.books.runs(principal.name)]
 
+    async def state(self, principal: Principal, run_id: str) -> dict[str, object]:
+        """Return one run, without its answer."""
+        return _shown(await self._run(principal, run_id))
+
     async def show(self, principal: Principal, run_id: str) -> dict[str, object]:
         """Return one run, with its answer once there is one."""
         run = await self._run(principal, run_id)
