@@ -22,6 +22,7 @@ import orjson
 import rfc8785
 
 from macroslow.mcp.clean_text import MAX_DEPTH, clean_json, is_clean, texts
+from macroslow.mcp.foreign_uris import MAX_URI, is_plain, is_understood
 from macroslow.mcp.schemas import schema_fault
 from macroslow.mcp.upstream import JSON, Found
 from macroslow.values import value
@@ -291,11 +292,19 @@ def _name_fault(server: str, place: Place) -> str:
     if not is_clean(place.name) or not place.name:
         return "hidden characters are in its name"
     if place.kind in {Kind.RESOURCE, Kind.TEMPLATE}:
-        return ""
+        return _uri_fault(place)
     if not _USABLE.fullmatch(place.name):
         return "its name has other characters than A-Z, a-z, 0-9, _ and -"
     if len(server) + len(SEPARATOR) + len(place.name) > MAX_NAME:
         return f"with its server's name it would have more than {MAX_NAME} characters"
+    return ""
+
+
+def _uri_fault(place: Place) -> str:
+    if len(place.name) > MAX_URI or not is_plain(place.name):
+        return "its URI is too long, or has a step upwards"
+    if place.kind is Kind.TEMPLATE and not is_understood(place.name):
+        return "its template has expressions other than {name} and {+name}"
     return ""
 
 

@@ -27,6 +27,7 @@ class EventType(enum.IntEnum):
     API_CALLED = 22
     MCP_CALLED = 23
     IMAGES_CALLED = 24
+    MCP_FORWARDED = 25
     REFUSED = 30
     REFUSALS_SUMMARY = 31
     KEY_CREATED = 40
@@ -36,9 +37,11 @@ class EventType(enum.IntEnum):
     KEY_CHANGED = 44
     KEY_ROTATED = 45
     JWT_REVOKED = 46
+    MCP_PINS_APPROVED = 47
     SERVER_STARTED = 50
     SERVER_STOPPED = 51
     BUDGET_ALERT = 60
+    MCP_BLOCKED = 61
 
 
 def name_of(number: int) -> str:
@@ -67,6 +70,7 @@ CLASSES: Final[Mapping[EventType, EventClass]] = {
     EventType.API_CALLED: EventClass.ACTIVITY,
     EventType.MCP_CALLED: EventClass.ACTIVITY,
     EventType.IMAGES_CALLED: EventClass.ACTIVITY,
+    EventType.MCP_FORWARDED: EventClass.ACTIVITY,
     EventType.REFUSED: EventClass.SECURITY,
     EventType.REFUSALS_SUMMARY: EventClass.SECURITY,
     EventType.KEY_CREATED: EventClass.ADMINISTRATION,
@@ -76,9 +80,11 @@ CLASSES: Final[Mapping[EventType, EventClass]] = {
     EventType.KEY_CHANGED: EventClass.ADMINISTRATION,
     EventType.KEY_ROTATED: EventClass.ADMINISTRATION,
     EventType.JWT_REVOKED: EventClass.SECURITY,
+    EventType.MCP_PINS_APPROVED: EventClass.ADMINISTRATION,
     EventType.SERVER_STARTED: EventClass.ADMINISTRATION,
     EventType.SERVER_STOPPED: EventClass.ADMINISTRATION,
     EventType.BUDGET_ALERT: EventClass.ACTIVITY,
+    EventType.MCP_BLOCKED: EventClass.ADMINISTRATION,
 }
 """Of every type: numbers and classes of a written log never change."""
 

@@ -49,6 +49,7 @@ WHAT: Final[Mapping[EventType, str]] = {
     EventType.API_CALLED: "an outside API was called",
     EventType.MCP_CALLED: "a tool was called over MCP",
     EventType.IMAGES_CALLED: "a provider of images was called",
+    EventType.MCP_FORWARDED: "another MCP server was called",
     EventType.REFUSED: "a request was refused",
     EventType.REFUSALS_SUMMARY: "requests were refused",
     EventType.KEY_CREATED: "a client key was created",
@@ -58,9 +59,11 @@ WHAT: Final[Mapping[EventType, str]] = {
     EventType.KEY_CHANGED: "a client key was given other bounds",
     EventType.KEY_ROTATED: "a client key was given another secret",
     EventType.JWT_REVOKED: "tokens were revoked",
+    EventType.MCP_PINS_APPROVED: "what another MCP server offers was approved",
     EventType.SERVER_STARTED: "the gateway was started",
     EventType.SERVER_STOPPED: "the gateway was stopped",
     EventType.BUDGET_ALERT: "an alert about spending was raised",
+    EventType.MCP_BLOCKED: "something that another MCP server offers was not approved",
 }
 CANONICAL_ANSWERS: Final = frozenset({EventType.RUN_FINISHED})
 """Events whose answer is JSON that may carry its own receipt; all others commit to exact bytes."""
