@@ -10,6 +10,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from macroslow import __version__, control
+from macroslow.authn.principal import Principal
+from macroslow.authz import scopes
 from macroslow.bootstrap import administrators
 from macroslow.bootstrap.gateway import Gateway
 from macroslow.bootstrap.kept_running import kept_running
@@ -17,6 +19,7 @@ from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.modes import PRODUCTION, Mode
 from macroslow.bootstrap.telemetry import peers
 from macroslow.metering.budgets import Scope as BudgetScope
+from macroslow.metering.ledger import OpenAccount
 from macroslow.services.audit.record_mcp_call import RecordMCPCall
 from macroslow.services.audit.record_server import RecordServer
 from macroslow.services.calls.gen_ai import Peer
@@ -26,16 +29,19 @@ from macroslow.services.proofs.kept_receipts import KeptReceipts
 from macroslow.services.proofs.read_tiles import ReadTiles
 from macroslow.services.spending.read_figures import ReadFigures
 from macroslow.settings import Settings
+from macroslow.settings.identity import DEFAULT_GRANTS
 from macroslow.tlog.tiles import CHECKPOINT
 from macroslow.web.application import Application
 from macroslow.web.gate import Gate, GateSettings
 from macroslow.web.lifecycle import Lifecycle
 from macroslow.web.mcp_endpoint import MCPEndpoint
+from macroslow.web.mcp_lines import Conversations
 from macroslow.web.metrics import Metrics
 from macroslow.web.protected_resource import ProtectedResource
 from macroslow.web.routes import PUBLIC_LOG_ROUTES, ROUTES
 
 log: Final = logging.getLogger("macroslow.server")
+LOCAL: Final = "local"  # who comes by the control socket, as principal and account
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,9 @@ async def open_edges(gateway: Gateway, mode: Mode = PRODUCTION) -> AsyncIterator
         settings.state_folder,
     )
     await core.checkpoints.sign_all()  # so that what a crash left unsigned is signed from here on
+    conversations = Conversations(
+        mcp, gate, gateway.authenticate, await _local(gateway), settings.server.shutdown_grace_s
+    )
     of_administrators = administrators.gate_of(gateway, application)
     holders = (gate, of_administrators, application.answer_once)
     ending = WithdrawEnded(gateway.authenticate.admits, [each.withdraw for each in holders])
@@ -96,7 +105,9 @@ async def open_edges(gateway: Gateway, mode: Mode = PRODUCTION) -> AsyncIterator
             async with (
                 kept_running(beside),
                 gateway.watches.running(),
-                control.serve_control(core.folder.control_socket, administrators.operator(gateway)),
+                control.serve_control(
+                    core.folder.control_socket, administrators.operator(gateway), conversations
+                ),
             ):
                 yield Edges(gate, of_administrators, lifecycle)
         finally:
@@ -156,6 +167,14 @@ def _metrics(gateway: Gateway, known: Mapping[str, Peer]) -> Metrics:
 def _named_tags(settings: Settings) -> frozenset[str]:
     """The tags that the operator's budgets name."""
     return frozenset(rule.name for rule in settings.budget_rules if rule.scope is BudgetScope.TAG)
+
+
+async def _local(gateway: Gateway) -> Principal:
+    """This machine's own user as a client of MCP: all that clients may do, and nothing of administration."""
+    await gateway.core.books.commit(OpenAccount(LOCAL, None))
+    servers = gateway.core.settings.mcp.servers.items()
+    theirs = {server.scope_of(name, tool) for name, server in servers for tool in ("", *server.rules)}
+    return Principal(LOCAL, LOCAL, scopes=scopes.CLIENT | theirs, grants=DEFAULT_GRANTS)
 
 
 def _protected(settings: Settings) -> ProtectedResource:

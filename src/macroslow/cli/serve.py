@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import os
 import resource
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from macroslow.bootstrap.conformance import CONFORMANCE, throw_away
 from macroslow.bootstrap.modes import PRODUCTION, Mode
 from macroslow.bootstrap.serving import Started
 from macroslow.bootstrap.serving import serve as serve_gateway
+from macroslow.bootstrap.stdio import KEY_VARIABLE, claim_pipes, serve_stdio
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._logging import log_to_stderr
 from macroslow.cli._output import emit, json_option
@@ -31,13 +33,29 @@ _M_ARENA_MAX: Final = -8  # glibc, malloc.h
     is_flag=True,
     help="Serve what the MCP conformance suites call: on loopback, without configuration, keeping nothing.",
 )
+@click.option(
+    "--stdio",
+    is_flag=True,
+    help="Serve one MCP client on stdin and stdout, by the gateway of this state or one of its own.",
+)
 @config_option
 @json_option
-def serve(listen: str | None, config_file: Path | None, *, conformance: bool, as_json: bool) -> None:
+def serve(
+    listen: str | None, config_file: Path | None, *, conformance: bool, stdio: bool, as_json: bool
+) -> None:
     """Serve until Ctrl-C or SIGTERM; running requests may end first.
 
-    Prints one line when it is ready.
+    Prints one line when it is ready. With --stdio it ends with its client, who is the holder of the key in
+    MACROSLOW_API_KEY, or this machine's own user.
     """
+    if stdio:
+        if listen is not None or conformance or as_json:
+            raise click.UsageError("--stdio listens nowhere, and says nothing of its own")
+        wire = claim_pipes()  # before anything could print
+        settings = settings_of(config_file)
+        log_to_stderr(settings.server.log_level, settings.server.log_format)
+        serve_stdio(settings, wire, os.environ.pop(KEY_VARIABLE, None))
+        return
 
     def load(given: Mapping[str, object]) -> Settings:
         return settings_of(config_file, {"server.listen": listen, **given})

@@ -178,6 +178,8 @@ async def _hold(
     except MacroslowError as error:
         writer.write(orjson.dumps({"error": _told(error)}) + b"\n")
         await writer.drain()
+    except Exception:  # the outermost handler: its defect ends this conversation alone
+        log.exception("a conversation failed")
 
 
 async def _answer(line: bytes, perform: Perform, progress: Progress) -> bytes:

@@ -15,6 +15,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
@@ -55,7 +56,9 @@ class Wire:
             for begun in others:
                 self._take(bytes(line))
                 line = bytearray(begun)
-        self.end()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
     def _take(self, line: bytes) -> None:
         if line.strip():
@@ -64,14 +67,28 @@ class Wire:
                 self._waiting.append(line + b"\n")
                 self._changed.notify_all()
 
+    @property
+    def is_done(self) -> bool:
+        """Whether all that comes from the client is carried."""
+        with self._changed:
+            return self._ended and not self._waiting
+
     def end(self) -> None:
         """Take no more from the client: what is under way may be answered."""
         with self._changed:
+            self._waiting.clear()
             self._ended = True
             self._changed.notify_all()
 
-    def carry(self, gateway: socket.socket) -> bool:
-        """Carry lines until the gateway hangs up. False: it did so before the client was done.
+    def cut(self) -> None:
+        """Hear no more answers either."""
+        self.end()
+        with self._changed, suppress(OSError):
+            if self._gateway is not None:
+                self._gateway.shutdown(socket.SHUT_RDWR)
+
+    def carry(self, gateway: socket.socket) -> None:
+        """Carry lines until the gateway hangs up, and answer for it what it did not.
 
         ClientGoneError where the client reads no answers any more.
         """
@@ -91,10 +108,9 @@ class Wire:
                 self._gateway = None
                 self._changed.notify_all()
             sending.join()
-        return self._ended
+        self._break_off()
 
-    def break_off(self) -> None:
-        """Answer what is under way with an error."""
+    def _break_off(self) -> None:
         for asked in list(self._asked):
             error = {"code": _INTERNAL_ERROR, "message": GONE}
             self._say(orjson.dumps({"jsonrpc": "2.0", "id": asked, "error": error}) + b"\n")
@@ -106,7 +122,8 @@ class Wire:
                 self._note(line)
                 gateway.sendall(line)
                 with self._changed:
-                    self._waiting.popleft()
+                    if self._waiting:
+                        self._waiting.popleft()
                     self._changed.notify_all()
             if self._ended:
                 gateway.shutdown(socket.SHUT_WR)

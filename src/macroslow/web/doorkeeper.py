@@ -48,11 +48,15 @@ class Doorkeeper:
         except CredentialError:
             self.failures.admit(scope)
             raise
+        self.count(visit, principal)
+        if principal.scopes.isdisjoint(route.or_scopes):
+            require_scope(principal, route.scope)
+
+    def count(self, visit: Visit, principal: Principal) -> None:
+        """Count a request of somebody who is known, and note that he is here. RateLimitedError."""
         for credential in principal.credentials:
             self.credentials.admit(visit, credential)
             self._present.enter(visit, credential)
-        if principal.scopes.isdisjoint(route.or_scopes):
-            require_scope(principal, route.scope)
 
     def leave(self, visit: Visit) -> None:
         """Note that a request is over, however far it came."""

@@ -10,12 +10,14 @@ use case.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from macroslow.authn.principal import Principal
+from macroslow.authz.decision import require_scope
+from macroslow.authz.scopes import MCP_CONNECT
 from macroslow.errors import MacroslowError, OverloadedError, UnsupportedMediaTypeError
 from macroslow.limits.byte_budget import ByteBudget
 from macroslow.ports import NS_PER_S, Clock, Entropy, FreshNames
@@ -39,6 +41,7 @@ LARGE_BYTES: Final = 64 * 1024  # an answer above this counts as long as its cal
 NO_WORK_S: Final = 5.0  # after which it may be worth to ask again
 SEE_HEALTH: Final = "try again later; the operator sees why at GET /health and in the server's log"
 LAST_WORD_S: Final = 0.1  # who is told why his stream ends has so long to read it
+NO_REQUEST: Final[Scope] = {"headers": ()}  # of a message that came otherwise
 _UNROUTED: Final = "none"
 
 
@@ -136,6 +139,31 @@ class Gate:
         finally:
             self._budget.let_go(held_bytes, holder)
 
+    @asynccontextmanager
+    async def message(self, who: Callable[[], Awaitable[Principal]]) -> AsyncIterator[Visit]:
+        """Let in a message of MCP that comes by no request of HTTP: who, how often, may it, is work taken.
+
+        Whatever refuses it is noted, and raised. Its task is cancelled once `who` would be let in no more.
+        """
+        visit = Visit(self._ids.next(), "POST", self._clock.monotonic_ns(), asyncio.current_task())
+        try:
+            try:
+                principal = visit.principal = await who()
+                self._doorkeeper.count(visit, principal)
+                require_scope(principal, MCP_CONNECT)
+                self._require_room()
+            except MacroslowError as error:
+                visit.status = self._refusals.answer(error, visit, NO_REQUEST).status
+                raise
+            visit.status = 200
+            yield visit
+        finally:
+            self._leave(visit)
+
+    def _require_room(self) -> None:
+        if self._application.ready():
+            raise OverloadedError("no new work is taken just now", retry_after_s=NO_WORK_S, fix=SEE_HEALTH)
+
     def withdraw(self, admits: Callable[[Principal], bool]) -> None:
         """End every request whose caller would be let in no more."""
         self._doorkeeper.withdraw(admits)
@@ -194,8 +222,8 @@ class Gate:
         """Who, how often, may it; then the body."""
         route = visit.route = found.route(visit.method)
         await self._doorkeeper.admit(visit, route, scope)
-        if route.work and self._application.ready():
-            raise OverloadedError("no new work is taken just now", retry_after_s=NO_WORK_S, fix=SEE_HEALTH)
+        if route.work:
+            self._require_room()
         media_type = _media_type(route, visit.framing)
         cap_bytes = min(route.cap_bytes, self._settings.max_body_bytes)
         body_s = None if visit.body.complete else self._settings.body_deadline_s

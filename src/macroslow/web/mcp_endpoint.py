@@ -18,7 +18,9 @@ Calls that cost nothing make the log grow too, so receipts over MCP have a rate 
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from macroslow.authn.principal import Principal
@@ -47,9 +49,11 @@ Transport = Callable[["Server[Any]", int], Serves]
 """Serves a server over Streamable HTTP, bodies of at most so many bytes. Called with the SDK in place."""
 Record = Callable[[Principal, MCPCall], Awaitable[None]]
 
+NAME: Final = "macroslow"
 RECEIPTS: Final = per_minute("receipts over MCP", 60)
 MAX_PRINCIPALS: Final = 10_000
 NO_NAME: Final = "(not a name)"  # in the log, of a tool that a client called by any other text
+_BY_LINE: ContextVar[tuple[Principal, str]] = ContextVar("who sent the line that is being served")
 _NAME: Final = re.compile(r"[!-~]{1,100}")
 
 
@@ -83,15 +87,10 @@ class MCPEndpoint:
         BadRequestError for what is no message, MissingScopeError for a tool of ours that its caller may not
         call, OverloadedError once closed.
         """
-        if self._stop.is_set():
-            raise OverloadedError("the gateway is shutting down")
-        if self._task is None or self._task.done():
-            self._manager = asyncio.get_running_loop().create_future()
-            self._task = asyncio.create_task(self._serve(self._manager))
         state = scope["state"]
         receipted = asks_for_receipt(scope["headers"])
         message = self._read(state) if scope["method"] == "POST" else None
-        manager = await asyncio.shield(self._manager)
+        manager = await self._started()
         if message is None or message.tool is None:
             await manager.handle_request(scope, receive, send)
             return
@@ -100,6 +99,20 @@ class MCPEndpoint:
             await self._receipted(manager, scope, receive, send)
         else:
             await manager.handle_request(scope, receive, send)
+
+    async def server(self) -> "Server[Any]":
+        """Another server over the same sources, for a transport of its own. OverloadedError once closed."""
+        await self._started()
+        assert self._server is not None  # noqa: S101 (it was built for the manager)
+        return self._server.build(NAME, self._version)
+
+    async def _started(self) -> Serves:
+        if self._stop.is_set():
+            raise OverloadedError("the gateway is shutting down")
+        if self._task is None or self._task.done():
+            self._manager = asyncio.get_running_loop().create_future()
+            self._task = asyncio.create_task(self._serve(self._manager))
+        return await asyncio.shield(self._manager)
 
     def _read(self, state: MutableMapping[str, Any]) -> RPCMessage:
         """The message of a request; a refusal from here on says whose it is."""
@@ -158,7 +171,18 @@ class MCPEndpoint:
         from macroslow.mcp.server import ComposedServer
 
         self._server = ComposedServer(self._sources(), _caller_of, _report)
-        return self._transport(self._server.build("macroslow", self._version), self._max_body_bytes)
+        return self._transport(self._server.build(NAME, self._version), self._max_body_bytes)
+
+
+@contextmanager
+def by_line(principal: Principal | None, request_id: str) -> Iterator[None]:
+    """Whatever is served within came from `principal`, by no request of HTTP."""
+    assert principal is not None  # noqa: S101 (the gate has let him in)
+    token = _BY_LINE.set((principal, request_id))
+    try:
+        yield
+    finally:
+        _BY_LINE.reset(token)
 
 
 def _report(method: str, error: Exception) -> None:
@@ -176,6 +200,8 @@ def _named(message: RPCMessage) -> str:
 def _caller_of(context: "Context") -> "Caller":
     from macroslow.mcp.source import Caller
 
-    assert context.request is not None  # noqa: S101 (over HTTP there always is one)
+    if context.request is None:  # a line, and no request of HTTP
+        principal, request_id = _BY_LINE.get()
+        return Caller(principal, request_id, context)
     state = context.request.scope["state"]  # the gate put it there
     return Caller(state["principal"], state["request_id"], context)

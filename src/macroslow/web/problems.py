@@ -247,6 +247,11 @@ def _provider_body(error: MacroslowError) -> dict[str, Any]:
     return facts | fixed
 
 
+def json_rpc_error(error: MacroslowError, message_id: str | int | None) -> bytes:
+    """The answer to a message that came by no request of HTTP."""
+    return orjson.dumps(_json_rpc(error, status_of(error), "", message_id), default=list)
+
+
 def _json_rpc(
     error: MacroslowError, status: int, request_id: str, message_id: str | int | None
 ) -> dict[str, Any]:
