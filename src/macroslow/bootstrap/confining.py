@@ -1,10 +1,10 @@
 """Keys that sign are kept from the process that serves, where they lie outside of all that it works in."""
 
+import asyncio
+import contextlib
 import tempfile
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from macroslow.adapters import keyfiles, sandbox
 from macroslow.adapters.statefolder import StateFolder
@@ -12,40 +12,49 @@ from macroslow.bootstrap.signer_places import keys_place, marks_folder
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.reference import Scheme
 from macroslow.settings import Settings
-from macroslow.workflow.sandbox import Level, Sandbox
+from macroslow.workflow.sandbox import Sandbox
 
 IN_STATE: Final = "they lie in the state folder ([log] keys names another place)"
 
 
-@dataclass(slots=True)
 class Walls:
-    """The sandbox of code blocks, and what the serving process denies itself. `note`: why it could not."""
+    """The sandbox of code blocks, and what the serving process denies itself.
 
-    settings: Settings
-    launcher: sandbox.ZygoteLauncher
-    box: Sandbox
-    note: str = ""
+    Sandboxes are tried once this process is confined: the trial begins threads, and a sandbox that needs no
+    launcher is to be within.
+    """
 
-    @classmethod
-    async def begin(cls, settings: Settings, stack: AsyncExitStack) -> Self:
-        """Start what starts sandboxes, and the strongest one that works; `stack` ends them."""
-        launcher = sandbox.ZygoteLauncher.open({sandbox.NATIVE: sandbox.profile_of(sandbox.NATIVE)})
-        stack.push_async_callback(launcher.close)
-        box = await sandbox.choose(preferred=settings.sandbox.backend, launcher=launcher)
-        walls = cls(settings, launcher, box)
-        stack.push_async_callback(walls.close)
-        return walls
+    def __init__(self, settings: Settings) -> None:
+        """Start what starts sandboxes; nothing is waited for."""
+        self._settings = settings
+        self._launcher = sandbox.ZygoteLauncher.open({sandbox.NATIVE: sandbox.profile_of(sandbox.NATIVE)})
+        self._choosing: asyncio.Task[Sandbox] | None = None
+        self.note = ""
+        """Why this process is not confined; empty if it is, or was not to be."""
 
     async def close_in(self, folder: StateFolder) -> None:
-        """Confine this process; a sandbox that works without a launcher is begun anew, within."""
-        self.note = confine(self.settings, folder)
-        if self.box.level is Level.REDUCED:
-            await self.box.close()
-            self.box = await sandbox.choose(preferred=self.box.backend)
+        """Confine this process, and begin to look which sandbox works."""
+        self.note = confine(self._settings, folder)
+        self._begin()
+
+    async def box(self) -> Sandbox:
+        """The strongest sandbox that works."""
+        return await self._begin()
 
     async def close(self) -> None:
-        """End the sandbox."""
-        await self.box.close()
+        """End the sandbox, and what started it."""
+        if self._choosing is not None:
+            self._choosing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await (await self._choosing).close()
+        await self._launcher.close()
+
+    def _begin(self) -> "asyncio.Task[Sandbox]":
+        if self._choosing is None:
+            preferred = self._settings.sandbox.backend
+            choosing = sandbox.choose(preferred=preferred, launcher=self._launcher)
+            self._choosing = asyncio.create_task(choosing)
+        return self._choosing
 
 
 def confine(settings: Settings, folder: StateFolder) -> str:

@@ -70,7 +70,8 @@ async def open_gateway(settings: Settings, *, confined: bool = False) -> AsyncIt
         signer = start_signer(settings)
         if signer is not None:
             stack.push_async_callback(signer.close)
-        walls = await Walls.begin(settings, stack)
+        walls = Walls(settings)
+        stack.push_async_callback(walls.close)
         close_in = walls.close_in if confined else None
         core = await stack.enter_async_context(open_core(settings, signer, before_secrets=close_in))
         secrets = await secrets_of(settings, core.folder, core.quad, settings.secrets())
@@ -91,7 +92,9 @@ async def open_gateway(settings: Settings, *, confined: bool = False) -> AsyncIt
         issuers = open_issuers(core, secrets, outward)
         watching = watches(core, secrets, outward, record.open_runs, issuers.fetched)
         images = open_images(core, secrets, outward)
-        yield _gateway(core, walls, governor, call_api, record, watching, issuers.tokens, images)
+        yield _gateway(
+            core, await walls.box(), governor, call_api, record, watching, issuers.tokens, images, walls.note
+        )
 
 
 def _apis(settings: Settings, secrets: Mapping[str, Secret], outward: Outward) -> dict[str, OutsideAPI]:
@@ -114,13 +117,14 @@ def _apis(settings: Settings, secrets: Mapping[str, Secret], outward: Outward) -
 
 def _gateway(
     core: Core,
-    walls: Walls,
+    box: Sandbox,
     governor: Governor,
     call_api: CallAPI,
     record: RecordRuns,
     watching: Watches,
     tokens: VerifyTokens | None,
     images: Images | None,
+    confinement_note: str,
 ) -> Gateway:
     settings = core.settings
     admit = AdmitDocument(core.signers, _document_rules(settings), clock)
@@ -128,7 +132,7 @@ def _gateway(
     execute = ExecuteDocument(
         admit=admit,
         record=record,
-        sandbox=walls.box,
+        sandbox=box,
         call_model=governor.call_model,
         call_api=call_api,
         open_egress=egress_opener(governor.list_models.for_dialect, clock, entropy),
@@ -140,7 +144,7 @@ def _gateway(
     )
     return Gateway(
         core=core,
-        sandbox=walls.box,
+        sandbox=box,
         governor=governor,
         watches=watching,
         execute=execute,
@@ -152,7 +156,7 @@ def _gateway(
         security=RecordSecurity(core.books, clock),
         administration=core.administration(execute, tokens),
         images=images,
-        confinement_note=walls.note,
+        confinement_note=confinement_note,
     )
 
 
