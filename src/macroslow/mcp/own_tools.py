@@ -37,10 +37,6 @@ class OwnTools(Source):
     async def tools(self, principal: Principal) -> Sequence[types.Tool]:
         return [one.shown for one in self._tools.values() if one.tool.scope in principal.scopes]
 
-    def input_schema(self, tool: str) -> Mapping[str, object] | None:
-        served = self._tools.get(tool)
-        return served.tool.input_schema if served else None
-
     def scope_of(self, tool: str) -> str | None:
         served = self._tools.get(tool)
         return served.tool.scope if served else None

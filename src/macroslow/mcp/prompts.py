@@ -95,7 +95,7 @@ def sections(markdown: str) -> dict[str, str]:
     found = [*_SECTION.finditer(markdown)]
     ends = [*(each.start() for each in found[1:]), len(markdown)]
     return {
-        each[2].strip(): markdown[each.end() : end].strip() for each, end in zip(found, ends, strict=True)
+        each[2].strip(): markdown[each.end() : end].strip() for each, end in zip(found, ends, strict=False)
     }
 
 

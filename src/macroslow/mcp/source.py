@@ -45,7 +45,7 @@ class Source:
         return ()
 
     def input_schema(self, tool: str) -> Mapping[str, object] | None:
-        """The schema of a tool's arguments, whoever asks: for headers that must match (`Mcp-Param-*`)."""
+        """The schema of a tool's arguments, whoever asks, where some come in headers too (`x-mcp-header`)."""
         return None
 
     def scope_of(self, tool: str) -> str | None:
