@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import pytest
@@ -75,33 +75,39 @@ class ScriptedProgram:
         await asyncio.gather(self._life, return_exceptions=True)
 
 
-Behave = Callable[..., StdioServer]
+class ScriptedPrograms:
+    """Implements Programs: each start behaves as the next of the behaviours says."""
+
+    def __init__(self, behaviours: Iterable[Behaviour]) -> None:
+        self.started: list[ScriptedProgram] = []
+        self.closed = False
+        self._turns = iter(behaviours)
+
+    async def start(self) -> ScriptedProgram:
+        self.started.append(ScriptedProgram(next(self._turns)))
+        return self.started[-1]
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+Make = Callable[..., StdioServer]
 
 
 @pytest.fixture
-async def server_of() -> AsyncIterator[Behave]:
+async def server_of() -> AsyncIterator[Make]:
     """Makes a server that behaves, at each of its starts, as the next of the behaviours says."""
-    made: list[StdioServer] = []
+    made: list[tuple[StdioServer, ScriptedPrograms]] = []
 
-    def make(*behaviours: Behaviour, pause_s: float = 0.0, **options: Any) -> StdioServer:
-        turns = iter(behaviours)
-        server: StdioServer
-
-        async def start() -> ScriptedProgram:
-            program = ScriptedProgram(next(turns))
-            programs.append(program)
-            return program
-
-        server = StdioServer(
-            "files", ("files-server", "/srv"), start, **{"max_result_bytes": 10_000, **options}
-        )
+    def make(*behaviours: Behaviour, pause_s: float = 0.0, max_result_bytes: int = 10_000) -> StdioServer:
+        programs = ScriptedPrograms(behaviours)
+        server = StdioServer("files", ("files-server", "/srv"), programs, max_result_bytes=max_result_bytes)
         server._connection.first_pause_s = pause_s
-        programs: list[ScriptedProgram] = []
-        server.programs = programs  # type: ignore[attr-defined]
-        made.append(server)
+        made.append((server, programs))
         return server
 
     yield make
-    for server in made:
+    for server, programs in made:
         await server.close()
-        assert all(program.closed for program in server.programs)  # type: ignore[attr-defined]
+        assert programs.closed
+        assert all(program.closed for program in programs.started)

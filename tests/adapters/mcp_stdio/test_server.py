@@ -68,7 +68,7 @@ async def test_a_modern_server_is_asked_once_and_each_request_says_what_it_must(
     assert (found.identity.name, found.identity.version, found.identity.protocol) == ("files", "1.2", MODERN)
     assert found.fresh_s == 20.0
     assert await call(server) == DONE
-    (program,) = server.programs  # type: ignore[attr-defined]
+    (program,) = server._connection.programs.started  # type: ignore[attr-defined]
     assert [message["method"] for message in program.heard] == ["server/discover", "tools/list", "tools/call"]
     for message in program.heard:
         meta = message["params"]["_meta"]
@@ -85,7 +85,7 @@ async def test_a_server_of_the_handshake_is_greeted_its_way(server_of: Make) -> 
     server = server_of(old)
     assert (await server.discover()).identity.protocol == "2025-06-18"
     assert await call(server) == DONE
-    (program,) = server.programs  # type: ignore[attr-defined]
+    (program,) = server._connection.programs.started  # type: ignore[attr-defined]
     assert "_meta" not in program.heard[-1]["params"]
 
 
@@ -323,7 +323,7 @@ async def test_a_call_whose_server_ends_fails_and_is_never_repeated(server_of: M
         await call(server)
     assert server.health.last_end == "it was killed by SIGSEGV"
     assert await call(server) == DONE
-    first, second = server.programs  # type: ignore[attr-defined]
+    first, second = server._connection.programs.started  # type: ignore[attr-defined]
     assert [m["method"] for m in second.heard] == ["server/discover", "tools/call"]
     assert first.closed
 
@@ -399,7 +399,7 @@ async def test_closing_asks_the_server_to_end_and_leaves_nothing(server_of: Make
     server = server_of(modern)
     await call(server)
     await server.close()
-    (program,) = server.programs  # type: ignore[attr-defined]
+    (program,) = server._connection.programs.started  # type: ignore[attr-defined]
     assert program.closed
     assert server.health.state is State.CLOSED
     with pytest.raises(UpstreamUnavailableError, match="is closed"):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from macroslow.adapters.mcp_stdio.peer import MAX_LINE_BYTES, BrokenOffError, Drop, Peer, TooLongError
-from macroslow.adapters.mcp_stdio.ports import StartProgram
+from macroslow.adapters.mcp_stdio.ports import Programs
 from macroslow.errors import SandboxUnavailableError, UpstreamUnavailableError
 from macroslow.mcp.asking import MODERN, Greeting, NoAnswerError, RPCError, greeted_modern, meet
 from macroslow.mcp.upstream import JSON
@@ -69,7 +69,7 @@ class Connection:
     """To one server. `changed` is set when its lists may have changed: it says so, or it was begun again."""
 
     name: str
-    start: StartProgram
+    programs: Programs
     max_result_bytes: int
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     first_pause_s: float = FIRST_PAUSE_S
@@ -123,6 +123,7 @@ class Connection:
         if self._conversation is not None:
             await self._conversation.peer.close(GRACE_S)
         await asyncio.gather(*self._minding, return_exceptions=True)
+        await self.programs.close()
 
     def unavailable(self, how: str, retry_after_s: float | None = None) -> UpstreamUnavailableError:
         """The error that says so of this server."""
@@ -144,7 +145,7 @@ class Connection:
 
     async def _begin(self) -> Conversation:
         try:
-            streams = await self.start()
+            streams = await self.programs.start()
         except SandboxUnavailableError as error:
             self._note_end(error.detail, 0.0)
             raise self.unavailable(f"cannot be started: {error.detail}") from error

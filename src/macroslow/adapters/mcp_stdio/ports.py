@@ -1,6 +1,5 @@
 """What a server needs from the sandbox that runs it."""
 
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 
@@ -28,5 +27,13 @@ class Streams(Protocol):
         ...
 
 
-StartProgram = Callable[[], Awaitable[Streams]]
-"""Starts the program anew. Raises SandboxUnavailableError, with the reason, if it cannot be started."""
+class Programs(Protocol):
+    """Starts one program, whenever it is wanted anew."""
+
+    async def start(self) -> Streams:
+        """Start it. Raises SandboxUnavailableError, with the reason, if it cannot be started."""
+        ...
+
+    async def close(self) -> None:
+        """End what was needed to start it."""
+        ...

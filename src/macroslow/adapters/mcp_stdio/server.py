@@ -10,7 +10,7 @@ from typing import Final
 
 from macroslow.adapters.mcp_stdio.connection import Connection, Health
 from macroslow.adapters.mcp_stdio.peer import BrokenOffError, TooLongError
-from macroslow.adapters.mcp_stdio.ports import StartProgram
+from macroslow.adapters.mcp_stdio.ports import Programs
 from macroslow.errors import TooLargeError, UpstreamRefusedError
 from macroslow.mcp.asking import NoAnswerError, RPCError, everything
 from macroslow.mcp.upstream import JSON, Found, Progress
@@ -21,14 +21,14 @@ _ENVELOPE_BYTES: Final = 4096  # of a line around its result
 
 
 class StdioServer:
-    """One server that is a program. `command` is what the operator wrote, `start` starts it in its box."""
+    """One server that is a program. `command` is what the operator wrote, `programs` starts it in its box."""
 
     def __init__(
-        self, name: str, command: Sequence[str], start: StartProgram, *, max_result_bytes: int
+        self, name: str, command: Sequence[str], programs: Programs, *, max_result_bytes: int
     ) -> None:
         self._command = tuple(command)
         self._max_result_bytes = max_result_bytes
-        self._connection = Connection(name, start, max_result_bytes)
+        self._connection = Connection(name, programs, max_result_bytes)
 
     @property
     def where(self) -> str:

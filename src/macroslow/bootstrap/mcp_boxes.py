@@ -1,0 +1,108 @@
+"""MCP servers that are programs of this machine: what their boxes may show, told early, and the servers.
+
+The commands are those of the configuration: nothing else in this process knows a way to name one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from macroslow.adapters import keyfiles, sandbox
+from macroslow.adapters.mcp_stdio import StdioServer, Streams
+from macroslow.adapters.statefolder import StateFolder
+from macroslow.bootstrap.signer_places import keys_place, marks_folder
+from macroslow.errors import ConfigurationError, Problem, SandboxUnavailableError
+from macroslow.secretstore.reference import Scheme
+from macroslow.secretstore.secret import Secret
+from macroslow.settings import Settings
+from macroslow.settings.origin import nearest
+from macroslow.workflow.box import Program
+
+_ALLOWING: Final = frozenset({"auto", sandbox.NATIVE})
+
+
+def programs(settings: Settings) -> Mapping[str, Program]:
+    """The programs that the configuration names, by their server."""
+    found = {name: server.program(name) for name, server in settings.mcp.servers.items()}
+    return {name: program for name, program in found.items() if program is not None}
+
+
+def box_profiles(settings: Settings) -> dict[str, Mapping[str, object]]:
+    """What the launcher must know of each program, before this process restricts itself.
+
+    ConfigurationError that names every mount which cannot be made, or would show what is the gateway's own.
+    """
+    if problems := mount_problems(settings):
+        raise ConfigurationError("not all mounts of MCP servers can be made", problems, step="configuration")
+    return {
+        sandbox.box_name(program): sandbox.box_profile(program) for program in programs(settings).values()
+    }
+
+
+def mount_problems(settings: Settings) -> list[Problem]:
+    """What is wrong with the mounts of all programs."""
+    named = programs(settings)
+    own = _own_places(settings) if named else []
+    found = []
+    for name, program in named.items():
+        origin = nearest(("mcp", "servers", name, "mounts"), settings.source.origins)
+        reasons = (sandbox.mount_refusal(mount, own) for mount in program.mounts)
+        found += [
+            Problem(reason, "name another folder", origin.line, f"mcp.servers.{name}.mounts", origin.place)
+            for reason in reasons
+            if reason is not None
+        ]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class BoxedPrograms:
+    """Starts one program in its box, with the operator's environment and no other."""
+
+    boxes: sandbox.Boxes
+    backend: str  # that the operator chose for all code
+    environment: Mapping[str, str]
+    secrets: Mapping[str, Secret]
+
+    async def start(self) -> Streams:
+        """Start it; SandboxUnavailableError, with the repair, where no full sandbox is to be had."""
+        if self.backend not in _ALLOWING:
+            raise SandboxUnavailableError(
+                f'a program needs a full sandbox, and [sandbox] backend = "{self.backend}" allows none',
+                fix='write backend = "auto"',
+            )
+        revealed = {name: secret.reveal() for name, secret in self.secrets.items()}
+        return await self.boxes.start({**self.environment, **revealed})
+
+    async def close(self) -> None:
+        """End its zygote."""
+        await self.boxes.close()
+
+
+def stdio_server(
+    settings: Settings, name: str, secrets: Mapping[str, Secret], launcher: sandbox.ZygoteLauncher | None
+) -> StdioServer | None:
+    """The server called `name`, if it is a program; it is started when it is first needed."""
+    server = settings.mcp.servers[name]
+    program = server.program(name)
+    if program is None:
+        return None
+    own = {variable: secrets[f"mcp.servers.{name}.secrets.{variable}"] for variable in server.secrets}
+    boxed = BoxedPrograms(sandbox.Boxes(program, launcher), settings.sandbox.backend, server.environment, own)
+    return StdioServer(name, program.command, boxed, max_result_bytes=server.max_result_bytes)
+
+
+def _own_places(settings: Settings) -> list[Path]:
+    """What no program may see: state, keys that sign, the configuration, and files that hold secrets."""
+    source, folder = settings.source, StateFolder(settings.state_folder)
+    files = [
+        Path(wanted.reference.name) for wanted in settings.secrets() if wanted.reference.scheme is Scheme.FILE
+    ]
+    if settings.server.tls is not None:
+        files.append(settings.server.tls.key)
+    keys = (
+        keyfiles.signer_folder(folder.path).parent if folder.has_keys else keys_place(settings, folder).base
+    )
+    places = [folder.path, source.file, source.dotenv, keys, marks_folder(settings, folder)]
+    return [*(place for place in places if place is not None), *(source.folder / file for file in files)]
