@@ -12,6 +12,9 @@ COMMANDS: Final = {
     "maml": Lazy("macroslow.cli.maml:group", "Write, check and sign workflow documents."),
     "run": Lazy("macroslow.cli.run:run", "Run a workflow document on this machine."),
     "keys": Lazy("macroslow.cli.keys:keys", "Clients' API keys."),
+    "install-client": Lazy(
+        "macroslow.cli.install_client:install_client", "Tell an MCP client of this gateway."
+    ),
     "jwt": Lazy("macroslow.cli.jwt:jwt", "Tokens of identity providers."),
     "emergency": Lazy("macroslow.cli.emergency:emergency", "When there is no time to look which."),
     "can": Lazy("macroslow.cli.can:can", "Say whether somebody may do something, and why."),
