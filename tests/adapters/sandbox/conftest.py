@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from macroslow.adapters.sandbox.inside import landlock
+from macroslow.workflow.box import Mount
 from macroslow.workflow.sandbox import Block, BlockOutcome, BlockStatus, Level, Outcome
 
 NOBODY = 65_534
@@ -116,3 +117,11 @@ def started(mode: str, uid: int) -> Iterator[Gateway]:
     yield gateway
     gateway.close()
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def box_python() -> tuple[tuple[str, ...], tuple[Mount, ...]]:
+    """A command that runs what follows as Python in a box, and the mounts that it needs."""
+    prefix = Path(sys.base_prefix).resolve()
+    mounts = () if prefix.is_relative_to("/usr") else (Mount(str(prefix), writable=False),)
+    return (str(Path(sys.executable).resolve()), "-I", "-S", "-c"), mounts
