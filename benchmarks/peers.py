@@ -15,6 +15,7 @@ WORK: Final = Path(__file__).resolve().parent / ".work"
 PEERS: Final = {
     "tensorzero": "tensorzero==2026.6.0",
     "litellm": "litellm[proxy]==1.106.2",
+    "fastmcp": "fastmcp==4.1.2",
 }
 INSTALL_LIMIT_S: Final = 1800
 
