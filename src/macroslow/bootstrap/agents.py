@@ -37,11 +37,16 @@ def sources(gateway: Gateway) -> "Sequence[Source]":
     from macroslow.mcp.prompts import prompts
 
     resources = _resources(gateway)
-    return (
+    own = (
         OwnTools(handlers(gateway)),
         OwnResources(resources.readers, resources.run_ids),
         OwnPrompts(prompts(_text("maml.md"), _text("problems.md"))),
     )
+    if (others := gateway.other_servers) is None:
+        return own
+    from macroslow.services.upstreams.source import OtherServers
+
+    return (*own, OtherServers(others.servers, others.call, others.watch.changed.append))
 
 
 def handlers(gateway: Gateway) -> Mapping[str, Handler]:

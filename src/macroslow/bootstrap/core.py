@@ -43,6 +43,7 @@ from macroslow.services.signing.log_health import LogHealth
 from macroslow.services.signing.resume_signing import resume_signing
 from macroslow.services.spending.report_usage import ReportUsage
 from macroslow.services.spending.usage_verbs import UsageVerbs
+from macroslow.services.upstreams.pin_verbs import PinVerbs
 from macroslow.services.verbs import OPERATOR
 from macroslow.settings import Settings
 from macroslow.workflow.books import Books
@@ -90,7 +91,10 @@ class Core:
         return EraseSubjects(self.books, clock, entropy, hold_ns, self.manage_keys.load)
 
     def administration(
-        self, execute: "ExecuteDocument | None" = None, tokens: VerifyTokens | None = None
+        self,
+        execute: "ExecuteDocument | None" = None,
+        tokens: VerifyTokens | None = None,
+        other_servers: PinVerbs | None = None,
     ) -> Administration:
         """The operator's verbs over this state."""
         return Administration(
@@ -102,6 +106,7 @@ class Core:
             audit=AuditVerbs(self.books, self.checkpoints, self.prove, self.signer, self.erasure),
             documents=RunVerb(self.health, execute),
             log_keys=LogKeyVerbs(self.signer, self.change_log_key, self.stores.shared),
+            other_servers=other_servers or PinVerbs(),
         )
 
     @property

@@ -39,6 +39,7 @@ from macroslow.web.mcp_lines import Conversations
 from macroslow.web.metrics import Metrics
 from macroslow.web.protected_resource import ProtectedResource
 from macroslow.web.routes import PUBLIC_LOG_ROUTES, ROUTES
+from macroslow.web.server_metrics import ServerMetrics
 
 log: Final = logging.getLogger("macroslow.server")
 LOCAL: Final = "local"  # who comes by the control socket, as principal and account
@@ -100,6 +101,8 @@ async def open_edges(gateway: Gateway, mode: Mode = PRODUCTION) -> AsyncIterator
     holders = (gate, of_administrators, application.answer_once)
     ending = WithdrawEnded(gateway.authenticate.admits, [each.withdraw for each in holders])
     beside = {"the security log": gateway.security.run, "the watch over ended credentials": ending.run}
+    if gateway.other_servers is not None:
+        beside["the look at other MCP servers"] = gateway.other_servers.watch.run
     async with kept_running(gateway.watches.log.works()):  # to the very end, so that it is witnessed whole
         try:
             async with (
@@ -155,12 +158,17 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle, mode:
 def _metrics(gateway: Gateway, known: Mapping[str, Peer]) -> Metrics:
     watches = gateway.watches
     spans = watches.spans
+    others = gateway.other_servers
+    raised = [watches.budgets.raised, watches.guessing.raised, watches.log.raised]
+    if others is not None:
+        raised.append(others.watch.raised)
     return Metrics(
-        alerts=ChainMap(watches.budgets.raised, watches.guessing.raised, watches.log.raised),
+        alerts=ChainMap(*raised),
         lines=gateway.governor.admission.report,
         messages=lambda: {"delivered": watches.alerts.delivered, "given_up": watches.alerts.given_up},
         spans=dict if spans is None else lambda: spans.counts,
         peers=known,
+        others=None if others is None else ServerMetrics(others.servers, others.call.counts),
     )
 
 

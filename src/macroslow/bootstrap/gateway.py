@@ -14,6 +14,7 @@ from macroslow.bootstrap.governor import Governor, open_governor
 from macroslow.bootstrap.images import open_images
 from macroslow.bootstrap.issuers import open_issuers
 from macroslow.bootstrap.machine import clock, entropy
+from macroslow.bootstrap.other_servers import OtherServers, open_other_servers
 from macroslow.bootstrap.outward import Outward
 from macroslow.bootstrap.secrets_of import secrets_of
 from macroslow.bootstrap.signing import start_signer
@@ -56,6 +57,7 @@ class Gateway:
     security: RecordSecurity
     administration: Administration
     images: Images | None
+    other_servers: OtherServers | None
     confinement_note: str  # why the keys that sign are not kept from this process; empty if they are
 
 
@@ -92,8 +94,20 @@ async def open_gateway(settings: Settings, *, confined: bool = False) -> AsyncIt
         issuers = open_issuers(core, secrets, outward)
         watching = watches(core, secrets, outward, record.open_runs, issuers.fetched)
         images = open_images(core, secrets, outward)
+        others = open_other_servers(core, secrets, watching.alerts, {})
+        if others is not None:
+            stack.push_async_callback(others.close)
         yield _gateway(
-            core, await walls.box(), governor, call_api, record, watching, issuers.tokens, images, walls.note
+            core,
+            await walls.box(),
+            governor,
+            call_api,
+            record,
+            watching,
+            issuers.tokens,
+            images,
+            others,
+            walls.note,
         )
 
 
@@ -124,6 +138,7 @@ def _gateway(
     watching: Watches,
     tokens: VerifyTokens | None,
     images: Images | None,
+    others: OtherServers | None,
     confinement_note: str,
 ) -> Gateway:
     settings = core.settings
@@ -154,8 +169,9 @@ def _gateway(
             core.keyring, core.keys.api_key_pepper, clock, tokens, core.settings.auth.byok
         ),
         security=RecordSecurity(core.books, clock),
-        administration=core.administration(execute, tokens),
+        administration=core.administration(execute, tokens, None if others is None else others.verbs),
         images=images,
+        other_servers=others,
         confinement_note=confinement_note,
     )
 

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "emergency": Lazy("macroslow.cli.emergency:emergency", "When there is no time to look which."),
     "can": Lazy("macroslow.cli.can:can", "Say whether somebody may do something, and why."),
     "signers": Lazy("macroslow.cli.signers:signers", "Keys that sign documents."),
+    "mcp": Lazy("macroslow.cli.mcp:mcp", "Other MCP servers behind this gateway."),
     "secrets": Lazy("macroslow.cli.secrets:secrets", "Keep and check providers' keys."),
     "usage": Lazy("macroslow.cli.usage:usage", "What was spent, what is left, and what the provider says."),
     "tokens": Lazy("macroslow.cli.tokens:tokens", "Count tokens and their price, offline."),

@@ -7,7 +7,7 @@ signature, types and bounds, before anything of it happens.
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pydantic import ValidationError
@@ -27,6 +27,7 @@ from macroslow.services.identity.record_security import RecordSecurity
 from macroslow.services.identity.rights_verbs import RightsVerbs
 from macroslow.services.identity.signer_verbs import SignerVerbs
 from macroslow.services.spending.usage_verbs import UsageVerbs
+from macroslow.services.upstreams.pin_verbs import PinVerbs
 from macroslow.services.verbs import OPERATOR, Action, accepted_instead, argument_problems, strictly
 
 MAX_TARGETS: Final = 8  # of an act upon many; the entries in the log name each
@@ -97,6 +98,9 @@ _TABLE: Final = (
     Verb("audit.rotate_key", lambda a: a.log_keys.rotate_key, changes=True),
     Verb("audit.policy", lambda a: a.audit.policy, ADMIN_AUDIT),
     Verb("audit.witnesses", lambda a: a.audit.witnesses, ADMIN_AUDIT),
+    Verb("mcp.list", lambda a: a.other_servers.list, needs=Needs.GATEWAY),
+    Verb("mcp.diff", lambda a: a.other_servers.diff, needs=Needs.GATEWAY),
+    Verb("mcp.approve", lambda a: a.other_servers.approve, changes=True, needs=Needs.GATEWAY),
     Verb("run", lambda a: a.documents.run, changes=True, begins=True, needs=Needs.GATEWAY),
 )
 VERBS: Final[Mapping[str, Verb]] = {verb.name: verb for verb in _TABLE}
@@ -115,6 +119,7 @@ class Administration:
     audit: AuditVerbs
     documents: RunVerb
     log_keys: LogKeyVerbs
+    other_servers: PinVerbs = field(default_factory=PinVerbs)
 
     async def perform(
         self,

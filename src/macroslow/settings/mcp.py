@@ -74,7 +74,8 @@ class ToolRule(Section):
 class MCPServer(ServerProgram):
     """One other MCP server, at a URL or as a program. `tools`: the only ones offered; None: all approved.
 
-    Rates are for each principal. `max_result_bytes` bounds any one answer of the server to a call.
+    Rates are for each principal. `private_network`: the URL's name may lead to an address that is not public.
+    `max_result_bytes` bounds any one answer of the server to a call.
     """
 
     url: MCPServerURL | None = None
@@ -82,6 +83,7 @@ class MCPServer(ServerProgram):
         Field(default_factory=dict)
     )
     plain_http: bool = False
+    private_network: bool = False
     tools: Texts | None = None
     calls_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0

@@ -52,7 +52,7 @@ class Place:
             "content-type": "application/json",
         }
         try:
-            self._lines = header_lines(fixed | {key: each.reveal() for key, each in headers.items()})
+            self._lines = header_lines(fixed | {name: _sent(name, each) for name, each in headers.items()})
         except ValueError:
             raise ConfigurationError(
                 f"mcp.servers.{name}: a header cannot be sent",
@@ -112,6 +112,11 @@ def parameter_headers(wanted: Mapping[tuple[str, ...], str], arguments: Mapping[
         elif isinstance(node, str | int):
             headers[f"mcp-param-{word}"] = header_value(str(node))
     return headers
+
+
+def _sent(name: str, secret: Secret) -> str:
+    """A header's value; a bearer's in `authorization` (RFC 6750, section 2.1), since secrets have no spaces."""
+    return f"Bearer {secret.reveal()}" if name == "authorization" else secret.reveal()
 
 
 def _checked(name: str, url: str) -> SplitResult:

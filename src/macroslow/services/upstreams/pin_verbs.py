@@ -4,49 +4,40 @@ An approval names the digest of what was shown. If anything is different by then
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Final, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated, Final
 
 import orjson
 from pydantic import Field
 
-from macroslow.authn.principal import THE_OPERATOR
 from macroslow.errors import ConflictError, MacroslowError, NotFoundError
 from macroslow.mcp.clean_text import clean, suspicions
-from macroslow.mcp.pins import Approved, Kind, Place, Standing, State, proposal_digest, waits
-from macroslow.ports import Clock
-from macroslow.services.upstreams.watch_servers import WatchServers, beside, facts_of, hidden_of
+from macroslow.mcp.pins import Kind, Standing, State, proposal_digest, waits
+from macroslow.services.upstreams.watch_servers import beside, hidden_of
 from macroslow.services.upstreams.watched_server import WatchedServer
-from macroslow.tlog.event import Event, EventType
-from macroslow.tlog.ports import Append
-from macroslow.workflow.books import Books
 
 MAX_NAMES: Final = 200
 Names = Annotated[Sequence[str], Field(max_length=MAX_NAMES)]
 
 
-class PinStore(Protocol):
-    """Where approved pins are kept, by server."""
+Look = Callable[[WatchedServer], Awaitable[None]]
+Approve = Callable[[WatchedServer, Sequence[Standing], str], Awaitable[None]]
 
-    def load(self) -> dict[str, dict[Place, str]]:
-        """All of them."""
-        ...
 
-    def save(self, pins: Mapping[str, Approved]) -> None:
-        """Replace all of them at once, durably."""
-        ...
+async def _nothing(*_: object) -> None:
+    """Where there are no servers, nothing is looked at and nothing approved."""
 
 
 @dataclass(frozen=True, slots=True)
 class PinVerbs:
     """Every verb takes JSON and returns JSON. `own` are the names of the gateway's own tools and prompts."""
 
-    servers: Mapping[str, WatchedServer]
-    watch: WatchServers
-    store: PinStore
-    books: Books
-    clock: Clock
+    servers: Mapping[str, WatchedServer] = field(default_factory=lambda: MappingProxyType({}))
+    look: Look = _nothing
+    approve_chosen: Approve = _nothing
     own: frozenset[str] = frozenset()
 
     async def list(self) -> object:
@@ -56,7 +47,7 @@ class PinVerbs:
     async def diff(self, server: str, tools: Names = ()) -> object:
         """What of a server waits, was refused or is approved, with both texts where they differ."""
         found = self._known(server)
-        await self.watch.look(found)
+        await self.look(found)
         chosen = _chosen(found.standings, tools)
         return {
             "server": server,
@@ -69,7 +60,7 @@ class PinVerbs:
         """Approve what waits, if it is what `digest` was told of. ConflictError otherwise."""
         found = self._known(server)
         if not found.looks:
-            await self.watch.look(found)
+            await self.look(found)
         chosen = [one for one in _chosen(found.standings, tools) if waits(one)]
         if proposal_digest(chosen) != digest:
             raise ConflictError(
@@ -77,29 +68,13 @@ class PinVerbs:
                 fix=f"look again: macroslow mcp pins diff {server}",
             )
         if chosen:
-            await self._approve(found, chosen, digest)
+            await self.approve_chosen(found, chosen, digest)
         return {"name": server, "digest": digest, "approved": len(chosen)}
 
-    async def _approve(self, server: WatchedServer, chosen: Sequence[Standing], digest: str) -> None:
-        pins = {**server.approved}
-        for one in chosen:
-            if one.now is None:
-                pins.pop(one.place, None)
-            else:
-                pins[one.place] = one.now.text
-        facts = {"server": server.name, "by": THE_OPERATOR, "digest": digest, **facts_of(chosen)}
-        event = Event(EventType.MCP_PINS_APPROVED, self.clock.now_ns(), THE_OPERATOR, facts)
-        await self.books.commit(Append(event))  # first: what is in force is in the log
-        self.store.save({name: each.approved for name, each in self.servers.items()} | {server.name: pins})
-        server.approve(pins)
-        await self.watch.offers_changed()
-
     async def _listed(self, server: WatchedServer) -> dict[str, object]:
-        try:
+        with suppress(MacroslowError):  # it is told as `trouble`
             if not server.looks:
-                await self.watch.look(server)
-        except MacroslowError:
-            pass  # it is told as `trouble`
+                await self.look(server)
         counts = {state.value: 0 for state in State}
         for one in server.standings:
             counts[one.state.value] += 1
@@ -116,7 +91,7 @@ class PinVerbs:
         server = self.servers.get(name)
         if server is None:
             named = ", ".join(self.servers) or "none"
-            raise NotFoundError(f"no MCP server {name!r} is configured", fix=f"there is {named}")
+            raise NotFoundError(f"no MCP server {name!r} is configured", fix=f"there are: {named}")
         return server
 
     def _shown(self, server: WatchedServer, one: Standing) -> dict[str, object]:

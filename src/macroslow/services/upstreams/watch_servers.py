@@ -48,6 +48,7 @@ class WatchServers:
         self._clock = clock
         self._outlet = outlet
         self._gateway = gateway
+        self._said: dict[str, str] = {}  # in the server's own log, at each start anew
         self.changed: list[Callable[[], Awaitable[None]]] = []
         self.raised = {KIND: 0}
         """Alerts that this process has told; for the metrics."""
@@ -79,13 +80,15 @@ class WatchServers:
         now_ns = self._clock.now_ns()
         facts = {"server": server.name, **facts_of(waiting), "digest": proposal_digest(server.standings)}
         claim = f"mcp {server.name} {facts['digest']}"
+        if self._said.get(server.name) != claim:
+            self._said[server.name] = claim
+            log.warning("%s", summary(server))
         digest = hashlib.sha256(claim.encode()).hexdigest()
         told = ClaimReply(THE_GATEWAY, claim, digest, now_ns, now_ns + TOLD_NS)
         event = Event(EventType.MCP_BLOCKED, now_ns, THE_GATEWAY, facts)
         with suppress(ConflictError):  # told before
             await self._books.commit(told, Append(event))
             self.raised[KIND] += 1
-            log.warning("%s", summary(server))
             self._outlet.send(message_of(KIND, digest[:32], self._gateway, facts, now_ns))
 
     async def _watch(self, server: WatchedServer) -> None:
