@@ -1,5 +1,6 @@
 """The official MCP client, unmodified, against a real gateway, in both of its eras."""
 
+import http.client
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from tests.e2e.conftest import Site
+from tests.e2e.conftest import Site, wait_until
 from tests.e2e.documents import document
 
 from macroslow.mcp.catalogue import TOOLS
@@ -125,6 +126,41 @@ async def test_mcp_tells_a_model_what_to_mend(gateway, key, era):
     assert "surprise" in bad.content[0].text
     assert broken.is_error or not broken.structured_content["valid"]
     assert "type" in broken.content[0].text
+
+
+WAITS = document("import time\ntime.sleep(120)\nresult = 1").decode()
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+def call_of(name: str, arguments: dict, version: str, meta: dict) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of one call of a tool, as a client of that version sends it."""
+    modern = version not in ("2025-11-25", "2025-03-26")
+    params = {"name": name, "arguments": arguments, "_meta": {**(META if modern else {}), **meta}}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
+    routing = {"mcp-method": "tools/call", "mcp-name": name} if modern else {}
+    sent = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+    return body, sent | routing | {"mcp-protocol-version": version}
+
+
+@pytest.mark.parametrize("meta", [{}, {"progressToken": 7}], ids=["plain", "progress"])
+@pytest.mark.parametrize("version", ["2026-07-28", "2025-11-25"])
+def test_n14_who_closes_the_stream_stops_the_run(gateway, version, meta):
+    mine = gateway.client(f"hangs-{version}-{len(meta)}")
+    body, headers = call_of("run_document", {"document": WAITS}, version, meta)
+
+    def state() -> str:
+        runs = gateway.call("GET", "/runs", headers={"x-api-key": mine}).json["runs"]
+        return runs[0]["state"] if runs else ""
+
+    host, port = gateway.url.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=60)
+    connection.request("POST", "/mcp", body, headers | {"x-api-key": mine})
+    wait_until(lambda: state() == "running")
+    connection.close()
+    wait_until(lambda: state() == "cancelled")
 
 
 def test_mcp_is_behind_the_same_gate(gateway, key):
