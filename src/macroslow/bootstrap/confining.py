@@ -8,6 +8,7 @@ from typing import Final
 
 from macroslow.adapters import keyfiles, sandbox
 from macroslow.adapters.statefolder import StateFolder
+from macroslow.bootstrap.mcp_boxes import box_profiles
 from macroslow.bootstrap.signer_places import keys_place, marks_folder
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.reference import Scheme
@@ -25,9 +26,10 @@ class Walls:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Start what starts sandboxes; nothing is waited for."""
+        """Start what starts sandboxes; nothing is waited for. ConfigurationError for mounts of programs."""
         self._settings = settings
-        self._launcher = sandbox.ZygoteLauncher.open({sandbox.NATIVE: sandbox.profile_of(sandbox.NATIVE)})
+        profiles = {sandbox.NATIVE: sandbox.profile_of(sandbox.NATIVE), **box_profiles(settings)}
+        self.launcher = sandbox.ZygoteLauncher.open(profiles)
         self._choosing: asyncio.Task[Sandbox] | None = None
         self.note = ""
         """Why this process is not confined; empty if it is, or was not to be."""
@@ -47,12 +49,12 @@ class Walls:
             self._choosing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await (await self._choosing).close()
-        await self._launcher.close()
+        await self.launcher.close()
 
     def _begin(self) -> "asyncio.Task[Sandbox]":
         if self._choosing is None:
             preferred = self._settings.sandbox.backend
-            choosing = sandbox.choose(preferred=preferred, launcher=self._launcher)
+            choosing = sandbox.choose(preferred=preferred, launcher=self.launcher)
             self._choosing = asyncio.create_task(choosing)
         return self._choosing
 

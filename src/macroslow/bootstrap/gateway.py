@@ -14,6 +14,7 @@ from macroslow.bootstrap.governor import Governor, open_governor
 from macroslow.bootstrap.images import open_images
 from macroslow.bootstrap.issuers import open_issuers
 from macroslow.bootstrap.machine import clock, entropy
+from macroslow.bootstrap.mcp_boxes import boxed_servers
 from macroslow.bootstrap.other_servers import OtherServers, open_other_servers
 from macroslow.bootstrap.outward import Outward
 from macroslow.bootstrap.secrets_of import secrets_of
@@ -94,7 +95,8 @@ async def open_gateway(settings: Settings, *, confined: bool = False) -> AsyncIt
         issuers = open_issuers(core, secrets, outward)
         watching = watches(core, secrets, outward, record.open_runs, issuers.fetched)
         images = open_images(core, secrets, outward)
-        others = open_other_servers(core, secrets, watching.alerts, {})
+        boxed = boxed_servers(settings, secrets, walls.launcher)
+        others = open_other_servers(core, secrets, watching.alerts, boxed)
         if others is not None:
             stack.push_async_callback(others.close)
         yield _gateway(

@@ -80,17 +80,17 @@ class BoxedPrograms:
         await self.boxes.close()
 
 
-def stdio_server(
-    settings: Settings, name: str, secrets: Mapping[str, Secret], launcher: sandbox.ZygoteLauncher | None
-) -> StdioServer | None:
-    """The server called `name`, if it is a program; it is started when it is first needed."""
-    server = settings.mcp.servers[name]
-    program = server.program(name)
-    if program is None:
-        return None
-    own = {variable: secrets[f"mcp.servers.{name}.secrets.{variable}"] for variable in server.secrets}
-    boxed = BoxedPrograms(sandbox.Boxes(program, launcher), settings.sandbox.backend, server.environment, own)
-    return StdioServer(name, program.command, boxed, max_result_bytes=server.max_result_bytes)
+def boxed_servers(
+    settings: Settings, secrets: Mapping[str, Secret], launcher: sandbox.ZygoteLauncher
+) -> dict[str, StdioServer]:
+    """The servers that are programs, by name; each is started when it is first needed."""
+    found = {}
+    for name, program in programs(settings).items():
+        server, boxes = settings.mcp.servers[name], sandbox.Boxes(program, launcher)
+        own = {variable: secrets[f"mcp.servers.{name}.secrets.{variable}"] for variable in server.secrets}
+        boxed = BoxedPrograms(boxes, settings.sandbox.backend, server.environment, own)
+        found[name] = StdioServer(name, program.command, boxed, max_result_bytes=server.max_result_bytes)
+    return found
 
 
 def _own_places(settings: Settings) -> list[Path]:
