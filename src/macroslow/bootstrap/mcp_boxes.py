@@ -11,7 +11,7 @@ from typing import Final
 from macroslow.adapters import keyfiles, sandbox
 from macroslow.adapters.mcp_stdio import StdioServer, Streams
 from macroslow.adapters.statefolder import StateFolder
-from macroslow.bootstrap.signer_places import keys_place, marks_folder
+from macroslow.bootstrap.signer_places import IN_STATE, OFF, at_home
 from macroslow.errors import ConfigurationError, Problem, SandboxUnavailableError
 from macroslow.secretstore.reference import Scheme
 from macroslow.secretstore.secret import Secret
@@ -19,6 +19,7 @@ from macroslow.settings import Settings
 from macroslow.settings.origin import nearest
 from macroslow.workflow.box import Program
 
+_NO_PLACES: Final = frozenset({OFF, IN_STATE})
 _ALLOWING: Final = frozenset({"auto", sandbox.NATIVE})
 
 
@@ -94,15 +95,16 @@ def boxed_servers(
 
 
 def _own_places(settings: Settings) -> list[Path]:
-    """What no program may see: state, keys that sign, the configuration, and files that hold secrets."""
+    """What no program may see: state, keys and marks wherever they are or may come to lie, secrets.
+
+    Asked before a start, when the state may not have been made.
+    """
     source, folder = settings.source, StateFolder(settings.state_folder)
-    files = [
-        Path(wanted.reference.name) for wanted in settings.secrets() if wanted.reference.scheme is Scheme.FILE
-    ]
+    named = [wanted.reference.name for wanted in settings.secrets() if wanted.reference.scheme is Scheme.FILE]
+    chosen = (settings.log.keys, settings.log.high_water)
+    named += [place for place in chosen if place is not None and place not in _NO_PLACES]
     if settings.server.tls is not None:
-        files.append(settings.server.tls.key)
-    keys = (
-        keyfiles.signer_folder(folder.path).parent if folder.has_keys else keys_place(settings, folder).base
-    )
-    places = [folder.path, source.file, source.dotenv, keys, marks_folder(settings, folder)]
-    return [*(place for place in places if place is not None), *(source.folder / file for file in files)]
+        named.append(str(settings.server.tls.key))
+    keys = keyfiles.signer_folder(folder.path).parent if folder.has_keys else None
+    places = [folder.path, source.file, source.dotenv, keys, at_home("signer"), at_home("high-water")]
+    return [*(place for place in places if place is not None), *(source.folder / name for name in named)]

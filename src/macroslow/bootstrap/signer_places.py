@@ -18,7 +18,7 @@ def marks_folder(settings: Settings, folder: StateFolder) -> Path | None:
     named = settings.log.high_water
     if named == OFF:
         return None
-    chosen = _at_home("high-water") if named is None else (settings.source.folder / named).absolute()
+    chosen = at_home("high-water") if named is None else (settings.source.folder / named).absolute()
     if chosen is not None and _is_within(chosen, folder):
         raise ConfigurationError(
             f"the log's high-water mark would lie in the state folder {folder.path}, and be restored with it",
@@ -37,7 +37,7 @@ def keys_place(settings: Settings, folder: StateFolder) -> Place:
     if named == IN_STATE:
         return Place(None, binding=True)
     if named is None:
-        home = _at_home("signer")
+        home = at_home("signer")
         outside = settings.log.high_water != OFF and home is not None and _is_beside(home, folder)
         return Place(home) if outside else INSIDE
     chosen = (settings.source.folder / named).absolute()
@@ -49,7 +49,8 @@ def keys_place(settings: Settings, folder: StateFolder) -> Place:
     return Place(chosen, binding=True)
 
 
-def _at_home(name: str) -> Path | None:
+def at_home(name: str) -> Path | None:
+    """Where this user's gateways keep things of that name, beside their state; None for nobody's home."""
     try:
         base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     except RuntimeError:  # nobody's home
