@@ -178,7 +178,10 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         for sub in below:
             found = command.get_command(CONTEXT, sub)
             assert found is not None
-            yield f"{name} {sub}", found
+            if isinstance(found, click.Group):
+                yield from ((f"{name} {sub} {each}", one) for each, one in found.commands.items())
+            else:
+                yield f"{name} {sub}", found
         if not below or getattr(command, "invoke_without_command", False):
             yield name, command
 

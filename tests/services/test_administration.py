@@ -24,12 +24,14 @@ ASKING = {
     "authz.can_token",
     "jwt.explain", "jwt.list",
     "keys.list", "keys.show",
+    "mcp.diff", "mcp.list",
     "signers.list", "usage", "usage.budgets", "usage.days",
 }  # fmt: skip
 CHANGING = {
     "audit.erase", "audit.rotate_key",
     "jwt.mint", "jwt.revoke", "jwt.revoke_all", "jwt.revoke_token",
     "keys.adopt", "keys.create", "keys.revoke", "keys.revoke_all", "keys.rotate", "keys.set",
+    "mcp.approve",
     "run",
     "signers.revoke", "signers.trust",
 }  # fmt: skip
@@ -41,7 +43,8 @@ def test_the_table_is_the_expected_one() -> None:
     begins = {"keys.create", "keys.adopt", "signers.trust", "jwt.mint", "run"}
     assert {name for name, verb in VERBS.items() if verb.begins} == begins < CHANGING
     whole = {name: verb.needs for name, verb in VERBS.items() if verb.needs is not Needs.CORE}
-    assert whole == {"jwt.explain": Needs.ISSUERS, "authz.can_token": Needs.ISSUERS, "run": Needs.GATEWAY}
+    issuers, gateway = {"jwt.explain", "authz.can_token"}, {"run", "mcp.list", "mcp.diff", "mcp.approve"}
+    assert whole == dict.fromkeys(issuers, Needs.ISSUERS) | dict.fromkeys(gateway, Needs.GATEWAY)
 
 
 def test_each_verb_is_called_by_its_own_name(house: House) -> None:

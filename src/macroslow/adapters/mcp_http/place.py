@@ -115,7 +115,7 @@ def parameter_headers(wanted: Mapping[tuple[str, ...], str], arguments: Mapping[
 
 
 def _sent(name: str, secret: Secret) -> str:
-    """A header's value; a bearer's in `authorization` (RFC 6750, section 2.1), since secrets have no spaces."""
+    """A header's value; in `authorization` a bearer's (RFC 6750, section 2.1): no secret has spaces."""
     return f"Bearer {secret.reveal()}" if name == "authorization" else secret.reveal()
 
 
