@@ -19,6 +19,6 @@ async def test_closing_what_nobody_asked_for_does_nothing() -> None:
 
 
 def test_a_gateway_that_calls_models_alone_imports_no_client_but_theirs() -> None:
-    code = "import sys, macroslow.cli.serve; print('aiohttp' in sys.modules)"
+    code = "import sys, macroslow.cli._serving; print('aiohttp' in sys.modules)"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -17,12 +17,8 @@ import time
 from contextlib import suppress
 from typing import Final
 
-import uvloop
-
 from macroslow import control
 from macroslow.adapters import statefolder
-from macroslow.bootstrap.edges import open_edges
-from macroslow.bootstrap.gateway import open_gateway
 from macroslow.bootstrap.machine import clock
 from macroslow.errors import StateLockedError
 from macroslow.ports import NS_PER_S
@@ -85,6 +81,8 @@ class _Carrier:
                 self._with_whoever_serves()
                 ends_ns = _latest_ns()
             except OSError:  # nobody does
+                import uvloop  # here: where a gateway runs, nearly nothing is needed
+
                 try:
                     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                         runner.run(self._with_our_own())
@@ -100,6 +98,9 @@ class _Carrier:
 
     async def _with_our_own(self) -> None:
         """Open a gateway, and end with it. StateLockedError if somebody else just does that."""
+        from macroslow.bootstrap.edges import open_edges  # here: see above
+        from macroslow.bootstrap.gateway import open_gateway
+
         warming = asyncio.create_task(asyncio.to_thread(importlib.import_module, WANTED))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
