@@ -72,6 +72,28 @@ def test_the_profile_names_stages_that_all_took_place():
 
 
 @pytest.mark.sweep
+@pytest.mark.skipif(not shutil.which("wrk"), reason="needs wrk")
+def test_the_mcp_benchmark_runs_and_one_call_is_one_upstream_request():
+    figures, _ = run("mcp.py", "--quick", "--peers")
+    assert_figures(
+        figures,
+        "cpu_ratio_sdk", "cpu_ratio_fastmcp", "proxied_cpu_ratio_litellm", "upstream_requests_per_call",
+        "cpu_us_macroslow", "cpu_us_sdk", "proxied_cpu_us_macroslow_gateway",
+    )  # fmt: skip
+    assert figures["proxied_cpu_ratio_litellm"] is None, "it was not asked for, so nothing is said about it"
+    assert figures["cpu_us_macroslow"] > 0
+    assert figures["upstream_requests_per_call"] == 1
+    assert figures["failed"] == 0
+
+
+def test_without_wrk_every_figure_of_mcp_is_null(tmp_path):
+    figures, people = run("mcp.py", "--quick", path=str(tmp_path))
+    assert all(figures[name] is None for name in figures if "cpu" in name or "upstream" in name)
+    assert {"cpu_ratio_sdk", "cpu_ratio_fastmcp", "proxied_cpu_ratio_litellm"} <= figures.keys()
+    assert "apt-get install wrk" in people
+
+
+@pytest.mark.sweep
 def test_the_execute_benchmark_runs_and_its_receipt_verifies():
     figures, _ = run("execute.py", "--quick")
     assert_figures(figures, "p50_ms", "p99_ms", "cpu_ms", "sandbox_cold_p50_ms", "sandbox_cold_p95_ms")
@@ -104,6 +126,7 @@ def test_the_peers_are_listed_with_their_versions():
     )
     assert "tensorzero==" in done.stdout
     assert "litellm[proxy]==" in done.stdout
+    assert "fastmcp==" in done.stdout
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50), st.integers(1, 100))
