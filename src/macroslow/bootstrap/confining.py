@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -28,8 +29,7 @@ class Walls:
     def __init__(self, settings: Settings) -> None:
         """Start what starts sandboxes; nothing is waited for. ConfigurationError for mounts of programs."""
         self._settings = settings
-        profiles = {sandbox.NATIVE: sandbox.profile_of(sandbox.NATIVE), **box_profiles(settings)}
-        self.launcher = sandbox.ZygoteLauncher.open(profiles)
+        self.launcher = _launcher(settings)
         self._choosing: asyncio.Task[Sandbox] | None = None
         self.note = ""
         """Why this process is not confined; empty if it is, or was not to be."""
@@ -49,7 +49,8 @@ class Walls:
             self._choosing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await (await self._choosing).close()
-        await self.launcher.close()
+        if self.launcher is not None:
+            await self.launcher.close()
 
     def _begin(self) -> "asyncio.Task[Sandbox]":
         if self._choosing is None:
@@ -57,6 +58,14 @@ class Walls:
             choosing = sandbox.choose(preferred=preferred, launcher=self.launcher)
             self._choosing = asyncio.create_task(choosing)
         return self._choosing
+
+
+def _launcher(settings: Settings) -> sandbox.ZygoteLauncher | None:
+    """What starts zygotes of level *full*; None where there can be or may be none."""
+    profiles = box_profiles(settings)
+    if sys.platform != "linux" or settings.sandbox.backend not in {"auto", sandbox.NATIVE}:
+        return None
+    return sandbox.ZygoteLauncher.open({sandbox.NATIVE: sandbox.profile_of(sandbox.NATIVE), **profiles})
 
 
 def confine(settings: Settings, folder: StateFolder) -> str:

@@ -82,7 +82,7 @@ class BoxedPrograms:
 
 
 def boxed_servers(
-    settings: Settings, secrets: Mapping[str, Secret], launcher: sandbox.ZygoteLauncher
+    settings: Settings, secrets: Mapping[str, Secret], launcher: sandbox.ZygoteLauncher | None
 ) -> dict[str, StdioServer]:
     """The servers that are programs, by name; each is started when it is first needed."""
     found = {}

@@ -64,6 +64,11 @@ def _is_within(path: Path, folder: StateFolder) -> bool:
 
 def _is_beside(path: Path, folder: StateFolder) -> bool:
     """Whether `path`, outside the folder, can be made on the same file system."""
-    made = next(each for each in (path, *path.parents) if each.exists())
+    made, state = _made(path), _made(folder.path.absolute())
     usable = made.is_dir() and os.access(made, os.W_OK | os.X_OK)
-    return usable and not _is_within(path, folder) and made.stat().st_dev == folder.path.stat().st_dev
+    return usable and not _is_within(path, folder) and made.stat().st_dev == state.stat().st_dev
+
+
+def _made(path: Path) -> Path:
+    """The path, or the nearest folder above it that there is."""
+    return next(each for each in (path, *path.parents) if each.exists())

@@ -33,7 +33,7 @@ def doctor(config_file: Path | None, *, as_json: bool) -> int:
     from macroslow.adapters.sandbox import probe
 
     reports = asyncio.run(probe())
-    problems, disk = _examined(config_file)
+    problems, disk, keys = _examined(config_file)
     works = any(report.works for report in reports)
     code = BAD_CONFIGURATION if problems else 0 if works and not disk else CHECKED_IS_BAD
     if as_json:
@@ -45,6 +45,7 @@ def doctor(config_file: Path | None, *, as_json: bool) -> int:
                 "sandbox": [asdict(report) for report in reports],
                 "problems": problems,
                 "disk": disk,
+                "keys": keys,
             }
         )
         return code
@@ -62,19 +63,23 @@ def doctor(config_file: Path | None, *, as_json: bool) -> int:
     if disk:
         click.echo(f"no new work would be taken: {disk}")
         click.echo("    fix: free space, or keep less in reserve")
+    if keys:
+        click.echo(keys)
     click.echo("configuration " + ("is good" if not problems else "is bad"))
     for line in problems:
         click.echo(f"    {line}")
     return code
 
 
-def _examined(config_file: Path | None) -> tuple[list[str], str | None]:
-    """What is wrong with the configuration, and with the disk of the state."""
+def _examined(config_file: Path | None) -> tuple[list[str], str | None, str]:
+    """What is wrong with the configuration, with the disk of the state, and with the place of the keys."""
+    from macroslow.bootstrap.confining import expected
+
     try:
         settings = settings_of(config_file)
     except ConfigurationError as error:
-        return [*problem_lines(error.problems)] or [error.detail], None
-    return [*problem_lines(problems_of(settings))], _shortage(settings)
+        return [*problem_lines(error.problems)] or [error.detail], None, ""
+    return [*problem_lines(problems_of(settings))], _shortage(settings), expected(settings)
 
 
 def _shortage(settings: Settings) -> str | None:
