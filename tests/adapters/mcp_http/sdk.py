@@ -102,7 +102,9 @@ class Real:
 
 
 @asynccontextmanager
-async def serving(real: Real | None = None, *, modern: bool = True, sessions: bool = False) -> AsyncIterator[Real]:
+async def serving(
+    real: Real | None = None, *, modern: bool = True, sessions: bool = False
+) -> AsyncIterator[Real]:
     """The server, while the context lasts. `modern` False: as one that knows only the handshake."""
     real = real or Real()
     bound = socket.create_server(("127.0.0.1", real.port))
