@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import orjson
 import pytest
 from tests.services.agents.asking import Use, using
 from tests.services.house import ANN, House, open_house
-from tests.services.model_fakes import ScriptedProvider, chat_on
+from tests.services.model_fakes import DONE, ScriptedProvider, answer, chat_on, delta, usage_event
 
 from macroslow.errors import (
     BadRequestError,
@@ -15,6 +16,7 @@ from macroslow.errors import (
     ModelNotFoundError,
     UpstreamError,
     UpstreamRefusedError,
+    UpstreamUnavailableError,
 )
 from macroslow.inference.ports import ProviderAnswer
 
@@ -81,6 +83,15 @@ async def test_an_answer_that_is_none_is_an_error_and_no_crash(use, provider, bo
         await use("complete_chat", **ASK)
 
 
+@pytest.mark.parametrize(
+    "odd", [{}, {"choices": {}}, {"id": 7, "choices": [7]}, {"usd_micros": "free"}], ids=range(4)
+)
+async def test_an_odd_answer_goes_on_with_our_own_cost(use: Use, provider, odd: dict[str, object]) -> None:
+    provider.script = lambda _: ProviderAnswer(200, {}, orjson.dumps(odd))
+    said = await use("complete_chat", **ASK)
+    assert said == {**odd, "usd_micros": said["usd_micros"], "log_index": said["log_index"]}
+
+
 async def test_what_does_not_fit_the_budget_is_not_sent(use: Use, provider: ScriptedProvider) -> None:
     with pytest.raises(BudgetExhaustedError):
         await use("complete_chat", **{**ASK, "max_tokens": 4000, "model": "gpt-4"})
@@ -133,3 +144,69 @@ async def test_the_models_are_listed_with_their_prices(use: Use) -> None:
     assert (told["provider"], "chat.completions" in told["operations"]) == ("openai", True)
     assert 0 < told["input_usd_micros"] < told["output_usd_micros"]
     assert {one["provider"] for one in listed.values()} == {"openai"}  # the only one that is wired
+
+
+# Streamed, for those who want to know how far it is.
+
+WORDS = [f"word{number} " for number in range(40)]
+
+
+class Heard:
+    """Who hears of progress."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[float, float | None, str]] = []
+
+    async def __call__(self, done: float, total: float | None, words: str) -> None:
+        self.steps.append((done, total, words))
+
+
+async def test_a_chat_tells_how_many_tokens_there_are_so_far(house: House, use: Use, provider) -> None:
+    provider.script = lambda _: [*map(delta, WORDS), usage_event(), DONE]
+    heard = Heard()
+    said = await use("complete_chat", tell=heard, **ASK)
+    assert said["choices"][0]["message"] == {"role": "assistant", "content": "".join(WORDS)}
+    assert said["usage"]["completion_tokens"] == 5
+    assert [(done, total) for done, total, _ in heard.steps] == [(16, 10), (32, 10)]
+    assert provider.bodies[0]["stream"] is True
+    [event] = await house.events()
+    assert event["usd_micros"] == said["usd_micros"] > 0
+    proved = await use("prove_entry", index=said["log_index"])
+    assert proved["receipt"]["statement"]["details"]["request_id"] == "r1"
+
+
+async def test_a_provider_that_does_not_stream_is_answered_all_the_same(use: Use, provider) -> None:
+    heard = Heard()
+    provider.script = lambda _: answer()
+    said = await use("complete_chat", tell=heard, **ASK)
+    assert said["choices"][0]["message"]["content"] == "hello world"
+    provider.script = lambda _: ProviderAnswer(400, {}, b'{"error": "plain"}')
+    with pytest.raises(UpstreamRefusedError, match="plain"):
+        await use("complete_chat", tell=heard, **ASK)
+    assert heard.steps == []
+
+
+async def test_a_stream_that_breaks_off_is_an_error_and_charged(house: House, use: Use, provider) -> None:
+    provider.script = lambda _: [delta("a "), UpstreamUnavailableError("gone", upstream="openai")]
+    with pytest.raises(UpstreamUnavailableError, match="charged in full"):
+        await use("complete_chat", tell=Heard(), **ASK)
+    account = await house.books.account(ANN.account)
+    assert (account.held_usd_micros, account.spent_usd_micros > 0) == (0, True)
+
+
+async def test_n14_a_caller_that_leaves_a_stream_stops_it_and_pays_for_what_came(
+    house, use, provider
+) -> None:
+    never = asyncio.Event()
+    provider.script = lambda _: [*map(delta, WORDS), never]
+    heard = Heard()
+    asking = asyncio.create_task(use("complete_chat", tell=heard, **ASK))
+    while len(heard.steps) < 2:
+        await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert provider.under_way == 0
+    await house.chat.close()
+    account = await house.books.account(ANN.account)
+    assert (account.held_usd_micros, account.spent_usd_micros > 0) == (0, True)

@@ -49,30 +49,13 @@ COMPLETE_CHAT: Final = Tool(
     ),
     {
         "type": "object",
-        "description": "The provider's members, as they came, and two of ours.",
+        "description": "The provider's members as they came, whatever they are, and two of ours.",
         "properties": {
-            "id": TEXT,
-            "model": TEXT,
-            "choices": list_of(
-                {
-                    "type": "object",
-                    "properties": {
-                        "index": {"type": "integer"},
-                        "message": {
-                            "type": "object",
-                            "properties": {"role": TEXT, "content": {"type": ["string", "null"]}},
-                            "required": ["role"],
-                        },
-                        "finish_reason": {"type": ["string", "null"]},
-                    },
-                    "required": ["message"],
-                }
-            ),
-            "usage": {"type": ["object", "null"]},
+            "choices": {"description": "In OpenAI's shape: choices[0].message.content is the text."},
             "usd_micros": USD_MICROS,
             "log_index": whole("Number of the call's entry in the log."),
         },
-        "required": ["choices", "usd_micros", "log_index"],
+        "required": ["usd_micros", "log_index"],
     },
 )
 

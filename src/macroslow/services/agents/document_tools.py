@@ -1,14 +1,16 @@
 """Tools for workflow documents."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from macroslow.mcp.ask import Ask, Handler
 from macroslow.mcp.tools.documents import RUN_DOCUMENT, VALIDATE_DOCUMENT, VERIFY_DOCUMENT
 from macroslow.services.agents.octets import octets
 from macroslow.services.agents.telling import telling
 from macroslow.services.documents.admit_document import Submission
-from macroslow.services.documents.execute_document import STEPS, ExecuteDocument, Say
+from macroslow.services.documents.execute_document import STEPS, ExecuteDocument
 from macroslow.services.documents.validate_document import ValidateDocument
 from macroslow.services.documents.verify_document import VerifyDocument
 
@@ -31,12 +33,11 @@ class DocumentTools:
 
     async def run_document(self, ask: Ask) -> Mapping[str, object]:
         """The answer of /execute. A caller that goes away stops the run."""
-        submission = _submission(ask)
-
-        async def run(say: Say) -> dict[str, object]:
-            return await self.execute(ask.principal, submission, request_id=ask.request_id, say=say)
-
-        return await telling(ask.tell, STEPS, run)
+        run = partial(self.execute, ask.principal, _submission(ask), request_id=ask.request_id)
+        if ask.tell is None:
+            return await run()
+        steps = itertools.count(1)
+        return await telling(ask.tell, lambda note: run(say=lambda step: note((next(steps), STEPS, step))))
 
     async def validate_document(self, ask: Ask) -> Mapping[str, object]:
         """The answer of /validate."""

@@ -5,17 +5,17 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from macroslow.mcp.ask import Tell
-from macroslow.services.documents.execute_document import Say, unheard
 
 T = TypeVar("T")
+Step = tuple[float, float | None, str]
+"""So much is done, of so much if that is known, in a few words."""
+Note = Callable[[Step], None]
 
 
-async def telling(tell: Tell | None, total: int, work: Callable[[Say], Awaitable[T]]) -> T:
-    """Do `work`, which says its steps, of `total`; all of them are told before its result is returned."""
-    if tell is None:
-        return await work(unheard)
-    steps: asyncio.Queue[str | None] = asyncio.Queue()
-    teller = asyncio.create_task(_tell(steps, tell, total))
+async def telling(tell: Tell, work: Callable[[Note], Awaitable[T]]) -> T:
+    """Do `work`, which notes its steps; all of them are told before its result is returned."""
+    steps: asyncio.Queue[Step | None] = asyncio.Queue()
+    teller = asyncio.create_task(_tell(steps, tell))
     try:
         result = await work(steps.put_nowait)
         steps.put_nowait(None)
@@ -25,8 +25,6 @@ async def telling(tell: Tell | None, total: int, work: Callable[[Say], Awaitable
         teller.cancel()
 
 
-async def _tell(steps: asyncio.Queue[str | None], tell: Tell, total: int) -> None:
-    done = 0
+async def _tell(steps: asyncio.Queue[Step | None], tell: Tell) -> None:
     while (step := await steps.get()) is not None:
-        done += 1
-        await tell(done, max(done, total), step)
+        await tell(*step)

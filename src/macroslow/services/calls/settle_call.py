@@ -53,15 +53,25 @@ class ModelAnswer:
         return self.usage.usd_micros
 
 
+@dataclass(slots=True)  # not frozen: it is filled when the call is settled
+class StreamEnd:
+    """What a streamed call came to: its usage, and the number of its entry in the log; before that, None."""
+
+    usage: Usage | None = None
+    log_index: int | None = None
+
+
 @value
 class ModelStream:
     """A streamed answer of status 200. Read `chunks` to the end, or `aclose` it: that is hanging up.
 
-    Reading raises UpstreamUnavailableError if the provider breaks off; the call is settled by then.
+    `end` says what it came to, once it was read to its end. Reading raises UpstreamUnavailableError if the
+    provider breaks off; the call is settled by then.
     """
 
     headers: Mapping[str, str]
     chunks: AsyncGenerator[bytes, None]
+    end: StreamEnd = field(default_factory=StreamEnd)
 
 
 @value
@@ -125,9 +135,10 @@ class SettleCall:
         self, under_way: UnderWay, reached: ProviderStream, reader: StreamReader, stack: AsyncExitStack
     ) -> ModelStream:
         """The stream as the client reads it; whoever reads it to the end or closes it settles the call."""
-        chunks = self._relay(under_way, reached.chunks, reader, stack)
+        end = StreamEnd()
+        chunks = self._relay(under_way, reached.chunks, reader, stack, end)
         await anext(chunks)  # started: one that nobody reads is closed by the loop, and settled
-        return ModelStream(marked(under_way, reached.headers), chunks)
+        return ModelStream(marked(under_way, reached.headers), chunks, end)
 
     async def _relay(
         self,
@@ -135,6 +146,7 @@ class SettleCall:
         chunks: AsyncIterator[bytes],
         reader: StreamReader,
         stack: AsyncExitStack,
+        end: StreamEnd,
     ) -> AsyncGenerator[bytes, None]:
         """The bytes for the client, after an empty first one that `stream` takes."""
         sent = hashlib.sha256()
@@ -169,7 +181,8 @@ class SettleCall:
                 if isinstance(error, UpstreamUnavailableError):
                     raise charged(ended, error) from error
                 raise
-            await self.settle(under_way, ended, first_ns)
+            end.log_index = await self.settle(under_way, ended, first_ns)
+            end.usage = ended.usage
         if reader.closing:
             yield reader.closing
 
