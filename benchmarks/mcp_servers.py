@@ -38,7 +38,14 @@ def _sdk(name: str, result: dict[str, Any] | None) -> Any:
         content = [types.TextContent(type="text", text=json.dumps(said))]
         return types.CallToolResult(content=content, structured_content=said)
 
-    server = Server("bench", version="1", on_list_tools=list_tools, on_call_tool=call_tool)
+    # With the schemas at hand it need not list its tools for every call, to find headers that must match.
+    server = Server(
+        "bench",
+        version="1",
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        get_tool_input_schema=lambda tool: schema if tool == name else None,
+    )
     return server.streamable_http_app(json_response=True, stateless_http=True)
 
 
