@@ -84,7 +84,7 @@ def seal_part(part: PersonFields, subject_key: bytes, *, salt: bytes, nonce: byt
     if len(salt) != SALT_BYTES:
         raise ValueError("a salt has 32 bytes")
     encoded = canonical_part(part)
-    part_hmac = hmac.digest(salt, encoded, "sha256")
+    part_hmac = _hmac(salt, encoded)
     sealed = rows.seal(subject_key, nonce, salt + encoded, part_hmac)
     return SealedPart(part.subject, part_hmac, sealed, OpenedPart(encoded, salt))
 
@@ -100,7 +100,7 @@ def seal_event(
     if len(salt) != SALT_BYTES:
         raise ValueError("a salt has 32 bytes")
     encoded = canonical_event(event, _hmacs_of(event, parts) if event.others or parts else ())
-    event_hmac = hmac.digest(salt, encoded, "sha256")
+    event_hmac = _hmac(salt, encoded)
     payload = rows.seal(subject_key, nonce, salt + encoded, event_hmac)
     magic = MAGIC
     if parts:
@@ -179,10 +179,11 @@ def leaf_hash(leaf: bytes) -> bytes:
 
 def parse_leaf(leaf: bytes) -> LeafFacts:
     """Return what the leaf shows; VerificationError if it is not a leaf of this log format."""
-    if len(leaf) != LEAF_BYTES or not leaf.startswith((MAGIC, SHARED_MAGIC)):
-        raise VerificationError("this is not a log entry: it has another length or begins differently")
-    magic, time_ns, event_type, event_hmac, payload_sha256 = _LEAF.unpack(leaf)
-    return LeafFacts(time_ns, event_type, event_hmac, payload_sha256, magic == SHARED_MAGIC)
+    if len(leaf) == LEAF_BYTES:
+        magic, time_ns, event_type, event_hmac, payload_sha256 = _LEAF.unpack(leaf)
+        if magic in (MAGIC, SHARED_MAGIC):
+            return LeafFacts(time_ns, event_type, event_hmac, payload_sha256, magic == SHARED_MAGIC)
+    raise VerificationError("this is not a log entry: it has another length or begins differently")
 
 
 def erased_bytes(index: int) -> bytes:
@@ -202,10 +203,12 @@ def _hmacs_of(event: Event, parts: Sequence[SealedPart]) -> list[bytes]:
     return [part.hmac for part in parts]
 
 
+def _hmac(salt: bytes, encoded: bytes) -> bytes:
+    return hmac.new(salt, encoded, "sha256").digest()  # `hmac.digest` would let go of the interpreter's lock
+
+
 def _check_opening(facts: LeafFacts, encoded: bytes, salt: bytes) -> Event:
-    if len(salt) != SALT_BYTES or not hmac.compare_digest(
-        hmac.digest(salt, encoded, "sha256"), facts.event_hmac
-    ):
+    if len(salt) != SALT_BYTES or not hmac.compare_digest(_hmac(salt, encoded), facts.event_hmac):
         raise VerificationError("the event is not the one that the log entry commits to")
     event, hmacs = parse_whole(encoded)
     if (event.time_ns, event.type) != (facts.time_ns, facts.type):
@@ -216,8 +219,6 @@ def _check_opening(facts: LeafFacts, encoded: bytes, salt: bytes) -> Event:
 
 
 def _check_part(part: OpenedPart, expected: bytes) -> PersonFields:
-    if len(part.salt) != SALT_BYTES or not hmac.compare_digest(
-        hmac.digest(part.salt, part.part, "sha256"), expected
-    ):
+    if len(part.salt) != SALT_BYTES or not hmac.compare_digest(_hmac(part.salt, part.part), expected):
         raise VerificationError("the part is not the one that the event commits to")
     return parse_part(part.part)

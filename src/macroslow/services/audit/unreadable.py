@@ -29,7 +29,9 @@ class Opening:
     async def open(self, start: int, end: int) -> None:
         """Open [start, end). VerificationError if one opens to what its row or its leaf does not say."""
         for entry in await self._opened(start, end):
-            if await self._is_unreadable(entry):
+            if entry.erased_by is not None:
+                continue
+            if _is_closed(entry) or (None in entry.others and await self._has_closed_parts(entry)):
                 self._unreadable += 1
                 self._first = entry.index if self._first is None else self._first
 
@@ -52,16 +54,17 @@ class Opening:
                 ]
             raise VerificationError(f"entry {start} was altered: {error.detail}") from None
 
-    async def _is_unreadable(self, entry: LoggedEvent) -> bool:
-        if entry.erased_by is not None:
-            return False
-        if entry.event is None:
-            return True
-        if orjson.loads(entry.event)["subject"] != entry.subject:
-            raise VerificationError(f"entry {entry.index} was altered: it is about another than its row says")
-        if None not in entry.others:
-            return False
+    async def _has_closed_parts(self, entry: LoggedEvent) -> bool:
         parts = await self._books.stored_parts(entry.index, entry.index + 1)
         return any(
             erased_by(sealed) is None and entry.others[position] is None for _, position, sealed in parts
         )
+
+
+def _is_closed(entry: LoggedEvent) -> bool:
+    """Whether it did not open. VerificationError if it did, and is about another than its row says."""
+    if entry.event is None:
+        return True
+    if orjson.loads(entry.event)["subject"] != entry.subject:
+        raise VerificationError(f"entry {entry.index} was altered: it is about another than its row says")
+    return False
