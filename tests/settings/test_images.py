@@ -6,6 +6,7 @@ import pytest
 
 from macroslow.errors import ConfigurationError
 from macroslow.settings import Settings, load
+from macroslow.settings.unlikely import unlikely
 
 
 def loaded(tmp_path: Path, text: str) -> Settings:
@@ -58,3 +59,10 @@ def test_what_cannot_be_meant_is_refused_where_it_stands(tmp_path: Path, text: s
         loaded(tmp_path, text)
     assert [problem.field for problem in refused.value.problems] == [field]
     assert "Zk3w9vX1r5pQ7sT2uY8a" not in repr(refused.value.problems)
+
+
+def test_unsplashs_secret_key_in_place_of_the_access_key_is_told_of(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, '[images.unsplash]\nkey = "env:UNSPLASH_SECRET_ACCESS_KEY"')
+    (line,) = unlikely(settings)
+    assert "macroslow.toml:2: images.unsplash.key: is the secret key" in line
+    assert list(unlikely(loaded(tmp_path, "[images.unsplash]"))) == []

@@ -141,12 +141,15 @@ def emulator(
     as_json: bool,
     **behaviour: Any,
 ) -> None:
-    """Stand in for OpenAI's and Anthropic's APIs on this machine: no key, no cost, no network.
+    """Stand in for the providers' APIs on this machine: no key, no cost, no network.
 
     It answers chat completions, responses, embeddings, messages, models and reports of usage with real
     shapes, token counts, rate limits and errors. A message `Answer with exactly: TEXT` is answered by
     TEXT, `Answer with N words` by that many, `Call the tool NAME with {…}` by the call. Every answer has
     the header x-macroslow-emulator. GET /emulator/stats tells what it was asked.
+
+    Beside OpenAI's and Anthropic's APIs it has the searches of Unsplash and Pixabay, at the same address
+    without /v1.
     """
     if references and any_key:
         raise click.UsageError("--key and --any-key exclude each other.")

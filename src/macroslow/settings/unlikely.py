@@ -12,12 +12,13 @@ from macroslow.settings.origin import KeyPath, dotted, nearest
 from macroslow.settings.sections import PRODUCTION
 
 ALIKE: Final = 0.9  # "producton" is; "preproduction" is another environment
+_NOT_FOR_SEARCHES: Final = "UNSPLASH_SECRET_ACCESS_KEY"
 _SHORT: Final = re.compile(r"(prod|prd|live)(?![a-z])")
 
 
 def unlikely(settings: Settings) -> Iterator[str]:
     """One line, with its repair, for each setting that reads like a slip."""
-    for path, message, fix in (*_environment(settings), *_base_urls(settings)):
+    for path, message, fix in (*_environment(settings), *_base_urls(settings), *_image_keys(settings)):
         yield f"{nearest(path, settings.source.origins)}: {dotted(path)}: {message}\n    fix: {fix}"
 
 
@@ -37,3 +38,10 @@ def _base_urls(settings: Settings) -> Iterator[tuple[KeyPath, str, str]]:
         if provider.kind is Dialect.OPENAI and not urlsplit(provider.base_url).path:
             message = "has no path, and most of such APIs are below /v1: calls would find nothing"
             yield ("providers", name, "base_url"), message, f'base_url = "{provider.base_url}/v1"'
+
+
+def _image_keys(settings: Settings) -> Iterator[tuple[KeyPath, str, str]]:
+    unsplash = settings.images.unsplash
+    if unsplash is not None and unsplash.key.name == _NOT_FOR_SEARCHES:
+        message = "is the secret key of the application, and searches are asked with its access key"
+        yield ("images", "unsplash", "key"), message, 'key = "env:UNSPLASH_ACCESS_KEY"'
