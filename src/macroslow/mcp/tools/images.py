@@ -17,7 +17,7 @@ from macroslow.mcp.tools.tool import (
     whole,
 )
 
-_IMAGE_ID: Final = text("The id of an image from search_images.", most=200, least=1)
+_IMAGE_ID: Final = text("The id of an image from search_images.", most=1000, least=1)
 _PROVIDER: Final = {"enum": ["unsplash", "pixabay"]}
 
 SEARCH_IMAGES: Final = Tool(
