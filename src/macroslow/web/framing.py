@@ -21,6 +21,7 @@ _ONCE: Final = frozenset(
         b"content-type",
         b"expect",
         b"host",
+        b"mcp-protocol-version",
         b"origin",
         b"transfer-encoding",
         b"x-api-key",
