@@ -24,6 +24,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"command": ["server"], "environment": {"A B": "1"}}, "name of a variable"),
     ({"command": ["server"], "environment": {"A": "1"}, "secrets": {"A": "env:A"}}, "keep one|in secrets"),
     ({"command": ["server"], "secrets": {"A": "sk-a-secret-itself"}}, "not a reference"),
+    ({"command": ["server", "ä" * 10_000]}, "more than"),
     ({"command": ["server"], "memory_mib": 0}, "greater than or equal"),
     ({"command": ["server"], "processes": 0}, "greater than or equal"),
 ]

@@ -5,7 +5,8 @@ The state is not opened: whether it is whole, and the log that was signed, a sta
 
 import asyncio
 import platform
-from dataclasses import asdict
+import shlex
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import click
@@ -33,9 +34,9 @@ def doctor(config_file: Path | None, *, as_json: bool) -> int:
     from macroslow.adapters.sandbox import probe
 
     reports = asyncio.run(probe())
-    problems, disk, keys = _examined(config_file)
+    found = _examined(config_file)
     works = any(report.works for report in reports)
-    code = BAD_CONFIGURATION if problems else 0 if works and not disk else CHECKED_IS_BAD
+    code = BAD_CONFIGURATION if found.problems else 0 if works and not found.disk else CHECKED_IS_BAD
     if as_json:
         emit(
             {
@@ -43,9 +44,7 @@ def doctor(config_file: Path | None, *, as_json: bool) -> int:
                 "version": __version__,
                 "python": platform.python_version(),
                 "sandbox": [asdict(report) for report in reports],
-                "problems": problems,
-                "disk": disk,
-                "keys": keys,
+                **asdict(found),
             }
         )
         return code
@@ -60,26 +59,47 @@ def doctor(config_file: Path | None, *, as_json: bool) -> int:
                 click.echo(f"    fix: {report.repair}")
     if not works:
         click.echo("code blocks are refused here; everything else works")
-    if disk:
-        click.echo(f"no new work would be taken: {disk}")
+    if found.disk:
+        click.echo(f"no new work would be taken: {found.disk}")
         click.echo("    fix: free space, or keep less in reserve")
-    if keys:
-        click.echo(keys)
-    click.echo("configuration " + ("is good" if not problems else "is bad"))
-    for line in problems:
+    if found.keys:
+        click.echo(found.keys)
+    for name, command in found.programs.items():
+        click.echo(f"MCP server {name} runs {command}")
+    click.echo("configuration " + ("is good" if not found.problems else "is bad"))
+    for line in found.problems:
         click.echo(f"    {line}")
     return code
 
 
-def _examined(config_file: Path | None) -> tuple[list[str], str | None, str]:
-    """What is wrong with the configuration, with the disk of the state, and with the place of the keys."""
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """What the configuration says, and what is wrong with it and around it; "" where nothing is.
+
+    `programs` are the commands that it names, each in full, by their MCP server.
+    """
+
+    problems: list[str]
+    disk: str | None = None
+    keys: str = ""
+    programs: dict[str, str] = field(default_factory=dict)
+
+
+def _examined(config_file: Path | None) -> _Examined:
+    """What is wrong with the configuration, the disk of the state and the place of the keys."""
     from macroslow.bootstrap.confining import expected
 
     try:
         settings = settings_of(config_file)
     except ConfigurationError as error:
-        return [*problem_lines(error.problems)] or [error.detail], None, ""
-    return [*problem_lines(problems_of(settings))], _shortage(settings), expected(settings)
+        return _Examined([*problem_lines(error.problems)] or [error.detail])
+    commands = {name: server.command for name, server in settings.mcp.servers.items()}
+    return _Examined(
+        [*problem_lines(problems_of(settings))],
+        _shortage(settings),
+        expected(settings),
+        {name: shlex.join(command) for name, command in commands.items() if command},
+    )
 
 
 def _shortage(settings: Settings) -> str | None:

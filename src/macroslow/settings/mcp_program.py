@@ -4,6 +4,7 @@ Only this file names commands: no route, verb or document can. `environment` hol
 references; together they are the whole environment of the program, besides a few names of the box's own.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from macroslow.workflow.box import BoxLimits, Program, check_mounts, read_host, 
 
 T = TypeVar("T")
 MAX_NAMED: Final = 64  # of each: arguments, mounts, hosts, variables
+MAX_TEXT: Final = 32 * 1024  # of command and mounts, escaped: they travel in one message
 _MIB: Final = 1024 * 1024
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
@@ -76,6 +78,8 @@ class ServerProgram(Section):
             raise refuse("mounts, hosts, environment and secrets are a program's", "write its command")
         if both := sorted({*self.environment} & {*self.secrets}):
             raise refuse(f"{both[0]} is in environment and in secrets", "keep one of them")
+        if len(json.dumps([self.command, self.mounts])) > MAX_TEXT:
+            raise refuse(f"command and mounts have more than {MAX_TEXT} characters", "put them into a script")
         try:
             check_mounts(tuple(map(read_mount, self.mounts)))
         except ValueError as error:

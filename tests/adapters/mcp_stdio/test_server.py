@@ -406,5 +406,20 @@ async def test_closing_asks_the_server_to_end_and_leaves_nothing(server_of: Make
         await call(server)
 
 
-async def test_the_command_is_shown_in_full(server_of: Make) -> None:
-    assert server_of(modern).where == "files-server /srv"
+class _Never:
+    """Programs that are never started."""
+
+    async def start(self) -> Any:
+        raise AssertionError
+
+    async def close(self) -> None:
+        return
+
+
+def test_n27_the_command_is_shown_in_full_and_as_no_other_is() -> None:
+    shown = {
+        StdioServer("files", command, _Never(), max_result_bytes=1).where
+        for command in (("run", "a b"), ("run", "a", "b"), ("run a", "b"), ("run", "'a", "b'"))
+    }
+    assert len(shown) == 4
+    assert "run a b" in shown

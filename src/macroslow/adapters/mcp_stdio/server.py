@@ -5,6 +5,7 @@ it did.
 """
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -32,8 +33,8 @@ class StdioServer:
 
     @property
     def where(self) -> str:
-        """The command, as one line."""
-        return " ".join(self._command)
+        """The command, as one line from which it could be read again."""
+        return shlex.join(self._command)
 
     @property
     def health(self) -> Health:
