@@ -8,6 +8,7 @@ from mcp.client.client import Client
 from mcp.server.subscriptions import SubscriptionBus
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ToolsListChanged
+from pydantic import ValidationError
 from tests.mcp.fakes import ANN, ERAS, Site, Tools
 
 from macroslow.authn.principal import Principal
@@ -172,6 +173,27 @@ async def test_a_defect_tells_nothing_of_itself_but_is_reported(era: str) -> Non
         assert each.error.code == types.INTERNAL_ERROR
     methods = ["resources/read", "prompts/get one", "completion/complete", "tools/call one"]
     assert site.reported == [(method, defect) for method in methods]
+
+
+Odd = types.Request[dict[str, object], str]
+
+
+@ERAS
+async def test_what_we_make_unfit_is_our_fault_and_what_came_unfit_is_not(era: str) -> None:
+    with pytest.raises(ValidationError) as made:
+        types.Tool(name=7)  # type: ignore[call-arg, arg-type]
+    site = Site(Shelf("one", made.value))
+    async with site.client(era) as client:
+        for refused in await asked_of_all(client, "one"):
+            assert refused.error.code == types.INTERNAL_ERROR
+        assert {error for _, error in site.reported} == {made.value}
+        site.reported.clear()
+        with pytest.raises(MCPError) as refused:
+            await client.session.send_request(
+                Odd(method="tools/call", params={"name": 7}), types.CallToolResult
+            )
+    assert refused.value.error.code == types.INVALID_PARAMS
+    assert site.reported == []
 
 
 @ERAS

@@ -9,7 +9,7 @@ itself: `report` hears of it, and the client gets the code of an internal error.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import mcp_types as types
@@ -27,6 +27,8 @@ from macroslow.mcp.refusals import refused_call, refused_request
 from macroslow.mcp.source import Caller, Context, Source
 
 T = TypeVar("T")
+P = TypeVar("P")
+R = TypeVar("R")
 CallerOf = Callable[[Context], Caller]
 Report = Callable[[str, Exception], None]
 """Hears of a defect: in the answer to which method, and what it was."""
@@ -67,14 +69,14 @@ class ComposedServer:
             instructions=INSTRUCTIONS,
             cache_hints=CACHE_HINTS,
             get_tool_input_schema=self._input_schema,
-            on_list_tools=self._list_tools,
-            on_call_tool=self._call_tool,
-            on_list_resources=self._list_resources,
-            on_list_resource_templates=self._list_templates,
-            on_read_resource=self._read_resource,
-            on_list_prompts=self._list_prompts,
-            on_get_prompt=self._get_prompt,
-            on_completion=self._complete,
+            on_list_tools=self._ours(self._list_tools),
+            on_call_tool=self._ours(self._call_tool),
+            on_list_resources=self._ours(self._list_resources),
+            on_list_resource_templates=self._ours(self._list_templates),
+            on_read_resource=self._ours(self._read_resource),
+            on_list_prompts=self._ours(self._list_prompts),
+            on_get_prompt=self._ours(self._get_prompt),
+            on_completion=self._ours(self._complete),
             on_subscriptions_listen=self._listen,
         )
         # In place of the SDK's own spans: the gate and the use cases have theirs.
@@ -97,8 +99,22 @@ class ComposedServer:
         except MacroslowError as error:
             raise refused_request(error) from None
         except Exception as error:  # noqa: BLE001 - the outermost handler of every message
-            self._report(_asked(ctx), error)
-            raise MCPError(types.INTERNAL_ERROR, "the gateway failed: this is not your fault") from None
+            raise self._defect(ctx, error) from None
+
+    def _ours(self, handler: Callable[[Context, P], Awaitable[R]]) -> Callable[[Context, P], Awaitable[R]]:
+        """What is found unfit in there is of our own making; outside of it, it is the request's fault."""
+
+        async def handle(context: Context, params: P) -> R:
+            try:
+                return await handler(context, params)
+            except ValidationError as error:
+                raise self._defect(context, error) from None
+
+        return handle
+
+    def _defect(self, context: Context, error: Exception) -> MCPError:
+        self._report(_asked(context), error)
+        return MCPError(types.INTERNAL_ERROR, "the gateway failed: this is not your fault")
 
     def _input_schema(self, tool: str) -> Mapping[str, object] | None:
         return _first(source.input_schema(tool) for source in self._sources)
