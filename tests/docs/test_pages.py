@@ -11,12 +11,13 @@ from tests.conftest import ROOT
 from tests.docs.checks import execute_page
 from tests.docs.page import read_blocks
 from tests.log_tools import aics, require_go
-from tests.node import AGENTS, SDKS, commands_of
+from tests.node import AGENTS, SDKS, commands_of, path_to_mcp
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FIRST = {ROOT / "README.md", ROOT / "docs" / "tutorial" / "first-ten-minutes.md"}
 NEEDS_SANDBOX = "<!-- needs a sandbox -->"
 NEEDS_NPM = "<!-- needs clients from npm -->"
+NEEDS_INSPECTOR = "<!-- needs the MCP Inspector -->"
 NEEDS_GO = "<!-- needs Go -->"
 NEEDS_WITNESS = "<!-- needs a witness -->"
 
@@ -49,6 +50,8 @@ def test_what_the_page_shows_is_what_happens(
     if NEEDS_NPM in page.read_text(encoding="utf-8"):
         monkeypatch.setenv("PATH", f"{commands_of(AGENTS)}{os.pathsep}{os.environ['PATH']}")
         (tmp_path / "node_modules").symlink_to(commands_of(SDKS).parent)
+    if NEEDS_INSPECTOR in page.read_text(encoding="utf-8"):
+        monkeypatch.setenv("PATH", path_to_mcp())
     if NEEDS_GO in page.read_text(encoding="utf-8"):
         require_go()
     if NEEDS_WITNESS in page.read_text(encoding="utf-8"):
