@@ -36,9 +36,9 @@ def test_the_unit_starts_commands_that_there_are_and_knows_their_exit_code(unit:
     assert {told[name].split()[1] for name in ("ExecStart", "ExecStartPre")} <= set(COMMANDS)
     assert int(told["RestartPreventExitStatus"]) == BAD_CONFIGURATION
     assert int(told["TimeoutStopSec"]) > Settings().server.shutdown_grace_s + 10
-    state, mark = told["StateDirectory"].split()  # the mark of what was signed is kept apart
+    state, keys, mark = told["StateDirectory"].split()  # what signs, and what was signed, are kept apart
     assert told["WorkingDirectory"] == f"/var/lib/{state}"
-    assert mark != state
+    assert len({state, keys, mark}) == 3
 
 
 def test_the_unit_leaves_the_sandbox_what_it_is_made_of(unit: str) -> None:

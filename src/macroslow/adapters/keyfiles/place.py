@@ -143,7 +143,7 @@ def _find(keys: Path, place: Place) -> None:
     """Check that keys lie where they are named; where the operator put them elsewhere, name that."""
     folder = _recorded(keys)
     wanted = folder if place.base is None else place.base / folder.name
-    if place.binding and wanted != folder and wanted.exists() and not folder.exists():
+    if place.binding and wanted != folder and wanted.exists():  # a copy, or moved
         private_files.replace(keys / RECORD, _record(wanted))
     elif not folder.exists():
         raise ConfigurationError(
