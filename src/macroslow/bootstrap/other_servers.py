@@ -1,5 +1,6 @@
 """Other MCP servers: a port to each, what was approved of them, and the look at them beside the requests."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -34,9 +35,8 @@ class OtherServers:
     verbs: "PinVerbs"
 
     async def close(self) -> None:
-        """End all connections."""
-        for server in self.servers.values():
-            await server.port.close()
+        """End all connections, at the same time: a program is given a moment to end itself."""
+        await asyncio.gather(*(server.port.close() for server in self.servers.values()))
 
 
 def open_other_servers(

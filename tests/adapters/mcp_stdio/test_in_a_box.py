@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from macroslow.adapters.mcp_stdio import StdioServer
+from macroslow.adapters.mcp_stdio import StdioServer, connection, peer
 from macroslow.adapters.sandbox import Boxes
 from macroslow.errors import UpstreamUnavailableError
 from macroslow.workflow.box import BoxLimits, Mount, Program
 
 Make = Callable[..., StdioServer]
+MIB = 1024 * 1024
 
 SERVER = """
 import json, os, sys, time
@@ -60,7 +61,7 @@ async def server_of() -> AsyncIterator[Make]:
             async def close(self) -> None:
                 await boxes.close()
 
-        made.append(StdioServer("tested", command, Boxed(), max_result_bytes=1024 * 1024))
+        made.append(StdioServer("tested", command, Boxed(), max_result_bytes=MIB // 4))
         return made[-1]
 
     yield make
@@ -128,9 +129,13 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
-async def test_n27_a_hostile_server_fails_its_own_calls_and_says_how(server_of: Make, name: str) -> None:
+async def test_n27_a_hostile_server_fails_its_own_calls_and_says_how(
+    server_of: Make, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer, "MAX_USELESS_BYTES", MIB)
+    monkeypatch.setattr(connection, "MAX_LINE_BYTES", MIB)
     behaviour, says = HOSTILE[name]
-    server = server_of(SERVER + behaviour, memory_bytes=128 * 1024 * 1024)
+    server = server_of(SERVER + behaviour, memory_bytes=128 * MIB)
     with pytest.raises(UpstreamUnavailableError, match=says):
         await act(server)
 

@@ -8,7 +8,12 @@ import pytest
 
 from macroslow.adapters.mcp_stdio import State, StdioServer, peer
 from macroslow.adapters.mcp_stdio.peer import Drop
-from macroslow.errors import TooLargeError, UpstreamRefusedError, UpstreamUnavailableError
+from macroslow.errors import (
+    SandboxUnavailableError,
+    TooLargeError,
+    UpstreamRefusedError,
+    UpstreamUnavailableError,
+)
 
 Make = Callable[..., StdioServer]
 MODERN = "2026-07-28"
@@ -343,6 +348,21 @@ async def test_after_an_end_the_next_start_waits_and_says_for_how_long(server_of
     assert 0 < waiting.value.retry_after_s <= 60  # the longest pause
     assert server.health.starts == 1
     assert server.health.state is State.ENDED
+
+
+async def test_a_program_that_cannot_be_started_says_why_and_what_mends_it() -> None:
+    class Nowhere:
+        async def start(self) -> Any:
+            raise SandboxUnavailableError("no full sandbox works here", fix="use Linux 5.12 or later")
+
+        async def close(self) -> None:
+            return
+
+    server = StdioServer("files", ("run",), Nowhere(), max_result_bytes=1000)
+    with pytest.raises(UpstreamUnavailableError, match=r"works here \(fix: use Linux 5.12 or later\)"):
+        await call(server)
+    assert server.health.last_end.startswith("no full sandbox works here")
+    await server.close()
 
 
 async def test_a_server_that_ends_again_and_again_is_started_only_so_often(server_of: Make) -> None:

@@ -147,8 +147,9 @@ class Connection:
         try:
             streams = await self.programs.start()
         except SandboxUnavailableError as error:
-            self._note_end(error.detail, 0.0)
-            raise self.unavailable(f"cannot be started: {error.detail}") from error
+            how = f"{error.detail} (fix: {error.fix})" if error.fix else error.detail
+            self._note_end(how, 0.0)
+            raise self.unavailable(f"cannot be started: {how}") from error
         peer = Peer(streams, self.changed.set, max(MAX_LINE_BYTES, self.max_result_bytes * 2))
         peer.begin()
         try:

@@ -18,7 +18,7 @@ _REMOVE_TRIES: Final = 500
 _REMOVE_PAUSE_S: Final = 0.002
 _SOCKETS_SHARE: Final = 4  # of a run's memory, what may lie unread in its sockets
 _PERIOD_US: Final = 100_000
-_SHARES: Final = 110  # of 1024: as much as a process of niceness 10, which counts only within its group
+_SHARES: Final = 256  # of 1024: a quarter of the gateway's weight; niceness counts only within a group
 
 
 @dataclass(frozen=True, slots=True)
