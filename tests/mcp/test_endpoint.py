@@ -243,8 +243,9 @@ async def test_closing_what_never_began_and_asking_what_is_closed(tools: Tools) 
     made = Served(tools)
     await made.endpoint.close()
     await made.endpoint.close()
+    scope = {"type": "http", "method": "GET", "headers": [], "state": {}}
     with pytest.raises(OverloadedError):
-        await made.endpoint({"type": "http"}, None, None)  # type: ignore[arg-type]
+        await made.endpoint(scope, None, None)  # type: ignore[arg-type]
 
 
 # Receipts
