@@ -24,6 +24,7 @@ MAX_LIMIT: Final = 10_000_000
 MAX_RESET_S: Final = 24 * 60 * 60
 EMULATOR_MARK: Final = "x-macroslow-emulator"
 _URL: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]+")  # RFC 3986 less the single quote
+_OF_KEYS: Final = frozenset({400, 401, 403})  # Pixabay refuses a wrong key with 400
 _COUNT: Final = re.compile(r"[0-9]{1,8}")
 
 
@@ -51,7 +52,7 @@ def read_object(answer: OutsideAnswer, provider: str, *, emulator: bool) -> Mapp
             f"{provider} refused the request with status {answer.status}",
             upstream=provider,
             status=answer.status,
-            fix=f"the operator may check [images.{provider}] key",
+            fix=f"the operator may check [images.{provider}] key" if answer.status in _OF_KEYS else "",
         )
     if answer.status != 200:
         raise unavailable(provider, f"status {answer.status}")

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from macroslow.adapters.http_api import HTTPOutsideAPI, Placement, client, parse_placement
+from macroslow.adapters.http_api import HTTPOutsideAPI, Placement, Where, client, parse_placement
 from macroslow.errors import (
     ConfigurationError,
     MissingRightError,
@@ -314,3 +314,19 @@ def test_placements_are_read(text: str, placement: Placement) -> None:
 def test_what_is_no_place_for_a_secret_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError):
         parse_placement(text)
+
+
+async def test_a_word_may_stand_before_the_secret_in_its_header(service: Service, session) -> None:
+    placed = Placement(Where.HEADER, prefix="Client-ID ")
+    api = HTTPOutsideAPI("photos", service.url, ("/",), Secret("abc-123"), placed, session)
+    await api.get("/x", "")
+    assert service.asked[0].headers["authorization"] == "Client-ID abc-123"
+
+
+async def test_what_a_service_says_of_its_limit_is_told_and_no_other_header(api, service: Service) -> None:
+    async def limited(_: web.Request) -> web.StreamResponse:
+        said = {"X-Ratelimit-Limit": "50", "X-RateLimit-Remaining": "49", "Set-Cookie": "a=b", "X-Other": "1"}
+        return web.json_response({}, headers=said)
+
+    service.handler = limited
+    assert (await api().get("/x", "")).headers == {"x-ratelimit-limit": "50", "x-ratelimit-remaining": "49"}
