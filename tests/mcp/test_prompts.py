@@ -13,7 +13,7 @@ from macroslow.mcp.prompts import fenced, prompts, sections
 REFERENCE = "# MAML\n\nIntro.\n\n## Permissions\n\n`gateway://NAME` is needed.\n\n## Body\n\nHeadings.\n"
 PROBLEMS = (
     "# Problems\n\nAll.\n\n## Limits\n\n### budget-exhausted\n\nNo money left.\n\n### not-found\n\nNone.\n\n"
-    "### context_length_exceeded\n\nToo long.\n"
+    "### context_length_exceeded\n\nToo long.\n\n### upstream\n\nIt failed.\n"
 )
 SITE = Site(OwnPrompts(prompts(REFERENCE, PROBLEMS)))
 
@@ -64,10 +64,27 @@ async def test_a_refusal_is_explained_by_its_page(refusal: str) -> None:
     assert "Too long." not in text
 
 
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        ("Upstream failure: the provider said nothing", True),
+        ('{"error": {"code": "upstream"}}', True),
+        ("upstream", True),
+        ("docs/problems.md#upstream", True),
+        ("urn:macroslow:problem:upstream", True),
+        ("the upstream is slow", False),
+        ("Not found: no such run of upstream", False),
+    ],
+    ids=range(7),
+)
+async def test_a_code_of_one_word_counts_where_it_is_marked_as_one(refusal: str, told: bool) -> None:
+    assert ("It failed." in await text_of("explain_refusal", refusal=refusal)) == told
+
+
 async def test_codes_of_others_are_known_too_and_a_refusal_without_one_gets_them_all() -> None:
     assert "Too long." in await text_of("explain_refusal", refusal='{"code": "context_length_exceeded"}')
     text = await text_of("explain_refusal", refusal="something went wrong")
-    assert "* budget-exhausted\n* not-found\n* context_length_exceeded" in text
+    assert "* budget-exhausted\n* not-found\n* context_length_exceeded\n* upstream" in text
     assert "No money left." not in text
 
 

@@ -5,14 +5,15 @@ in it, so that nothing in it ends it.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from macroslow.errors import BadRequestError
+from macroslow.errors import BadRequestError, MacroslowError
 from macroslow.values import value
 
 _TICKS: Final = re.compile(r"`+")
 _CODE: Final = re.compile(r"[a-z]+(?:[-_][a-z]+)*")
+_NAMED: Final = re.compile(r"(problem:|[\"'`#]|)([a-z]+(?:[-_][a-z]+)*)")
 _SECTION: Final = re.compile(r"^(#{1,3}) (.+)$", re.MULTILINE)
 
 
@@ -158,8 +159,7 @@ The document:
 
 def _explain_refusal(given: Mapping[str, str], pages: Mapping[str, str]) -> str:
     refusal = given["refusal"]
-    named = dict.fromkeys(code for code in _CODE.findall(refusal.lower().replace(" ", "-")) if code in pages)
-    named |= dict.fromkeys(code for code in _CODE.findall(refusal.lower()) if code in pages)
+    named = _codes_in(refusal, pages)
     told = "\n\n".join(f"### {code}\n\n{pages[code]}" for code in named) or "\n".join(
         f"* {code}" for code in pages if _CODE.fullmatch(code)
     )
@@ -176,3 +176,24 @@ Explain in a few sentences what was refused and at which step, whether anything 
 what to do now: what the person can mend, what only the operator can, and whether sending it again can help
 and when. Where a `fix` is given, begin with it.
 """
+
+
+def _codes_in(refusal: str, pages: Mapping[str, str]) -> list[str]:
+    """The codes that a refusal names: as such, or by their titles, as tools tell them.
+
+    A code of one word, such as upstream, is a word like others: it counts where it is marked as a code.
+    """
+    codes = [
+        code
+        for mark, code in _NAMED.findall(refusal)
+        if code in pages and (mark or not code.isalpha() or refusal == code)
+    ]
+    titles = [code for title, code in _titles() if f"{title}: " in refusal and code in pages]
+    return list(dict.fromkeys((*titles, *codes)))
+
+
+def _titles(kind: type[MacroslowError] = MacroslowError) -> Iterator[tuple[str, str]]:
+    """Every title of a refusal, with its code."""
+    yield kind.title, kind.code
+    for each in kind.__subclasses__():
+        yield from _titles(each)
