@@ -89,8 +89,8 @@ class MCPEndpoint:
         """
         state = scope["state"]
         receipted = asks_for_receipt(scope["headers"])
-        message = self._read(state) if scope["method"] == "POST" else None
         manager = await self._started()
+        message = self._read(state) if scope["method"] == "POST" else None
         if message is None or message.tool is None:
             await manager.handle_request(scope, receive, send)
             return

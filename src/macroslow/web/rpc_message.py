@@ -24,6 +24,7 @@ MAX_ID_CHARACTERS: Final = 256
 MAX_ID: Final = 2**53 - 1  # beyond it readers round differently (RFC 8259 section 6)
 MAX_METHOD_CHARACTERS: Final = 128
 _CONTAINERS: Final = frozenset({dict, list})
+_PARTS: Final = frozenset({"method", "result", "error"})  # one of them makes a message
 _NAMES: Final = ("jsonrpc", "id", "method", "params", "result", "error", "name", "arguments", "uri", "_meta")
 _META: Final = "io.modelcontextprotocol/"
 _PLAIN: Final = frozenset(
@@ -72,6 +73,8 @@ def read_message(body: bytes) -> RPCMessage:
     if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
         _check_nesting(found)
     _UNIQUE.decode(body.decode())
+    if found.get("jsonrpc") != "2.0" or not _PARTS.intersection(found):
+        raise BadRequestError("the body is no message of JSON-RPC 2.0", step="message")
     params = found.get("params", {})
     if type(params) is not dict:
         raise BadRequestError("params are an object", step="message")
