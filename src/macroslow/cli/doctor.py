@@ -66,6 +66,10 @@ def doctor(config_file: Path | None, *, as_json: bool) -> int:
         click.echo(found.keys)
     for name, command in found.programs.items():
         click.echo(f"MCP server {name} runs {command}")
+    for name, count in found.approved.items():
+        click.echo(f"MCP server {name}: {count} approved" if count else f"MCP server {name} offers nothing")
+        if not count:
+            click.echo(f"    fix: look at it and approve it: macroslow mcp pins approve {name}")
     click.echo("configuration " + ("is good" if not found.problems else "is bad"))
     for line in found.problems:
         click.echo(f"    {line}")
@@ -76,13 +80,15 @@ def doctor(config_file: Path | None, *, as_json: bool) -> int:
 class _Examined:
     """What the configuration says, and what is wrong with it and around it; "" where nothing is.
 
-    `programs` are the commands that it names, each in full, by their MCP server.
+    `programs` are the commands that it names, each in full, by their MCP server; `approved` is how many items
+    of each server were approved, by the file in the state folder.
     """
 
     problems: list[str]
     disk: str | None = None
     keys: str = ""
     programs: dict[str, str] = field(default_factory=dict)
+    approved: dict[str, int] = field(default_factory=dict)
 
 
 def _examined(config_file: Path | None) -> _Examined:
@@ -99,7 +105,17 @@ def _examined(config_file: Path | None) -> _Examined:
         _shortage(settings),
         expected(settings),
         {name: shlex.join(command) for name, command in commands.items() if command},
+        _approved(settings),
     )
+
+
+def _approved(settings: Settings) -> dict[str, int]:
+    if not settings.mcp.servers:
+        return {}
+    from macroslow.adapters.pins_file import PinsFile
+
+    pins = PinsFile(settings.state_folder).load()
+    return {name: len(pins.get(name, {})) for name in settings.mcp.servers}
 
 
 def _shortage(settings: Settings) -> str | None:

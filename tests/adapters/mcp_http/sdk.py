@@ -35,6 +35,7 @@ class Real:
     def __init__(self) -> None:
         self.tools = list(TOOLS)
         self.requests: list[tuple[str, dict[str, str]]] = []
+        self.bodies = bytearray()
         self.version = "1.0"
         self.port = 0
 
@@ -96,7 +97,13 @@ class Real:
                     await send({"type": "http.response.start", "status": 400, "headers": []})
                     await send({"type": "http.response.body", "body": b"Bad Request: unsupported version"})
                     return
-            await inner(scope, receive, send)
+
+            async def received():
+                message = await receive()
+                self.bodies.extend(message.get("body", b""))
+                return message
+
+            await inner(scope, received, send)
 
         return counting
 

@@ -5,7 +5,6 @@ what a person would not see, and held against the approved output schema. The en
 before the answer leaves; it has digests of arguments and result, and no text of them.
 """
 
-import asyncio
 import hashlib
 from dataclasses import dataclass, field
 from typing import Final
@@ -130,11 +129,13 @@ class CallServer:
     def _count(self, asked: Asked, rule: Rule) -> None:
         server, who = asked.server, asked.principal.name
         whole = per_minute(f"calls to the MCP server {server.name}", server.rules.calls_per_minute)
-        self.tallies.admit(f"{server.name} {who}", whole, who, "wait, or ask the operator for more")
+        self.tallies.admit(f"{server.name}\0{who}", whole, who, "wait, or ask the operator for more")
         if rule.calls_per_minute is not None:
             own = asked.offer.place.name
             limit = per_minute(f"calls of {own} of the MCP server {server.name}", rule.calls_per_minute)
-            self.tallies.admit(f"{server.name} {own} {who}", limit, who, "wait, or ask the operator for more")
+            self.tallies.admit(
+                f"{server.name}\0{own}\0{who}", limit, who, "wait, or ask the operator for more"
+            )
 
     async def _log(self, asked: Asked, outcome: str, result: JSON | None, duration_ms: int) -> None:
         principal, place = asked.principal, asked.offer.place
@@ -151,7 +152,7 @@ class CallServer:
             "duration_ms": duration_ms,
         }
         event = Event(EventType.MCP_FORWARDED, self.clock.now_ns(), principal.name, fields)
-        await asyncio.shield(self.books.commit(Append(event)))
+        await self.books.commit(Append(event))
 
 
 _WIRE: Final = frozenset({"_meta", "resultType", "ttlMs", "cacheScope"})
