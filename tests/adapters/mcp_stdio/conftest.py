@@ -69,6 +69,9 @@ class ScriptedProgram:
         except EOFError:
             return "it ended with exit code 0"
 
+    def last_words(self) -> str:
+        return ""
+
     async def close(self) -> None:
         self.closed = True
         self._life.cancel()

@@ -115,10 +115,11 @@ async def in_a_box(given: dict[str, Any]) -> dict[str, Any]:
         while len(said) < 1024 * 1024 and (chunk := await box.read(64 * 1024)):
             said += chunk
         ended = await box.ended() if len(said) < 1024 * 1024 else ""
+        last_words = box.last_words()
     finally:
         await box.close()
         await boxes.close()
-    return {"stdout": said.decode("utf-8", "replace"), "ended": ended}
+    return {"stdout": said.decode("utf-8", "replace"), "ended": ended, "last_words": last_words}
 
 
 async def serve(mode: str, folder: Path) -> None:

@@ -157,7 +157,7 @@ class Connection:
         except _UNGREETED as error:
             await peer.close(0)
             how = peer.how if isinstance(error, BrokenOffError) else _words(error)
-            self._note_end(how, 0.0)
+            self._note_end(how, 0.0, streams.last_words())
             raise self.unavailable(f"cannot be spoken with: {how}") from None
         except asyncio.CancelledError:
             await peer.close(0)
@@ -187,11 +187,13 @@ class Connection:
         await peer.close(0)
         self._dropped += peer.dropped
         self._conversation = None
-        self._note_end(peer.how, loop.time() - began_s)
+        self._note_end(peer.how, loop.time() - began_s, peer.streams.last_words())
 
-    def _note_end(self, how: str, ran_s: float) -> None:
+    def _note_end(self, how: str, ran_s: float, last_words: str = "") -> None:
+        """Remember it and say it; what the program said of it is for the log, and for no caller."""
         if not self._closed:
-            log.warning("MCP server %s is not running: %s", self.name, how)
+            said = f"; its last words: {last_words}" if last_words else ""
+            log.warning("MCP server %s is not running: %s%s", self.name, how, said)
         self._last_end = how
         again_s = self.first_pause_s if ran_s >= STEADY_S else self._pause_s * 2
         self._pause_s = min(LAST_PAUSE_S, max(self.first_pause_s, again_s))

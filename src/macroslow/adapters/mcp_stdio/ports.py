@@ -22,6 +22,10 @@ class Streams(Protocol):
         """How it ended, in one sentence without its subject's name, once it has."""
         ...
 
+    def last_words(self) -> str:
+        """The end of what it wrote to its standard error, or "": harmless to a log, and for it alone."""
+        ...
+
     async def close(self) -> None:
         """End it and all that it started, now."""
         ...

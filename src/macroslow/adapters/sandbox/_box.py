@@ -49,6 +49,7 @@ class Box:
 
     async def begin(self, environment: Mapping[str, str]) -> None:
         """Hand over streams and environment. SandboxUnavailableError if the program cannot be started."""
+        self._errors.hidden = tuple(environment.values())
         ends = [*_pipe(), *_pipe(), *_pipe()]
         stdin, self._stdin, self._stdout, stdout, errors, stderr = ends
         for ours in (self._stdin, self._stdout, errors):
@@ -106,6 +107,10 @@ class Box:
             raise RuntimeError("a box that was not begun")
         return await asyncio.shield(self._watch)
 
+    def last_words(self) -> str:
+        """The end of what it wrote to its standard error, in one harmless line, for the operator."""
+        return self._errors.last
+
     async def close(self) -> None:
         """End everything in the box, at once. Nobody may read, write or wait for its end any more."""
         await undisturbed(self.stack.aclose())
@@ -130,9 +135,7 @@ class Box:
             async with asyncio.timeout(_START_S):  # init ends after its last word, and all else with it
                 await wait_readable(self.process.pidfd)
         await asyncio.wait(self._helpers[:1], timeout=_LAST_WORDS_S)  # its errors, to their end
-        last = self._errors.last
-        said = f"; the last that it wrote to its standard error: {last}" if last else ""
-        return self._sentence(report) + said
+        return self._sentence(report)
 
     def _sentence(self, report: Mapping[str, Any]) -> str:
         if self._over_memory or _kills(self.meter.group):

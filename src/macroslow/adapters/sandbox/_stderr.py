@@ -1,4 +1,8 @@
-"""What a program in a box writes to its standard error: read slowly, kept in part, logged clean."""
+"""What a program in a box writes to its standard error: read slowly, kept in part, logged clean.
+
+It is for the operator: programs quote there what went wrong, their secrets included. Values of their own
+environment are taken out.
+"""
 
 import asyncio
 import logging
@@ -12,14 +16,17 @@ _KEPT_BYTES: Final = 32 * 1024
 _CHUNK_BYTES: Final = 8 * 1024
 _PAUSE_S: Final = 0.02  # after each chunk: a flood waits in its own pipe, and costs us 400 KB/s at most
 _LINE_CHARS: Final = 500
+_LAST_LINES: Final = 3
+_MIN_HIDDEN: Final = 8  # characters of a value that may be a secret; shorter ones are words like "info"
 log: Final = logging.getLogger("macroslow.mcp")
 
 
 @dataclass(slots=True, eq=False)
 class Ring:
-    """The last of what was written. `name` is the box's, for the log."""
+    """The last of what was written. `name` is the box's, for the log; `hidden` are values not to be shown."""
 
     name: str
+    hidden: tuple[str, ...] = ()
     _kept: bytearray = field(default_factory=bytearray)
     _line: bytearray = field(default_factory=bytearray)
 
@@ -44,16 +51,22 @@ class Ring:
         *whole, rest = (bytes(self._line) + chunk).split(b"\n")
         self._line = bytearray(rest[: 4 * _LINE_CHARS])
         for line in whole:
-            log.debug("MCP server %s: %s", self.name, clean(line))
+            log.debug("MCP server %s: %s", self.name, self._shown(line))
 
     @property
     def last(self) -> str:
-        """The last line that says something, or ""."""
-        lines = [text for line in self._kept.split(b"\n") if (text := clean(bytes(line)).strip())]
-        return lines[-1] if lines else ""
+        """The last lines that say something, as one, or ""."""
+        lines = [text for line in self._kept.split(b"\n") if (text := self._shown(bytes(line)).strip())]
+        return " | ".join(lines[-_LAST_LINES:])
+
+    def _shown(self, line: bytes) -> str:
+        text = line.decode("utf-8", "replace")
+        for value in self.hidden:
+            if len(value) >= _MIN_HIDDEN:
+                text = text.replace(value, "[hidden]")
+        return clean(text)
 
 
-def clean(line: bytes) -> str:
+def clean(text: str) -> str:
     """Text that can do nothing to a terminal or to whoever reads the log: what is not printable is a ?."""
-    text = line.decode("utf-8", "replace")[:_LINE_CHARS]
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return "".join(character if character.isprintable() else "?" for character in text[:_LINE_CHARS])
