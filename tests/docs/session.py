@@ -136,10 +136,17 @@ class Session:
 
 
 def _environment(folder: Path, port: str) -> dict[str, str]:
-    """What a fresh shell has, our commands first on its path, and no way out to a network."""
-    kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
+    """What a fresh shell has, our commands first on its path, and no way out to a network.
+
+    As on a reader's machine, neither the folder for temporary files nor the reader's own is around his state.
+    """
+    kept = {name: os.environ[name] for name in ("LANG",) if name in os.environ}
     nowhere = "http://127.0.0.1:9"
+    temporary = folder.with_name(f"{folder.name}-temporary")
+    temporary.mkdir(exist_ok=True)
     return kept | {
+        "TMPDIR": str(temporary),
+        "XDG_STATE_HOME": str(folder.with_name(f"{folder.name}-state")),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder),
         "LC_ALL": "C.UTF-8",
