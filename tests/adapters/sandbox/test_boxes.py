@@ -1,6 +1,7 @@
 """Boxes in ordinary life: started, started again, refused, and gone with their gateway."""
 
 import asyncio
+import contextlib
 import json
 import os
 import select
@@ -147,6 +148,25 @@ async def test_a_program_outlives_neither_its_zygote_nor_a_second_start_fails_fo
     await again.write(b"still\n")
     assert await again.read(100) == b"STILL\n"
     await again.close()
+
+
+async def test_starts_that_end_fail_or_are_given_up_leave_no_descriptor(boxes_of: Make) -> None:
+    good, absent = boxes_of(ECHO), boxes_of(command=("no-such-server",))
+    for boxes in (good, absent):
+        await boxes.prepare()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for pauses in (0, 1, 2, 4, 8, 16, 1000):
+        starting = asyncio.create_task(good.start({}))
+        for _ in range(pauses):
+            if starting.done():
+                break
+            await asyncio.sleep(0)
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (await starting).close()
+        with pytest.raises(SandboxUnavailableError):
+            await absent.start({})
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 GATEWAY = """
