@@ -14,7 +14,10 @@ each = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
 
 @each
 def test_everything_that_a_suite_requires_passes(suite: Suite, served: Served, tmp_path: Path) -> None:
-    judge(suite, run(suite, served.url, tmp_path))
+    outcome = run(suite, served.url, tmp_path)
+    if outcome.exit_code:  # some answers have half a second: who is busy just then is asked once more
+        outcome = run(suite, served.url, tmp_path)
+    judge(suite, outcome)
 
 
 @each

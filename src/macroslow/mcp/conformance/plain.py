@@ -49,6 +49,12 @@ async def logging(call: Call) -> types.CallToolResult:
     return answer(text("Tool with logging executed successfully"))
 
 
+async def log_once(call: Call) -> types.CallToolResult:
+    """Say one thing in the client's log, where the client wants to hear it."""
+    await _log(call, "Tool executed")
+    return answer(text("Tool executed successfully"))
+
+
 async def reconnection(call: Call) -> types.CallToolResult:
     """Close the stream of the answer in the middle: what comes after waits for a client that resumes it."""
     context = call.caller.context

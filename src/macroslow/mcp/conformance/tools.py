@@ -27,7 +27,7 @@ async def _in_rounds(dialogue: Dialogue, call: Call) -> Result:
 
 async def _streamed(call: Call) -> Result:
     """Report progress, then ask: on a stream there is no request of the server, only this result."""
-    await plain.progress(call)
+    await call.caller.context.session.report_progress(0, 1, "Asking")
     return await _in_rounds(DIALOGUES["test_input_required_result_elicitation"], call)
 
 
@@ -35,7 +35,7 @@ RUNS: Final[Mapping[str, Run]] = {
     **{name: partial(_answered, result) for name, result in plain.ANSWERS.items()},
     "test_tool_with_progress": plain.progress,
     "test_tool_with_logging": plain.logging,
-    "test_logging_tool": plain.logging,
+    "test_logging_tool": plain.log_once,
     "test_reconnection": plain.reconnection,
     "test_x_mcp_header": plain.header,
     "test_missing_capability": plain.missing_capability,
