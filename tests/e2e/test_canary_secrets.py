@@ -49,6 +49,13 @@ base_url = "{echo}"
 secret = "env:API_SECRET"
 placement = "query:appid"
 
+[images.unsplash]
+base_url = "{echo}"
+key = "env:UNSPLASH_ACCESS_KEY"
+[images.pixabay]
+base_url = "{echo}"
+key = "env:PIXABAY_API_KEY"
+
 [auth]
 byok = "echo"
 [auth.issuers.trial]
@@ -152,6 +159,7 @@ def given() -> dict[str, str]:
         name: f"{name[:3].lower()}-{secrets.token_urlsafe(40)}"
         for name in (
             "FIRST_KEY", "SECOND_KEY", "USAGE_KEY", "API_SECRET", "SHARED_SECRET", "COLLECTOR_SECRET",
+            "UNSPLASH_ACCESS_KEY", "PIXABAY_API_KEY",
         )
     }  # fmt: skip
     return values | {"WEBHOOK_SECRET": "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()}
@@ -229,11 +237,17 @@ def be_served(made: Gateway) -> None:
     run = document(code, execute='"gateway://local", "api://weather"')
     made.ask("run", "POST", "/execute", by_key | {"content-type": "text/markdown"}, run)
     assert b"KeyError" in made.said[[*made.said][-1]]
+    for provider in ("unsplash", "pixabay", "any"):
+        params = {"name": "search_images", "arguments": {"query": provider, "provider": provider}}
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        accepted = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
+        assert made.ask("images", "POST", "/mcp", by_key | accepted, json.dumps(call).encode()) == 200
+        assert b"refused the request with status 400" in made.said[[*made.said][-1]]
 
 
 def be_refused(made: Gateway) -> None:
     """Every secret in every place of a request where credentials go, and some where they do not."""
-    for value in [*made.secrets.values(), *made.credentials.values()]:
+    for value in [*made.credentials.values(), *made.secrets.values()]:  # some before too many have failed
         altered = value[:-6] + value[-6:].swapcase()
         for shown in (value, altered):
             for headers in (
@@ -336,7 +350,8 @@ def test_providers_are_shown_their_own_keys_and_nothing_else(gateway: Gateway) -
         told = json.dumps([asked.target, dict(asked.headers)]).encode() + asked.body
         shown = {kind for kind, text in needles(gateway).items() if holds(told, text)}
         assert len(shown) == 1, asked.target
-        assert shown < {"FIRST_KEY", "SECOND_KEY", "USAGE_KEY", "API_SECRET", "own key"}
+        images = {"UNSPLASH_ACCESS_KEY", "PIXABAY_API_KEY"}
+        assert shown < {"FIRST_KEY", "SECOND_KEY", "USAGE_KEY", "API_SECRET", "own key", *images}
 
 
 @pytest.mark.parametrize(
