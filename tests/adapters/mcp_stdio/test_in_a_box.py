@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from macroslow.adapters.mcp_stdio import StdioServer, connection, peer
+from macroslow.adapters.mcp_stdio import StdioServer, connection, drops
 from macroslow.adapters.sandbox import Boxes
 from macroslow.errors import UpstreamUnavailableError
 from macroslow.workflow.box import BoxLimits, Mount, Program
@@ -132,7 +132,7 @@ HOSTILE = {
 async def test_n27_a_hostile_server_fails_its_own_calls_and_says_how(
     server_of: Make, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peer, "MAX_USELESS_BYTES", MIB)
+    monkeypatch.setattr(drops, "MAX_USELESS_BYTES", MIB)
     monkeypatch.setattr(connection, "MAX_LINE_BYTES", MIB)
     behaviour, says = HOSTILE[name]
     server = server_of(SERVER + behaviour, memory_bytes=128 * MIB)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from macroslow.adapters.mcp_stdio import State, StdioServer, peer
-from macroslow.adapters.mcp_stdio.peer import Drop
+from macroslow.adapters.mcp_stdio import State, StdioServer, drops
+from macroslow.adapters.mcp_stdio.drops import Drop
 from macroslow.errors import (
     SandboxUnavailableError,
     TooLargeError,
@@ -203,6 +203,19 @@ async def test_a_server_may_ask_us_nothing_and_is_told_so(server_of: Make) -> No
     assert server.health.dropped == {Drop.REQUEST: 4}
 
 
+async def test_a_request_with_a_huge_id_is_not_answered_with_it(server_of: Make) -> None:
+    async def asking(program: Any) -> str:
+        await greet_modern(program)
+        asked = await program.hear()
+        program.say({"jsonrpc": "2.0", "id": "x" * 1_000_000, "method": "ping"})
+        program.say({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+        assert (await program.hear())["id"] == 1
+        program.answer(asked, DONE)
+        return await serve(program)
+
+    assert await call(server_of(asking)) == DONE
+
+
 async def test_an_answer_that_comes_too_late_is_nobodys_and_the_server_hears_of_it(server_of: Make) -> None:
     heard = []
 
@@ -286,7 +299,7 @@ async def test_an_answer_that_is_too_large_is_refused_at_once(server_of: Make, s
 async def test_a_server_that_floods_is_ended_and_its_calls_fail(
     server_of: Make, useless: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peer, "MAX_USELESS_LINES", 100)
+    monkeypatch.setattr(drops, "MAX_USELESS_LINES", 100)
 
     async def flooding(program: Any) -> str:
         await greet_modern(program)
@@ -302,8 +315,7 @@ async def test_a_server_that_floods_is_ended_and_its_calls_fail(
 
 
 async def test_a_line_without_an_end_is_ended(server_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer, "MAX_USELESS_BYTES", 1000)
-    monkeypatch.setattr(peer, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(drops, "MAX_USELESS_BYTES", 1000)
     monkeypatch.setattr("macroslow.adapters.mcp_stdio.connection.MAX_LINE_BYTES", 1000)
 
     async def endless(program: Any) -> str:

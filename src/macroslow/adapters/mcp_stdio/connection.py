@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from macroslow.adapters.mcp_stdio.peer import MAX_LINE_BYTES, BrokenOffError, Drop, Peer, TooLongError
+from macroslow.adapters.mcp_stdio.drops import Drop
+from macroslow.adapters.mcp_stdio.peer import MAX_LINE_BYTES, BrokenOffError, Peer, TooLongError
 from macroslow.adapters.mcp_stdio.ports import Programs
 from macroslow.errors import SandboxUnavailableError, UpstreamUnavailableError
 from macroslow.mcp.asking import MODERN, Greeting, NoAnswerError, RPCError, greeted_modern, meet
@@ -111,7 +112,7 @@ class Connection:
             State.CLOSED if self._closed else state,
             self._starts,
             self._last_end if peer is None or living else peer.how,
-            self._dropped + (Counter() if peer is None else peer.dropped),
+            self._dropped + (Counter() if peer is None else peer.drops.counts),
         )
 
     async def close(self) -> None:
@@ -185,7 +186,7 @@ class Connection:
         began_s = loop.time()
         await peer.over.wait()
         await peer.close(0)
-        self._dropped += peer.dropped
+        self._dropped += peer.drops.counts
         self._conversation = None
         self._note_end(peer.how, loop.time() - began_s, peer.streams.last_words())
 

@@ -9,15 +9,15 @@ Source: MCP 2026-07-28 and 2025-11-25, "Transports" (stdio), "Cancellation", "Pr
 
 import asyncio
 import contextlib
-import enum
 import itertools
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeGuard
 
 import orjson
 
+from macroslow.adapters.mcp_stdio import drops
+from macroslow.adapters.mcp_stdio.drops import Drop, Drops
 from macroslow.adapters.mcp_stdio.lines import Lines, Overlong
 from macroslow.adapters.mcp_stdio.ports import Streams
 from macroslow.mcp.asking import METHOD_NOT_FOUND, answer_to, notification, request
@@ -30,24 +30,12 @@ _END_S: Final = 2.0  # for a program whose streams have ended to end itself
 _WRITE_S: Final = 30.0  # for so long it may read nothing
 _LAST_REPORTS_S: Final = 1.0  # after the answer, for what was reported before it to be told
 _PROGRESS: Final = 16  # reports of one call that wait to be told; more are left out
-# What a server may write to no use, within a minute, before it is taken to be flooding.
-MAX_USELESS_LINES: Final = 10_000
-MAX_USELESS_BYTES: Final = 64 * 1024 * 1024
-_WINDOW_S: Final = 60.0
+_MAX_ASKED_BYTES: Final = 64 * 1024  # of a request of the server's own that is answered
+_MAX_WORDS: Final = 1000  # characters of a report
 _Report = tuple[float, float | None, str]
 _CHANGES: Final = frozenset(
     f"notifications/{kind}/list_changed" for kind in ("tools", "prompts", "resources")
 )
-
-
-class Drop(enum.StrEnum):
-    """Why a line was dropped."""
-
-    NOT_JSON = "not-json"
-    TOO_LONG = "too-long"
-    UNKNOWN_ID = "unknown-id"  # foreign, or answered already
-    REQUEST = "request"  # of the server's own: answered with an error
-    NOTIFICATION = "notification"  # of no meaning here
 
 
 class BrokenOffError(Exception):
@@ -73,13 +61,10 @@ class Peer:
     streams: Streams
     changed: Callable[[], None]
     cap_bytes: int = MAX_LINE_BYTES
-    dropped: Counter[Drop] = field(default_factory=Counter)
+    drops: Drops = field(default_factory=Drops)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _waiting: dict[int, _Waiting] = field(default_factory=dict)
     _outgoing: "asyncio.Queue[bytes]" = field(default_factory=lambda: asyncio.Queue(_OUTGOING))
-    _useless_lines: int = 0
-    _useless_bytes: int = 0
-    _window_ends_s: float = 0.0
     over: asyncio.Event = field(default_factory=asyncio.Event)
     how: str = ""  # the conversation ended, once it has
     _tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
@@ -207,16 +192,16 @@ class Peer:
         while chunk := await self.streams.read(_CHUNK_BYTES):
             for line in lines.feed(chunk):
                 self._hear(line)
-                if self._floods():
+                if self.drops.flood:
                     return "it floods its standard output"
-            if lines.passed_bytes > MAX_USELESS_BYTES:
+            if lines.passed_bytes > drops.MAX_USELESS_BYTES:
                 return "it writes a line without an end"
             await asyncio.sleep(0)  # a program that always has more to say must not keep us from the rest
         return ""
 
     def _hear(self, line: bytes | Overlong) -> None:
         if isinstance(line, Overlong):
-            self._drop(Drop.TOO_LONG, line.length_bytes)
+            self.drops.note(Drop.TOO_LONG, line.length_bytes)
             waiting = self._waiting.pop(line.number, None) if line.number is not None else None
             if waiting is not None and not waiting.answer.done():
                 waiting.answer.set_exception(TooLongError())
@@ -226,7 +211,7 @@ class Peer:
         except orjson.JSONDecodeError:
             message = None
         if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
-            self._drop(Drop.NOT_JSON, len(line))
+            self.drops.note(Drop.NOT_JSON, len(line))
         elif "method" in message:
             self._hear_of_itself(message, len(line))
         else:
@@ -236,7 +221,7 @@ class Peer:
         number = message.get("id")
         waiting = self._waiting.pop(number, None) if type(number) is int else None
         if waiting is None or waiting.answer.done():
-            self._drop(Drop.UNKNOWN_ID, length_bytes)
+            self.drops.note(Drop.UNKNOWN_ID, length_bytes)
             return
         waiting.answer.set_result((message, length_bytes))
 
@@ -244,12 +229,13 @@ class Peer:
         """A request of the server's, or a notification."""
         method, number = message["method"], message.get("id")
         if number is not None:
-            self._drop(Drop.REQUEST, length_bytes)
-            self._say(_reply(method, number))
+            self.drops.note(Drop.REQUEST, length_bytes)
+            if length_bytes <= _MAX_ASKED_BYTES:  # what is longer would wait here with its id
+                self._say(_reply(method, number))
         elif method == "notifications/progress":
             self._hear_progress(message.get("params"), length_bytes)
         else:
-            self._drop(Drop.NOTIFICATION, length_bytes)
+            self.drops.note(Drop.NOTIFICATION, length_bytes)
             if method in _CHANGES:
                 self.changed()
 
@@ -259,26 +245,17 @@ class Peer:
             told.get(name) for name in ("progressToken", "progress", "total", "message")
         )
         waiting = self._waiting.get(token) if type(token) is int else None
-        self._drop(Drop.NOTIFICATION, length_bytes)
+        self.drops.note(Drop.NOTIFICATION, length_bytes)
         if waiting is None or waiting.reports is None or not _is_number(done):
             return
         with contextlib.suppress(asyncio.QueueFull):
             waiting.reports.put_nowait(
-                (done, total if _is_number(total) else None, words if isinstance(words, str) else "")
+                (
+                    done,
+                    total if _is_number(total) else None,
+                    words[:_MAX_WORDS] if isinstance(words, str) else "",
+                )
             )
-
-    def _drop(self, why: Drop, length_bytes: int) -> None:
-        """Count what was of no use, afresh each minute."""
-        now_s = asyncio.get_running_loop().time()
-        if now_s >= self._window_ends_s:
-            self._window_ends_s = now_s + _WINDOW_S
-            self._useless_lines = self._useless_bytes = 0
-        self.dropped[why] += 1
-        self._useless_lines += 1
-        self._useless_bytes += length_bytes
-
-    def _floods(self) -> bool:
-        return self._useless_lines > MAX_USELESS_LINES or self._useless_bytes > MAX_USELESS_BYTES
 
 
 def _reply(method: object, number: object) -> bytes:
