@@ -18,7 +18,7 @@ from tests.node import MCP, path_to_mcp
 EXPECTED: Final = Path(__file__).parent / "expected"
 EXTENSION: Final = "tasks-"  # scenarios of an extension that this gateway does not have
 _LINE: Final = re.compile(r"^[✓✗] (\S+): (\d+) passed, (\d+) failed$", re.MULTILINE)
-LIMIT_S: Final = 120
+LIMIT_S: Final = 250
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from tests.conformance.conftest import SERVERS, Served, serving
 from tests.conformance.suites import SUITES, Suite, judge, run
 from tests.node import path_to_mcp
 
+pytestmark = pytest.mark.timeout(600)  # a suite is hundreds of requests, and the machine may be busy
+
 OLD, _, NEW = SUITES
 each = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
 
