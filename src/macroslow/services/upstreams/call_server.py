@@ -55,10 +55,6 @@ class Counts:
         self.calls[server, outcome] = self.calls.get((server, outcome), 0) + 1
 
 
-class UnfitResultError(UpstreamUnavailableError):
-    """The result is none, or not what was approved."""
-
-
 @dataclass(frozen=True, slots=True)
 class CallServer:
     """Its fields are everything that it touches."""
@@ -76,17 +72,18 @@ class CallServer:
         rule = asked.server.rules.of(asked.offer.place)
         self._count(asked, rule)
         began_ns = self.clock.monotonic_ns()
-        outcome, result = "unknown", None
+        outcome, told = "unknown", ""
         try:
             result = await self._called(asked, rule, progress)
             outcome = "failed" if result.get("isError") is True else "ok"
+            told = _sha256(result)
         except MacroslowError as error:
             outcome = error.code
             raise
         finally:
             duration_ms = (self.clock.monotonic_ns() - began_ns) // NS_PER_MS
             self.counts.call(asked.server.name, outcome)
-            await self._log(asked, outcome, result, duration_ms)
+            await self._log(asked, outcome, told or None, duration_ms)
         return result
 
     async def _called(self, asked: Asked, rule: Rule, progress: Progress | None) -> JSON:
@@ -112,7 +109,9 @@ class CallServer:
         try:
             cleaned, hidden = clean_json({k: v for k, v in result.items() if k not in _WIRE})
         except ValueError:
-            raise UnfitResultError(f"the result of {name} is nested too deeply", upstream=name) from None
+            raise UpstreamUnavailableError(
+                f"the result of {name} is nested too deeply", upstream=name
+            ) from None
         if hidden:
             self.counts.hidden[name] = self.counts.hidden.get(name, 0) + hidden
         told: JSON = cleaned
@@ -120,7 +119,7 @@ class CallServer:
         if outputs is not None and told.get("isError") is not True:
             complaints = outputs.complaints(told.get("structuredContent"))
             if complaints:
-                raise UnfitResultError(
+                raise UpstreamUnavailableError(
                     f"the result of {name} does not fit the output schema that was approved: {complaints[0]}",
                     upstream=name,
                 )
@@ -137,7 +136,7 @@ class CallServer:
                 f"{server.name}\0{own}\0{who}", limit, who, "wait, or ask the operator for more"
             )
 
-    async def _log(self, asked: Asked, outcome: str, result: JSON | None, duration_ms: int) -> None:
+    async def _log(self, asked: Asked, outcome: str, result_sha256: str | None, duration_ms: int) -> None:
         principal, place = asked.principal, asked.offer.place
         fields = {
             "request_id": asked.request_id,
@@ -147,7 +146,7 @@ class CallServer:
             "kind": place.kind.value,
             "name": place.name.encode("ascii", "backslashreplace").decode("ascii")[:MAX_NAME],
             "arguments_sha256": _sha256(asked.arguments),
-            "result_sha256": None if result is None else _sha256(result),
+            "result_sha256": result_sha256,
             "outcome": outcome,
             "duration_ms": duration_ms,
         }

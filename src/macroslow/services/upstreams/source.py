@@ -24,7 +24,7 @@ from macroslow.mcp.pins import SEPARATOR, Kind, Place
 from macroslow.mcp.refusals import unfit_call
 from macroslow.mcp.source import Caller, Source
 from macroslow.mcp.upstream import JSON, Progress
-from macroslow.services.upstreams.call_server import Asked, CallServer, UnfitResultError
+from macroslow.services.upstreams.call_server import Asked, CallServer
 from macroslow.services.upstreams.watched_server import Offer, WatchedServer
 
 M = TypeVar("M", bound=BaseModel)
@@ -206,7 +206,7 @@ def _made(model: type[M], asked: Asked, result: JSON) -> M:
     try:
         return model.model_validate(result)
     except ValidationError:
-        raise UnfitResultError(
+        raise UpstreamUnavailableError(
             f"the server {asked.server.name} gave a result that is none", upstream=asked.server.name
         ) from None
 
