@@ -339,3 +339,65 @@ async def test_n24_an_address_that_the_operator_meant_is_connected_to(
             server = MCPOverHTTP("s", place, max_result_bytes=MIB)
             assert (await server.discover()).identity.name == "hostile"
             await server.close()
+
+
+@pytest.mark.parametrize("kind", ["tools", "prompts", "resources"])
+async def test_a_server_that_tells_of_changes_is_heard(kind: str) -> None:
+    async def act(peer: Peer, number: int) -> None:
+        told = {"jsonrpc": "2.0", "method": f"notifications/{kind}/list_changed", "params": {}}
+        acknowledged = {"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": {}}
+        await peer.say(STREAM + event(acknowledged) + event(told))
+        await peer.until_gone()
+
+    hello = {**HELLO, "capabilities": {"tools": {"listChanged": True}}}
+    async with serving(behaving(act, hello)) as there:
+        server = MCPOverHTTP("s", Place("s", f"http://127.0.0.1:{there.port}/", {}), max_result_bytes=MIB)
+        await server.discover()
+        await asyncio.wait_for(server.changed(), 20)
+        await server.close()
+
+
+async def test_changes_without_end_are_one_change() -> None:
+    async def act(peer: Peer, number: int) -> None:
+        await peer.say(STREAM)
+        while True:
+            await peer.say(chunk(b"data: 1\n\n" * 1000))
+
+    hello = {**HELLO, "capabilities": {"tools": {"listChanged": True}}}
+    async with serving(behaving(act, hello)) as there:
+        server = MCPOverHTTP("s", Place("s", f"http://127.0.0.1:{there.port}/", {}), max_result_bytes=MIB)
+        await server.discover()
+        await asyncio.wait_for(server.changed(), 20)
+        await there.all_gone()
+        await server.close()
+
+
+async def test_arguments_that_a_tool_wants_in_headers_are_there_and_cannot_begin_another() -> None:
+    heads: list[bytes] = []
+    properties = {
+        "region": {"type": "string", "x-mcp-header": "Region"},
+        "deep": {"type": "object", "properties": {"n": {"type": "integer", "x-mcp-header": "N"}}},
+        "bad": {"type": "string", "x-mcp-header": "a\r\nb"},
+    }
+    tool = {"name": "x", "inputSchema": {"type": "object", "properties": properties}}
+
+    async def talk(peer: Peer) -> None:
+        while True:
+            head = await peer.reader.readuntil(b"\r\n\r\n")
+            lines = head.lower().split(b"\r\n")
+            length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
+            asked = orjson.loads(await peer.reader.readexactly(length))
+            heads.append(head)
+            told = {"server/discover": HELLO, "tools/list": {"tools": [tool]}}.get(asked["method"], DONE)
+            await peer.say(json_answer(result(asked["id"], told)))
+
+    async with serving(talk) as there:
+        server = MCPOverHTTP("s", Place("s", f"http://127.0.0.1:{there.port}/", {}), max_result_bytes=MIB)
+        await server.discover()
+        arguments = {"region": "eu\r\nx-evil: 1", "deep": {"n": 7}, "bad": "y"}
+        await server.call_tool("x", arguments, timeout_s=20)
+        await server.close()
+    sent = heads[-1].lower()
+    assert b"mcp-param-region: =?base64?zxuncngtzxzpbdogmq==?=" in sent
+    assert b"mcp-param-n: 7" in sent
+    assert b"\r\nx-evil" not in sent

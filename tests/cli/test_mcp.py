@@ -1,0 +1,88 @@
+"""`macroslow mcp pins`: what an operator is shown, and that an approval names it."""
+
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from macroslow.cli import mcp as module
+from macroslow.cli.mcp import mcp
+
+ITEM: dict[str, Any] = {
+    "kind": "tool",
+    "name": "add",
+    "state": "changed",
+    "fault": "",
+    "sha256": "aa",
+    "renamed_from": "",
+    "beside": ["other: Add"],
+    "hidden_characters": 2,
+    "suspicions": ["speaks of the system prompt: 'system prompt'"],
+    "before": ["{", '  "description": "Adds."', "}"],
+    "now": ["{", '  "description": "Adds.\\u200b"', "}"],
+}
+
+
+class Verbs:
+    """The gateway's side of the commands."""
+
+    def __init__(self, waiting: int) -> None:
+        self.waiting = waiting
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def __call__(self, _: object, verb: str, **arguments: Any) -> dict[str, Any]:
+        self.asked.append((verb, arguments))
+        match verb:
+            case "mcp.diff":
+                items = [ITEM] if self.waiting else []
+                return {"server": "s", "digest": "d1", "waiting": self.waiting, "items": items}
+            case "mcp.approve":
+                return {"name": "s", "digest": arguments["digest"], "approved": self.waiting}
+            case _:
+                return {"servers": []}
+
+
+@pytest.fixture
+def verbs(monkeypatch: pytest.MonkeyPatch) -> Verbs:
+    made = Verbs(1)
+    monkeypatch.setattr(module, "ask", made)
+    return made
+
+
+def run(*arguments: str, typed: str = "") -> tuple[int, str]:
+    done = CliRunner().invoke(mcp, ["pins", *arguments], input=typed, standalone_mode=False)
+    return done.return_value or 0, done.output
+
+
+def test_a_diff_shows_everything_that_should_give_pause(verbs: Verbs) -> None:
+    code, shown = run("diff", "s")
+    assert code == 1
+    for part in ("== tool add: changed", "other: Add", "2 hidden", "a guess", "-  ", "+  ", "\\u200b"):
+        assert part in shown
+    assert shown.splitlines()[-1] == "d1"
+
+
+def test_where_nothing_waits_a_diff_is_good(verbs: Verbs) -> None:
+    verbs.waiting = 0
+    assert run("diff", "s") == (0, "Nothing of s waits for approval.\n")
+
+
+@pytest.mark.parametrize(("typed", "approved"), [("y\n", True), ("n\n", False), ("", False)])
+def test_who_is_asked_must_agree_to_what_was_shown(verbs: Verbs, typed: str, approved: bool) -> None:
+    _, shown = run("approve", "s", typed=typed)
+    assert "== tool add: changed" in shown
+    assert (verbs.asked[-1] == ("mcp.approve", {"server": "s", "digest": "d1", "tools": []})) is approved
+
+
+def test_an_approval_by_digest_asks_nobody(verbs: Verbs) -> None:
+    run("approve", "s", "--digest", "d2", "--tool", "add")
+    assert verbs.asked == [("mcp.approve", {"server": "s", "digest": "d2", "tools": ["add"]})]
+
+
+def test_without_a_digest_json_approves_nothing(verbs: Verbs) -> None:
+    run("approve", "s", "--json")
+    assert verbs.asked == []
+
+
+def test_without_servers_a_list_says_so(verbs: Verbs) -> None:
+    assert run("list") == (0, "No MCP server is configured.\n")
