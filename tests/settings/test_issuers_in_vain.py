@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from macroslow.errors import ConfigurationError
 from macroslow.settings import load
 from macroslow.settings.issuers_in_vain import issuers_in_vain
 
@@ -106,3 +107,44 @@ def test_an_issuer_that_serves_nobody_is_told_of_with_its_line_and_repair(tmp_pa
 def test_what_it_says_to_write_serves(tmp_path: Path, case: str) -> None:
     (line,) = told(tmp_path, IN_VAIN[case][0])
     assert told(tmp_path, f"{IN_VAIN[case][0]}\n{line.partition('fix: ')[2]}") == []
+
+
+def test_a_token_for_mcp_counts_or_the_operator_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "macroslow.toml"
+    issuer = "[auth.issuers.main]\n" + ANY + 'pass_scopes = ["mcp:connect"]\n'
+    for resource, told in (("a", 1), ("https://gw.example/mcp", 1), ("", 0)):
+        written = f'[mcp]\nresource = "https://gw.example/mcp/"\n{issuer}' if resource else issuer
+        file.write_text(written)
+        warnings = list(issuers_in_vain(load(file, {})))
+        assert len(warnings) == told
+        assert all(
+            "which is what clients of MCP ask for" in one and "https://gw.example/mcp" in one
+            for one in warnings
+        )
+    file.write_text(written.replace('["a"]', '["a", "https://gw.example/mcp"]'))
+    assert list(issuers_in_vain(load(file, {}))) == []
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "gateway.example/mcp",
+        "https://gw.example/mcp#a",
+        "https://gw.example/mcp?a=1",
+        "http://gw.example/mcp",
+        "https://me@gw.example/mcp",
+        "ftp://gw.example/mcp",
+        "",
+    ],
+)
+def test_a_resource_is_a_url_that_tokens_may_travel_to(resource: str, tmp_path: Path) -> None:
+    file = tmp_path / "macroslow.toml"
+    file.write_text(f'[mcp]\nresource = "{resource}"\n')
+    with pytest.raises(ConfigurationError):
+        load(file, {})
+
+
+def test_a_resource_is_named_in_one_way(tmp_path: Path) -> None:
+    file = tmp_path / "macroslow.toml"
+    file.write_text('[mcp]\nresource = "https://GW.Example:8443/mcp/"\n')
+    assert load(file, {}).mcp.resource == "https://gw.example:8443/mcp"
