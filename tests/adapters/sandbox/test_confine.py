@@ -43,16 +43,17 @@ def uid(request: pytest.FixtureRequest) -> int:
     return os.geteuid()
 
 
-def start(uid: int, *arguments: str) -> "subprocess.Popen[str]":
+def start(uid: int, *arguments: str, **options: str) -> "subprocess.Popen[str]":
     if uid == os.geteuid():
         return subprocess.Popen(
             [sys.executable, *arguments],
+            env=users.ENVIRONMENT | options,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-    return users.start(uid, *arguments)
+    return users.start(uid, *arguments, **options)
 
 
 def tried(uid: int, folder: Path, mode: str) -> dict[str, str]:
@@ -167,3 +168,39 @@ def test_a_bind_mount_of_the_folder_is_closed_too(tmp_path: Path) -> None:
     )
     assert done.stdout == "a seed\n''\n", done.stderr
     assert "PermissionError" in done.stderr
+
+
+_RUN = """
+import asyncio, sys
+from pathlib import Path
+from macroslow.adapters import sandbox
+from macroslow.workflow.sandbox import Block, Job, Limits
+
+hidden, work, mode = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+launcher = sandbox.ZygoteLauncher.open({sandbox.NATIVE: sandbox.profile_of(sandbox.NATIVE)})
+assert sandbox.confine([hidden], [work]) == ""
+CODE = f"try: print(open({str(hidden / 'log.json')!r}).read())\\nexcept OSError: print('refused')"
+JOB = Job(run_id="a", blocks=(Block("python", "a", CODE),), inputs={}, limits=Limits())
+
+async def main():
+    box = await sandbox.choose(preferred=mode, launcher=launcher)
+    (block,) = (await box.run(JOB)).blocks
+    print(box.backend, block.status.value, block.stdout.strip())
+    await box.close()
+    await launcher.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("mode", ["native", "landlock"])
+@pytest.mark.parametrize("uid", ["user"], indirect=True)
+def test_sandboxes_of_both_levels_start_within_it_and_their_code_reads_nothing_of_it(
+    uid: int, folder: Path, mode: str
+) -> None:
+    if landlock.abi() < landlock.TCP_ABI:
+        pytest.skip("no Landlock of ABI 4 here")
+    signer, work = folder / "outside" / "above" / "signer", folder / "work"
+    process = start(uid, "-c", _RUN, str(signer), str(work), mode, TMPDIR=str(work))
+    out, err = process.communicate(timeout=100)
+    assert out == f"{mode} ok refused\n", err
