@@ -91,10 +91,13 @@ BY_TEST: dict[str, list[str]] = {
         f"{HERE}::test_a_websocket_is_refused_whatever_its_origin",
     ],
     "CVE-2025-53366: a malformed request ends the service": [
-        "mcp/test_server.py::test_hostile_bodies_are_answered_and_the_endpoint_goes_on"
+        "mcp/test_endpoint.py::test_hostile_bodies_are_answered_and_the_endpoint_goes_on",
+        "security/test_mcp_transport.py::test_n13_a_hostile_body_is_answered_as_what_it_is",
+        "security/test_mcp_fuzz.py",
     ],
     "CVE-2026-25536 / GHSA-345p-7cg4-v4c7: equal ids, crossed answers": [
-        "mcp/test_server.py::test_many_calls_at_once_keep_their_principals_apart"
+        "mcp/test_own_tools.py::test_many_calls_at_once_keep_their_principals_apart",
+        "security/test_mcp_transport.py::test_n15_equal_ids_of_two_clients_at_once_stay_apart",
     ],
     "CVE-2025-49596: a local service trusts whoever is local": [
         "e2e/test_administration.py::test_a_web_page_and_a_foreign_name_reach_nothing"
