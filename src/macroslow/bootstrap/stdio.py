@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from macroslow import control
 from macroslow.adapters import statefolder
@@ -23,6 +23,9 @@ from macroslow.bootstrap.machine import clock
 from macroslow.errors import StateLockedError
 from macroslow.ports import NS_PER_S
 from macroslow.settings import Settings
+
+if TYPE_CHECKING:
+    from macroslow.bootstrap.gateway import Gateway
 
 KEY_VARIABLE: Final = "MACROSLOW_API_KEY"
 START_WAIT_S: Final = 30.0  # how long a gateway that holds the folder may take until it is there
@@ -98,15 +101,20 @@ class _Carrier:
 
     async def _with_our_own(self) -> None:
         """Open a gateway, and end with it. StateLockedError if somebody else just does that."""
-        from macroslow.bootstrap.edges import open_edges  # here: see above
-        from macroslow.bootstrap.gateway import open_gateway
+        from macroslow.bootstrap.gateway import open_gateway  # here: see above
 
         warming = asyncio.create_task(asyncio.to_thread(importlib.import_module, WANTED))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
-        async with open_gateway(self._settings) as gateway, open_edges(gateway) as edges:
+        async with open_gateway(self._settings) as gateway:
+            await warming  # before anybody can ask: two threads would import it at once
+            await self._served_by(gateway)
+
+    async def _served_by(self, gateway: "Gateway") -> None:
+        from macroslow.bootstrap.edges import open_edges
+
+        async with open_edges(gateway) as edges:
             edges.lifecycle.serve()
-            await warming
             await asyncio.to_thread(self._with_whoever_serves)
             edges.lifecycle.stop()
 
