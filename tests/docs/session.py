@@ -1,6 +1,6 @@
 """One shell in which a page is lived through, as a person would: bash, a folder, two free ports.
 
-Pages name ports 8000 and 8100; the shell gets two free ones in their place and the page its own back.
+Pages name ports 8000, 8100 and 8200; the shell gets free ones in their place and the page its own back.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from tests.ports import held_port
 
 GATEWAY_PORT: Final = "8000"
 EMULATOR_PORT: Final = "8100"
+BEHIND_PORT: Final = "8200"  # of a server behind the gateway
 COMMAND_S: Final = 200.0  # against what hangs; a busy machine may need many of them
 END_S: Final = 60.0  # longer than a server lets running requests end
 _DONE: Final = "4b1f-the-command-has-ended"
@@ -35,7 +36,7 @@ class Session:
         self._held = contextlib.ExitStack()
         self._ports = {
             documented: str(self._held.enter_context(held_port()))
-            for documented in (GATEWAY_PORT, EMULATOR_PORT)
+            for documented in (GATEWAY_PORT, EMULATOR_PORT, BEHIND_PORT)
         }
         self._unread = ""
         self._shell = subprocess.Popen(
