@@ -10,8 +10,8 @@ import jsonschema_rs
 from tests.conftest import ROOT
 
 import macroslow
-from macroslow.bootstrap.stdio import KEY_VARIABLE
-from macroslow.cli import _mcp_clients
+from macroslow.bootstrap.edges.stdio import KEY_VARIABLE
+from macroslow.cli.install_client import _clients as _mcp_clients
 from macroslow.cli.serve import serve
 
 TEXT = {"type": "string", "minLength": 1}

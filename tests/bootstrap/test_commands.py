@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from macroslow.adapters.statefolder import hold, prepare
-from macroslow.bootstrap import commands, state
+from macroslow.bootstrap import commands
 from macroslow.bootstrap.commands import administer
-from macroslow.bootstrap.core import open_core
+from macroslow.bootstrap.state import opening as state
+from macroslow.bootstrap.state.core import open_core
 from macroslow.errors import StateLockedError
 from macroslow.settings import Settings, load
 

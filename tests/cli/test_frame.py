@@ -13,9 +13,9 @@ import click
 import pytest
 
 from macroslow import __version__, errors
-from macroslow.cli._errors import exit_code, problem_lines, report
 from macroslow.cli._main import run
 from macroslow.cli._table import COMMANDS
+from macroslow.cli.console.errors import exit_code, problem_lines, report
 from macroslow.errors import LogUnavailableError, MacroslowError, Problem
 
 
@@ -37,7 +37,7 @@ def test_help_lists_every_command_without_importing_one(macroslow):
     probe = "import sys; from macroslow.cli._main import run; run(['--help']); print(sorted(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout
     assert "pydantic" not in modules
-    assert "macroslow.cli.config" not in modules
+    assert "macroslow.cli.setup.config" not in modules
 
 
 def test_help_costs_little_more_than_the_interpreter():
@@ -170,7 +170,7 @@ def test_a_defect_is_not_a_verdict(monkeypatch, capsys):
     def broken() -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("macroslow.cli.config.schema", broken)
+    monkeypatch.setattr("macroslow.cli.setup.config.schema", broken)
     assert run(["config", "schema"]) == 2
     assert "RuntimeError: a defect" in capsys.readouterr().err
 

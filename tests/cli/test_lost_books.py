@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from macroslow.bootstrap.core import open_core
+from macroslow.bootstrap.state.core import open_core
 from macroslow.cli._configured import settings_of
 
 LOOKS = [["audit", "verify"], ["audit", "tail"], ["keys", "list"], ["usage"]]

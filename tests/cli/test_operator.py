@@ -8,9 +8,10 @@ import pytest
 
 from macroslow.adapters.statefolder import hold, prepare
 from macroslow.authn.api_keys import checksum
-from macroslow.bootstrap import commands, state
-from macroslow.cli._columns import columns, usd
-from macroslow.cli._entry_lines import line_of
+from macroslow.bootstrap import commands
+from macroslow.bootstrap.state import opening as state
+from macroslow.cli.audit._entry_lines import line_of
+from macroslow.cli.console.columns import columns, usd
 
 CONFIGURATION = '[sandbox]\nbackend = "none"\n'
 DOCUMENT = """---

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from macroslow.bootstrap import agents
-from macroslow.bootstrap.conformance import CONFORMANCE, throw_away
+from macroslow.bootstrap.edges import agents
+from macroslow.bootstrap.edges.conformance import CONFORMANCE, throw_away
+from macroslow.bootstrap.edges.modes import Mode
+from macroslow.bootstrap.edges.serving import Started, serve
 from macroslow.bootstrap.gateway import Gateway
-from macroslow.bootstrap.modes import Mode
-from macroslow.bootstrap.serving import Started, serve
 from macroslow.settings import Settings, load
-from macroslow.web.mcp_transport import Sessionless
+from macroslow.web.mcp.transport import Sessionless
 from macroslow.web.messages import ASGIApp, Receive, Scope, Send
 
 

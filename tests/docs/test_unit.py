@@ -11,8 +11,8 @@ import pytest
 from tests.conftest import ROOT
 from tests.docs.page import read_blocks
 
-from macroslow.cli._errors import BAD_CONFIGURATION
 from macroslow.cli._table import COMMANDS
+from macroslow.cli.console.errors import BAD_CONFIGURATION
 from macroslow.settings.model import Settings
 
 PAGE = ROOT / "docs" / "how-to" / "put-into-production.md"

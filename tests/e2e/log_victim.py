@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from macroslow.bootstrap.core import Core, open_core
+from macroslow.bootstrap.state.core import Core, open_core
 from macroslow.errors import LogUnavailableError
 from macroslow.settings.load import load
 from macroslow.tlog import note

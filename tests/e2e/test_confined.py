@@ -19,7 +19,7 @@ from macroslow.adapters.sandbox.inside import landlock
 _LOOK = """
 import asyncio, json, os, signal, subprocess, sys
 from pathlib import Path
-from macroslow.bootstrap.serving import serve
+from macroslow.bootstrap.edges.serving import serve
 from macroslow.settings import load
 
 # Whoever is confined looks only into threads that are confined likewise.

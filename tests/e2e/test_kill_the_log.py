@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from macroslow.bootstrap.core import open_core
+from macroslow.bootstrap.state.core import open_core
 from macroslow.services.audit.verify_log import VerifyLog
 from macroslow.settings.load import load
 from macroslow.tlog.tree import verify_consistency

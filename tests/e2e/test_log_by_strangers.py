@@ -24,7 +24,7 @@ from tests.log_tools import AICS, aics, built_with_go
 from tests.node import SDKS, commands_of
 from tests.static_logs import FOREIGN_KEY, KEY, StaticLog
 
-from macroslow.bootstrap.core import open_core
+from macroslow.bootstrap.state.core import open_core
 from macroslow.settings.load import load
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append

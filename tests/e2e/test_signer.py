@@ -31,7 +31,7 @@ def signer_of(site: Site) -> int:
     assert site.server is not None
     for children in Path(f"/proc/{site.server.pid}/task").glob("*/children"):
         for pid in map(int, children.read_text().split()):
-            if b"signer_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"signing.main" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return pid
     raise AssertionError("the server has no signer")
 

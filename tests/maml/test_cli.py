@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.maml.samples import document
 
-from macroslow.cli.maml import group
+from macroslow.cli.documents.maml import group
 
 
 def run(*arguments: str | Path, stdin: bytes = b"") -> Result:

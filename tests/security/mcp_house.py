@@ -18,7 +18,7 @@ from macroslow.authz import scopes
 from macroslow.mcp.own_tools import OwnTools
 from macroslow.services.audit.record_mcp_call import MCPCall
 from macroslow.services.identity.verify_tokens import TrustedIssuer, VerifyTokens
-from macroslow.web.mcp_endpoint import MCPEndpoint
+from macroslow.web.mcp.endpoint import MCPEndpoint
 from macroslow.web.protected_resource import ProtectedResource
 
 RESOURCE = "https://gateway.example/mcp"

@@ -91,7 +91,7 @@ BY_TEST: dict[str, list[str]] = {
         f"{HERE}::test_a_websocket_is_refused_whatever_its_origin",
     ],
     "CVE-2025-53366: a malformed request ends the service": [
-        "mcp/test_endpoint.py::test_hostile_bodies_are_answered_and_the_endpoint_goes_on",
+        "web/mcp/test_endpoint.py::test_hostile_bodies_are_answered_and_the_endpoint_goes_on",
         "security/test_mcp_transport.py::test_n13_a_hostile_body_is_answered_as_what_it_is",
         "security/test_mcp_fuzz.py",
     ],

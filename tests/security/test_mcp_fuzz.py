@@ -13,7 +13,7 @@ from tests.security.mcp_house import BOTH, ERAS, MODERN, MCPHouse, headers_of, m
 from tests.web.fakes import Answer
 
 from macroslow.errors import BadRequestError
-from macroslow.web.rpc_message import read_message
+from macroslow.web.mcp.message import read_message
 
 INTERNALS = ("Traceback", "macroslow.", "site-packages", ".py", "pydantic", "anyio", "object at 0x")
 METHODS = st.sampled_from(

@@ -22,7 +22,7 @@ from tests.web.fakes import build, call
 from macroslow.authz import scopes
 from macroslow.services.identity.manage_keys import NewKey
 from macroslow.services.identity.withdraw_ended import WithdrawEnded
-from macroslow.web import rpc_message
+from macroslow.web.mcp import message as rpc_message
 from macroslow.web.messages import Message
 from macroslow.web.routes import ROUTES, Route
 

@@ -7,7 +7,7 @@ was signed, and whether a database, a rate store or a provider can be reached.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from macroslow.bootstrap.telemetry import header_value
+from macroslow.bootstrap.watching.telemetry import header_value
 from macroslow.errors import BadRequestError, ConfigurationError, Problem
 from macroslow.secretstore.resolve import Shape
 from macroslow.settings import Settings
@@ -37,7 +37,7 @@ def start_problems(settings: Settings) -> list[Problem]:
         origin = nearest(("log", "timestamps", "roots"), settings.source.origins)
         found.append(Problem(error.detail, error.fix, origin.line, "log.timestamps.roots", origin.place))
     if any(server.command for server in settings.mcp.servers.values()):
-        from macroslow.bootstrap.mcp_boxes import mount_problems  # here: it brings the whole sandbox
+        from macroslow.bootstrap.upstreams.boxes import mount_problems  # here: it brings the whole sandbox
 
         found += mount_problems(settings)
     return found

@@ -81,13 +81,13 @@ async def _perform(
     reading = not VERBS[verb].changes
     match VERBS[verb].needs:
         case Needs.CORE:
-            from macroslow.bootstrap.core import open_core
+            from macroslow.bootstrap.state.core import open_core
 
             async with open_core(settings, reading=reading) as core:
                 return await core.administration().perform(verb, arguments, progress=progress)
         case Needs.ISSUERS:
-            from macroslow.bootstrap.core import open_core
-            from macroslow.bootstrap.issuers import issuers_of
+            from macroslow.bootstrap.outside.issuers import issuers_of
+            from macroslow.bootstrap.state.core import open_core
 
             async with open_core(settings, reading=reading) as core, issuers_of(core) as tokens:
                 return await core.administration(tokens=tokens).perform(verb, arguments, progress=progress)

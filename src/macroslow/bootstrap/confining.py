@@ -9,8 +9,8 @@ from typing import Final
 
 from macroslow.adapters import keyfiles, sandbox
 from macroslow.adapters.statefolder import StateFolder
-from macroslow.bootstrap.mcp_boxes import box_profiles
-from macroslow.bootstrap.signer_places import keys_place, marks_folder
+from macroslow.bootstrap.signing.places import keys_place, marks_folder
+from macroslow.bootstrap.upstreams.boxes import box_profiles
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.reference import Scheme
 from macroslow.settings import Settings

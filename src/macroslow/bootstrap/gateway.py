@@ -9,17 +9,17 @@ from importlib import metadata
 from typing import Final
 
 from macroslow.bootstrap.confining import Walls
-from macroslow.bootstrap.core import Core, open_core, operator_rights
-from macroslow.bootstrap.governor import Governor, open_governor
-from macroslow.bootstrap.images import open_images
-from macroslow.bootstrap.issuers import open_issuers
 from macroslow.bootstrap.machine import clock, entropy
-from macroslow.bootstrap.mcp_boxes import boxed_servers
-from macroslow.bootstrap.other_servers import OtherServers, open_other_servers
-from macroslow.bootstrap.outward import Outward
-from macroslow.bootstrap.secrets_of import secrets_of
-from macroslow.bootstrap.signing import start_signer
-from macroslow.bootstrap.watches import Watches, watches
+from macroslow.bootstrap.models.governor import Governor, open_governor
+from macroslow.bootstrap.outside.images import open_images
+from macroslow.bootstrap.outside.issuers import open_issuers
+from macroslow.bootstrap.outside.session import Outward
+from macroslow.bootstrap.references.resolve import secrets_of
+from macroslow.bootstrap.signing.process import start_signer
+from macroslow.bootstrap.state.core import Core, open_core, operator_rights
+from macroslow.bootstrap.upstreams.boxes import boxed_servers
+from macroslow.bootstrap.upstreams.wiring import OtherServers, open_other_servers
+from macroslow.bootstrap.watching.watches import Watches, watches
 from macroslow.maml.plan import Runtime
 from macroslow.maml.stages import SignatureRule
 from macroslow.metering.money import MICROS_PER_USD

@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from macroslow.authn.jwt.token import MAX_TOKEN_BYTES
-from macroslow.cli._ask import STDIN
+from macroslow.cli.console.ask import STDIN
 
 _SCHEME: Final = "bearer "
 

@@ -13,9 +13,9 @@ from typing import Final
 import click
 
 from macroslow import __version__
-from macroslow.cli._errors import CANNOT_DECIDE, exit_code, report, report_usage
 from macroslow.cli._group import LazyGroup
 from macroslow.cli._table import COMMANDS
+from macroslow.cli.console.errors import CANNOT_DECIDE, exit_code, report, report_usage
 from macroslow.errors import MacroslowError
 
 INTERRUPTED: Final = 130

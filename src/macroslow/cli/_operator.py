@@ -9,7 +9,7 @@ import click
 
 from macroslow.bootstrap.commands import administer
 from macroslow.cli._configured import settings_of
-from macroslow.cli._progress import on_terminal
+from macroslow.cli.console.progress import on_terminal
 from macroslow.errors import Problem, ProblemsError
 from macroslow.settings import Settings
 

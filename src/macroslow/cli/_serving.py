@@ -10,13 +10,13 @@ from typing import Final
 import click
 import uvloop
 
-from macroslow.bootstrap.conformance import CONFORMANCE, throw_away
-from macroslow.bootstrap.modes import PRODUCTION, Mode
-from macroslow.bootstrap.serving import Started
-from macroslow.bootstrap.serving import serve as serve_gateway
-from macroslow.cli._logging import log_to_stderr
-from macroslow.cli._output import emit
-from macroslow.cli._places import hidden
+from macroslow.bootstrap.edges.conformance import CONFORMANCE, throw_away
+from macroslow.bootstrap.edges.modes import PRODUCTION, Mode
+from macroslow.bootstrap.edges.serving import Started
+from macroslow.bootstrap.edges.serving import serve as serve_gateway
+from macroslow.cli.console.logging import log_to_stderr
+from macroslow.cli.console.output import emit
+from macroslow.cli.setup._places import hidden
 from macroslow.settings import Settings
 
 _M_ARENA_MAX: Final = -8  # glibc, malloc.h

@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from macroslow.authn.api_keys import id_of
-from macroslow.cli._ask import STDIN
 from macroslow.cli._configured import config_option
 from macroslow.cli._credential import read_credential
-from macroslow.cli._errors import CHECKED_IS_BAD
 from macroslow.cli._issuers import ask_of_issuers, every
 from macroslow.cli._operator import ask
-from macroslow.cli._output import emit, json_option
+from macroslow.cli.console.ask import STDIN
+from macroslow.cli.console.errors import CHECKED_IS_BAD
+from macroslow.cli.console.output import emit, json_option
 
 
 @click.command()

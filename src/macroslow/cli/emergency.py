@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from macroslow.cli._ask import at_terminal
 from macroslow.cli._configured import config_option
 from macroslow.cli._operator import ask
-from macroslow.cli._output import emit, json_option
+from macroslow.cli.console.ask import at_terminal
+from macroslow.cli.console.output import emit, json_option
 
 
 @click.group()

@@ -16,7 +16,7 @@ import click
 from uvicorn.loops.auto import auto_loop_factory
 
 from macroslow.adapters.dotenv import EnvironmentSource, FileSource
-from macroslow.cli._output import emit, json_option
+from macroslow.cli.console.output import emit, json_option
 from macroslow.emulator import (
     AcceptedKeys,
     Emulator,

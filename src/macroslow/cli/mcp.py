@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import click
 
-from macroslow.cli._columns import columns
 from macroslow.cli._configured import config_option
-from macroslow.cli._errors import CHECKED_IS_BAD
 from macroslow.cli._operator import ask
-from macroslow.cli._output import emit, json_option
+from macroslow.cli.console.columns import columns
+from macroslow.cli.console.errors import CHECKED_IS_BAD
+from macroslow.cli.console.output import emit, json_option
 from macroslow.errors import BadRequestError
 
 WAITING: Final = frozenset({"new", "changed", "gone"})

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from macroslow.bootstrap.stdio import KEY_VARIABLE, claim_pipes, serve_stdio
+from macroslow.bootstrap.edges.stdio import KEY_VARIABLE, claim_pipes, serve_stdio
 from macroslow.cli._configured import config_option, settings_of
-from macroslow.cli._logging import log_to_stderr
-from macroslow.cli._output import json_option
+from macroslow.cli.console.logging import log_to_stderr
+from macroslow.cli.console.output import json_option
 from macroslow.settings import Settings
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
-from macroslow.bootstrap.signer_main import serve_other_user
-from macroslow.cli._logging import log_to_stderr
+from macroslow.bootstrap.signing.main import serve_other_user
+from macroslow.cli.console.logging import log_to_stderr
 from macroslow.errors import ConfigurationError
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)

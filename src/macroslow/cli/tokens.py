@@ -7,10 +7,10 @@ from typing import Final
 import click
 
 from macroslow.adapters.packaged import counters
-from macroslow.cli._columns import usd
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._files import read_whole
-from macroslow.cli._output import emit, json_option
+from macroslow.cli.console.columns import usd
+from macroslow.cli.console.output import emit, json_option
 from macroslow.errors import BadRequestError, NotFoundError
 from macroslow.inference import ALL_OPERATIONS
 from macroslow.metering.catalogue import Catalogue

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import click
 
-from macroslow.cli._columns import columns, day_and_time, usd
 from macroslow.cli._configured import config_option
 from macroslow.cli._operator import ask
-from macroslow.cli._output import emit, json_option
+from macroslow.cli.console.columns import columns, day_and_time, usd
+from macroslow.cli.console.output import emit, json_option
 from macroslow.cli.reconcile import reconcile
 from macroslow.metering import money
 from macroslow.metering.ledger import USAGE_GROUPS

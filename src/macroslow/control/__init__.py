@@ -7,12 +7,9 @@ folder anyway. Instead of verbs, a connection may carry one MCP client's convers
 
 from macroslow.control.client import RemoteError, begin_conversation, call, is_alive
 from macroslow.control.server import serve_control
-from macroslow.control.wire import ClientGoneError, Wire
 
 __all__ = [
-    "ClientGoneError",
     "RemoteError",
-    "Wire",
     "begin_conversation",
     "call",
     "is_alive",

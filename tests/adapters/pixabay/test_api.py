@@ -9,7 +9,7 @@ import pytest
 
 from macroslow.adapters.pixabay import Pixabay
 from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
-from macroslow.workflow.images import (
+from macroslow.images.search import (
     Allowance,
     Answered,
     HotLink,

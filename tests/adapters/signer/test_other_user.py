@@ -16,7 +16,7 @@ from tests.adapters.signer.trees import head, proof
 from macroslow.adapters.signer import SignerProcess
 from macroslow.adapters.signer.listener import bound
 from macroslow.adapters.system import SystemClock
-from macroslow.bootstrap.signer_main import OwnKeys
+from macroslow.bootstrap.signing.main import OwnKeys
 from macroslow.errors import ConfigurationError, LogUnavailableError, VerificationError
 from macroslow.tlog.checkpoint import verify_checkpoint
 

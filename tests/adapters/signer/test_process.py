@@ -18,7 +18,7 @@ from macroslow.errors import ConfigurationError, LogUnavailableError, Verificati
 from macroslow.ports import Signer, Statement
 from macroslow.tlog.checkpoint import verify_checkpoint
 
-MAIN = "macroslow.bootstrap.signer_main"
+MAIN = "macroslow.bootstrap.signing.main"
 
 
 def process_of(signer: SignerProcess) -> subprocess.Popen[bytes]:
@@ -157,7 +157,7 @@ from macroslow.adapters.signer import SignerProcess
 from macroslow.adapters.sandbox.inside import syscalls
 
 async def main():
-    signer = SignerProcess.start("macroslow.bootstrap.signer_main")
+    signer = SignerProcess.start("macroslow.bootstrap.signing.main")
     folder = sys.argv[1]
     request = {"state": folder, "origin": None, "new_origin": "a.example", "marks": None}
     await signer.open({**request, "keys": None, "binding": False})

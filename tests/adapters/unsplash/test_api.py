@@ -10,7 +10,7 @@ import pytest
 
 from macroslow.adapters.unsplash import Unsplash
 from macroslow.errors import MacroslowError, UpstreamRefusedError, UpstreamUnavailableError
-from macroslow.workflow.images import (
+from macroslow.images.search import (
     Allowance,
     Answered,
     HotLink,

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from tests.services.images.test_provider_rate import Clock
 
+from macroslow.images.search import Addresses, Attribution, Author, FoundImages, Image, ImageQuery
 from macroslow.ports import DAY_NS
 from macroslow.services.images.image_cache import ImageCache
-from macroslow.workflow.images import Addresses, Attribution, Author, FoundImages, Image, ImageQuery
 
 IMAGE = Image(
     "1", "", 1, 1, Addresses("a", "b", "c"), Author("Ann", "u"), Attribution("by Ann", "by Ann"), "p", None

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from macroslow.emulator.limits.fixed import FixedWindow
 from macroslow.emulator.limits.sliding import SlidingWindow
 from macroslow.errors import RateLimitedError
+from macroslow.images.search import Allowance, HotLink, ImageTerms
 from macroslow.ports import NS_PER_S
 from macroslow.services.images.provider_rate import MARGIN, PROBES, ProviderRate
-from macroslow.workflow.images import Allowance, HotLink, ImageTerms
 
 
 @dataclass

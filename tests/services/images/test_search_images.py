@@ -20,15 +20,7 @@ from macroslow.errors import (
     UpstreamRefusedError,
     UpstreamUnavailableError,
 )
-from macroslow.ports import DAY_NS, NS_PER_S
-from macroslow.services.images.ask_provider import AskProvider
-from macroslow.services.images.image_cache import ImageCache
-from macroslow.services.images.image_ids import ImageIds
-from macroslow.services.images.provider_rate import ProviderRate
-from macroslow.services.images.search_images import Images, SearchImages
-from macroslow.services.images.use_image import UseImage
-from macroslow.tlog.event import EventType
-from macroslow.workflow.images import (
+from macroslow.images.search import (
     Allowance,
     Answered,
     FoundImages,
@@ -37,6 +29,14 @@ from macroslow.workflow.images import (
     ImageTerms,
     LimitReachedError,
 )
+from macroslow.ports import DAY_NS, NS_PER_S
+from macroslow.services.images.ask_provider import AskProvider
+from macroslow.services.images.image_cache import ImageCache
+from macroslow.services.images.image_ids import ImageIds
+from macroslow.services.images.provider_rate import ProviderRate
+from macroslow.services.images.search_images import Images, SearchImages
+from macroslow.services.images.use_image import UseImage
+from macroslow.tlog.event import EventType
 
 ANN = Principal("ann", "key/ann", "ann0")
 BOB = Principal("bob", "key/bob", "bob0")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from macroslow.workflow.image_reading import (
+from macroslow.images.reading import (
     UnreadableError,
     attribution,
     member,
@@ -22,7 +22,7 @@ from macroslow.workflow.image_reading import (
     unavailable,
     whole,
 )
-from macroslow.workflow.images import (
+from macroslow.images.search import (
     Addresses,
     Answered,
     Author,

@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from macroslow.errors import UpstreamRefusedError
-from macroslow.workflow.image_reading import (
+from macroslow.images.reading import (
     UnreadableError,
     attribution,
     member,
@@ -27,7 +27,7 @@ from macroslow.workflow.image_reading import (
     unavailable,
     whole,
 )
-from macroslow.workflow.images import (
+from macroslow.images.search import (
     Addresses,
     Answered,
     Author,

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from macroslow.images.search import ImageQuery
 from macroslow.mcp.ask import Ask, Handler
 from macroslow.mcp.tools.images import SEARCH_IMAGES, USE_IMAGE
 from macroslow.services.images.search_images import Images
-from macroslow.workflow.images import ImageQuery
 
 
 @dataclass(frozen=True, slots=True)

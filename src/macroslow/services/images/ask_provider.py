@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from macroslow.authn.principal import Principal
 from macroslow.errors import MacroslowError
+from macroslow.images.search import Answered, ImageAPI, LimitReachedError
 from macroslow.ports import Clock
 from macroslow.services.images.provider_rate import ProviderRate
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books, Change
-from macroslow.workflow.images import Answered, ImageAPI, LimitReachedError
 
 Ask = Callable[[ImageAPI], Awaitable[Answered]]
 

@@ -11,8 +11,8 @@ from dataclasses import astuple, dataclass
 from typing import Final
 from weakref import WeakValueDictionary
 
+from macroslow.images.search import FoundImages, Image, ImageQuery
 from macroslow.ports import DAY_NS, Clock
-from macroslow.workflow.images import FoundImages, Image, ImageQuery
 
 KEPT_NS: Final = DAY_NS
 MAX_ENTRIES: Final = 2000

@@ -14,7 +14,7 @@ from typing import Final
 
 from macroslow.crypto import base64url
 from macroslow.errors import NotFoundError
-from macroslow.workflow.images import Image
+from macroslow.images.search import Image
 
 MAX_ID_CHARACTERS: Final = 700
 _PURPOSE: Final = b"macroslow image ids v1"  # with its spaces it is no key's id and secret

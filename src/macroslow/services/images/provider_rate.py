@@ -10,9 +10,9 @@ One key, one process: several processes that use one key learn of each other by 
 from typing import Final
 
 from macroslow.errors import RateLimitedError
+from macroslow.images.search import Allowance, ImageTerms
 from macroslow.limits.gcra import Deferred, Limit, admit
 from macroslow.ports import NS_PER_S, Clock
-from macroslow.workflow.images import Allowance, ImageTerms
 
 MARGIN: Final = 2  # requests: what goes out evenly need not arrive so
 PROBES: Final = 12  # in a period, while nothing is left and nobody says for how long

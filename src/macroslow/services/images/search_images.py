@@ -7,13 +7,13 @@ from typing import Final
 
 from macroslow.authn.principal import Principal
 from macroslow.errors import MacroslowError, NotFoundError, RateLimitedError, TooLargeError, UpstreamError
+from macroslow.images.search import HotLink, Image, ImageAPI, ImageQuery
 from macroslow.ports import DAY_NS
 from macroslow.services.images.ask_provider import AskProvider
 from macroslow.services.images.image_cache import ImageCache, Kept
 from macroslow.services.images.image_ids import ImageIds
 from macroslow.services.images.use_image import UseImage
 from macroslow.services.verbs import utc
-from macroslow.workflow.images import HotLink, Image, ImageAPI, ImageQuery
 
 ANY: Final = "any"
 _PASSED_OVER: Final = (RateLimitedError, UpstreamError, TooLargeError)

@@ -33,7 +33,11 @@ class UseImage:
         known = self.ids.read(principal.name, image_id)
         ask = self.providers.get(known.provider)
         if ask is None:
-            raise NotFoundError("no such image", reason=f"{known.provider} is not configured any more")
+            raise NotFoundError(
+                "no such image",
+                reason=f"{known.provider} is not configured any more",
+                fix="search again, and use an id of that answer",
+            )
         told: dict[str, object] = {"id": image_id, "provider": known.provider}
         trace = known.trace
         if trace is None:

@@ -1,0 +1,124 @@
+"""`serve --stdio`: an MCP client that starts a program gets a gateway at the other end of its pipes.
+
+It is the one that runs on this state folder; where none does, this process opens it, without a listener,
+and others find it. When that one ends, whoever it served opens the next.
+
+stdout carries JSON-RPC alone: both descriptors are moved away before anything else, so that what a library
+prints, or a child, goes to stderr and reads nothing.
+"""
+
+import asyncio
+import fcntl
+import importlib
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from macroslow import control
+from macroslow.adapters import statefolder
+from macroslow.bootstrap.machine import clock
+from macroslow.errors import StateLockedError
+from macroslow.ports import NS_PER_S
+from macroslow.settings import Settings
+from macroslow.stdio import relay
+
+if TYPE_CHECKING:
+    from macroslow.bootstrap.gateway import Gateway
+
+KEY_VARIABLE: Final = "MACROSLOW_API_KEY"
+START_WAIT_S: Final = 30.0  # how long a gateway that holds the folder may take until it is there
+LOOK_EVERY_S: Final = 0.05
+SETTLE_S: Final = 5.0  # for the last answers, once our own end is asked for
+WANTED: Final = "macroslow.mcp.server"  # takes longer to import than the rest to start
+
+
+def claim_pipes() -> relay.Wire:
+    """Move stdin and stdout where nobody but the wire finds them."""
+    ours = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3) for number in (0, 1)]
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return relay.Wire(*ours)
+
+
+def serve_stdio(settings: Settings, wire: relay.Wire, key: str | None) -> None:
+    """Carry `wire` until its client is done, as the holder of `key`, or as this machine's own user.
+
+    RemoteError for a bad key; ConfigurationError if no gateway can be opened.
+    """
+    threading.Thread(target=wire.read, daemon=True).start()
+    carrier = _Carrier(settings, wire, key)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, carrier.stop)
+    with suppress(relay.ClientGoneError):  # nobody is left to be told of it
+        carrier.carry()
+
+
+class _Carrier:
+    """Finds a gateway, or opens it, for one wire."""
+
+    def __init__(self, settings: Settings, wire: relay.Wire, key: str | None) -> None:
+        self._settings = settings
+        self._wire = wire
+        self._key = key
+        self._socket = statefolder.prepare(settings.state_folder).control_socket
+
+    def stop(self, *_: object) -> None:
+        """Have no more lines taken, and what is under way end soon; at once, if asked again."""
+        if self._wire.is_done:
+            self._wire.cut()
+            return
+        self._wire.end()
+        last = threading.Timer(SETTLE_S, self._wire.cut)
+        last.daemon = True
+        last.start()
+
+    def carry(self) -> None:
+        """From one gateway to the next until the client is done."""
+        ends_ns = _latest_ns()
+        while not self._wire.is_done:
+            try:
+                self._with_whoever_serves()
+                ends_ns = _latest_ns()
+            except OSError:  # nobody does
+                import uvloop  # here: where a gateway runs, nearly nothing is needed
+
+                try:
+                    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                        runner.run(self._with_our_own())
+                except StateLockedError:
+                    if clock.monotonic_ns() >= ends_ns:
+                        raise
+                    time.sleep(LOOK_EVERY_S)
+
+    def _with_whoever_serves(self) -> None:
+        """OSError if nobody does."""
+        with control.begin_conversation(self._socket, {"key": self._key}) as gateway:
+            self._wire.carry(gateway)
+
+    async def _with_our_own(self) -> None:
+        """Open a gateway, and end with it. StateLockedError if somebody else just does that."""
+        from macroslow.bootstrap.gateway import open_gateway  # here: see above
+
+        warming = asyncio.create_task(asyncio.to_thread(importlib.import_module, WANTED))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self.stop)
+        async with open_gateway(self._settings) as gateway:
+            await warming  # before anybody can ask: two threads would import it at once
+            await self._served_by(gateway)
+
+    async def _served_by(self, gateway: "Gateway") -> None:
+        from macroslow.bootstrap.edges.opening import open_edges
+
+        async with open_edges(gateway) as edges:
+            edges.lifecycle.serve()
+            await asyncio.to_thread(self._with_whoever_serves)
+            edges.lifecycle.stop()
+
+
+def _latest_ns() -> int:
+    return clock.monotonic_ns() + int(START_WAIT_S * NS_PER_S)

@@ -1,0 +1,1 @@
+"""The signer, as an assembly gets it."""

@@ -1,0 +1,1 @@
+"""State, opened and held."""

@@ -1,0 +1,63 @@
+"""What goes on about the log while a gateway serves: it is signed, cosigned by witnesses, and dated."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from macroslow.bootstrap.machine import clock, entropy
+from macroslow.bootstrap.outside.session import Outward
+from macroslow.bootstrap.state.core import Core
+from macroslow.bootstrap.watching.timestamping import stamping
+from macroslow.services.alerts.send_alerts import Outlet
+from macroslow.services.signing.ask_witnesses import AskWitnesses
+from macroslow.services.signing.stamp_log import StampLog
+from macroslow.services.signing.watch_signer import WatchSigner
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedLog:
+    """`ask` is None where the configuration names no witness, `stamp` where it names no authority."""
+
+    sign: Callable[[], Awaitable[object]]
+    signer: WatchSigner
+    ask: AskWitnesses | None
+    stamp: StampLog | None
+
+    def works(self) -> dict[str, Callable[[], Awaitable[object]]]:
+        """What is to be kept running, by name."""
+        found = {"the signing of the log": self.sign, "the look at the signer": self.signer.run}
+        if self.ask is not None:
+            found["the asking of witnesses"] = self.ask.run
+        if self.stamp is not None:
+            found["the time-stamping of the log"] = self.stamp.run
+        return found
+
+    @property
+    def raised(self) -> dict[str, int]:
+        """Alerts, by kind."""
+        return {} if self.ask is None else self.ask.raised
+
+
+def watch_log(core: Core, outlet: Outlet, outward: Outward) -> WatchedLog:
+    """Wire all. With witnesses, no new work is taken from here on until they confirmed the log."""
+    settings = core.settings.log
+    sign = partial(core.checkpoints.run, settings.checkpoint_window_ms / 1000, clock)
+    signer = WatchSigner(core.health, lambda: core.signer.alive)
+    stamp = stamping(core, outward)
+    if not settings.witnesses:
+        return WatchedLog(sign, signer, None, stamp)
+    from macroslow.adapters.witness import HTTPWitness  # here: see Outward
+
+    witnesses = {name: HTTPWitness(name, one.url, outward()) for name, one in settings.witnesses.items()}
+    ask = AskWitnesses(
+        core.books,
+        core.checkpoints,
+        witnesses,
+        core.health,
+        outlet,
+        clock,
+        entropy,
+        gateway=core.settings.gateway.name,
+        required=settings.witness_required,
+    )
+    return WatchedLog(sign, signer, ask, stamp)

@@ -1,0 +1,1 @@
+"""Documents, and who signs them."""

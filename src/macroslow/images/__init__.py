@@ -1,0 +1,1 @@
+"""Images, as data: what is searched and found."""

@@ -1,0 +1,1 @@
+"""Standard streams, for MCP clients that start a program."""

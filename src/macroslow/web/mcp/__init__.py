@@ -1,0 +1,1 @@
+"""`/mcp`: the protocol behind the gate."""
