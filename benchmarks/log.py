@@ -27,7 +27,7 @@ import orjson
 import uvloop
 from harness import percentile, table
 
-from macroslow.bootstrap.core import Core, open_core
+from macroslow.bootstrap.state.core import Core, open_core
 from macroslow.services.audit.verify_log import VerifyLog
 from macroslow.settings.load import load
 from macroslow.tlog import receipt
