@@ -73,3 +73,10 @@ def test_a_session_is_its_principals_through_the_whole_stack_N15(served: Served)
     assert asked(request(ann, ping, **inside))[0] == 200
     assert asked(request(eve, ping, **inside))[0] == 404
     assert asked(request("msk_wrong", ping, **inside))[0] == 401
+
+
+def test_a_version_without_sessions_is_told_so_through_the_whole_stack(served: Served) -> None:
+    for method in ("GET", "DELETE"):
+        headers = {"accept": "text/event-stream", "mcp-protocol-version": "2026-07-28"}
+        request = urllib.request.Request(f"{served.url}/mcp", headers=headers, method=method)
+        assert asked(request)[0] == 405

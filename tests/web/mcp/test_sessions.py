@@ -43,6 +43,7 @@ async def ask(
     message: Mapping[str, Any] | None,
     session: str = "",
     method: str = "POST",
+    version: str = "2025-11-25",
 ) -> Answered:
     """One request, as the gate hands it on."""
     body = b"" if message is None else json.dumps(message).encode()
@@ -52,14 +53,14 @@ async def ask(
         (b"accept", b"application/json, text/event-stream"),
     ]
     if session:
-        headers += [(SESSION, session.encode()), (b"mcp-protocol-version", b"2025-11-25")]
+        headers += [(SESSION, session.encode()), (b"mcp-protocol-version", version.encode())]
     scope = {
         "type": "http",
         "method": method,
         "path": "/mcp",
         "query_string": b"",
         "headers": headers,
-        "state": {"principal": who},
+        "state": {"principal": who, "message": None},
     }
     given: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
     sent: list[Message] = []
@@ -128,3 +129,12 @@ async def test_what_was_never_begun_is_no_session_N15() -> None:
         refused = await ask(sessions, ANN, PING)
         assert refused.status == 400
         assert (await ask(sessions, ANN, PING, refused.session)).status == 404
+
+
+async def test_a_version_without_sessions_has_nothing_to_get_or_delete() -> None:
+    async with opened() as sessions:
+        begun = await ask(sessions, ANN, HELLO)
+        for method in ("GET", "DELETE"):
+            refused = await ask(sessions, ANN, None, begun.session, method, version="2026-07-28")
+            assert refused.status == 405
+        assert (await ask(sessions, ANN, PING, begun.session)).status == 200

@@ -3,7 +3,7 @@
 The SDK is imported at the first request: that import takes longer than the rest of the start, and
 many gateways never see an MCP client. The gate has authenticated the request by then, capped and
 read its body, checked Host and Origin, and left `principal`, `request_id` and `body` in `scope["state"]`; the
-id of the message is left there for it.
+message is left there for the transport, None where no message came, and its id for the gate.
 
 A message is read here before the SDK reads it, strictly: what is decided is decided on the body, whatever the
 headers say of it, and the SDK refuses headers that say something else. Who calls one of our tools without its
@@ -90,7 +90,7 @@ class MCPEndpoint:
         state = scope["state"]
         receipted = asks_for_receipt(scope["headers"])
         manager = await self._started()
-        message = self._read(state) if scope["method"] == "POST" else None
+        message = state["message"] = self._read(state) if scope["method"] == "POST" else None
         if message is None or message.tool is None:
             await manager.handle_request(scope, receive, send)
             return
@@ -117,7 +117,7 @@ class MCPEndpoint:
     def _read(self, state: MutableMapping[str, Any]) -> RPCMessage:
         """The message of a request; a refusal from here on says whose it is."""
         message: RPCMessage = read_message(state["body"])
-        state["message"], state["message_id"] = message, message.id
+        state["message_id"] = message.id
         return message
 
     def _require_scope(self, principal: Principal, tool: str) -> None:

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from macroslow.web import media_types
+from macroslow.web.mcp.message import RPCMessage
 from macroslow.web.messages import Receive, Scope, Send
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Serves(Protocol):
 
 
 class Sessionless:
-    """Keeps nothing from one request to the next. `scope["state"]["message"]` is the one that came."""
+    """Keeps nothing from one request to the next. `scope["state"]["message"]` is what came, or None."""
 
     def __init__(self, server: "Server[Any]", max_body_bytes: int) -> None:
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -48,7 +49,8 @@ class Sessionless:
 
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        streams = scope["state"]["message"].wants_progress and _takes_events(scope)
+        message: RPCMessage | None = scope["state"]["message"]
+        streams = message is not None and message.wants_progress and _takes_events(scope)
         manager = self._streaming if streams else self._plain
         await manager.handle_request(scope, receive, send)
 
