@@ -1,10 +1,15 @@
 """One JSON-RPC message from anybody, read so that no reader after us can read another in the same bytes.
 
 Refused are members that are there twice, in the protocol's own objects also in another case (readers differ
-in which they take), invalid UTF-8, halves of surrogate pairs, NaN, numbers beyond a double, batches, and
-values nested deeper or in greater number than a message needs. What it means, its reader decides.
+in which they take), invalid UTF-8, halves of surrogate pairs, NaN, numbers beyond a double, integers beyond
+64 bits (some readers keep them, others make them doubles), batches, and values nested deeper or in greater
+number than a message needs. What it means, its reader decides.
 
-Sources: JSON-RPC 2.0, sections 4 and 6; RFC 8259, sections 4 and 6; MCP 2026-07-28, "Overview", JSON usage.
+An id must be below 2^53, since anybody's reader has to give it back. Integers elsewhere are only for whoever
+they are sent to, and 64-bit ids are common: those are passed on exactly.
+
+Sources: JSON-RPC 2.0, sections 4 and 6; RFC 8259, sections 4 and 6; RFC 7493, section 2.2; MCP 2026-07-28,
+"Overview", JSON usage.
 """
 
 import json
@@ -19,9 +24,11 @@ from macroslow.web.problems import NOT_JSON
 
 CALL: Final = "tools/call"
 MAX_DEPTH: Final = 64
-MAX_CONTAINERS: Final = 50_000  # objects and lists: to read so many takes some 50 ms
+MAX_VALUES: Final = 50_000  # members of objects and items of lists: to read so many takes some 60 ms
 MAX_ID_CHARACTERS: Final = 256
 MAX_ID: Final = 2**53 - 1  # beyond it readers round differently (RFC 8259 section 6)
+MIN_INTEGER: Final = -(2**63)
+MAX_INTEGER: Final = 2**64 - 1
 MAX_METHOD_CHARACTERS: Final = 128
 _CONTAINERS: Final = frozenset({dict, list})
 _PARTS: Final = frozenset({"method", "result", "error"})  # one of them makes a message
@@ -70,9 +77,10 @@ def read_message(body: bytes) -> RPCMessage:
         raise BadRequestError("the body is not JSON", step=NOT_JSON) from None
     if type(found) is not dict:
         raise BadRequestError("a request has one JSON-RPC message, and no batch", step="message")
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
-        _check_nesting(found)
-    _UNIQUE.decode(body.decode())
+    containers = body.count(b"{") + body.count(b"[")
+    if containers > MAX_DEPTH or containers + body.count(b",") > MAX_VALUES:  # it may have so many, not less
+        _check_shape(found)
+    _STRICT.decode(body.decode())
     if found.get("jsonrpc") != "2.0" or not _PARTS.intersection(found):
         raise BadRequestError("the body is no message of JSON-RPC 2.0", step="message")
     params = found.get("params", {})
@@ -120,23 +128,19 @@ def _check_names(members: Mapping[str, Any]) -> None:
         )
 
 
-def _check_nesting(found: object) -> None:
+def _check_shape(found: object) -> None:
     """Level by level: as deep as a message may be, and no more values than that."""
-    level, seen = [found], 1
+    level, seen = [found], 0
     for _ in range(MAX_DEPTH):
-        level = [
-            member
-            for container in level
-            for member in (container.values() if isinstance(container, dict) else _items(container))
-            if type(member) in _CONTAINERS
-        ]
+        members = [list(one.values()) if isinstance(one, dict) else _items(one) for one in level]
+        seen += sum(map(len, members))
+        if seen > MAX_VALUES:
+            break
+        level = [member for each in members for member in each if type(member) in _CONTAINERS]
         if not level:
             return
-        seen += len(level)
-        if seen > MAX_CONTAINERS:
-            break
     raise BadRequestError(
-        f"the message is nested deeper than {MAX_DEPTH}, or has more than {MAX_CONTAINERS} objects and lists",
+        f"the message is nested deeper than {MAX_DEPTH}, or has more than {MAX_VALUES} members and items",
         step="message",
     )
 
@@ -152,4 +156,11 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return members
 
 
-_UNIQUE: Final = json.JSONDecoder(object_pairs_hook=_unique)
+def _integer(digits: str) -> int:
+    found = int(digits)
+    if not MIN_INTEGER <= found <= MAX_INTEGER:
+        raise BadRequestError("an integer is beyond 64 bits", fix="send it as a text", step="message")
+    return found
+
+
+_STRICT: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_integer)
