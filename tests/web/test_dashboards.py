@@ -5,14 +5,16 @@ import re
 from tests.conftest import ROOT
 
 from macroslow.services.spending.read_figures import Figures
+from macroslow.services.upstreams.call_server import Counts
 from macroslow.web.metrics import Metrics
+from macroslow.web.server_metrics import ServerMetrics
 
 PAGE = (ROOT / "docs/how-to/watch-spending.md").read_text(encoding="utf-8")
 SUFFIXES = re.compile(r"_(bucket|count|sum)$")
 
 
 async def test_every_metric_is_told_and_every_metric_told_is_there() -> None:
-    page = (await Metrics().text(Figures())).decode()
+    page = (await Metrics(others=ServerMetrics({}, Counts())).text(Figures())).decode()
     there = set(re.findall(r"^# TYPE (\w+) ", page, re.MULTILINE))
     told = set(re.findall(r"\b(?:macroslow|gen_ai_client)_\w+", PAGE))
     assert {SUFFIXES.sub("", name) for name in told} == there
