@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from macroslow.mcp.pins import (
     MAX_ITEM_BYTES,
+    MAX_ITEM_NODES,
+    MAX_WORK,
     Item,
     Kind,
     Place,
@@ -235,3 +237,67 @@ def test_whatever_a_server_lists_is_read_and_offered_only_if_it_is_the_same(
 )
 def test_n26_names_that_look_alike_have_one_skeleton(one: str, other: str) -> None:
     assert skeleton(one) == skeleton(other)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        tool(inputSchema={"examples": [[]] * (MAX_ITEM_NODES + 1)}),
+        tool(inputSchema={"properties": {f"p{n}": {"type": "string"} for n in range(MAX_ITEM_NODES)}}),
+        tool(inputSchema={"properties": {"a": {"pattern": "(a|b)?" * 2000}}}),
+        tool(inputSchema={"maximum": 2**70}),
+        tool("x" * 10**6),
+    ],
+    ids=["values", "members", "pattern", "number", "name"],
+)
+def test_an_item_that_would_take_long_to_look_at_is_unfit_and_no_more_is_done_with_it(
+    bad: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jsonschema_rs.Draft202012Validator", None)
+    ((place, item),) = [(place, item) for place, item in items(bad).items() if place != SERVER]
+    assert item.fault
+    assert len(place.name) < 5000
+    assert len(item.text) < 5000
+
+
+def test_what_is_not_pinned_may_be_large() -> None:
+    now = items(tool(icons=[{"src": "data:," + "x" * MAX_ITEM_BYTES}], _meta={"x": [[]] * MAX_ITEM_NODES}))
+    assert set(offered(compare(now, approve(now)))) == {Place(Kind.TOOL, "add")}
+
+
+def test_all_items_of_a_server_together_are_bounded_too() -> None:
+    large = {"enum": [str(n) for n in range(MAX_ITEM_NODES - 10)]}
+    tools = [tool(f"t{n}", inputSchema=large) for n in range(MAX_WORK // MAX_ITEM_NODES + 2)]
+    faults = [item.fault for place, item in items(*tools).items() if place != SERVER]
+    assert faults[0] == ""
+    assert "more than can be looked through" in faults[-1]
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        {"properties": {"a": {"pattern": "[\u200b]"}}},
+        {"properties": {"a": {"enum": ["x\u200b", "x"]}}},
+        {"properties": {"a": {"const": {"\u200bx": 1}}}},
+        {"properties": {"a": {"default": "\u202ex"}}},
+        {"required": ["a\u200b"]},
+        {"$ref": "#/$defs/a\u200b", "$defs": {"a\u200b": {}}},
+    ],
+    ids=["pattern", "enum", "const", "default", "required", "$ref"],
+)
+def test_a_schema_that_cleaning_would_make_another_one_is_unfit(hidden: dict[str, Any]) -> None:
+    assert "hidden" in items(tool(inputSchema=hidden))[Place(Kind.TOOL, "add")].fault
+
+
+def test_a_prompt_whose_arguments_have_hidden_characters_in_their_names_is_unfit() -> None:
+    now = items(prompts=({"name": "p", "arguments": [{"name": "a\u200b"}]},))
+    assert now[Place(Kind.PROMPT, "p")].fault
+
+
+def test_a_large_number_in_a_pin_that_is_gone_stops_nothing() -> None:
+    approved = approve(items(tool(inputSchema={"type": "integer", "maximum": 2**63 - 1})))
+    assert states(items(tool("other")), approved) == {
+        "server": State.APPROVED,
+        "other": State.NEW,
+        "add": State.GONE,
+    }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from macroslow.mcp.schemas import BoundedSchema, UnusableSchemaError, schema_fault
+from macroslow.mcp.schemas import MAX_STATES, BoundedSchema, UnusableSchemaError
 
 DOUBLING = {
     "$ref": "#/$defs/d0",
@@ -34,7 +34,8 @@ RECURSIVE = {
     ids=range(6),
 )
 def test_n22_a_reference_that_leads_outside_is_refused_and_never_fetched(schema) -> None:
-    assert schema_fault(schema)
+    with pytest.raises(UnusableSchemaError):
+        BoundedSchema(schema)
 
 
 def test_n22_a_schema_that_doubles_at_every_level_is_refused() -> None:
@@ -55,7 +56,8 @@ def test_n22_a_schema_that_doubles_with_the_depth_of_the_value_is_bounded_by_the
     "schema", [{"type": 3}, {"pattern": "(?=a)"}, {"pattern": "(a)\\1"}, {"required": "a"}]
 )
 def test_what_is_no_schema_is_refused(schema) -> None:
-    assert schema_fault(schema)
+    with pytest.raises(UnusableSchemaError):
+        BoundedSchema(schema)
 
 
 def test_complaints_say_where_and_quote_nothing() -> None:
@@ -67,3 +69,17 @@ def test_complaints_say_where_and_quote_nothing() -> None:
 def test_a_schema_of_an_older_dialect_is_read_as_the_current_one() -> None:
     older = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "required": ["a"]}
     assert BoundedSchema(older).complaints({}) == ['/: "a" is a required property']
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"pattern": "(a|b)?" * MAX_STATES},
+        {"properties": {f"p{n}": {"pattern": "(a{10}){100}"} for n in range(10)}},
+        {"patternProperties": {r"\p{L}" + str(n): {} for n in range(20)}},
+    ],
+    ids=["long", "many", "names"],
+)
+def test_n22_regular_expressions_that_take_long_to_make_are_refused_before(schema) -> None:
+    with pytest.raises(UnusableSchemaError, match="too large"):
+        BoundedSchema(schema)

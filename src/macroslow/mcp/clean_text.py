@@ -17,6 +17,7 @@ from typing import Any, Final
 
 MAX_DEPTH: Final = 64
 EXCERPT_CHARACTERS: Final = 80
+LINE_CHARACTERS: Final = 500
 
 # Ranges, inclusive. General categories Cc and Cf, and of Mn, Lo, Cs and So what shows nothing.
 _HIDDEN_RANGES: Final = (
@@ -70,6 +71,11 @@ def clean(text: str) -> tuple[str, int]:
 def is_clean(text: str) -> bool:
     """Whether nothing in it is hidden."""
     return clean(text)[1] == 0
+
+
+def one_line(text: str) -> str:
+    """The text cleaned, on one line, cut at LINE_CHARACTERS: for a part of a message of ours."""
+    return " ".join(clean(text)[0].split())[:LINE_CHARACTERS]
 
 
 def clean_json(value: Any, depth: int = MAX_DEPTH) -> tuple[Any, int]:

@@ -1,13 +1,12 @@
-"""What other servers offer, held against what an operator approved: nothing else is offered to anybody.
+"""What another server offers, read into items that can be pinned.
 
 A *pin* is the exact text of one item as it was approved: the server's own identity, a tool, a prompt, a
 resource or a template of resources. Its text is RFC 8785 JSON of the members below, its digest the SHA-256
 of that. What clients are shown is read from that text, so that what was not approved cannot be shown.
 Members that are not pinned (icons, `_meta`, instructions of the server) are not passed on.
 
-An item is offered if its text is that of its pin, and the server's identity that of its own. A new, changed
-or renamed item, and all items of a server whose identity changed, wait for an operator. Seeing something
-first approves nothing.
+An item that is too large, too intricate, or that cleaning would make another one, is unfit to be offered. It
+is measured before anything else is done with it, and so are all items of a server together.
 
 Numbers beyond 2**53 are those that a JSON reader with doubles sees (RFC 8785, section 3.2.2.3).
 """
@@ -15,26 +14,34 @@ Numbers beyond 2**53 are those that a JSON reader with doubles sees (RFC 8785, s
 import enum
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import field
 from typing import Any, Final
 
 import orjson
 import rfc8785
 
-from macroslow.mcp.clean_text import MAX_DEPTH, clean_json, is_clean, texts
+from macroslow.mcp.clean_text import MAX_DEPTH, clean_json, is_clean, one_line
 from macroslow.mcp.foreign_uris import MAX_URI, is_plain, is_understood
-from macroslow.mcp.schemas import schema_fault
+from macroslow.mcp.schemas import BoundedSchema, UnusableSchemaError
 from macroslow.mcp.upstream import JSON, Found
 from macroslow.values import value
 
-MAX_ITEM_BYTES: Final = 128 * 1024  # of one item's text
+MAX_ITEM_BYTES: Final = 128 * 1024  # of the pinned members of one item, as JSON
+MAX_ITEM_NODES: Final = 10_000  # values in them
+MAX_WORK: Final = 200_000  # values, and units of schemas, of all items of a server: a second or two
+FAILED_WORK: Final = 5_000  # at most what a schema is charged with that could not be read to its end
 MAX_NAME: Final = 64  # of an offered tool or prompt, its server's name included
 SEPARATOR: Final = "__"
 
 _USABLE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _EXACT: Final = 2**53
 _HINTS: Final = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
-_LOOKS: Final = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "-": "", "_": "", ".": ""})
+_SCHEMAS: Final = ("inputSchema", "outputSchema")
+_PROSE: Final = ("title", "description", "$comment")  # of a schema: cleaning them changes no meaning
+_PINNED: Final = (
+    "name", "title", "description", *_SCHEMAS, "annotations", "arguments", "uri", "uriTemplate", "mimeType",
+)  # fmt: skip
 
 
 class Kind(enum.StrEnum):
@@ -47,16 +54,6 @@ class Kind(enum.StrEnum):
     TEMPLATE = "template"
 
 
-class State(enum.StrEnum):
-    """How an item stands."""
-
-    APPROVED = "approved"
-    NEW = "new"
-    CHANGED = "changed"
-    GONE = "gone"  # approved, and not there now
-    UNFIT = "unfit"  # cannot be offered, approved or not
-
-
 @value
 class Place:
     """Which item of a server: tools and prompts by name, resources by URI; its identity has the name ""."""
@@ -67,32 +64,30 @@ class Place:
 
 @value
 class Item:
-    """One item as a server has it now. `fault`: why it cannot be offered, or ""."""
+    """One item as a server has it now. `fault`: why it cannot be offered, or "". `shown`: it, cleaned."""
 
     place: Place
     text: str
     digest: str
     fault: str = ""
-
-
-@value
-class Standing:
-    """One item now and as approved. `beside` tells what it could be taken for, `was` its former name."""
-
-    place: Place
-    state: State
-    now: Item | None
-    approved: str | None
-    beside: tuple[str, ...] = ()
-    was: str = ""
-
-
-Approved = Mapping[Place, str]
-"""The approved texts of one server."""
+    shown: JSON = field(default_factory=dict)
 
 
 class _UnfitError(Exception):
     """An item that cannot be offered, and why."""
+
+
+class _Work:
+    """What is left of MAX_WORK for the items of one server."""
+
+    def __init__(self) -> None:
+        self.left = MAX_WORK
+
+    def spend(self, units: int) -> None:
+        """Raise _UnfitError when it is spent."""
+        self.left -= units
+        if self.left < 0:
+            raise _UnfitError("its server offers more than can be looked through")
 
 
 def digest_of(text: str) -> str:
@@ -105,6 +100,7 @@ def items_of(server: str, found: Found, where: str) -> dict[Place, Item]:
     identity = found.identity
     said = {"name": identity.name, "version": identity.version, "protocol": identity.protocol, "where": where}
     place = Place(Kind.SERVER, "")
+    work = _Work()
     items = {place: _item(place, said)}
     for kind, listed in (
         (Kind.TOOL, found.tools),
@@ -113,91 +109,55 @@ def items_of(server: str, found: Found, where: str) -> dict[Place, Item]:
         (Kind.TEMPLATE, found.templates),
     ):
         for raw in listed:
-            item = _read(server, kind, raw)
+            item = _read(server, kind, raw, work)
             if item.place in items:
                 item = Item(item.place, item.text, item.digest, "the server lists it more than once")
             items[item.place] = item
     return items
 
 
-def compare(items: Mapping[Place, Item], approved: Approved) -> list[Standing]:
-    """How each item stands, the identity first, those that are gone last."""
-    missing = {place: text for place, text in approved.items() if place not in items}
-    gone = {digest_of(_nameless(place, text)): place for place, text in missing.items()}
-    standings = []
-    for place, item in items.items():
-        pinned = approved.get(place)
-        state = _state(item, pinned)
-        was = gone.get(digest_of(_nameless(place, item.text))) if state is State.NEW else None
-        renamed = was is not None and was.kind is place.kind
-        standings.append(Standing(place, state, item, pinned, (), was.name if was and renamed else ""))
-    return standings + [Standing(place, State.GONE, None, text) for place, text in missing.items()]
-
-
-def offered(standings: Sequence[Standing]) -> dict[Place, Any]:
-    """The items that may be offered, cleaned; none where the identity is not the approved one."""
-    good = [one for one in standings if one.state is State.APPROVED and one.approved is not None]
-    if not any(one.place.kind is Kind.SERVER for one in good):
-        return {}
-    return {
-        one.place: clean_json(orjson.loads(one.approved or ""))[0]
-        for one in good
-        if one.place.kind is not Kind.SERVER
-    }
-
-
-def waits(standing: Standing) -> bool:
-    """Whether an operator has something to decide."""
-    return standing.state in {State.NEW, State.CHANGED, State.GONE}
-
-
-def proposal_digest(standings: Iterable[Standing]) -> str:
-    """What an approval names: exactly these items in exactly this form, and what they replace."""
-    listed = sorted(
-        (
-            one.place.kind.value,
-            one.place.name,
-            one.now.digest if one.now else "",
-            digest_of(one.approved or ""),
-        )
-        for one in standings
-        if waits(one)
-    )
-    return hashlib.sha256(orjson.dumps(listed)).hexdigest()
-
-
-def skeleton(name: str) -> str:
-    """A name as a hasty reader sees it: without case and separators, look-alike letters as one (UTS #39)."""
-    return name.lower().translate(_LOOKS).replace("rn", "m").replace("vv", "w")
-
-
-def _state(item: Item, pinned: str | None) -> State:
-    if item.fault:
-        return State.UNFIT
-    if pinned is None:
-        return State.NEW
-    return State.APPROVED if pinned == item.text else State.CHANGED
-
-
-def _nameless(place: Place, text: str) -> str:
-    """An item's text as if it had no name: the same for one that was renamed."""
-    told = orjson.loads(text)
-    for member in ("name", "title", "uri", "uriTemplate"):
-        told.pop(member, None)
-    return f"{place.kind}{rfc8785.dumps(told).decode()}"
-
-
-def _read(server: str, kind: Kind, raw: JSON) -> Item:
+def _read(server: str, kind: Kind, raw: JSON, work: _Work) -> Item:
     key = {Kind.RESOURCE: "uri", Kind.TEMPLATE: "uriTemplate"}.get(kind, "name")
     name = raw.get(key)
-    place = Place(kind, name if isinstance(name, str) else "")
+    place = Place(kind, name[: MAX_URI + 1] if isinstance(name, str) else "")
     try:
+        _measure(raw, work)
         kept = _doubles(_projected(kind, raw))
-        fault = _name_fault(server, place) or _key_fault(kept) or _schema_faults(kept)
+        item = _item(place, kept)
+        fault = item.fault or _name_fault(server, place) or _hidden_fault(kept)
+        if not fault:
+            _judge_schemas(item.shown, work)
+            return item
     except _UnfitError as error:
-        kept, fault = {key: place.name}, str(error)
-    item = _item(place, kept)
-    return Item(item.place, item.text, item.digest, fault) if fault else item
+        item, fault = _item(place, {key: place.name}), str(error)
+    return Item(item.place, item.text, item.digest, one_line(fault))
+
+
+def _measure(raw: JSON, work: _Work) -> None:
+    """Raise _UnfitError for what is too large to be looked at closely."""
+    try:
+        written = orjson.dumps({member: raw[member] for member in _PINNED if member in raw})
+    except TypeError:  # half of a surrogate pair, a number beyond 64 bits, or nested far too deeply
+        raise _UnfitError("it cannot be written as JSON") from None
+    if len(written) > MAX_ITEM_BYTES:
+        raise _UnfitError(f"longer than {MAX_ITEM_BYTES} bytes")
+    if (nodes := _nodes(raw)) > MAX_ITEM_NODES:
+        raise _UnfitError(f"more than {MAX_ITEM_NODES} values are in it")
+    work.spend(nodes)
+
+
+def _nodes(raw: JSON) -> int:
+    """How many values are in the pinned members; counted no further than MAX_ITEM_NODES."""
+    pending: list[Any] = [raw[member] for member in _PINNED if member in raw]
+    count = 0
+    while pending and count <= MAX_ITEM_NODES:
+        node = pending.pop()
+        count += 1
+        if isinstance(node, dict | list):
+            if len(node) > MAX_ITEM_NODES:
+                return len(node)
+            pending.extend(node.values() if isinstance(node, dict) else node)
+    return count
 
 
 def _item(place: Place, kept: JSON) -> Item:
@@ -206,8 +166,9 @@ def _item(place: Place, kept: JSON) -> Item:
     except ValueError:  # half of a surrogate pair
         text = rfc8785.dumps({"unreadable": True}).decode()
         return Item(place, text, digest_of(text), "it cannot be written as JSON")
-    fault = f"longer than {MAX_ITEM_BYTES} bytes" if len(text) > MAX_ITEM_BYTES else ""
-    return Item(place, text, digest_of(text), fault)
+    if len(text) > MAX_ITEM_BYTES:
+        return Item(place, text, digest_of(text), f"longer than {MAX_ITEM_BYTES} bytes")
+    return Item(place, text, digest_of(text), shown=clean_json(orjson.loads(text))[0])
 
 
 def _doubles(node: Any, depth: int = MAX_DEPTH) -> Any:
@@ -308,25 +269,36 @@ def _uri_fault(place: Place) -> str:
     return ""
 
 
-def _key_fault(kept: JSON) -> str:
-    """Names of members are what a model must write: cleaning them would change what they mean."""
-    schemas = [kept[member] for member in ("inputSchema", "outputSchema") if member in kept]
-    return "" if all(map(is_clean, _keys(schemas))) else "hidden characters are in its schema's names"
+def _hidden_fault(kept: JSON) -> str:
+    """What is meant exactly (names, patterns, constants) would mean something else once it is cleaned."""
+    schemas = [kept[member] for member in _SCHEMAS if member in kept]
+    if not all(map(is_clean, _exact(schemas))):
+        return "hidden characters are in its schema, where they mean something"
+    named = [argument["name"] for argument in kept.get("arguments", ())]
+    return "" if all(map(is_clean, named)) else "hidden characters are in the names of its arguments"
 
 
-def _schema_faults(kept: JSON) -> str:
-    for member in ("inputSchema", "outputSchema"):
-        if member in kept and (fault := schema_fault(kept[member])):
-            return f"its {member} cannot be used: {fault}"
-    return ""
+def _exact(node: Any) -> Iterator[str]:
+    """All names and texts of a schema but its prose."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, list):
+        for item in node:
+            yield from _exact(item)
+    elif isinstance(node, dict):
+        for key, member in node.items():
+            yield key
+            if not (key in _PROSE and isinstance(member, str)):
+                yield from _exact(member)
 
 
-def _keys(node: Any) -> Iterable[str]:
-    if isinstance(node, dict):
-        return [*node, *(key for member in node.values() for key in _keys(member))]
-    return [key for item in node for key in _keys(item)] if isinstance(node, list) else []
-
-
-def hidden_in(text: str) -> int:
-    """How many hidden characters an item's text holds."""
-    return sum(clean_json(told)[1] for told in texts(orjson.loads(text)))
+def _judge_schemas(shown: JSON, work: _Work) -> None:
+    """Raise _UnfitError for a schema that cannot be used, as it would be used."""
+    for member in _SCHEMAS:
+        if member in shown:
+            try:
+                work.spend(BoundedSchema(shown[member]).units)
+            except UnusableSchemaError as error:
+                nodes = _nodes({member: shown[member]})
+                work.spend(min(FAILED_WORK, nodes * nodes // 16))  # references multiply what is in it
+                raise _UnfitError(f"its {member} cannot be used: {error}") from None
