@@ -106,7 +106,9 @@ async def test_what_prints_besides_its_messages_is_understood_all_the_same(serve
     )
     server = server_of(noisy)
     assert await act(server) == {"ok": True}
-    assert sum(server.health.dropped.values()) == 2
+    conversation = server._connection._conversation
+    assert conversation is not None
+    assert conversation.peer.drops.counts.total() == 2
 
 
 HOSTILE = {
@@ -168,4 +170,4 @@ async def test_after_a_crash_the_server_is_started_again_for_the_next_call(serve
     with pytest.raises(UpstreamUnavailableError, match="exit code 7"):
         await act(server, crash=True)
     assert json.dumps(await act(server)) == '{"pid": 2}'
-    assert server.health.starts == 2
+    assert server._connection._starts == 2

@@ -5,11 +5,10 @@ them. A name may lead to public addresses only, unless the operator says otherwi
 out, or localhost, was meant.
 """
 
-import base64
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from macroslow.authn.public_addresses import is_public
@@ -24,9 +23,6 @@ CONNECT_S: Final = 10.0
 LONGEST_S: Final = 3600.0  # the deadline of each call is what counts
 
 _VISIBLE: Final = re.compile(r"[!-~]+")
-_PLAIN: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_CODED: Final = re.compile(r"=\?base64\?.*\?=")
-_PARAMETER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MEANT: Final = "localhost"
 
 
@@ -77,41 +73,6 @@ class Place:
         if self._private or self._host == _MEANT or _is_address(self._host):
             return anywhere
         return lambda address: is_public(ip_address(address))
-
-
-def header_value(text: str) -> str:
-    """A value as the protocol's headers carry it: as it is, or in base64 where it could not be."""
-    if _PLAIN.fullmatch(text) and not _CODED.fullmatch(text):
-        return text
-    return f"=?base64?{base64.b64encode(text.encode('utf-8')).decode('ascii')}?="
-
-
-def parameters(schema: object, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], str]:
-    """Arguments that must also stand in a header, by their places in `schema` (`x-mcp-header`)."""
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    found: dict[tuple[str, ...], str] = {}
-    if not isinstance(properties, dict) or len(path) > 8:
-        return found
-    for name, below in properties.items():
-        word = below.get("x-mcp-header") if isinstance(below, dict) else None
-        if isinstance(word, str) and _PARAMETER.fullmatch(word):
-            found[*path, name] = word
-        found |= parameters(below, (*path, name))
-    return found
-
-
-def parameter_headers(wanted: Mapping[tuple[str, ...], str], arguments: Mapping[str, Any]) -> dict[str, str]:
-    """The headers `Mcp-Param-…` of one call."""
-    headers = {}
-    for path, word in wanted.items():
-        node: Any = arguments
-        for key in path:
-            node = node.get(key) if isinstance(node, dict) else None
-        if isinstance(node, bool):
-            headers[f"mcp-param-{word}"] = "true" if node else "false"
-        elif isinstance(node, str | int):
-            headers[f"mcp-param-{word}"] = header_value(str(node))
-    return headers
 
 
 def _sent(name: str, secret: Secret) -> str:

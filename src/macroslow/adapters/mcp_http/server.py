@@ -16,11 +16,21 @@ from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Final
 
-from macroslow.adapters.mcp_http.place import Place, header_value, parameter_headers, parameters
+from macroslow.adapters.mcp_http.parameters import header_value, parameter_headers, parameters
+from macroslow.adapters.mcp_http.place import Place
 from macroslow.adapters.mcp_http.wire import Bounds, SessionGoneError, Wire
-from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
-from macroslow.mcp import asking
-from macroslow.mcp.asking import Greeting, NoAnswerError, RPCError
+from macroslow.mcp.client.catalogue import everything
+from macroslow.mcp.client.errors import in_words_of_the_port, unavailable
+from macroslow.mcp.client.greeting import Greeting, meet
+from macroslow.mcp.client.rpc import (
+    MODERN,
+    NoAnswerError,
+    Reply,
+    complete,
+    listen_params,
+    notification,
+    request,
+)
 from macroslow.mcp.upstream import JSON, MAX_CATALOGUE_BYTES, Found, Progress
 from macroslow.outbound.dialling import NotConnectedError
 from macroslow.outbound.exchange import BrokenOffError, TooSlowError
@@ -31,9 +41,6 @@ LISTEN_S: Final = 600.0  # after this a stream of notifications has ended
 _DISCOVER: Final = Bounds(DISCOVER_S, MAX_CATALOGUE_BYTES)
 _NAMED: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
-_LISTEN: Final = {
-    "notifications": {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
-}
 
 
 class MCPOverHTTP:
@@ -58,13 +65,13 @@ class MCPOverHTTP:
     async def discover(self) -> Found:
         """See the port."""
         self._doubted.clear()
-        with self._translated("what it offers"):
+        with self._translated():
             async with self._meeting:
                 greeting = self._greeting
                 # A session tells when its server is another one (404); without one it must be asked.
                 if greeting is None or self._wire.session is None:
                     greeting = self._greeting = await self._meet()
-            found = await asking.everything(greeting, self._ask)
+            found = await everything(greeting, self._ask)
         listed = ((tool.get("name"), tool.get("inputSchema")) for tool in found.tools)
         self._parameters = {name: parameters(schema) for name, schema in listed if isinstance(name, str)}
         return found
@@ -109,17 +116,10 @@ class MCPOverHTTP:
         own: Mapping[str, str] = _NONE,
     ) -> JSON:
         bounds = Bounds(timeout_s, self._max_result_bytes)
-        with self._translated(method):
-            result = await self._asked(method, params, bounds, progress, own)
-        if result.get("resultType", "complete") != "complete":
-            raise UpstreamRefusedError(
-                f"the server {self._name} asks for further input, which this gateway does not pass on",
-                upstream=self._name,
-                status=200,
-            )
-        return result
+        with self._translated():
+            return complete((await self._asked(method, params, bounds, progress, own)).result)
 
-    async def _ask(self, method: str, params: JSON) -> JSON:
+    async def _ask(self, method: str, params: JSON) -> Reply:
         return await self._asked(method, params, _DISCOVER)
 
     async def _asked(
@@ -129,7 +129,7 @@ class MCPOverHTTP:
         bounds: Bounds,
         progress: Progress | None = None,
         own: Mapping[str, str] = _NONE,
-    ) -> JSON:
+    ) -> Reply:
         greeting = self._greeting
         if greeting is None:
             greeting = await self._met_first()
@@ -147,18 +147,16 @@ class MCPOverHTTP:
         bounds: Bounds,
         progress: Progress | None,
         own: Mapping[str, str],
-    ) -> JSON:
+    ) -> Reply:
         self._number = number = self._number + 1
-        version = greeting.identity.protocol
-        headers = {"mcp-protocol-version": version}
-        modern = asking.MODERN if version == asking.MODERN else None
-        if modern is not None:
+        headers = {"mcp-protocol-version": greeting.identity.protocol}
+        if greeting.is_modern:
             headers["mcp-method"] = method
             if (member := _NAMED.get(method)) is not None:
                 headers["mcp-name"] = header_value(str(params[member]))
             headers.update(own)
         token = None if progress is None else number
-        body = asking.request(number, method, params, modern, progress_token=token)
+        body = request(number, method, params, greeting.version, progress_token=token)
         return await self._wire.ask(number, body, headers, bounds, progress)
 
     # How a conversation begins
@@ -182,22 +180,22 @@ class MCPOverHTTP:
 
     async def _meet(self) -> Greeting:
         self._wire.session = None
-        greeting = await asking.meet(self._ask_first, self._ask_modern)
-        version = greeting.identity.protocol
-        if version != asking.MODERN:
-            initialized = asking.notification("notifications/initialized")
-            await self._wire.tell(initialized, {"mcp-protocol-version": version}, DISCOVER_S)
+        greeting = await meet(self._ask_first, self._ask_modern)
+        if not greeting.is_modern:
+            initialized = notification("notifications/initialized")
+            headers = {"mcp-protocol-version": greeting.identity.protocol}
+            await self._wire.tell(initialized, headers, DISCOVER_S)
         return greeting
 
-    async def _ask_modern(self, method: str, params: JSON) -> JSON:
+    async def _ask_modern(self, method: str, params: JSON) -> Reply:
         self._number += 1
-        headers = {"mcp-protocol-version": asking.MODERN, "mcp-method": method}
-        body = asking.request(self._number, method, params, asking.MODERN)
+        headers = {"mcp-protocol-version": MODERN, "mcp-method": method}
+        body = request(self._number, method, params, MODERN)
         return await self._wire.ask(self._number, body, headers, _DISCOVER)
 
-    async def _ask_first(self, method: str, params: JSON) -> JSON:
+    async def _ask_first(self, method: str, params: JSON) -> Reply:
         self._number += 1
-        body = asking.request(self._number, method, params, None)
+        body = request(self._number, method, params, None)
         return await self._wire.ask(self._number, body, _NONE, _DISCOVER, first=True)
 
     # What else there is
@@ -205,41 +203,29 @@ class MCPOverHTTP:
     async def _told_of_change(self) -> None:
         """Return when the server says so; never where it has no stream for it, or the stream ends."""
         greeting = self._greeting
-        if greeting is not None and greeting.identity.protocol == asking.MODERN and _listens(greeting):
+        wanted = listen_params(greeting.capabilities) if greeting is not None and greeting.is_modern else None
+        if wanted is not None:
             self._number += 1
             method = "subscriptions/listen"
-            headers = {"mcp-protocol-version": asking.MODERN, "mcp-method": method}
-            body = asking.request(self._number, method, _LISTEN, asking.MODERN)
+            headers = {"mcp-protocol-version": MODERN, "mcp-method": method}
+            body = request(self._number, method, wanted, MODERN)
             with suppress(NotConnectedError, BrokenOffError, NoAnswerError):
                 if await self._wire.listen(body, headers, LISTEN_S):
                     return
         await asyncio.Event().wait()
 
     @contextmanager
-    def _translated(self, what: str) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         """Say in the tree's errors what went wrong on the wire."""
         try:
-            yield
+            with in_words_of_the_port(self._name):
+                yield
         except TooSlowError:
-            raise self._unavailable(f"took too long ({what})") from None
-        except (NotConnectedError, BrokenOffError, NoAnswerError) as error:
-            raise self._unavailable(f"gave no answer ({what}): {error}") from None
+            raise unavailable(self._name, "did not answer in time") from None
+        except (NotConnectedError, BrokenOffError) as error:
+            raise unavailable(self._name, f"gave no answer: {error}") from None
         except SessionGoneError:
-            raise self._unavailable("forgot its new session at once") from None
-        except RPCError as error:
-            raise UpstreamRefusedError(
-                f"the server {self._name} refused: {error.message or f'error {error.code}'}",
-                upstream=self._name,
-                status=error.code,
-            ) from None
-
-    def _unavailable(self, what: str) -> UpstreamUnavailableError:
-        return UpstreamUnavailableError(f"the server {self._name} {what}", upstream=self._name)
-
-
-def _listens(greeting: Greeting) -> bool:
-    promised = greeting.capabilities.values()
-    return any(isinstance(one, dict) and one.get("listChanged") is True for one in promised)
+            raise unavailable(self._name, "forgot its new session at once") from None
 
 
 async def _returned(event: asyncio.Event) -> None:

@@ -14,10 +14,9 @@ import orjson
 
 from macroslow.adapters.mcp_http.events import Events
 from macroslow.adapters.mcp_http.place import Place
-from macroslow.errors import TooLargeError, UpstreamRefusedError, UpstreamUnavailableError
-from macroslow.mcp import asking
-from macroslow.mcp.asking import NoAnswerError, RPCError
-from macroslow.mcp.upstream import JSON, Progress
+from macroslow.mcp.client import errors
+from macroslow.mcp.client.rpc import NoAnswerError, Reply, RPCError, answer_to, is_list_change, progress_of
+from macroslow.mcp.upstream import Progress
 from macroslow.outbound.exchange import Exchange
 from macroslow.values import value
 
@@ -61,10 +60,10 @@ class Wire:
         progress: Progress | None = None,
         *,
         first: bool = False,
-    ) -> JSON:
+    ) -> Reply:
         """The result of request `number`. `first`: its answer may begin a session.
 
-        Raises RPCError and NoAnswerError (see `asking`), SessionGoneError, NotConnectedError and
+        Raises RPCError and NoAnswerError (see `mcp.client`), SessionGoneError, NotConnectedError and
         BrokenOffError (see `outbound`), UpstreamRefusedError, UpstreamUnavailableError and TooLargeError.
         """
         exchange = await self._post(body, headers, bounds.timeout_s)
@@ -79,8 +78,8 @@ class Wire:
                 return await self._streamed(exchange, number, bounds.answer_bytes, progress)
             raw = await exchange.body(bounds.answer_bytes)
             if raw is None:
-                raise self._too_large(bounds.answer_bytes)
-            return asking.answer_to(number, _parsed(raw))
+                raise errors.too_large(self._name, bounds.answer_bytes)
+            return Reply(answer_to(number, _parsed(raw)), len(raw))
         finally:
             exchange.end()
 
@@ -103,19 +102,22 @@ class Wire:
 
     async def _streamed(
         self, exchange: Exchange, number: int, limit_bytes: int, progress: Progress | None
-    ) -> JSON:
+    ) -> Reply:
         events, taken_bytes, told = Events(), 0, 0
         while piece := await exchange.read():
             taken_bytes += len(piece)
             if taken_bytes > limit_bytes:
-                raise self._too_large(limit_bytes)
+                raise errors.too_large(self._name, limit_bytes)
             for data in events.feed(piece):
                 message = _parsed(data)
                 if not _is_notification(message):
-                    return asking.answer_to(number, message)
-                if progress is not None and told < MAX_PROGRESS and _is_progress(message, number):
+                    return Reply(answer_to(number, message), len(data))
+                if progress is None or told == MAX_PROGRESS or message["method"] != "notifications/progress":
+                    continue
+                token, report = progress_of(message.get("params")) or (None, None)
+                if report is not None and token == number:
                     told += 1
-                    await _pass_on(progress, message["params"])
+                    await progress(*report)
         raise NoAnswerError("its stream ended before the answer")
 
     def _begin_session(self, exchange: Exchange) -> None:
@@ -130,36 +132,27 @@ class Wire:
         """Raise for an answer whose status is not 200."""
         status = exchange.status
         if status in {401, 403}:
-            raise UpstreamRefusedError(
-                f"the server {self._name} did not accept this gateway's credentials",
-                upstream=self._name,
+            raise errors.refused(
+                self._name,
+                "did not accept this gateway's credentials",
                 status=status,
                 fix=f"the operator must check [mcp.servers.{self._name}] headers; OAuth is not spoken",
             )
         if 300 <= status < 400:
-            raise UpstreamRefusedError(
-                f"the server {self._name} answered with a redirect; none is followed",
-                upstream=self._name,
+            raise errors.refused(
+                self._name,
+                "answered with a redirect; none is followed",
                 status=status,
                 fix=f"the operator must set mcp.servers.{self._name}.url to the final address",
             )
         if status == 404 and self.session is not None:
             raise SessionGoneError
         if status == 429 or not 400 <= status < 500:
-            raise UpstreamUnavailableError(
-                f"the server {self._name} answered with status {status}", upstream=self._name
-            )
+            raise errors.unavailable(self._name, f"answered with status {status}")
         raw = await exchange.body(MAX_ERROR_BYTES)
         with contextlib.suppress(NoAnswerError):
-            asking.answer_to(number, _parsed(raw or b""))
+            answer_to(number, _parsed(raw or b""))
         raise RPCError(0, f"status {status}")
-
-    def _too_large(self, limit_bytes: int) -> TooLargeError:
-        return TooLargeError(
-            f"the answer of the server {self._name} is larger than {limit_bytes} bytes",
-            limit_bytes=limit_bytes,
-            fix="ask it for less at once",
-        )
 
 
 def _is_stream(exchange: Exchange) -> bool:
@@ -183,20 +176,6 @@ def _is_notification(message: object) -> bool:
     return True
 
 
-def _is_progress(message: Mapping[str, Any], number: int) -> bool:
-    params = message.get("params")
-    if message["method"] != "notifications/progress" or not isinstance(params, dict):
-        return False
-    return type(params.get("progressToken")) is int and params["progressToken"] == number
-
-
-async def _pass_on(progress: Progress, params: Mapping[str, Any]) -> None:
-    done, total, words = params.get("progress"), params.get("total"), params.get("message")
-    if isinstance(done, int | float):
-        known = float(total) if isinstance(total, int | float) else None
-        await progress(float(done), known, words if isinstance(words, str) else "")
-
-
 async def _until_changed(exchange: Exchange) -> bool:
     """Read until a list is said to have changed; False at the end."""
     events, taken_bytes = Events(), 0
@@ -206,7 +185,6 @@ async def _until_changed(exchange: Exchange) -> bool:
             return True  # so much about changes is a change
         for data in events.feed(piece):
             message = _parsed(data)
-            method = message.get("method") if isinstance(message, dict) else None
-            if isinstance(method, str) and method.endswith("/list_changed"):
+            if isinstance(message, dict) and is_list_change(message.get("method")):
                 return True
     return False

@@ -1,7 +1,6 @@
 """Other MCP servers that are programs of this machine and speak over their standard streams."""
 
-from macroslow.adapters.mcp_stdio.connection import Health, State
 from macroslow.adapters.mcp_stdio.ports import Programs, Streams
 from macroslow.adapters.mcp_stdio.server import StdioServer
 
-__all__ = ["Health", "Programs", "State", "StdioServer", "Streams"]
+__all__ = ["Programs", "StdioServer", "Streams"]

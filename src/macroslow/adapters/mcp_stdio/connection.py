@@ -5,18 +5,17 @@ start waits for a pause that doubles with each end in a row, and there are only 
 """
 
 import asyncio
-import enum
 import logging
-from collections import Counter, deque
-from collections.abc import Mapping
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from macroslow.adapters.mcp_stdio.drops import Drop
 from macroslow.adapters.mcp_stdio.peer import MAX_LINE_BYTES, BrokenOffError, Peer, TooLongError
 from macroslow.adapters.mcp_stdio.ports import Programs
 from macroslow.errors import SandboxUnavailableError, UpstreamUnavailableError
-from macroslow.mcp.asking import MODERN, Greeting, NoAnswerError, RPCError, greeted_modern, meet
+from macroslow.mcp.client.errors import unavailable
+from macroslow.mcp.client.greeting import Greeting, greeted_modern, meet
+from macroslow.mcp.client.rpc import MODERN, NoAnswerError, Reply, RPCError, listen_params
 from macroslow.mcp.upstream import JSON
 
 DISCOVER_S: Final = 15.0  # a server of the handshake's era may leave what it does not know unanswered
@@ -33,36 +32,12 @@ _UNGREETED: Final = (RPCError, NoAnswerError, BrokenOffError, TooLongError, Time
 log: Final = logging.getLogger("macroslow.mcp")
 
 
-class State(enum.StrEnum):
-    """Whether the program runs."""
-
-    IDLE = "idle"  # not needed yet
-    RUNNING = "running"
-    ENDED = "ended"  # begun again when it is needed
-    CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How a program stands. `starts` counts all; `last_end` says how the last one ended, or ""."""
-
-    state: State
-    starts: int
-    last_end: str
-    dropped: Mapping[Drop, int]
-
-
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """A living peer that has been greeted."""
 
     peer: Peer
     greeting: Greeting
-
-    @property
-    def version(self) -> str | None:
-        """What each request must name; None in the handshake's era."""
-        return MODERN if self.greeting.identity.protocol == MODERN else None
 
 
 @dataclass(slots=True, eq=False)
@@ -82,7 +57,6 @@ class Connection:
     _not_before_s: float = 0.0
     _pause_s: float = 0.0
     _last_end: str = ""
-    _dropped: Counter[Drop] = field(default_factory=Counter)
     _closed: bool = False
 
     async def conversation(self, wait_s: float) -> Conversation:
@@ -102,19 +76,6 @@ class Connection:
         except TimeoutError:
             raise self.unavailable("is starting still") from None
 
-    @property
-    def health(self) -> Health:
-        """How it stands now."""
-        peer = None if self._conversation is None else self._conversation.peer
-        living = peer is not None and not peer.over.is_set()
-        state = State.RUNNING if living else State.ENDED if self._starts else State.IDLE
-        return Health(
-            State.CLOSED if self._closed else state,
-            self._starts,
-            self._last_end if peer is None or living else peer.how,
-            self._dropped + (Counter() if peer is None else peer.drops.counts),
-        )
-
     async def close(self) -> None:
         """End the program, and whoever waits for it."""
         self._closed = True
@@ -128,8 +89,7 @@ class Connection:
 
     def unavailable(self, how: str, retry_after_s: float | None = None) -> UpstreamUnavailableError:
         """The error that says so of this server."""
-        detail = f"the MCP server {self.name} {how}"
-        return UpstreamUnavailableError(detail, upstream=self.name, retry_after_s=retry_after_s)
+        return unavailable(self.name, how, retry_after_s=retry_after_s)
 
     def _may_begin(self) -> None:
         """Count one more start, or refuse it."""
@@ -163,10 +123,10 @@ class Connection:
         except asyncio.CancelledError:
             await peer.close(0)
             raise
-        if conversation.version is None:
+        if not conversation.greeting.is_modern:
             peer.notify("notifications/initialized")
-        else:
-            _listen(conversation, conversation.version)
+        elif (wanted := listen_params(conversation.greeting.capabilities)) is not None:
+            peer.listen(MODERN, wanted)
         self._conversation = conversation
         if self._starts > 1:
             self.changed.set()
@@ -186,14 +146,14 @@ class Connection:
         began_s = loop.time()
         await peer.over.wait()
         await peer.close(0)
-        self._dropped += peer.drops.counts
         self._conversation = None
-        self._note_end(peer.how, loop.time() - began_s, peer.streams.last_words())
+        self._note_end(peer.how, loop.time() - began_s, peer.streams.last_words(), peer.drops.summary)
 
-    def _note_end(self, how: str, ran_s: float, last_words: str = "") -> None:
+    def _note_end(self, how: str, ran_s: float, last_words: str = "", dropped: str = "") -> None:
         """Remember it and say it; what the program said of it is for the log, and for no caller."""
         if not self._closed:
-            said = f"; its last words: {last_words}" if last_words else ""
+            said = f"; it wrote to no use: {dropped}" if dropped else ""
+            said += f"; its last words: {last_words}" if last_words else ""
             log.warning("MCP server %s is not running: %s%s", self.name, how, said)
         self._last_end = how
         again_s = self.first_pause_s if ran_s >= STEADY_S else self._pause_s * 2
@@ -216,12 +176,12 @@ def _words(error: Exception) -> str:
 async def _greet(peer: Peer) -> Greeting:
     """Begin the conversation in the newest era that the server speaks."""
 
-    async def ask(method: str, params: JSON) -> JSON:
-        return (await peer.ask(method, params, None, GREET_S))[0]
+    async def ask(method: str, params: JSON) -> Reply:
+        return await peer.ask(method, params, None, GREET_S)
 
-    async def ask_modern(method: str, params: JSON) -> JSON:
+    async def ask_modern(method: str, params: JSON) -> Reply:
         try:
-            return (await peer.ask(method, params, MODERN, DISCOVER_S))[0]
+            return await peer.ask(method, params, MODERN, DISCOVER_S)
         except TimeoutError:  # on this wire an old server may say nothing to what it does not know
             raise RPCError(_TIMED_OUT, "") from None
 
@@ -231,19 +191,7 @@ async def _greet(peer: Peer) -> Greeting:
         if error.code != _UNSUPPORTED_VERSION:
             raise
     # Slow to start, it took our first words for the new era, and answered too late for us.
-    greeting = greeted_modern(await ask_modern("server/discover", {}))
+    greeting = greeted_modern((await ask_modern("server/discover", {})).result)
     if greeting is None:
         raise NoAnswerError("it speaks no version of the protocol that we know")
     return greeting
-
-
-def _listen(conversation: Conversation, version: str) -> None:
-    """Ask to be told of changes, of the kinds that the server says it tells."""
-    promised = conversation.greeting.capabilities
-    filters = {
-        f"{kind}ListChanged": True
-        for kind in ("tools", "prompts", "resources")
-        if isinstance(told := promised.get(kind), dict) and told.get("listChanged") is True
-    }
-    if filters:
-        conversation.peer.listen(version, filters)

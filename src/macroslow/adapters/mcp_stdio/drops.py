@@ -41,6 +41,11 @@ class Drops:
         self._bytes += length_bytes
 
     @property
+    def summary(self) -> str:
+        """How many of which kind, for the log; "" for none."""
+        return ", ".join(f"{count} {why}" for why, count in sorted(self.counts.items()))
+
+    @property
     def flood(self) -> bool:
         """Whether it is more than a server may write to no use."""
         return self._lines > MAX_USELESS_LINES or self._bytes > MAX_USELESS_BYTES

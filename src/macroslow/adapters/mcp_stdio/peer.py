@@ -10,9 +10,10 @@ Source: MCP 2026-07-28 and 2025-11-25, "Transports" (stdio), "Cancellation", "Pr
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, TypeGuard
+from typing import Final
 
 import orjson
 
@@ -20,7 +21,16 @@ from macroslow.adapters.mcp_stdio import drops
 from macroslow.adapters.mcp_stdio.drops import Drop, Drops
 from macroslow.adapters.mcp_stdio.lines import Lines, Overlong
 from macroslow.adapters.mcp_stdio.ports import Streams
-from macroslow.mcp.asking import METHOD_NOT_FOUND, answer_to, notification, request
+from macroslow.mcp.client.rpc import (
+    METHOD_NOT_FOUND,
+    Reply,
+    Report,
+    answer_to,
+    is_list_change,
+    notification,
+    progress_of,
+    request,
+)
 from macroslow.mcp.upstream import JSON, Progress
 
 MAX_LINE_BYTES: Final = 8 * 1024 * 1024
@@ -30,12 +40,9 @@ _END_S: Final = 2.0  # for a program whose streams have ended to end itself
 _WRITE_S: Final = 30.0  # for so long it may read nothing
 _LAST_REPORTS_S: Final = 1.0  # after the answer, for what was reported before it to be told
 _PROGRESS: Final = 16  # reports of one call that wait to be told; more are left out
+_IDS: Final = (str, int, type(None))  # what the id of a message may be; none for a notification
 _MAX_ASKED_BYTES: Final = 64 * 1024  # of a request of the server's own that is answered
-_MAX_WORDS: Final = 1000  # characters of a report
-_Report = tuple[float, float | None, str]
-_CHANGES: Final = frozenset(
-    f"notifications/{kind}/list_changed" for kind in ("tools", "prompts", "resources")
-)
+log: Final = logging.getLogger("macroslow.mcp")
 
 
 class BrokenOffError(Exception):
@@ -51,7 +58,7 @@ class _Waiting:
     """A request whose answer is waited for. `reports` are of its progress."""
 
     answer: "asyncio.Future[tuple[JSON, int]]"  # the message, and the length of its line
-    reports: "asyncio.Queue[_Report | None] | None"  # None: no more will come
+    reports: "asyncio.Queue[Report | None] | None"  # None: no more will come
 
 
 @dataclass(slots=True, eq=False)
@@ -84,8 +91,8 @@ class Peer:
         version: str | None,
         timeout_s: float,
         progress: Progress | None = None,
-    ) -> tuple[JSON, int]:
-        """Send one request, return its result and the length of the line that had it.
+    ) -> Reply:
+        """Send one request, return its result.
 
         RPCError for an error, BrokenOffError if the program ends before it answers, TooLongError,
         TimeoutError (then, as when the caller is cancelled, the program is told that nobody waits any more).
@@ -103,7 +110,7 @@ class Peer:
             async with asyncio.timeout(timeout_s):
                 await self._outgoing.put(line)
                 message, length_bytes = await self._answer(waiting, progress)
-            return answer_to(number, message), length_bytes
+            return Reply(answer_to(number, message), length_bytes)
         except (TimeoutError, asyncio.CancelledError):
             self._say(
                 notification("notifications/cancelled", {"requestId": number, "reason": "not waited for"})
@@ -133,9 +140,9 @@ class Peer:
         """Send a notification without parameters."""
         self._say(notification(method))
 
-    def listen(self, version: str, filters: Mapping[str, bool]) -> None:
+    def listen(self, version: str, wanted: JSON) -> None:
         """Ask to be told of changes; the answer comes when that ends, and nobody waits for it."""
-        self._say(request(next(self._numbers), "subscriptions/listen", {"notifications": filters}, version))
+        self._say(request(next(self._numbers), "subscriptions/listen", wanted, version))
 
     async def close(self, grace_s: float) -> None:
         """Ask the program to end, wait for so long, then end it. Once, however often it is called."""
@@ -169,13 +176,17 @@ class Peer:
         self._waiting.clear()
 
     async def _guard(self, work: Callable[[], Awaitable[str]]) -> None:
-        """End the conversation when either direction ends, and say how the program did."""
+        """End the conversation when either direction ends, whatever ended it, and say how the program did."""
         how = ""
-        with contextlib.suppress(OSError):
-            how = await work()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_END_S):
-                how = how or await self.streams.ended()
+        try:
+            with contextlib.suppress(OSError):
+                how = await work()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_END_S):
+                    how = how or await self.streams.ended()
+        except Exception:  # nobody is above this task: a conversation that goes on unheard would never end
+            log.exception("a conversation with an MCP server broke off")
+            how = "the conversation with it failed in the gateway"
         self._end(how or "it closed its standard streams")
 
     async def _write(self) -> str:
@@ -228,37 +239,28 @@ class Peer:
     def _hear_of_itself(self, message: JSON, length_bytes: int) -> None:
         """A request of the server's, or a notification."""
         method, number = message["method"], message.get("id")
-        if number is not None:
+        if not isinstance(method, str) or type(number) not in _IDS:
+            self.drops.note(Drop.NOT_JSON, length_bytes)
+        elif number is not None:
             self.drops.note(Drop.REQUEST, length_bytes)
             if length_bytes <= _MAX_ASKED_BYTES:  # what is longer would wait here with its id
                 self._say(_reply(method, number))
-        elif method == "notifications/progress":
-            self._hear_progress(message.get("params"), length_bytes)
         else:
             self.drops.note(Drop.NOTIFICATION, length_bytes)
-            if method in _CHANGES:
+            if method == "notifications/progress":
+                self._hear_progress(message.get("params"))
+            elif is_list_change(method):
                 self.changed()
 
-    def _hear_progress(self, params: object, length_bytes: int) -> None:
-        told = params if isinstance(params, dict) else {}
-        token, done, total, words = (
-            told.get(name) for name in ("progressToken", "progress", "total", "message")
-        )
-        waiting = self._waiting.get(token) if type(token) is int else None
-        self.drops.note(Drop.NOTIFICATION, length_bytes)
-        if waiting is None or waiting.reports is None or not _is_number(done):
-            return
-        with contextlib.suppress(asyncio.QueueFull):
-            waiting.reports.put_nowait(
-                (
-                    done,
-                    total if _is_number(total) else None,
-                    words[:_MAX_WORDS] if isinstance(words, str) else "",
-                )
-            )
+    def _hear_progress(self, params: object) -> None:
+        token, report = progress_of(params) or (None, None)
+        waiting = None if token is None else self._waiting.get(token)
+        if waiting is not None and waiting.reports is not None:
+            with contextlib.suppress(asyncio.QueueFull):
+                waiting.reports.put_nowait(report)
 
 
-def _reply(method: object, number: object) -> bytes:
+def _reply(method: str, number: object) -> bytes:
     """To a request of the server's: we are alive, and can do nothing for it."""
     if method == "ping":
         return orjson.dumps({"jsonrpc": "2.0", "id": number, "result": {}})
@@ -266,10 +268,6 @@ def _reply(method: object, number: object) -> bytes:
     return orjson.dumps({"jsonrpc": "2.0", "id": number, "error": error})
 
 
-async def _tell(reports: "asyncio.Queue[_Report | None]", progress: Progress) -> None:
+async def _tell(reports: "asyncio.Queue[Report | None]", progress: Progress) -> None:
     while (report := await reports.get()) is not None:
         await progress(*report)
-
-
-def _is_number(told: object) -> TypeGuard[float]:
-    return isinstance(told, int | float) and not isinstance(told, bool)

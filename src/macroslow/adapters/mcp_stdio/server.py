@@ -4,16 +4,17 @@ When its program ends, the calls that it was asked fail and say so; none is repe
 it did.
 """
 
-import contextlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
-from macroslow.adapters.mcp_stdio.connection import Connection, Health
+from macroslow.adapters.mcp_stdio.connection import Connection
 from macroslow.adapters.mcp_stdio.peer import BrokenOffError, TooLongError
 from macroslow.adapters.mcp_stdio.ports import Programs
-from macroslow.errors import TooLargeError, UpstreamRefusedError
-from macroslow.mcp.asking import NoAnswerError, RPCError, everything
+from macroslow.mcp.client.catalogue import everything
+from macroslow.mcp.client.errors import in_words_of_the_port, too_large
+from macroslow.mcp.client.rpc import Reply, complete
 from macroslow.mcp.upstream import JSON, Found, Progress
 
 LIST_S: Final = 30.0  # one page of a list
@@ -36,17 +37,12 @@ class StdioServer:
         """The command, as one line from which it could be read again."""
         return shlex.join(self._command)
 
-    @property
-    def health(self) -> Health:
-        """How its program stands."""
-        return self._connection.health
-
     async def discover(self) -> Found:
         """Everything that it offers; see the port."""
         talk = await self._connection.conversation(_START_S)
 
-        async def ask(method: str, params: JSON) -> JSON:
-            return (await talk.peer.ask(method, params, talk.version, LIST_S))[0]
+        async def ask(method: str, params: JSON) -> Reply:
+            return await talk.peer.ask(method, params, talk.greeting.version, LIST_S)
 
         with self._in_words_of_the_port():
             return await everything(talk.greeting, ask)
@@ -80,28 +76,21 @@ class StdioServer:
         """One request; its time begins when the program runs, for which it waits as long."""
         talk = await self._connection.conversation(timeout_s)
         with self._in_words_of_the_port():
-            result, line_bytes = await talk.peer.ask(method, params, talk.version, timeout_s, progress)
+            asking = talk.peer.ask(method, params, talk.greeting.version, timeout_s, progress)
+            result, line_bytes = await asking
             if line_bytes > self._max_result_bytes + _ENVELOPE_BYTES:
                 raise TooLongError
-            return result
+            return complete(result)
 
-    @contextlib.contextmanager
+    @contextmanager
     def _in_words_of_the_port(self) -> Iterator[None]:
         name = self._connection.name
         try:
-            yield
-        except RPCError as error:
-            detail = error.message or f"error {error.code}"
-            raise UpstreamRefusedError(detail, upstream=name, status=error.code) from None
-        except NoAnswerError as error:
-            raise self._connection.unavailable(f"gave no answer: {error}") from None
+            with in_words_of_the_port(name):
+                yield
         except BrokenOffError as error:
             raise self._connection.unavailable(f"broke off: {error}") from None
         except TooLongError:
-            raise TooLargeError(
-                f"the answer of the MCP server {name} is too large",
-                limit_bytes=self._max_result_bytes,
-                step="upstream",
-            ) from None
+            raise too_large(name, self._max_result_bytes) from None
         except TimeoutError:
             raise self._connection.unavailable("did not answer in time") from None
