@@ -94,5 +94,5 @@ async def _perform(
         case Needs.GATEWAY:
             from macroslow.bootstrap.gateway import open_gateway
 
-            async with open_gateway(settings) as gateway:
+            async with open_gateway(settings, waits=False) as gateway:
                 return await gateway.administration.perform(verb, arguments, progress=progress)

@@ -63,16 +63,18 @@ class Gateway:
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings, *, confined: bool = False) -> AsyncIterator[Gateway]:
+async def open_gateway(
+    settings: Settings, *, confined: bool = False, waits: bool = True
+) -> AsyncIterator[Gateway]:
     """Start the signer and the sandbox, open the core, resolve the secrets and wire the use cases.
 
     The order is a promise: all helpers are exec'd before this process knows any secret. A process of the
-    gateway alone is `confined` before that too, for good.
+    gateway alone is `confined` before that too, for good. One that `waits` gives another user's signer time
+    to start.
     """
     async with AsyncExitStack() as stack:
-        signer = start_signer(settings)
-        if signer is not None:
-            stack.push_async_callback(signer.close)
+        signer = await start_signer(settings, waits=waits)
+        stack.push_async_callback(signer.close)
         walls = Walls(settings)
         stack.push_async_callback(walls.close)
         close_in = walls.close_in if confined else None

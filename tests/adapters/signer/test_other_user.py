@@ -182,13 +182,23 @@ async def test_a_signer_of_the_gateways_own_user_is_refused_on_both_sides(tmp_pa
     assert not (tmp_path / "signer.sock").exists()
 
 
-async def test_where_nothing_listens_the_refusal_says_so(
+async def test_where_nothing_listens_the_refusal_says_so_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("macroslow.adapters.signer.process.CONNECT_S", 0.1)
+    monkeypatch.setattr("macroslow.adapters.signer.process._awaited", None)  # would fail if it were called
     with pytest.raises(ConfigurationError, match="nothing listens there") as caught:
         await SignerProcess.connect(tmp_path / "signer.sock")
     assert "macroslow signer" in caught.value.fix
+
+
+async def test_who_waits_for_a_signer_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("macroslow.adapters.signer.process.CONNECT_S", 0.1)
+    path = tmp_path / "signer.sock"
+    with pytest.raises(ConfigurationError, match="nothing listens there"):
+        await SignerProcess.connect(path, waits=True)
+    assert caplog.messages == [f"waiting for the signer at {path}"]
 
 
 def test_a_second_signer_at_the_same_place_is_refused(signer: Signer) -> None:

@@ -1,7 +1,8 @@
 """The gateway's own keys as files."""
 
-from macroslow.adapters.keyfiles.folder import GatewayKeys, ensure, ensure_sealing, load
-from macroslow.adapters.keyfiles.place import INSIDE, Place, make_signer, signer_folder
+from macroslow.adapters.keyfiles.folder import GatewayKeys, check_without_signer, ensure, ensure_sealing, load
+from macroslow.adapters.keyfiles.looking import look
+from macroslow.adapters.keyfiles.place import INSIDE, Place, lies_inside, make_signer, signer_folder
 from macroslow.adapters.keyfiles.signer_files import SignerFiles, SignerKeys
 
 __all__ = [
@@ -10,9 +11,12 @@ __all__ = [
     "Place",
     "SignerFiles",
     "SignerKeys",
+    "check_without_signer",
     "ensure",
     "ensure_sealing",
+    "lies_inside",
     "load",
+    "look",
     "make_signer",
     "signer_folder",
 ]

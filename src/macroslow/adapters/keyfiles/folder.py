@@ -68,7 +68,14 @@ def ensure_sealing(folder: Path, entropy: Entropy) -> None:
     keys = folder / "keys"
     if not keys.exists() and not keys.is_symlink():
         _create(folder, entropy, lambda _: None)
-    elif has_signer(keys):
+    else:
+        check_without_signer(folder)
+
+
+def check_without_signer(folder: Path) -> None:
+    """Return if the state folder `folder` has, and names, no keys that sign; else ConfigurationError."""
+    keys = folder / "keys"
+    if has_signer(keys):
         raise ConfigurationError(
             f"keys that sign lie in {signer_folder(folder)}, and [log] signer names one that has its own",
             fix=f"move them to that signer and rm -f {keys / RECORD}, or leave [log] signer out",

@@ -87,20 +87,27 @@ def settle(keys: Path, entropy: Entropy, place: Place) -> None:
 
     ConfigurationError, with the command that mends it, where they are not to be found or lie elsewhere.
     """
-    inside = keys / signer_files.FOLDER
-    if inside.exists() or inside.is_symlink():
+    if lies_inside(keys.parent):
         if place.binding and place.base is None:
             (keys / RECORD).unlink(missing_ok=True)
-        elif place.base is not None and (place.binding or (keys / RECORD).exists()):
+        elif place.base is not None and is_to_leave(keys, place):
             _move_out(keys, entropy, place.base)
-    elif (keys / RECORD).exists():
-        _find(keys, place)
-        _destroy(keys / _OLD)
     else:
-        raise ConfigurationError(
-            f"the keys that sign are not in {inside}",
-            fix="restore that folder from its backup, or name the signer that has them: [log] signer",
-        )
+        folder = find(keys, place)
+        if folder != _recorded(keys):
+            private_files.replace(keys / RECORD, _record(folder))
+        _destroy(keys / _OLD)
+
+
+def lies_inside(state: Path) -> bool:
+    """Whether keys that sign lie in the state folder: that is in force, whatever is named beside it."""
+    inside = state / "keys" / signer_files.FOLDER
+    return inside.exists() or inside.is_symlink()
+
+
+def is_to_leave(keys: Path, place: Place) -> bool:
+    """Whether keys that lie inside are to be moved out."""
+    return place.base is not None and (place.binding or (keys / RECORD).exists())
 
 
 def _move_out(keys: Path, entropy: Entropy, base: Path) -> None:
@@ -139,23 +146,32 @@ def _destroy(folder: Path) -> None:
     folder.rmdir()
 
 
-def _find(keys: Path, place: Place) -> None:
-    """Check that keys lie where they are named; where the operator put them elsewhere, name that."""
+def find(keys: Path, place: Place) -> Path:
+    """The folder outside in which the keys lie: as is named there, or where the operator put it since.
+
+    ConfigurationError, with the command that mends it, where it is not to be found or lies elsewhere.
+    """
+    if not (keys / RECORD).exists():
+        raise ConfigurationError(
+            f"the keys that sign are not in {keys / signer_files.FOLDER}",
+            fix="restore that folder from its backup, or name the signer that has them: [log] signer",
+        )
     folder = _recorded(keys)
     wanted = folder if place.base is None else place.base / folder.name
     if place.binding and wanted != folder and wanted.exists():  # a copy, or moved
-        private_files.replace(keys / RECORD, _record(wanted))
-    elif not folder.exists():
+        return wanted
+    if not folder.exists():
         raise ConfigurationError(
             f"the keys that sign are not in {folder}, where they were",
             fix="restore that folder from its backup, or put it elsewhere and name its parent: [log] keys",
         )
-    elif place.binding and (wanted != folder or place.base is None):
+    if place.binding and (wanted != folder or place.base is None):
         target = keys / signer_files.FOLDER if place.base is None else wanted
         raise ConfigurationError(
             f"the keys that sign lie in {folder}, and [log] keys says otherwise",
             fix=f"mv {folder} {target}, or name {folder.parent} as [log] keys",
         )
+    return folder
 
 
 def _name_folder(keys: Path, base: Path, entropy: Entropy) -> Path:
@@ -164,13 +180,17 @@ def _name_folder(keys: Path, base: Path, entropy: Entropy) -> Path:
     try:
         base.mkdir(mode=private_files.FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(
-            f"the folder {base} of keys that sign cannot be made: {error.strerror}",
-            fix="name another one: [log] keys",
-        ) from None
+        raise cannot_be_made(base, error.strerror or str(error)) from None
     private_files.check_folder(base)
     private_files.replace(keys / RECORD, _record(folder))
     return folder
+
+
+def cannot_be_made(base: Path, why: str) -> ConfigurationError:
+    """The refusal of a folder for folders of keys."""
+    return ConfigurationError(
+        f"the folder {base} of keys that sign cannot be made: {why}", fix="name another one: [log] keys"
+    )
 
 
 def _record(folder: Path) -> bytes:

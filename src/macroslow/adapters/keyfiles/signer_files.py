@@ -53,6 +53,11 @@ def create(folder: Path, origin: str, entropy: Entropy) -> None:
     private_files.sync_folder(folder)
 
 
+def is_unparted(keys: Path) -> bool:
+    """Whether seeds lie in `keys` itself, or on the way out of it; see `part`."""
+    return any((keys / name).exists() for name in (*_SEEDS, f"{FOLDER}.new"))
+
+
 def part(keys: Path) -> None:
     """Move seeds that lie in `keys` itself, as they once did, into their own folder, in one step at last."""
     folder, moving = keys / FOLDER, keys / f"{FOLDER}.new"
@@ -82,6 +87,14 @@ class SignerFiles:
         """
         private_files.check_folder(self._folder)
         self._finish_old()
+        return self._read(origin)
+
+    def look(self, origin: str | None) -> LogPublicKey | None:
+        """The log's public key. As `load`, but nothing is ended: None where a change of keys was cut off."""
+        private_files.check_folder(self._folder)
+        return None if (self._folder / OLD).exists() else self._read(origin).log.public
+
+    def _read(self, origin: str | None) -> SignerKeys:
         log_key = self._load_log(LOG)
         if origin not in {None, log_key.public.origin}:
             raise _named_otherwise(self._folder / LOG, log_key.public.origin, origin or "")

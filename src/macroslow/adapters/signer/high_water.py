@@ -35,14 +35,22 @@ _OFF: Final = "no high-water mark: a restored backup goes unnoticed"
 class HighWaterMarks:
     """The marks in `folder`, made if it is not there; None, or one that cannot be written: none are kept.
 
-    `state` and `clock` are of who writes: which folder signed last, and when, is noted.
+    `state` and `clock` are of who writes: which folder signed last, and when, is noted. Who is only `reading`
+    makes no folder, and tries none.
     """
 
-    def __init__(self, folder: Path | None, state: Path | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        state: Path | None = None,
+        clock: Clock | None = None,
+        *,
+        reading: bool = False,
+    ) -> None:
         self._folder = folder
         self._state = "" if state is None else str(state)
         self._clock = clock
-        self.note = _OFF if folder is None else _unwritable(folder)
+        self.note = _OFF if folder is None else "" if reading else _unwritable(folder)
         """Why none are kept, in a sentence; empty if they are."""
 
     def read(self, key: LogPublicKey) -> TreeHead | None:

@@ -66,28 +66,18 @@ class SignerProcess:
             return cls(_spawn(module, theirs), ours)
 
     @classmethod
-    async def connect(cls, path: Path) -> "SignerProcess":
-        """Go to the signer that listens at `path`; one that is about to start is waited for.
+    async def connect(cls, path: Path, *, waits: bool = False) -> "SignerProcess":
+        """Go to the signer that listens at `path`; who `waits` gives one time to start, and says so.
 
         ConfigurationError where none is there, or where somebody else could have put his own there.
         """
-        for _ in range(int(CONNECT_S / _AGAIN_S)):
-            channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                channel.connect(str(path))  # to a local socket that listens: not waited for
-                peer.check_signer(channel, path)
-            except (FileNotFoundError, ConnectionRefusedError):
-                channel.close()
-                await asyncio.sleep(_AGAIN_S)
-            except OSError as error:
-                channel.close()
-                raise peer.unusable(path, error.strerror or "it cannot be reached") from None
-            except ConfigurationError:
-                channel.close()
-                raise
-            else:
-                return cls(None, channel)
-        raise peer.unusable(path, "nothing listens there")
+        channel = peer.reach(path)
+        if channel is None and waits:
+            log.warning("waiting for the signer at %s", path)
+            channel = await _awaited(path)
+        if channel is None:
+            raise peer.absent(path)
+        return cls(None, channel)
 
     @property
     def keys(self) -> LogKeys:
@@ -213,6 +203,14 @@ class SignerProcess:
                 self.last = _head(last)
             case _:
                 raise _gone()
+
+
+async def _awaited(path: Path) -> socket.socket | None:
+    for _ in range(int(CONNECT_S / _AGAIN_S)):
+        await asyncio.sleep(_AGAIN_S)
+        if (channel := peer.reach(path)) is not None:
+            return channel
+    return None
 
 
 def _head(told: object) -> TreeHead:

@@ -49,6 +49,11 @@ def keys_place(settings: Settings, folder: StateFolder) -> Place:
     return Place(chosen, binding=True)
 
 
+def signer_socket(named: str) -> Path:
+    """Where another user's signer listens, from [log] signer."""
+    return Path(named.removeprefix("unix:"))
+
+
 def at_home(name: str) -> Path | None:
     """Where this user's gateways keep things of that name, beside their state; None for nobody's home."""
     try:

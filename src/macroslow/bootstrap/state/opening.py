@@ -68,7 +68,7 @@ async def open_state(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(held(folder))
         begin_books(settings, folder)
-        signer = await stack.enter_async_context(open_signer(settings, folder, process))
+        signer = await stack.enter_async_context(open_signer(settings, folder, process, reading=reading))
         if before_secrets is not None:
             await before_secrets(folder)
         keys = keyfiles.load(folder.path)
