@@ -7,19 +7,28 @@ What is missing where it is needed raises UnreadableError; the image is then lef
 import html
 import re
 import unicodedata
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
 
 from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
-from macroslow.images.search import Allowance, Attribution, Author, LimitReachedError
+from macroslow.images.search import (
+    Allowance,
+    Attribution,
+    Author,
+    FoundImages,
+    Image,
+    ImageQuery,
+    LimitReachedError,
+)
 from macroslow.workflow.outside import OutsideAnswer
 
 MAX_TEXT_CHARACTERS: Final = 300
 MAX_URL_CHARACTERS: Final = 2048
 MAX_PIXELS: Final = 1_000_000  # of a side
+MAX_TOTAL: Final = 10**12
 MAX_LIMIT: Final = 10_000_000
 MAX_RESET_S: Final = 24 * 60 * 60
 EMULATOR_MARK: Final = "x-macroslow-emulator"
@@ -83,6 +92,31 @@ def read_allowance(headers: Mapping[str, str]) -> Allowance | None:
         return None
     said = _COUNT.fullmatch(reset) and int(reset) <= MAX_RESET_S
     return Allowance(int(limit), int(remaining), int(reset) if said else None)
+
+
+def read_found(
+    results: object, total: object, query: ImageQuery, read: Callable[[object], Image], provider: str
+) -> FoundImages:
+    """A page of results; those that are not in order to `read` are left out. Without a total: what is there.
+
+    UpstreamUnavailableError if it is no list.
+    """
+    if not isinstance(results, list):
+        raise unavailable(provider, "no list of results")
+    wanted = results[: query.count]
+    images = tuple(image for one in wanted if (image := _in_order(one, read)) is not None)
+    try:
+        known = whole(total, most=MAX_TOTAL)
+    except UnreadableError:
+        known = len(images)
+    return FoundImages(images, known, len(wanted) - len(images))
+
+
+def _in_order(one: object, read: Callable[[object], Image]) -> Image | None:
+    try:
+        return read(one)
+    except UnreadableError:
+        return None
 
 
 def member(value: object, name: str) -> object:

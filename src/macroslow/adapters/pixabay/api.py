@@ -12,14 +12,13 @@ from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from macroslow.images.reading import (
-    UnreadableError,
     attribution,
     member,
     own_url,
     plain_line,
     read_allowance,
+    read_found,
     read_object,
-    unavailable,
     whole,
 )
 from macroslow.images.search import (
@@ -69,29 +68,15 @@ class Pixabay:
         if answer.status == 400 and query.page > 1 and _BEYOND_THE_END in answer.body:
             return Answered(FoundImages((), 0), allowance)
         answered = read_object(answer, self.name, emulator=self.emulator)
-        hits = answered.get("hits")
-        if not isinstance(hits, list):
-            raise unavailable(self.name, "no list of hits")
-        hits = hits[: query.count]
-        images = tuple(image for one in hits if (image := self._image(one)) is not None)
-        try:
-            total = whole(answered.get("totalHits"), most=_MAX_ID)
-        except UnreadableError:
-            total = len(images)
-        return Answered(FoundImages(images, total, len(hits) - len(images)), allowance)
+        found = read_found(answered.get("hits"), answered.get("totalHits"), query, self._read, self.name)
+        return Answered(found, allowance)
 
     async def report_use(self, image_id: str, trace: str) -> Answered:
         """Pixabay wants no report, and no image of its asks for one: ValueError."""
         raise ValueError("Pixabay is told of no use")
 
-    def _image(self, one: object) -> Image | None:
-        """One hit; None if it is not in order."""
-        try:
-            return self._read(one)
-        except UnreadableError:
-            return None
-
     def _read(self, one: object) -> Image:
+        """One hit. UnreadableError if it is not in order."""
         hosts, home = self._hosts(), self.base_url if self.emulator else BASE_URL
         user, user_id = plain_line(member(one, "user")), whole(member(one, "user_id"), most=_MAX_ID)
         profile = f"{home}/users/{quote(user, safe='')}-{user_id}/"

@@ -12,7 +12,7 @@ guidelines, "Hotlinking images", "Triggering a download", "Attribution".
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from macroslow.errors import UpstreamRefusedError
@@ -23,15 +23,15 @@ from macroslow.images.reading import (
     own_url,
     plain_line,
     read_allowance,
+    read_found,
     read_object,
-    unavailable,
     whole,
 )
 from macroslow.images.search import (
     Addresses,
+    Allowance,
     Answered,
     Author,
-    FoundImages,
     HotLink,
     Image,
     ImageQuery,
@@ -47,7 +47,6 @@ BASE_URL: Final = "https://api.unsplash.com"
 TERMS: Final = ImageTerms("https://unsplash.com/license", HotLink.REQUIRED, requests=50, period_s=3600)
 _PAGES: Final = "unsplash.com"
 _IMAGES: Final = "images.unsplash.com"  # not plus.unsplash.com: those photos have another licence
-_MAX_TOTAL: Final = 10**12
 _EXCEEDED: Final = b"Rate Limit Exceeded"
 
 
@@ -73,16 +72,8 @@ class Unsplash:
         if query.orientation is not Orientation.ANY:
             asked["orientation"] = query.orientation
         answered, allowance = await self._get("/search/photos", urlencode(asked))
-        results = answered.get("results")
-        if not isinstance(results, list):
-            raise unavailable(self.name, "no list of results")
-        results = results[: query.count]
-        images = tuple(image for one in results if (image := self._image(one)) is not None)
-        try:
-            total = whole(answered.get("total"), most=_MAX_TOTAL)
-        except UnreadableError:
-            total = len(images)
-        return Answered(FoundImages(images, total, len(results) - len(images)), allowance)
+        found = read_found(answered.get("results"), answered.get("total"), query, self._read, self.name)
+        return Answered(found, allowance)
 
     async def report_use(self, image_id: str, trace: str) -> Answered:
         """See `ImageAPI.report_use`. The address that comes back is not needed: photos are hot-linked."""
@@ -90,7 +81,7 @@ class Unsplash:
         _, allowance = await self._get(f"/photos/{image_id}/download", query)
         return Answered(None, allowance)
 
-    async def _get(self, path: str, query: str) -> tuple[Mapping[str, Any], Any]:
+    async def _get(self, path: str, query: str) -> tuple[Mapping[str, object], Allowance | None]:
         """The object and the allowance; a 403 that says so, or that nothing remains, is the limit's."""
         answer = await self.api.get(path, query)
         allowance = read_allowance(answer.headers)
@@ -102,14 +93,8 @@ class Unsplash:
                 raise LimitReachedError(allowance) from None
             raise
 
-    def _image(self, one: object) -> Image | None:
-        """One result; None if it is not in order."""
-        try:
-            return self._read(one)
-        except UnreadableError:
-            return None
-
     def _read(self, one: object) -> Image:
+        """One result. UnreadableError if it is not in order."""
         image_id, urls, user, links = (member(one, name) for name in ("id", "urls", "user", "links"))
         if not isinstance(image_id, str) or not is_image_id(image_id):
             raise UnreadableError("id")
