@@ -77,6 +77,10 @@ def _reference(value: object) -> Reference:
         raise refuse(error.detail, error.fix) from None
 
 
+def _references_as_texts(value: Mapping[str, Reference]) -> dict[str, str]:
+    return {name: str(reference) for name, reference in value.items()}
+
+
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
         raise refuse(
@@ -178,6 +182,8 @@ SecretReference = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^(env|file|keystore):.+$"}),
 ]
+AsTexts = PlainSerializer(_references_as_texts)
+"""Of a mapping to references: each as it was written."""
 Name = Annotated[str, AfterValidator(_name)]
 Listen = Annotated[str, AfterValidator(_listen)]
 BaseURL = Annotated[str, AfterValidator(_base_url)]

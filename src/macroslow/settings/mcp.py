@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 from macroslow.authz.scopes import is_server_scope, server_scope
 from macroslow.secretstore.reference import Reference
 from macroslow.settings.fields import (
+    AsTexts,
     MCPServerURL,
     Name,
     ResourceURL,
@@ -41,10 +42,6 @@ def _headers(value: Mapping[str, Reference]) -> Mapping[str, Reference]:
     if len(value) > MAX_HEADERS:
         raise refuse(f"more than {MAX_HEADERS} headers", "keep those that the server needs")
     return MappingProxyType(value)
-
-
-def _texts(value: Mapping[str, Reference]) -> dict[str, str]:
-    return {name: str(reference) for name, reference in value.items()}
 
 
 def _scope(value: str) -> str:
@@ -79,8 +76,8 @@ class MCPServer(ServerProgram):
     """
 
     url: MCPServerURL | None = None
-    headers: Annotated[Mapping[Name, SecretReference], AfterValidator(_headers), PlainSerializer(_texts)] = (
-        Field(default_factory=dict)
+    headers: Annotated[Mapping[Name, SecretReference], AfterValidator(_headers), AsTexts] = Field(
+        default_factory=dict
     )
     plain_http: bool = False
     private_network: bool = False

@@ -12,8 +12,7 @@ from typing import Annotated, Final, Self, TypeVar
 
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
-from macroslow.secretstore.reference import Reference
-from macroslow.settings.fields import SecretReference, Texts, refuse
+from macroslow.settings.fields import AsTexts, SecretReference, Texts, refuse
 from macroslow.settings.section import Section
 from macroslow.workflow.box import BoxLimits, Program, check_mounts, read_host, read_mount
 
@@ -50,10 +49,6 @@ def _variables(value: Mapping[str, T]) -> Mapping[str, T]:
     return MappingProxyType(value)
 
 
-def _texts(value: Mapping[str, Reference]) -> dict[str, str]:
-    return {name: str(reference) for name, reference in value.items()}
-
-
 class ServerProgram(Section):
     """A command and its box. `memory_mib` and `processes` hold for all that the program starts, together."""
 
@@ -67,7 +62,7 @@ class ServerProgram(Section):
         Mapping[str, SecretReference],
         Field(max_length=MAX_NAMED),
         AfterValidator(_variables),
-        PlainSerializer(_texts),
+        AsTexts,
     ] = Field(default_factory=dict)
     memory_mib: Annotated[int, Field(ge=32, le=1024 * 1024)] = BoxLimits().memory_bytes // _MIB
     processes: Annotated[int, Field(ge=1, le=4096)] = BoxLimits().processes
