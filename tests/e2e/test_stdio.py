@@ -211,6 +211,29 @@ def test_n16_a_gateway_that_is_killed_is_followed_by_the_next(alone: Site) -> No
         assert again["result"]["tools"]
 
 
+def test_n16_a_gateway_that_listens_takes_the_place_of_a_clients_own(alone: Site) -> None:
+    with piped(alone) as first, piped(alone) as second:
+        first.begin()
+        second.begin()
+        alone.start()
+        assert alone.server is not None
+        assert (alone.state / "lock").read_text().strip() == str(alone.server.pid)
+        for pipe in (first, second):
+            assert pipe.ask(LIST | {"id": 9})["result"]["tools"]
+        first.process.send_signal(signal.SIGTERM)
+        assert first.process.wait(60) == 0
+        assert alone.stop() == 0
+        assert second.ask(LIST | {"id": 10})["result"]["tools"]  # by one of its own
+        alone.start()
+        assert second.ask(LIST | {"id": 11})["result"]["tools"]
+        assert alone.stop() == 0
+
+
+def test_n16_a_gateway_that_listens_gives_way_to_none(site: Site) -> None:
+    other = site.command("serve", "--listen", "127.0.0.1:0")
+    assert (other.returncode, "is in use by process" in other.stderr) == (78, True)
+
+
 def holds(site: Site, pipe: Piped) -> bool:
     return (site.state / "lock").read_text().strip() == str(pipe.process.pid)
 

@@ -29,10 +29,17 @@ def is_alive(path: Path) -> bool:
     return True
 
 
-def call(path: Path, verb: str, arguments: Mapping[str, object], progress: Progress = unheard) -> object:
+def call(
+    path: Path,
+    verb: str,
+    arguments: Mapping[str, object],
+    progress: Progress = unheard,
+    wait_s: float | None = None,
+) -> object:
     """Perform one verb and return its result; RemoteError if it was refused.
 
     A long one tells `progress` how far it is. Whoever stops waiting ends it, if it changes nothing.
+    TimeoutError where `wait_s` is given, and nothing was heard for so long.
     """
     request = orjson.dumps({"verb": verb, "arguments": arguments}) + b"\n"
     if len(request) > MAX_LINE_BYTES:
@@ -40,6 +47,7 @@ def call(path: Path, verb: str, arguments: Mapping[str, object], progress: Progr
             f"{verb} takes at most {MAX_LINE_BYTES} bytes", limit_bytes=MAX_LINE_BYTES, step="size"
         )
     with closing(connect(path)) as connection, connection.makefile("rwb") as stream:
+        connection.settimeout(wait_s)
         stream.write(request)
         stream.flush()
         for line in stream:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import ChainMap
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from macroslow.authn.principal import Principal
 from macroslow.authz import scopes
 from macroslow.bootstrap.edges import administrators
 from macroslow.bootstrap.edges.modes import PRODUCTION, Mode
+from macroslow.bootstrap.edges.way import giving_way
 from macroslow.bootstrap.gateway import Gateway
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.watching.kept_running import kept_running
@@ -55,8 +56,13 @@ class Edges:
 
 
 @asynccontextmanager
-async def open_edges(gateway: Gateway, mode: Mode = PRODUCTION) -> AsyncIterator[Edges]:
-    """Build the gate, open the control socket and keep the tasks that serve both."""
+async def open_edges(
+    gateway: Gateway, mode: Mode = PRODUCTION, give_way: Callable[[], None] | None = None
+) -> AsyncIterator[Edges]:
+    """Build the gate, open the control socket and keep the tasks that serve both.
+
+    `give_way` is called when a gateway that listens wants to be where this one is; None: this one stays.
+    """
     core, settings = gateway.core, gateway.core.settings
     lifecycle = Lifecycle()
     mcp = MCPEndpoint(
@@ -75,14 +81,7 @@ async def open_edges(gateway: Gateway, mode: Mode = PRODUCTION) -> AsyncIterator
         gateway.security,
         clock,
         entropy,
-        GateSettings(
-            hosts=settings.server.hosts,
-            max_body_bytes=settings.server.max_body_bytes,
-            bytes_in_flight=settings.server.in_flight_bytes,
-            body_deadline_s=settings.server.receive_timeout_s,
-            requests_per_minute=settings.keys.requests_per_minute,
-            failures_per_minute=settings.server.failures_per_minute,
-        ),
+        _gate_settings(settings),
     )
     record = RecordServer(core.books, clock, __version__)
     await record.started(gateway.sandbox.backend)
@@ -98,6 +97,8 @@ async def open_edges(gateway: Gateway, mode: Mode = PRODUCTION) -> AsyncIterator
         mcp, gate, gateway.authenticate, await _local(gateway), settings.server.shutdown_grace_s
     )
     of_administrators = administrators.gate_of(gateway, application)
+    verbs = administrators.operator(gateway)
+    performing = verbs if give_way is None else giving_way(verbs, give_way)
     holders = (gate, of_administrators, application.answer_once)
     ending = WithdrawEnded(gateway.authenticate.admits, [each.withdraw for each in holders])
     beside = {"the security log": gateway.security.run, "the watch over ended credentials": ending.run}
@@ -108,9 +109,7 @@ async def open_edges(gateway: Gateway, mode: Mode = PRODUCTION) -> AsyncIterator
             async with (
                 kept_running(beside),
                 gateway.watches.running(),
-                control.serve_control(
-                    core.folder.control_socket, administrators.operator(gateway), conversations
-                ),
+                control.serve_control(core.folder.control_socket, performing, conversations),
             ):
                 yield Edges(gate, of_administrators, lifecycle)
         finally:
@@ -119,6 +118,17 @@ async def open_edges(gateway: Gateway, mode: Mode = PRODUCTION) -> AsyncIterator
             await record.stopped()
             await core.checkpoints.settle()
             log.info("macroslow stopped")
+
+
+def _gate_settings(settings: Settings) -> GateSettings:
+    return GateSettings(
+        hosts=settings.server.hosts,
+        max_body_bytes=settings.server.max_body_bytes,
+        bytes_in_flight=settings.server.in_flight_bytes,
+        body_deadline_s=settings.server.receive_timeout_s,
+        requests_per_minute=settings.keys.requests_per_minute,
+        failures_per_minute=settings.server.failures_per_minute,
+    )
 
 
 def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle, mode: Mode) -> Application:

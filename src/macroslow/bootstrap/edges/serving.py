@@ -1,6 +1,7 @@
 """A process that serves: its sockets and signals around an open gateway and its edges."""
 
 import asyncio
+import itertools
 import logging
 import signal
 import socket
@@ -8,21 +9,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from macroslow.adapters.statefolder import prepare
 from macroslow.authn.addresses import read_network
 from macroslow.bootstrap.checks import tls_of
 from macroslow.bootstrap.edges import administrators
 from macroslow.bootstrap.edges.modes import PRODUCTION, Mode
 from macroslow.bootstrap.edges.opening import open_edges
+from macroslow.bootstrap.edges.way import make_way
 from macroslow.bootstrap.gateway import Gateway, open_gateway
+from macroslow.bootstrap.machine import clock
+from macroslow.errors import StateLockedError
+from macroslow.ports import NS_PER_S
 from macroslow.settings import Settings
 from macroslow.settings.notes import PLAIN_HTTP, notes_on
 from macroslow.web.connection import Bounds
 from macroslow.web.forwarded import TrustedProxies
 from macroslow.web.serve import bind
 from macroslow.web.serve import serve as serve_gate
+from macroslow.web.tls import ServerTLS
 from macroslow.workflow.sandbox import Level, Sandbox
 
 log: Final = logging.getLogger("macroslow.server")
+WAY_WAIT_S: Final = 30.0  # for gateways that end to make room for this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +43,36 @@ class Started:
 
 
 async def serve(settings: Settings, announce: Callable[[Started], None], mode: Mode = PRODUCTION) -> None:
-    """Serve until SIGINT or SIGTERM, then end in order. Raises ConfigurationError if it cannot start."""
+    """Serve until SIGINT or SIGTERM, then end in order. Raises ConfigurationError if it cannot start.
+
+    A gateway that an MCP client's process opened on the same state gives way first.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     tls = tls_of(settings)
     sockets = bind(settings.server.host, settings.server.port)
+    ends_ns = clock.monotonic_ns() + int(WAY_WAIT_S * NS_PER_S)
+    for tried in itertools.count():
+        try:
+            await _serve(settings, announce, mode, stop, sockets, tls)
+            return
+        except StateLockedError:
+            folder = prepare(settings.state_folder)
+            if stop.is_set() or not await make_way(folder, ends_ns, again=tried > 0):
+                raise
+
+
+async def _serve(
+    settings: Settings,
+    announce: Callable[[Started], None],
+    mode: Mode,
+    stop: asyncio.Event,
+    sockets: list[socket.socket],
+    tls: ServerTLS | None,
+) -> None:
+    """StateLockedError, before anything else was done, if another process has the state."""
     grace_s = settings.server.shutdown_grace_s
     async with (
         open_gateway(settings, confined=True) as gateway,

@@ -1,7 +1,8 @@
 """`serve --stdio`: an MCP client that starts a program gets a gateway at the other end of its pipes.
 
 It is the one that runs on this state folder; where none does, this process opens it, without a listener,
-and others find it. When that one ends, whoever it served opens the next.
+and others find it. When that one ends, whoever it served opens the next. One that listens takes its place:
+then it ends, and this process is served by that one as others are.
 
 stdout carries JSON-RPC alone: both descriptors are moved away before anything else, so that what a library
 prints, or a child, goes to stderr and reads nothing.
@@ -52,8 +53,6 @@ def serve_stdio(settings: Settings, wire: relay.Wire, key: str | None) -> None:
     """
     threading.Thread(target=wire.read, daemon=True).start()
     carrier = _Carrier(settings, wire, key)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, carrier.stop)
     with suppress(relay.ClientGoneError):  # nobody is left to be told of it
         carrier.carry()
 
@@ -66,6 +65,7 @@ class _Carrier:
         self._wire = wire
         self._key = key
         self._socket = statefolder.prepare(settings.state_folder).control_socket
+        self._gave_way_until_ns = 0
 
     def stop(self, *_: object) -> None:
         """Have no more lines taken, and what is under way end soon; at once, if asked again."""
@@ -81,24 +81,33 @@ class _Carrier:
         """From one gateway to the next until the client is done."""
         ends_ns = _latest_ns()
         while not self._wire.is_done:
+            for number in (signal.SIGINT, signal.SIGTERM):  # again: a loop of our own took them with it
+                signal.signal(number, self.stop)
             try:
                 self._with_whoever_serves()
                 ends_ns = _latest_ns()
             except OSError:  # nobody does
-                import uvloop  # here: where a gateway runs, nearly nothing is needed
-
-                try:
-                    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                        runner.run(self._with_our_own())
-                except StateLockedError:
-                    if clock.monotonic_ns() >= ends_ns:
-                        raise
+                if clock.monotonic_ns() < self._gave_way_until_ns:
                     time.sleep(LOOK_EVERY_S)
+                else:
+                    self._try_our_own(ends_ns)
 
     def _with_whoever_serves(self) -> None:
         """OSError if nobody does."""
         with control.begin_conversation(self._socket, {"key": self._key}) as gateway:
             self._wire.carry(gateway)
+
+    def _try_our_own(self, ends_ns: int) -> None:
+        """Open a gateway, or wait for the one that is being opened: StateLockedError from `ends_ns` on."""
+        import uvloop  # here: where a gateway runs, nearly nothing is needed
+
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._with_our_own())
+        except StateLockedError:
+            if clock.monotonic_ns() >= ends_ns:
+                raise
+            time.sleep(LOOK_EVERY_S)
 
     async def _with_our_own(self) -> None:
         """Open a gateway, and end with it. StateLockedError if somebody else just does that."""
@@ -114,10 +123,21 @@ class _Carrier:
     async def _served_by(self, gateway: "Gateway") -> None:
         from macroslow.bootstrap.edges.opening import open_edges
 
-        async with open_edges(gateway) as edges:
+        wanted = asyncio.Event()
+        async with open_edges(gateway, give_way=wanted.set) as edges:
             edges.lifecycle.serve()
-            await asyncio.to_thread(self._with_whoever_serves)
+            carried = asyncio.create_task(asyncio.to_thread(self._with_whoever_serves))
+            giving_way = asyncio.create_task(wanted.wait())
+            await asyncio.wait({carried, giving_way}, return_when=asyncio.FIRST_COMPLETED)
+            giving_way.cancel()
+            if wanted.is_set():
+                self._gave_way_until_ns = _latest_ns()
             edges.lifecycle.stop()
+        try:
+            await carried  # what was not over ended with the socket
+        except OSError:
+            if not wanted.is_set():
+                raise
 
 
 def _latest_ns() -> int:
