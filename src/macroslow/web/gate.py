@@ -1,4 +1,4 @@
-"""The gate: every HTTP request passes here, in one order, before anything else sees it.
+"""The gate: every request passes here, in one order, before any use case sees it.
 
     framing, Host, Origin -> path and method -> who -> how often -> may it -> is new work taken -> type
     and size of the body -> the body -> the handler -> the answer, with the same headers on every one
@@ -7,6 +7,8 @@ Nobody's body is read before its sender is known, and nothing is decided on a de
 path. Whatever is raised on the way becomes an answer here and nowhere else. Who is let in, the doorkeeper
 decides; what a refusal looks like, `refusals`. The gate hands a Request to the route's handler and knows no
 use case.
+
+A message that comes by no request of HTTP passes the same four: who, how often, may it, is new work taken.
 """
 
 import asyncio
@@ -17,7 +19,6 @@ from typing import Final
 
 from macroslow.authn.principal import Principal
 from macroslow.authz.decision import require_scope
-from macroslow.authz.scopes import MCP_CONNECT
 from macroslow.errors import MacroslowError, OverloadedError, UnsupportedMediaTypeError
 from macroslow.limits.byte_budget import ByteBudget
 from macroslow.ports import NS_PER_S, Clock, Entropy, FreshNames
@@ -140,17 +141,17 @@ class Gate:
             self._budget.let_go(held_bytes, holder)
 
     @asynccontextmanager
-    async def message(self, who: Callable[[], Awaitable[Principal]]) -> AsyncIterator[Visit]:
-        """Let in a message of MCP that comes by no request of HTTP: who, how often, may it, is work taken.
+    async def message(self, who: Callable[[], Awaitable[Principal]], scope: str) -> AsyncIterator[Visit]:
+        """Let in a message that comes by no request of HTTP, and needs `scope`.
 
         Whatever refuses it is noted, and raised. Its task is cancelled once `who` would be let in no more.
         """
-        visit = Visit(self._ids.next(), "POST", self._clock.monotonic_ns(), asyncio.current_task())
+        visit = Visit(self._ids.next(), "", self._clock.monotonic_ns(), asyncio.current_task())
         try:
             try:
                 principal = visit.principal = await who()
                 self._doorkeeper.count(visit, principal)
-                require_scope(principal, MCP_CONNECT)
+                require_scope(principal, scope)
                 self._require_room()
             except MacroslowError as error:
                 visit.status = self._refusals.answer(error, visit, NO_REQUEST).status

@@ -129,18 +129,17 @@ def status_of(error: MacroslowError) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What a refusal at /mcp says besides: of which message it is, and what to ask of whom to be let in.
+class Challenge:
+    """What to ask of whom to be let in, where a refusal says so: at /mcp.
 
     `scope` is what every request there needs; `metadata_url` tells who issues tokens (RFC 9728 section 5.1).
     """
 
-    message_id: str | int | None = None
     scope: str = ""
     metadata_url: str = ""
 
 
-_NOTHING: Final = Ask()
+_NO_CHALLENGE: Final = Challenge()
 
 
 class Style(enum.Enum):
@@ -165,20 +164,26 @@ def style_of(raw_path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Style:
     return Style.JSON_RPC if raw_path == b"/mcp" else Style.PROBLEM
 
 
-def render(error: MacroslowError, request_id: str, style: Style, ask: Ask = _NOTHING) -> Response:
-    """The answer to a request that ended in `error`."""
+def render(
+    error: MacroslowError,
+    request_id: str,
+    style: Style,
+    message_id: str | int | None = None,
+    challenge: Challenge = _NO_CHALLENGE,
+) -> Response:
+    """The answer to a request that ended in `error`; `message_id` is of the JSON-RPC message in it."""
     content = (_PROBLEM_HEADER,) if style is Style.PROBLEM else JSON_HEADERS
-    headers = [*content, *_headers(error, ask)]
-    return Response(status_of(error), headers, _body(error, request_id, style, ask))
+    headers = [*content, *_headers(error, challenge)]
+    return Response(status_of(error), headers, _body(error, request_id, style, message_id))
 
 
 def problem(error: MacroslowError, status: int, request_id: str) -> tuple[Headers, bytes]:
     """Headers and body of what never became a request, where HTTP has a closer status than the error's."""
     body = orjson.dumps(_problem(error, status, request_id), default=list)
-    return [_PROBLEM_HEADER, *_headers(error, _NOTHING)], body
+    return [_PROBLEM_HEADER, *_headers(error, _NO_CHALLENGE)], body
 
 
-def _body(error: MacroslowError, request_id: str, style: Style, ask: Ask = _NOTHING) -> bytes:
+def _body(error: MacroslowError, request_id: str, style: Style, message_id: str | int | None) -> bytes:
     status = status_of(error)
     body: dict[str, Any]
     if style is Style.OPENAI:
@@ -187,21 +192,21 @@ def _body(error: MacroslowError, request_id: str, style: Style, ask: Ask = _NOTH
         told = _provider_body(error) | {"type": _ANTHROPIC_TYPES.get(status, _shape(error).provider_type)}
         body = {"type": "error", "error": told, "request_id": request_id}
     elif style is Style.JSON_RPC:
-        body = _json_rpc(error, status, request_id, ask.message_id)
+        body = _json_rpc(error, status, request_id, message_id)
     else:
         body = _problem(error, status, request_id)
     return orjson.dumps(body, default=list)
 
 
 def event(
-    error: MacroslowError, request_id: str, style: Style, raw_path: bytes, ask: Ask = _NOTHING
+    error: MacroslowError, request_id: str, style: Style, raw_path: bytes, message_id: str | int | None = None
 ) -> bytes:
     """The same as the last event of a stream that has begun, in the words of each API.
 
     OpenAI's chat streams have events without a name; those of its responses hold the error's members. MCP's
     are messages.
     """
-    body = _body(error, request_id, style, ask)
+    body = _body(error, request_id, style, message_id)
     if style is Style.JSON_RPC:
         return b"event: message\ndata: %b\n\n" % body
     if style is Style.OPENAI and raw_path == b"/v1/responses":
@@ -267,7 +272,7 @@ def _facts(error: MacroslowError) -> dict[str, Any]:
     return {name: getattr(error, name) for name in FACTS.get(_listed(error, FACTS), ())}
 
 
-def _headers(error: MacroslowError, ask: Ask) -> list[tuple[bytes, bytes]]:
+def _headers(error: MacroslowError, challenge: Challenge) -> list[tuple[bytes, bytes]]:
     match error:
         case errors.RateLimitedError() | errors.OverloadedError() | errors.UpstreamUnavailableError():
             return [] if error.retry_after_s is None else [_retry_after(error.retry_after_s)]
@@ -275,9 +280,9 @@ def _headers(error: MacroslowError, ask: Ask) -> list[tuple[bytes, bytes]]:
             return [(b"allow", ", ".join(error.allowed).encode("ascii"))]
         case errors.CredentialError():
             # A credential that is no good now is none a second later: SDKs need not try it again.
-            return [_challenge(_error_of(error.reason), ask), (b"x-should-retry", b"false")]
+            return [_www_authenticate(_error_of(error.reason), challenge), (b"x-should-retry", b"false")]
         case errors.MissingScopeError():
-            return [_challenge("insufficient_scope", ask, error.scope)]
+            return [_www_authenticate("insufficient_scope", challenge, error.scope)]
         case errors.BudgetExhaustedError():
             # SDKs retry by default what does not look final; a budget does not fill up by itself.
             return [(b"x-should-retry", b"false")]
@@ -290,12 +295,12 @@ def _error_of(reason: str) -> str:
     return "" if reason == Refusal.MISSING else "invalid_token"
 
 
-def _challenge(error: str, ask: Ask, scope: str = "") -> tuple[bytes, bytes]:
+def _www_authenticate(error: str, challenge: Challenge, scope: str = "") -> tuple[bytes, bytes]:
     """RFC 6750 section 3, RFC 9728 section 5.1. All that the request needs is named at once, or a client
     that asks for what it is told would lose the one for the other.
     """
-    scopes = " ".join(dict.fromkeys(filter(None, (ask.scope, scope))))
-    said = {"error": error, "scope": scopes, "resource_metadata": ask.metadata_url}
+    scopes = " ".join(dict.fromkeys(filter(None, (challenge.scope, scope))))
+    said = {"error": error, "scope": scopes, "resource_metadata": challenge.metadata_url}
     told = "".join(f', {name}="{value}"' for name, value in said.items() if value)
     return CHALLENGE, BEARER + told.encode("latin-1")
 

@@ -16,7 +16,7 @@ from macroslow.web import problems
 from macroslow.web.admission import address_of
 from macroslow.web.messages import Response, Scope
 from macroslow.web.metrics import Metrics
-from macroslow.web.problems import Ask
+from macroslow.web.problems import Challenge
 from macroslow.web.protected_resource import ProtectedResource
 from macroslow.web.routes import Audit
 from macroslow.web.visit import Visit, log_failure
@@ -68,20 +68,20 @@ def told(
     style = _style(scope)
     if style is not problems.Style.JSON_RPC:
         return problems.render(error, visit.request_id, style)
-    return problems.render(error, visit.request_id, style, _asked(visit, protected))
+    return problems.render(error, visit.request_id, style, visit.message_id, _challenge(visit, protected))
 
 
 def told_last(error: MacroslowError, visit: Visit, scope: Scope) -> bytes:
     """The same as the last event of a stream that has begun."""
-    return problems.event(error, visit.request_id, _style(scope), raw_path_of(scope), Ask(visit.message_id))
+    return problems.event(error, visit.request_id, _style(scope), raw_path_of(scope), visit.message_id)
 
 
-def _asked(visit: Visit, protected: ProtectedResource | None) -> Ask:
+def _challenge(visit: Visit, protected: ProtectedResource | None) -> Challenge:
     scope = visit.route.scope if visit.route is not None and visit.route.scope else ""
     if protected is None:
-        return Ask(visit.message_id, scope)
+        return Challenge(scope)
     host = visit.framing.headers.get(b"host", b"")
-    return Ask(visit.message_id, scope, protected.metadata_url(host, encrypted=visit.encrypted))
+    return Challenge(scope, protected.metadata_url(host, encrypted=visit.encrypted))
 
 
 def raw_path_of(scope: Scope) -> bytes:

@@ -17,7 +17,7 @@ import orjson
 
 from macroslow.authn.principal import Principal
 from macroslow.authn.refusal import Refusal, bad_credential
-from macroslow.authz.scopes import administrates
+from macroslow.authz.scopes import MCP_CONNECT, administrates
 from macroslow.errors import BadRequestError, MacroslowError, OverloadedError, TooLargeError
 from macroslow.services.identity.authenticate import Authenticate, Credentials
 from macroslow.web.gate import Gate
@@ -64,7 +64,7 @@ class Conversations:
                 who = self._nobody_else
             case _:
                 raise BadRequestError("a conversation begins with its key, or null")
-        async with self._gate.message(who) as visit:
+        async with self._gate.message(who, MCP_CONNECT) as visit:
             begun = {"result": {"principal": visit.principal.name if visit.principal else ""}}
         server = await self._endpoint.server()
         writer.write(orjson.dumps(begun) + b"\n")
@@ -125,7 +125,7 @@ class _Conversation:
             return await call_next(ctx)
         visit = None
         try:
-            async with self._gate.message(self._who) as visit:
+            async with self._gate.message(self._who, MCP_CONNECT) as visit:
                 with by_line(visit.principal, visit.request_id):
                     return await call_next(ctx)
         except MacroslowError as error:
