@@ -204,3 +204,99 @@ def test_sandboxes_of_both_levels_start_within_it_and_their_code_reads_nothing_o
     process = start(uid, "-c", _RUN, str(signer), str(work), mode, TMPDIR=str(work))
     out, err = process.communicate(timeout=100)
     assert out == f"{mode} ok refused\n", err
+
+
+_BY_THE_LAUNCHER = """
+import asyncio, sys
+from pathlib import Path
+from macroslow.adapters import sandbox
+from macroslow.errors import SandboxUnavailableError
+from macroslow.workflow.box import Mount, Program
+from macroslow.workflow.sandbox import Block, Job, Limits
+
+hidden, work, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+shown, bound = work / "a" / hidden.name, work / "b" / hidden.name
+for folder in (shown, bound):
+    folder.mkdir(parents=True)
+    (folder / "log.json").write_text("harmless")
+    for path in (folder, folder.parent):
+        path.chmod(0o755)
+program = Program("docs", ("/bin/cat", str(bound / "log.json")), (Mount(str(bound), False),))
+profile = sandbox.profile_of(sandbox.NATIVE)
+profile["folders"][str(shown)] = str(shown)
+launcher = sandbox.ZygoteLauncher.open(
+    {sandbox.NATIVE: profile, sandbox.box_name(program): sandbox.box_profile(program)}
+)
+assert sandbox.confine([hidden], [work]) == ""
+
+def replace(folder):
+    if how == "by a link":
+        folder.rename(folder.with_name("old"))
+        folder.symlink_to(hidden)
+    elif how == "by a link on the way":
+        folder.parent.rename(folder.parent.with_name(folder.parent.name + "-old"))
+        folder.parent.symlink_to(hidden.parent)
+    elif how == "of a file":
+        (folder / "log.json").unlink()
+        (folder / "log.json").symlink_to(hidden / "log.json")
+    elif how == "by themselves":
+        folder.rename(folder.with_name("old"))
+        try:
+            hidden.rename(folder)
+        except OSError:
+            folder.with_name("old").rename(folder)
+
+async def through_a_block():
+    code = f"print(open({str(shown / 'log.json')!r}).read())"
+    job = Job(run_id="a", blocks=(Block("python", "a", code),), inputs={}, limits=Limits())
+    box = sandbox.ProcessSandbox(sandbox.NATIVE, preload=(), launcher=launcher)
+    try:
+        (block,) = (await box.run(job)).blocks
+        return block.stdout.strip() or block.status.value
+    finally:
+        await box.close()
+
+async def through_a_box():
+    boxes = sandbox.Boxes(program, launcher)
+    try:
+        box = await boxes.start({})
+        said = await box.read(1000)
+        await box.close()
+        return said.decode() or "nothing"
+    finally:
+        await boxes.close()
+
+async def main():
+    for folder in (shown, bound):
+        replace(folder)
+    for way in (through_a_block, through_a_box):
+        try:
+            print(await way())
+        except SandboxUnavailableError as error:
+            print("refused" if "symbolic links" in error.detail else error.detail)
+    await launcher.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("not at all", ["harmless", "harmless"]),
+        ("by themselves", ["harmless", "harmless"]),
+        ("by a link", ["refused", "refused"]),
+        ("by a link on the way", ["refused", "refused"]),
+        ("of a file", ["error", "nothing"]),
+    ],
+)
+def test_a_launcher_outside_is_not_led_to_the_folder_by_what_was_put_in_place_of_a_shown_one(
+    uid: int, folder: Path, how: str, said: list[str]
+) -> None:
+    signer, work = folder / "outside" / "above" / "signer", folder / "work"
+    if uid == 0:  # the jail's user is another: it must be the walls that keep him out
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    process = start(uid, "-c", _BY_THE_LAUNCHER, str(signer), str(work), how)
+    out, err = process.communicate(timeout=100)
+    assert out.split() == said, err

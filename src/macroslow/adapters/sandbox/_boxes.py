@@ -21,7 +21,7 @@ from macroslow.adapters.sandbox._choose import repair
 from macroslow.adapters.sandbox._meter import Meter
 from macroslow.adapters.sandbox._process import meet
 from macroslow.adapters.sandbox._way_out import WayOut
-from macroslow.adapters.sandbox._zygote import Launcher, Zygote, profile_of
+from macroslow.adapters.sandbox._zygote import Launcher, Zygote, placed, profile_of
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.box import Program
 
@@ -40,7 +40,7 @@ def box_profile(program: Program) -> dict[str, object]:
     """What the zygote of `program` is told first."""
     limits = program.limits
     own = {
-        "folders": [path for path in _FOLDERS if Path(path).is_dir()],
+        "folders": placed(path for path in _FOLDERS if Path(path).is_dir()),
         "sys_path": [],
         "command": list(program.command),
         "mounts": {mount.path: mount.writable for mount in program.mounts},

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
@@ -83,6 +83,11 @@ def libraries() -> list[str]:
     return [path for path in sys.path if Path(path).name in {"site-packages", "dist-packages"}]
 
 
+def placed(paths: Iterable[str]) -> dict[str, str]:
+    """Where each path leads to now, links followed: a zygote follows none."""
+    return {path: os.path.realpath(path) for path in paths}
+
+
 def sandbox_uid() -> int:
     """Return the user that a gateway running as root turns its sandbox into."""
     mapped = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
@@ -94,7 +99,7 @@ def profile_of(mode: str, more: Mapping[str, object] | None = None) -> dict[str,
     """What a zygote is told first; `more`: what that of a box is told besides, or instead."""
     own: dict[str, object] = {
         "mode": mode,
-        "folders": folders(),
+        "folders": placed(folders()),
         "sys_path": libraries(),
         "uid": sandbox_uid(),
     }

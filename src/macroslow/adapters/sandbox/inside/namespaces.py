@@ -7,6 +7,11 @@ mapped from host uid 0 would keep host uid 0's rights over files and /proc/sys.
 
 The jail of a box has besides what its operator named, at the paths that it has outside.
 
+What is bound was looked up, links and all, by a gateway that was sound; from then on no link is
+followed. A jail may be built outside the domain of a gateway that was taken over since: it can
+move folders and put links in their place, but can move neither what it denied itself nor a folder
+above that, so no path without links comes to lead there.
+
 Each run adds: pid, mount, network, IPC, UTS and last a user namespace (so the code owns none of
 the mounts), one tmpfs for everything writable, one /proc that shows processes only.
 """
@@ -16,7 +21,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from . import syscalls
@@ -54,10 +59,11 @@ def become(uid: int) -> None:
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)  # else /proc/self, where ids are mapped, is root's
 
 
-def enter_jail(folders: Sequence[str], mounts: Mapping[str, bool], uid: int) -> int:
+def enter_jail(folders: Mapping[str, str], mounts: Mapping[str, bool], uid: int) -> int:
     """Move into the jail. Returns 0 in the child that lives there, its pid in the parent.
 
-    `mounts` says of each path whether it may be written; `uid` is who root becomes, others stay who they are.
+    `folders` says of each path where it really is, `mounts` of each whether it may be written; `uid` is who root
+    becomes, others stay who they are.
     """
     if os.geteuid() == 0:
         syscalls.unshare(syscalls.NEW_NS, "mount")
@@ -98,9 +104,9 @@ def _write(path: str, text: str) -> None:
         os.close(descriptor)
 
 
-def _build_root(folders: Sequence[str], mounts: Mapping[str, bool]) -> None:
+def _build_root(folders: Mapping[str, str], mounts: Mapping[str, bool]) -> None:
     """Mount the new root at `_ROOT`. All sources are opened first: the root may hide some of them."""
-    binds = {path: _bound(path) for path in folders}
+    binds = {path: _bound(place) for path, place in folders.items()}
     named = {path: _bound(path, writable=writable) for path, writable in mounts.items()}
     for name in _TOP_LEVEL:
         path = f"/{name}"

@@ -6,6 +6,7 @@ Numbers: Linux UAPI, asm/unistd_64.h (x86_64) and asm-generic/unistd.h (aarch64)
 import ctypes
 import os
 import platform
+import struct
 from typing import Final
 
 NEW_NS: Final = 0x00020000
@@ -39,6 +40,7 @@ PR_CAP_AMBIENT: Final = 47
 PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 
 _AT_FDCWD: Final = -100
+_RESOLVE_NO_SYMLINKS: Final = 0x4
 _AT_EMPTY_PATH: Final = 0x1000
 _AT_RECURSIVE: Final = 0x8000
 _OPEN_TREE_CLONE: Final = 0x1
@@ -53,6 +55,7 @@ _NUMBERS: Final = {
     "open_tree": (428, 428),
     "move_mount": (429, 429),
     "close_range": (436, 436),
+    "openat2": (437, 437),
     "mount_setattr": (442, 442),
     "landlock_create_ruleset": (444, 444),
     "landlock_add_rule": (445, 445),
@@ -102,9 +105,23 @@ def pivot_root(new: str, old: str) -> None:
 
 
 def clone_tree(path: str) -> int:
-    """Return a descriptor of a detached copy of the mounts at `path`, with all below it."""
-    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_RECURSIVE
-    return call("open_tree", _AT_FDCWD, path.encode(), flags, what=f"open_tree({path})")
+    """Return a descriptor of a detached copy of the mounts at `path`, with all below it.
+
+    No symbolic link is followed, nowhere on the way: whoever may rename a folder could lead us elsewhere by
+    one. OSError (ELOOP) where there is one.
+    """
+    place = _open_without_links(path)
+    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_RECURSIVE | _AT_EMPTY_PATH
+    try:
+        return call("open_tree", place, b"", flags, what=f"open_tree({path})")
+    finally:
+        os.close(place)
+
+
+def _open_without_links(path: str) -> int:
+    how = ctypes.create_string_buffer(struct.pack("=QQQ", os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_NO_SYMLINKS))
+    size = struct.calcsize("=QQQ")
+    return call("openat2", _AT_FDCWD, os.fsencode(path), how, size, what=f"openat2({path}), no links")
 
 
 def attach_tree(descriptor: int, path: str) -> None:
