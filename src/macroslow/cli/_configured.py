@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from macroslow.errors import ConfigurationError
 from macroslow.settings import FILE_NAME, Settings, load
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,6 +23,12 @@ def config_option(command: F) -> F:
         metavar="FILE",
         help=f"Configuration file  [default: {FILE_NAME}, if there is one]",
     )(command)
+
+
+def require_configured(configured: bool) -> None:
+    """Refuse where nothing is configured: a gateway of defaults would be another one than is meant."""
+    if not configured:
+        raise ConfigurationError(f"there is no {FILE_NAME} here", fix="--config FILE, or macroslow init")
 
 
 def settings_of(config_file: Path | None, flags: Mapping[str, object] = MappingProxyType({})) -> Settings:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from macroslow.bootstrap.edges.stdio import KEY_VARIABLE, claim_pipes, serve_stdio
-from macroslow.cli._configured import config_option, settings_of
+from macroslow.cli._configured import config_option, require_configured, settings_of
 from macroslow.cli.console.logging import log_to_stderr
 from macroslow.cli.console.output import json_option
 from macroslow.settings import Settings
@@ -40,6 +40,7 @@ def serve(
             raise click.UsageError("--stdio listens nowhere, and says nothing of its own")
         wire = claim_pipes()  # before anything could print
         settings = settings_of(config_file)
+        require_configured(settings.source.describes_gateway)
         log_to_stderr(settings.server.log_level, settings.server.log_format)
         serve_stdio(settings, wire, os.environ.pop(KEY_VARIABLE, None))
         return

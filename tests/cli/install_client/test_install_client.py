@@ -35,7 +35,8 @@ def parsed(client: str, text: str) -> Any:
 
 @pytest.fixture
 def install(macroslow: Callable[..., Ran], tmp_path: Path) -> Callable[..., Ran]:
-    """The command in a folder of its own, which is home too."""
+    """The command in a configured folder of its own, which is home too."""
+    (tmp_path / "macroslow.toml").touch()
 
     def ran(*arguments: str) -> Ran:
         environ = {"CODEX_HOME": str(tmp_path / "codex"), "HOME": str(tmp_path)}
@@ -233,7 +234,49 @@ def test_what_no_client_could_take_is_a_usage_error(
 
 @pytest.mark.parametrize("url", ["ftp://x/mcp", "http://user:pw@x/mcp", "mcp", "http://x/mcp?key=1"])
 def test_an_address_that_is_none_is_refused(install: Callable[..., Ran], url: str) -> None:
-    assert install("claude", "--url", url).returncode == 78
+    refused = install("claude", "--url", url)
+    assert (refused.returncode, "--url" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("url", ["https://gw.example", "https://gw.example/", "https://gw.example/mcp"])
+def test_an_address_alone_is_that_of_a_gateway(install: Callable[..., Ran], url: str) -> None:
+    entry = json.loads(install("cursor", "--url", url, "--json").stdout)["entry"]
+    assert entry["url"] == "https://gw.example/mcp"
+
+
+def test_a_program_has_no_address(install: Callable[..., Ran]) -> None:
+    refused = install("claude", "--stdio", "--url", "https://gw.example/mcp")
+    assert (refused.returncode, "--url" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", [("install-client", "claude", "--stdio"), ("serve", "--stdio")])
+def test_where_nothing_is_configured_no_other_gateway_is_begun(
+    process: Callable[..., Ran], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    refused = process(*command)
+    assert (refused.returncode, "macroslow init" in refused.stderr) == (78, True)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_configuration_is_written_without_detours(install: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    told = install("claude", "--stdio", "--config", "x/../macroslow.toml", "--json")
+    assert json.loads(told.stdout)["entry"]["args"][-1] == str(tmp_path / "macroslow.toml")
+
+
+def test_who_gives_a_program_no_key_is_told_whom_it_acts_as(install: Callable[..., Ran]) -> None:
+    assert "no budget of its own" in install("claude", "--stdio").stdout
+
+
+def test_a_file_that_cannot_be_written_is_named_with_its_cause(install: Callable[..., Ran]) -> None:
+    refused = install("claude", "--write", "--file", "/proc/foo/x")
+    assert (refused.returncode, "/proc/foo/x cannot be written: " in refused.stderr) == (2, True)
+    assert "Traceback" not in refused.stderr
+
+
+def test_help_says_which_file_is_usual(install: Callable[..., Ran]) -> None:
+    said = install("claude", "--help").stdout
+    assert [each for each in CLIENTS.values() if each.file().name not in said] == []
 
 
 def test_the_address_is_the_configured_one(install: Callable[..., Ran], tmp_path: Path) -> None:

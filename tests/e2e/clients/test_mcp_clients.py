@@ -183,7 +183,10 @@ def test_claude_code_reads_the_file_that_install_client_writes(
 def test_codex_reads_the_file_that_install_client_writes(
     gateway: Site, run: Run, path_to_agents: str, how: str
 ) -> None:
-    install(run, "codex", "--url", f"{gateway.url}/mcp", *(["--stdio"] if how == "stdio" else []))
+    file = str(gateway.folder / "macroslow.toml")
+    install(
+        run, "codex", *(["--stdio", "--config", file] if how == "stdio" else ["--url", f"{gateway.url}/mcp"])
+    )
     listed = run("codex", "mcp", "list", "--json", PATH=path_to_agents)
     assert listed.returncode == 0, listed.stderr
     (found,) = json.loads(listed.stdout)
@@ -194,8 +197,8 @@ def test_codex_reads_the_file_that_install_client_writes(
             "MACROSLOW_API_KEY",
         )
     else:
-        assert (transport["args"][-2:], transport["env_vars"]) == (
-            ["serve", "--stdio"],
+        assert (transport["args"][-4:], transport["env_vars"]) == (
+            ["serve", "--stdio", "--config", file],
             ["MACROSLOW_API_KEY"],
         )
 
@@ -204,8 +207,8 @@ def test_codex_reads_the_file_that_install_client_writes(
 def test_the_inspector_connects_by_the_file_that_install_client_writes(
     gateway: Site, key: str, run: Run, inspect: Callable[..., CompletedProcess[str]], how: str, tmp_path: Path
 ) -> None:
-    options = ["--stdio", "--config", str(gateway.folder / "macroslow.toml")] if how == "stdio" else []
-    install(run, "inspector", "--url", f"{gateway.url}/mcp", *options)
+    program = ["--stdio", "--config", str(gateway.folder / "macroslow.toml")]
+    install(run, "inspector", *(program if how == "stdio" else ["--url", f"{gateway.url}/mcp"]))
     reads = ("--config", str(tmp_path / "work" / "mcp.json"), "--server", "macroslow")
     more = (
         ("--header", f"Authorization: Bearer {key}") if how == "http" else ("-e", f"MACROSLOW_API_KEY={key}")
