@@ -210,6 +210,61 @@ async def test_a_server_may_ask_us_nothing_and_is_told_so(server_of: Make) -> No
     assert dropped_by(server) == {Drop.REQUEST: 4}
 
 
+DEEP = b"[" * 300 + b"]" * 300
+SILENCING = {
+    "a method that is a list": b'{"jsonrpc":"2.0","method":[]}',
+    "a method that is an object": b'{"jsonrpc":"2.0","method":{"a":1}}',
+    "a method that is null": b'{"jsonrpc":"2.0","method":null,"id":5}',
+    "a deep id": b'{"jsonrpc":"2.0","method":"ping","id":' + DEEP + b"}",
+    "an id that is an object": b'{"jsonrpc":"2.0","method":"x","id":{"a":1}}',
+    "an id that is true": b'{"jsonrpc":"2.0","method":"x","id":true}',
+    "a deep token": b'{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":'
+    + DEEP
+    + b"}}",
+    "progress of nothing": b'{"jsonrpc":"2.0","method":"notifications/progress","params":[]}',
+    "a deep answer": b'{"jsonrpc":"2.0","id":' + DEEP + b',"result":{}}',
+    "a very large number": b'{"jsonrpc":"2.0","method":"ping","id":18446744073709551616}',
+}
+
+
+@pytest.mark.parametrize("line", SILENCING)
+async def test_no_line_silences_the_conversation(server_of: Make, line: str) -> None:
+    async def strange(program: Any) -> str:
+        await greet_modern(program)
+        asked = await program.hear()
+        program.say(SILENCING[line])
+        program.answer(asked, DONE)
+        return await serve(program)
+
+    server = server_of(strange)
+    assert await call(server) == DONE
+    assert await call(server) == DONE
+    assert dropped_by(server).total() == 1
+    assert server._connection._starts == 1
+
+
+async def test_a_defect_of_ours_ends_the_conversation_and_the_next_call_begins_another(
+    server_of: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def defective(method: object) -> bool:
+        raise LookupError("canary")
+
+    async def telling(program: Any) -> str:
+        await greet_modern(program)
+        await program.hear()
+        monkeypatch.setattr("macroslow.adapters.mcp_stdio.peer.is_list_change", defective)
+        program.say({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        return await serve(program)
+
+    server = server_of(telling, modern)
+    with pytest.raises(UpstreamUnavailableError, match=r"broke off: .* failed in the gateway") as failed:
+        await call(server)
+    assert "canary" not in failed.value.detail
+    assert "canary" in caplog.text
+    assert await call(server) == DONE
+    assert server._connection._starts == 2
+
+
 async def test_a_request_with_a_huge_id_is_not_answered_with_it(server_of: Make) -> None:
     async def asking(program: Any) -> str:
         await greet_modern(program)
