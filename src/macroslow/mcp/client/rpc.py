@@ -94,7 +94,7 @@ def answer_to(number: int, message: object) -> JSON:
     told, error = message.get("id"), message.get("error")
     # An error may come without the id, if the server could not read it (JSON-RPC 2.0, section 5).
     another = type(told) is not int or told != number
-    if another and (told is not None or error is None):
+    if another and (told is not None or not isinstance(error, dict)):
         raise NoAnswerError("an answer to another request")
     if isinstance(error, dict):
         code = error.get("code")
