@@ -1,12 +1,13 @@
 """What a start refuses beyond the settings themselves; commands ask for it beforehand, all at once.
 
 Not tried before a start: whether the address is free, the state folder unused and the log in it the one that
-was signed, and whether a database, a rate store or a provider can be reached.
+was signed, and whether a database, a rate store, a provider or another user's signer can be reached.
 """
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from macroslow.bootstrap.signing.looking import signing_problems
 from macroslow.bootstrap.watching.telemetry import header_value
 from macroslow.errors import BadRequestError, ConfigurationError, Problem
 from macroslow.secretstore.resolve import Shape
@@ -36,6 +37,7 @@ def start_problems(settings: Settings) -> list[Problem]:
     except ConfigurationError as error:
         origin = nearest(("log", "timestamps", "roots"), settings.source.origins)
         found.append(Problem(error.detail, error.fix, origin.line, "log.timestamps.roots", origin.place))
+    found += signing_problems(settings)
     if any(server.command for server in settings.mcp.servers.values()):
         from macroslow.bootstrap.upstreams.boxes import mount_problems  # here: it brings the whole sandbox
 

@@ -13,10 +13,10 @@ from macroslow.bootstrap.signing.places import keys_place, marks_folder
 from macroslow.bootstrap.upstreams.boxes import box_profiles
 from macroslow.errors import ConfigurationError
 from macroslow.secretstore.reference import Scheme
-from macroslow.settings import Settings
+from macroslow.settings import FILE_NAME, Settings
 from macroslow.workflow.sandbox import Sandbox
 
-IN_STATE: Final = "they lie in the state folder ([log] keys names another place)"
+IN_STATE: Final = "they lie in the state folder (fix: [log] keys = a folder outside of it)"
 
 
 class Walls:
@@ -85,20 +85,26 @@ def expected(settings: Settings) -> str:
         return ""
     folder = StateFolder(settings.state_folder)
     try:
-        if folder.has_keys:
-            base = keyfiles.signer_folder(folder.path).parent
-        else:
-            base = keys_place(settings, folder).base or folder.path
-        return _said(
-            _inside(folder, base) or sandbox.hindrance(_hidden(settings, folder, base), _needed(settings))
-        )
-    except (ConfigurationError, OSError) as error:
-        return _said(str(error))
+        base = keyfiles.look(folder.path, keys_place(settings, folder))
+        return _said(_inside(folder, base) or _hindrance(settings, _hidden(settings, folder, base)))
+    except (ConfigurationError, OSError):
+        return ""  # no start comes so far: see `start_problems`
 
 
 def _confine(settings: Settings, folder: StateFolder, base: Path) -> str:
-    inside = _inside(folder, base)
-    return inside or sandbox.confine(_hidden(settings, folder, base), _needed(settings))
+    hidden = _hidden(settings, folder, base)
+    why = _inside(folder, base) or _hindrance(settings, hidden)
+    return why or sandbox.confine(hidden, [*_needed(settings)])
+
+
+def _hindrance(settings: Settings, hidden: list[Path]) -> str:
+    """Why `hidden` cannot be denied, with what leads to the folder that is in the way."""
+    if why := sandbox.hindrance(hidden, []):
+        return why
+    for needed, use in _needed(settings).items():
+        if why := sandbox.hindrance(hidden, [needed]):
+            return f"{why}; that is {use} (fix: [log] keys = a folder outside of it)"
+    return ""
 
 
 def _inside(folder: StateFolder, base: Path) -> str:
@@ -112,16 +118,22 @@ def _said(why: str) -> str:
 def _hidden(settings: Settings, folder: StateFolder, base: Path) -> list[Path]:
     """The keys of this gateway and its neighbours, and the marks unless they lie where it works."""
     marks = marks_folder(settings, folder)
-    if marks is None or sandbox.hindrance([marks], _needed(settings)):
+    if marks is None or sandbox.hindrance([marks], [*_needed(settings)]):
         return [base]
     return [base, marks]
 
 
-def _needed(settings: Settings) -> list[Path]:
-    """Where this process makes files, or reads such as may be replaced while it runs."""
-    tls = settings.server.tls
-    files = [] if tls is None else [tls.certificate, tls.key]
-    references = [wanted.reference for wanted in settings.secrets()]
-    files += [Path(one.name) for one in references if one.scheme is Scheme.FILE]
-    near = [settings.source.folder, settings.state_folder, Path(tempfile.gettempdir())]
-    return [*near, *((settings.source.folder / file).parent for file in files)]
+def _needed(settings: Settings) -> dict[Path, str]:
+    """Where this process makes files, or reads such as may be replaced meanwhile; and what leads there."""
+    near = settings.source.folder
+    found = {near: f"the folder of {settings.source.file or FILE_NAME}"}
+    found[settings.state_folder] = "the state folder, [state] folder"
+    found[Path(tempfile.gettempdir())] = "the folder for temporary files, TMPDIR"
+    files: dict[Path, str] = {}
+    if (tls := settings.server.tls) is not None:
+        files |= {tls.certificate: "server.tls.certificate", tls.key: "server.tls.key"}
+    wanted = [one for one in settings.secrets() if one.reference.scheme is Scheme.FILE]
+    files |= {Path(one.reference.name): one.setting for one in wanted}
+    for file, setting in files.items():
+        found.setdefault((near / file).parent, f"the folder of the file that {setting} names")
+    return found

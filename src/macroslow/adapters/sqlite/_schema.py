@@ -72,6 +72,18 @@ def open_reader(path: Path) -> sqlite3.Connection:
         return connection
 
 
+def open_still(path: Path) -> sqlite3.Connection:
+    """Open books of any schema of ours to look at; where SQLite keeps no WAL beside them it makes none."""
+    beside = path.with_name(f"{path.name}-wal").exists()
+    connection = _connect(path, "ro" if beside else "ro&immutable=1")
+    try:
+        _require_ours(path, connection, BOOKS)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _require_none_lost(path: Path, *, begin: bool) -> None:
     """The keys are made after the books: where they are, missing or empty books are no new ones."""
     keys = path.with_name(SUBJECTS_FILE)

@@ -1,6 +1,7 @@
 """`macroslow doctor`: what works on this machine, tried for real, and how to repair what does not.
 
-The state is not opened: whether it is whole, and the log that was signed, a start says, and `audit verify`.
+The state is not opened: whether it is whole a start says, and `audit verify`. What signs is looked at, and
+the signer of another user asked; nothing is made or changed.
 """
 
 import asyncio
@@ -94,6 +95,7 @@ class _Examined:
 def _examined(config_file: Path | None) -> _Examined:
     """What is wrong with the configuration, the disk of the state and the place of the keys."""
     from macroslow.bootstrap.confining import expected
+    from macroslow.bootstrap.signing.looking import signer_problems
 
     try:
         settings = settings_of(config_file)
@@ -101,7 +103,7 @@ def _examined(config_file: Path | None) -> _Examined:
         return _Examined([*problem_lines(error.problems)] or [error.detail])
     commands = {name: server.command for name, server in settings.mcp.servers.items()}
     return _Examined(
-        [*problem_lines(problems_of(settings))],
+        [*problem_lines(problems_of(settings) or signer_problems(settings))],
         _shortage(settings),
         expected(settings),
         {name: shlex.join(command) for name, command in commands.items() if command},

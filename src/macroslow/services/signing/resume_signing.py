@@ -69,6 +69,13 @@ async def _store(books: Books, signer: ResumedSigner, head: TreeHead, proof: Seq
     await books.commit(StoreCheckpoint(head.size, note))
 
 
+def check_noted(mark: Mark | None, entries: int) -> None:
+    """What a mark says of a log with so many entries: ConfigurationError if no start goes on with it."""
+    _check_ended(mark)
+    if mark is not None:
+        _check_size(entries, mark.head.size, mark)
+
+
 def _check_ended(mark: Mark | None) -> None:
     if mark is not None and mark.forked_to:
         raise ConfigurationError(
@@ -80,11 +87,7 @@ def _check_ended(mark: Mark | None) -> None:
 
 
 async def _check(books: Books, head: TreeHead, signed: TreeHead, stored_size: int, mark: Mark | None) -> None:
-    most = max(signed.size, stored_size)
-    if head.size < most:
-        raise _another(
-            f"the log has {head.size} entries, and {most} were signed: this is an older copy of it", mark
-        )
+    _check_size(head.size, max(signed.size, stored_size), mark)
     try:
         proof = await _proof(books, signed.size, head.size)
         tree.verify_consistency(signed.size, signed.root, head.size, head.root, proof)
@@ -93,6 +96,13 @@ async def _check(books: Books, head: TreeHead, signed: TreeHead, stored_size: in
             f"the log has {head.size} entries, and the first {signed.size} are not those that were signed",
             mark,
         ) from None
+
+
+def _check_size(entries: int, signed: int, mark: Mark | None) -> None:
+    if entries < signed:
+        raise _another(
+            f"the log has {entries} entries, and {signed} were signed: this is an older copy of it", mark
+        )
 
 
 def _another(detail: str, mark: Mark | None) -> ConfigurationError:
