@@ -18,7 +18,7 @@ from macroslow.bootstrap.references.resolve import secrets_of
 from macroslow.bootstrap.signing.process import start_signer
 from macroslow.bootstrap.state.core import Core, open_core, operator_rights
 from macroslow.bootstrap.upstreams.boxes import boxed_servers
-from macroslow.bootstrap.upstreams.wiring import OtherServers, open_other_servers
+from macroslow.bootstrap.upstreams.wiring import Upstreams, open_upstreams
 from macroslow.bootstrap.watching.watches import Watches, watches
 from macroslow.maml.plan import Runtime
 from macroslow.maml.stages import SignatureRule
@@ -33,7 +33,6 @@ from macroslow.services.documents.record_runs import RecordRuns
 from macroslow.services.documents.validate_document import ValidateDocument
 from macroslow.services.identity.authenticate import Authenticate
 from macroslow.services.identity.record_security import RecordSecurity
-from macroslow.services.identity.verify_tokens import VerifyTokens
 from macroslow.services.images.search_images import Images
 from macroslow.settings import Settings
 from macroslow.web.egress import egress_opener
@@ -58,7 +57,7 @@ class Gateway:
     security: RecordSecurity
     administration: Administration
     images: Images | None
-    other_servers: OtherServers | None
+    upstreams: Upstreams | None
     confinement_note: str  # why the keys that sign are not kept from this process; empty if they are
 
 
@@ -80,39 +79,57 @@ async def open_gateway(
         close_in = walls.close_in if confined else None
         core = await stack.enter_async_context(open_core(settings, signer, before_secrets=close_in))
         secrets = await secrets_of(settings, core.folder, core.quad, settings.secrets())
-        outward = Outward()
-        stack.push_async_callback(outward.close)
-        governor = await stack.enter_async_context(open_governor(core, secrets))
-        call_api = CallAPI(_apis(settings, secrets, outward), core.books, clock)
-        record = RecordRuns(
-            core.books,
-            core.signer,
-            core.quad,
-            clock,
-            entropy,
-            RUN_BUDGET_USD_MICROS,
-            owner=core.owner,
-            enforced=not settings.observes,
-        )
-        issuers = open_issuers(core, secrets, outward)
-        watching = watches(core, secrets, outward, record.open_runs, issuers.fetched)
-        images = open_images(core, secrets, outward)
-        boxed = boxed_servers(settings, secrets, walls.launcher)
-        others = open_other_servers(core, secrets, watching.alerts, boxed)
-        if others is not None:
-            stack.push_async_callback(others.close)
-        yield _gateway(
-            core,
-            await walls.box(),
-            governor,
-            call_api,
-            record,
-            watching,
-            issuers.tokens,
-            images,
-            others,
-            walls.note,
-        )
+        yield await _wired(stack, core, walls, secrets)
+
+
+async def _wired(stack: AsyncExitStack, core: Core, walls: Walls, secrets: Mapping[str, Secret]) -> Gateway:
+    """The use cases over all that `stack` closes again."""
+    settings = core.settings
+    outward = Outward()
+    stack.push_async_callback(outward.close)
+    governor = await stack.enter_async_context(open_governor(core, secrets))
+    record = _record(core)
+    issuers = open_issuers(core, secrets, outward)
+    watching = watches(core, secrets, outward, record.open_runs, issuers.fetched)
+    programs = boxed_servers(settings, secrets, walls.launcher)
+    upstreams = open_upstreams(core, secrets, watching.alerts, programs)
+    if upstreams is not None:
+        stack.push_async_callback(upstreams.close)
+    images = open_images(core, secrets, outward)
+    call_api = CallAPI(_apis(settings, secrets, outward), core.books, clock)
+    box = await walls.box()
+    documents = _documents(core, box, governor, call_api, record)
+    pepper, byok = core.keys.api_key_pepper, settings.auth.byok
+    return Gateway(
+        core=core,
+        sandbox=box,
+        governor=governor,
+        watches=watching,
+        execute=documents.execute,
+        validate=documents.validate,
+        runs=documents.runs,
+        authenticate=Authenticate(core.keyring, pepper, clock, issuers.tokens, byok),
+        security=RecordSecurity(core.books, clock),
+        administration=core.administration(
+            documents.execute, issuers.tokens, None if upstreams is None else upstreams.verbs
+        ),
+        images=images,
+        upstreams=upstreams,
+        confinement_note=walls.note,
+    )
+
+
+def _record(core: Core) -> RecordRuns:
+    return RecordRuns(
+        core.books,
+        core.signer,
+        core.quad,
+        clock,
+        entropy,
+        RUN_BUDGET_USD_MICROS,
+        owner=core.owner,
+        enforced=not core.settings.observes,
+    )
 
 
 def _apis(settings: Settings, secrets: Mapping[str, Secret], outward: Outward) -> dict[str, OutsideAPI]:
@@ -133,18 +150,18 @@ def _apis(settings: Settings, secrets: Mapping[str, Secret], outward: Outward) -
     }
 
 
-def _gateway(
-    core: Core,
-    box: Sandbox,
-    governor: Governor,
-    call_api: CallAPI,
-    record: RecordRuns,
-    watching: Watches,
-    tokens: VerifyTokens | None,
-    images: Images | None,
-    others: OtherServers | None,
-    confinement_note: str,
-) -> Gateway:
+@dataclass(frozen=True, slots=True)
+class _Documents:
+    """What is done with documents."""
+
+    execute: ExecuteDocument
+    validate: ValidateDocument
+    runs: ReadRuns
+
+
+def _documents(
+    core: Core, box: Sandbox, governor: Governor, call_api: CallAPI, record: RecordRuns
+) -> _Documents:
     settings = core.settings
     admit = AdmitDocument(core.signers, _document_rules(settings), clock)
     under_way: dict[str, Stop] = {}
@@ -161,23 +178,8 @@ def _gateway(
         under_way=under_way,
         slots=asyncio.Semaphore(settings.sandbox.runs_at_once),
     )
-    return Gateway(
-        core=core,
-        sandbox=box,
-        governor=governor,
-        watches=watching,
-        execute=execute,
-        validate=ValidateDocument(admit),
-        runs=ReadRuns(core.books, core.quad, core.signer, core.prove, under_way),
-        authenticate=Authenticate(
-            core.keyring, core.keys.api_key_pepper, clock, tokens, core.settings.auth.byok
-        ),
-        security=RecordSecurity(core.books, clock),
-        administration=core.administration(execute, tokens, None if others is None else others.verbs),
-        images=images,
-        other_servers=others,
-        confinement_note=confinement_note,
-    )
+    runs = ReadRuns(core.books, core.quad, core.signer, core.prove, under_way)
+    return _Documents(execute, ValidateDocument(admit), runs)
 
 
 class _Installed(Mapping[str, str]):

@@ -39,12 +39,12 @@ class Metrics(Collector):
         messages: Callable[[], Mapping[str, int]] = dict,
         spans: Callable[[], Mapping[str, int]] = dict,
         peers: Mapping[str, Peer] | None = None,
-        others: Collector | None = None,
+        upstreams: Collector | None = None,
     ) -> None:
         """`alerts` is how many were raised, by kind; `lines` how the providers' limits stand.
 
         `messages` and `spans` are what became of alerts and spans on their way out, by result; `peers`
-        the providers as OpenTelemetry names them; `others` counts calls to other MCP servers.
+        the providers as OpenTelemetry names them; `upstreams` counts calls to other MCP servers.
         """
         self._alerts = {} if alerts is None else alerts
         self._lines = lines
@@ -55,7 +55,7 @@ class Metrics(Collector):
         self._durations = [0] * (len(DURATION_BOUNDS_S) + 1)
         self._duration_sum_s = 0.0
         self._body_bytes: Callable[[], float] = float
-        self._others = [] if others is None else [others]
+        self._upstreams = [] if upstreams is None else [upstreams]
         self.model_call = ModelMetrics(peers)
 
     def request(self, route: str, status: int, duration_s: float) -> None:
@@ -81,7 +81,7 @@ class Metrics(Collector):
 
     def _text(self, figures: Figures, lines: Sequence[LineReport]) -> bytes:
         registry = CollectorRegistry()
-        for collector in (self, LimitMetrics(lines), self.model_call, BookMetrics(figures), *self._others):
+        for collector in (self, LimitMetrics(lines), self.model_call, BookMetrics(figures), *self._upstreams):
             registry.register(collector)
         return generate_latest(registry)
 

@@ -1,7 +1,6 @@
 """What agents find at /mcp."""
 
-from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
@@ -42,11 +41,11 @@ def sources(gateway: Gateway) -> "Sequence[Source]":
         OwnResources(resources.readers, resources.run_ids),
         OwnPrompts(prompts(_text("maml.md"), _text("problems.md"))),
     )
-    if (others := gateway.other_servers) is None:
+    if (upstreams := gateway.upstreams) is None:
         return own
     from macroslow.services.upstreams.source import OtherServers
 
-    return (*own, OtherServers(others.servers, others.call, others.watch.changed.append))
+    return (*own, OtherServers(upstreams.servers, upstreams.call, upstreams.watch.changed.append))
 
 
 def handlers(gateway: Gateway) -> Mapping[str, Handler]:
@@ -66,7 +65,17 @@ def handlers(gateway: Gateway) -> Mapping[str, Handler]:
     ]
     if gateway.images is not None:
         tables.append(ImageTools(gateway.images).handlers)
-    return dict(ChainMap(*map(dict, tables)))
+    return merged(tables)
+
+
+def merged(tables: Iterable[Mapping[str, Handler]]) -> Mapping[str, Handler]:
+    """All of them in one. RuntimeError if two have the same name: one of them would never be called."""
+    whole: dict[str, Handler] = {}
+    for table in tables:
+        if doubled := whole.keys() & table.keys():
+            raise RuntimeError(f"{', '.join(sorted(doubled))}: has two handlers")
+        whole |= table
+    return whole
 
 
 def _resources(gateway: Gateway) -> AgentResources:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import ChainMap
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -40,7 +40,7 @@ from macroslow.web.mcp.lines import Conversations
 from macroslow.web.metrics import Metrics
 from macroslow.web.protected_resource import ProtectedResource
 from macroslow.web.routes import PUBLIC_LOG_ROUTES, ROUTES
-from macroslow.web.server_metrics import ServerMetrics
+from macroslow.web.upstream_metrics import UpstreamMetrics
 
 log: Final = logging.getLogger("macroslow.server")
 LOCAL: Final = "local"  # who comes by the control socket, as principal and account
@@ -63,51 +63,23 @@ async def open_edges(
 
     `give_way` is called when a gateway that listens wants to be where this one is; None: this one stays.
     """
-    core, settings = gateway.core, gateway.core.settings
-    lifecycle = Lifecycle()
-    mcp = MCPEndpoint(
-        partial(mode.sources, gateway),
-        RecordMCPCall(core.books, clock),
-        clock,
-        version=__version__,
-        max_body_bytes=settings.server.max_body_bytes,
-        transport=mode.transport,
-    )
+    core, lifecycle = gateway.core, Lifecycle()
+    mcp = _endpoint(gateway, mode)
     application = _application(gateway, mcp, lifecycle, mode)
-    gate = Gate(
-        application,
-        (*(PUBLIC_LOG_ROUTES if settings.log.public else ROUTES), *mode.routes),
-        gateway.authenticate,
-        gateway.security,
-        clock,
-        entropy,
-        _gate_settings(settings),
-    )
-    record = RecordServer(core.books, clock, __version__)
-    await record.started(gateway.sandbox.backend)
-    log.info(
-        "macroslow %s starts: mode %s, sandbox %s, state %s",
-        __version__,
-        settings.gateway.mode,
-        gateway.sandbox.backend,
-        settings.state_folder,
-    )
-    await core.checkpoints.sign_all()  # so that what a crash left unsigned is signed from here on
-    conversations = Conversations(
-        mcp, gate, gateway.authenticate, await _local(gateway), settings.server.shutdown_grace_s
-    )
+    gate = _gate(gateway, application, mode)
     of_administrators = administrators.gate_of(gateway, application)
+    record = await _started(gateway)
+    await core.checkpoints.sign_all()  # so that what a crash left unsigned is signed from here on
+    grace_s = core.settings.server.shutdown_grace_s
+    conversations = Conversations(mcp, gate, gateway.authenticate, await _local(gateway), grace_s)
     verbs = administrators.operator(gateway)
     performing = verbs if give_way is None else giving_way(verbs, give_way)
     holders = (gate, of_administrators, application.answer_once)
     ending = WithdrawEnded(gateway.authenticate.admits, [each.withdraw for each in holders])
-    beside = {"the security log": gateway.security.run, "the watch over ended credentials": ending.run}
-    if gateway.other_servers is not None:
-        beside["the look at other MCP servers"] = gateway.other_servers.watch.run
     async with kept_running(gateway.watches.log.works()):  # to the very end, so that it is witnessed whole
         try:
             async with (
-                kept_running(beside),
+                kept_running(_beside(gateway, ending)),
                 gateway.watches.running(),
                 control.serve_control(core.folder.control_socket, performing, conversations),
             ):
@@ -118,6 +90,48 @@ async def open_edges(
             await record.stopped()
             await core.checkpoints.settle()
             log.info("macroslow stopped")
+
+
+def _endpoint(gateway: Gateway, mode: Mode) -> MCPEndpoint:
+    return MCPEndpoint(
+        partial(mode.sources, gateway),
+        RecordMCPCall(gateway.core.books, clock),
+        clock,
+        version=__version__,
+        max_body_bytes=gateway.core.settings.server.max_body_bytes,
+        transport=mode.transport,
+    )
+
+
+def _gate(gateway: Gateway, application: Application, mode: Mode) -> Gate:
+    settings = gateway.core.settings
+    return Gate(
+        application,
+        (*(PUBLIC_LOG_ROUTES if settings.log.public else ROUTES), *mode.routes),
+        gateway.authenticate,
+        gateway.security,
+        clock,
+        entropy,
+        _gate_settings(settings),
+    )
+
+
+async def _started(gateway: Gateway) -> RecordServer:
+    """Say that the server starts, in the log that is signed and in its own; it is recorded that it stops."""
+    settings, backend = gateway.core.settings, gateway.sandbox.backend
+    record = RecordServer(gateway.core.books, clock, __version__)
+    await record.started(backend)
+    mode, state = settings.gateway.mode, settings.state_folder
+    log.info("macroslow %s starts: mode %s, sandbox %s, state %s", __version__, mode, backend, state)
+    return record
+
+
+def _beside(gateway: Gateway, ending: WithdrawEnded) -> Mapping[str, Callable[[], Awaitable[object]]]:
+    """What runs beside the requests."""
+    works = {"the security log": gateway.security.run, "the watch over ended credentials": ending.run}
+    if gateway.upstreams is not None:
+        works["the look at other MCP servers"] = gateway.upstreams.watch.run
+    return works
 
 
 def _gate_settings(settings: Settings) -> GateSettings:
@@ -168,17 +182,17 @@ def _application(gateway: Gateway, mcp: MCPEndpoint, lifecycle: Lifecycle, mode:
 def _metrics(gateway: Gateway, known: Mapping[str, Peer]) -> Metrics:
     watches = gateway.watches
     spans = watches.spans
-    others = gateway.other_servers
+    upstreams = gateway.upstreams
     raised = [watches.budgets.raised, watches.guessing.raised, watches.log.raised]
-    if others is not None:
-        raised.append(others.watch.raised)
+    if upstreams is not None:
+        raised.append(upstreams.watch.raised)
     return Metrics(
         alerts=ChainMap(*raised),
         lines=gateway.governor.admission.report,
         messages=lambda: {"delivered": watches.alerts.delivered, "given_up": watches.alerts.given_up},
         spans=dict if spans is None else lambda: spans.counts,
         peers=known,
-        others=None if others is None else ServerMetrics(others.servers, others.call.counts),
+        upstreams=None if upstreams is None else UpstreamMetrics(upstreams.servers, upstreams.call.counts),
     )
 
 

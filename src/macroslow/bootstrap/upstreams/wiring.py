@@ -26,7 +26,7 @@ MAX_COUNTED: Final = 20_000  # principals, servers and tools whose calls are cou
 
 
 @dataclass(frozen=True, slots=True)
-class OtherServers:
+class Upstreams:
     """The servers of one gateway, not yet looked at."""
 
     servers: "Mapping[str, WatchedServer]"
@@ -39,12 +39,12 @@ class OtherServers:
         await asyncio.gather(*(server.port.close() for server in self.servers.values()))
 
 
-def open_other_servers(
+def open_upstreams(
     core: Core,
     secrets: Mapping[str, Secret],
     outlet: Outlet,
     programs: "Mapping[str, UpstreamServer]",
-) -> OtherServers | None:
+) -> Upstreams | None:
     """Wire what is configured; None where nothing is. `programs` are the servers that are no URL.
 
     ConfigurationError for a URL or a secret that cannot be used, and for pins that cannot be read.
@@ -65,13 +65,11 @@ def open_other_servers(
     servers = {}
     for name, one in configured.items():
         port = programs.get(name) or _over_http(name, one, secrets)
-        server = WatchedServer(name, port, _rules(name, one), clock)
-        server.approve(pins.get(name, {}))
-        servers[name] = server
+        servers[name] = WatchedServer(name, port, _rules(name, one), clock, pins.get(name, {}))
     watch = WatchServers(servers, core.books, clock, outlet, gateway=core.settings.gateway.name)
     call = CallServer(core.books, clock, Tallies(clock, MAX_COUNTED), Counts())
     approve = ApprovePins(servers, watch, store, core.books, clock)
-    return OtherServers(servers, watch, call, PinVerbs(servers, watch.look, approve, OWN_NAMES))
+    return Upstreams(servers, watch, call, PinVerbs(servers, watch.look, approve, OWN_NAMES))
 
 
 def _over_http(name: str, one: MCPServer, secrets: Mapping[str, Secret]) -> "UpstreamServer":

@@ -4,7 +4,7 @@ import mcp_types as types
 from prometheus_client import CollectorRegistry, generate_latest
 from tests.services.upstreams.fake_server import FakeServer, Servers, caller
 
-from macroslow.web.server_metrics import ServerMetrics
+from macroslow.web.upstream_metrics import UpstreamMetrics
 
 
 async def test_calls_items_and_hidden_characters_are_counted_by_server() -> None:
@@ -14,7 +14,7 @@ async def test_calls_items_and_hidden_characters_are_counted_by_server() -> None
     await house.source.call_tool(caller("mcp:s"), params)
     house.ports["s"].tools = ()
     registry = CollectorRegistry()
-    registry.register(ServerMetrics(house.watched, house.call.counts))
+    registry.register(UpstreamMetrics(house.watched, house.call.counts))
     text = generate_latest(registry).decode()
     assert 'macroslow_mcp_server_calls_total{outcome="ok",server="s"} 1.0' in text
     assert 'macroslow_mcp_hidden_characters_total{server="s"} 1.0' in text

@@ -13,7 +13,7 @@ from macroslow.services.upstreams.watched_server import WatchedServer
 _SERVER: Final = ("server",)
 
 
-class ServerMetrics(Collector):
+class UpstreamMetrics(Collector):
     """What was called, what is offered and what waits, as it is at a scrape."""
 
     def __init__(self, servers: Mapping[str, WatchedServer], counts: Counts) -> None:
