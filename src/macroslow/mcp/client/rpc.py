@@ -14,13 +14,12 @@ from typing import Any, Final, NamedTuple, TypeGuard
 
 import orjson
 
-from macroslow.mcp.clean_text import clean
+from macroslow.mcp.clean_text import one_line
 from macroslow.mcp.upstream import FRESH_S, JSON, MAX_FRESH_S
 
 MODERN: Final = "2026-07-28"
 METHOD_NOT_FOUND: Final = -32601
 MAX_LEVELS: Final = 100  # of a result, one in another
-MAX_WORDS: Final = 300  # characters of a server's own words, in an error or a report
 META: Final = "io.modelcontextprotocol/"
 CLIENT: Final = {"name": "macroslow", "version": "1"}  # the same for every caller and every version of ours
 
@@ -146,7 +145,7 @@ def fresh_s(result: JSON) -> float:
 
 def words(told: object) -> str:
     """A server's own words as they may be shown: cleaned, on one line, cut short; "" for what is no text."""
-    return " ".join(clean(told)[0].split())[:MAX_WORDS] if isinstance(told, str) else ""
+    return one_line(told) if isinstance(told, str) else ""
 
 
 def is_deep(told: Mapping[str, Any]) -> bool:
