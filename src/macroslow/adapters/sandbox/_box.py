@@ -74,9 +74,9 @@ class Box:
             async with asyncio.timeout(_START_S):
                 message, _ = await receive(self.process.control)
         except (EOFError, TimeoutError):
-            raise SandboxUnavailableError(f"MCP server {self.program.name}: its box died") from None
+            raise SandboxUnavailableError("its box died") from None
         if message["kind"] != "started":
-            raise SandboxUnavailableError(f"MCP server {self.program.name}: {message['error']}")
+            raise SandboxUnavailableError(str(message["error"]))
 
     async def read(self, most_bytes: int) -> bytes:
         """What the program wrote, b"" once nothing of it can write any more."""

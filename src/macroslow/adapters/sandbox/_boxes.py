@@ -83,7 +83,7 @@ class Boxes:
             try:
                 box = await self._fork(zygote, stack)
             except EOFError:
-                raise SandboxUnavailableError(f"MCP server {self.program.name}: its zygote died") from None
+                raise SandboxUnavailableError("its zygote died") from None
             await box.begin(environment)
             box.stack = stack.pop_all()
             return box
@@ -120,9 +120,7 @@ class Boxes:
             async with asyncio.timeout(_START_S):
                 process = await meet(control)
         except TimeoutError:
-            raise SandboxUnavailableError(
-                f"MCP server {self.program.name}: its box does not answer"
-            ) from None
+            raise SandboxUnavailableError("its box does not answer") from None
         stack.push_async_callback(process.end, gentle=False)
         if process.listener is not None:
             await stack.enter_async_context(self.way_out.serve(process.listener))
