@@ -10,8 +10,7 @@ import jsonschema_rs
 from tests.conftest import ROOT
 
 import macroslow
-from macroslow.bootstrap.edges.stdio import KEY_VARIABLE
-from macroslow.cli.install_client import _clients as _mcp_clients
+from macroslow.cli._client_key import KEY_VARIABLE
 from macroslow.cli.serve import serve
 
 TEXT = {"type": "string", "minLength": 1}
@@ -77,4 +76,3 @@ def test_what_it_starts_exists() -> None:
 def test_the_key_is_a_secret_by_its_name_everywhere() -> None:
     (variable,) = SERVER["packages"][0]["environmentVariables"]
     assert (variable["name"], variable["isSecret"]) == (KEY_VARIABLE, True)
-    assert KEY_VARIABLE == _mcp_clients.KEY_VARIABLE

@@ -1,4 +1,4 @@
-"""A wire between pipes and one gateway after the other."""
+"""A relay between pipes and one gateway after the other."""
 
 import json
 import os
@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
-from macroslow.stdio.relay import MAX_LINE_BYTES, ClientGoneError, Wire
+from macroslow.stdio.relay import MAX_LINE_BYTES, ClientGoneError, Relay
 
 HELLO = {"jsonrpc": "2.0", "id": "h", "method": "initialize", "params": {}}
 READY = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 
 
 class Pipes:
-    """The client's ends of a wire, and gateways to carry it to."""
+    """The client's ends of a relay, and gateways to carry it to."""
 
     def __init__(self) -> None:
         stdin, self.say_to = os.pipe()
         self.hear_from, stdout = os.pipe()
         self.ends = [stdin, self.say_to, self.hear_from, stdout]
-        self.wire = Wire(stdin, stdout)
-        self.reading = threading.Thread(target=self.wire.read, daemon=True)
+        self.relay = Relay(stdin, stdout)
+        self.reading = threading.Thread(target=self.relay.read, daemon=True)
         self.reading.start()
 
     def say(self, *messages: dict[str, Any]) -> None:
@@ -48,13 +48,13 @@ class Gateway:
         self.socket = ours
         self.lines = ours.makefile("rb")
         self.failed: list[BaseException] = []
-        self.carrying = threading.Thread(target=self._carry, args=(pipes.wire, theirs))
+        self.carrying = threading.Thread(target=self._carry, args=(pipes.relay, theirs))
         self.carrying.start()
 
-    def _carry(self, wire: Wire, theirs: socket.socket) -> None:
+    def _carry(self, relay: Relay, theirs: socket.socket) -> None:
         with theirs:
             try:
-                wire.carry(theirs)
+                relay.carry(theirs)
             except ClientGoneError as error:
                 self.failed.append(error)
 
@@ -76,7 +76,7 @@ class Gateway:
 def pipes() -> Iterator[Pipes]:
     made = Pipes()
     yield made
-    made.wire.end()
+    made.relay.end()
     if made.say_to in made.ends:
         made.finish()
     made.reading.join(30)
@@ -106,7 +106,7 @@ def test_the_end_of_the_client_is_told_once_all_is_sent(pipes: Pipes) -> None:
     gateway.answer(1)
     assert pipes.heard(1)[0]["result"] == {}
     gateway.hang_up()
-    assert pipes.wire.is_done
+    assert pipes.relay.is_done
 
 
 def test_what_a_gateway_did_not_answer_is_answered_with_an_error_once(pipes: Pipes) -> None:
@@ -195,8 +195,8 @@ def test_a_cut_wire_carries_nothing_more(pipes: Pipes) -> None:
     gateway = Gateway(pipes)
     pipes.say(ping(1))
     gateway.asked()
-    pipes.wire.cut()
+    pipes.relay.cut()
     gateway.carrying.join(30)
     assert not gateway.carrying.is_alive()
-    assert pipes.wire.is_done
+    assert pipes.relay.is_done
     gateway.hang_up()

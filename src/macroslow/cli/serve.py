@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from macroslow.bootstrap.edges.stdio import KEY_VARIABLE, claim_pipes, serve_stdio
+from macroslow.bootstrap.edges.stdio import claim_pipes, serve_stdio
+from macroslow.cli._client_key import KEY_VARIABLE
 from macroslow.cli._configured import config_option, require_configured, settings_of
 from macroslow.cli.console.logging import log_to_stderr
 from macroslow.cli.console.output import json_option
@@ -38,11 +39,11 @@ def serve(
     if stdio:
         if listen is not None or conformance or as_json:
             raise click.UsageError("--stdio listens nowhere, and says nothing of its own")
-        wire = claim_pipes()  # before anything could print
+        relay = claim_pipes()  # before anything could print
         settings = settings_of(config_file)
         require_configured(settings.source.describes_gateway)
         log_to_stderr(settings.server.log_level, settings.server.log_format)
-        serve_stdio(settings, wire, os.environ.pop(KEY_VARIABLE, None))
+        serve_stdio(settings, relay, os.environ.pop(KEY_VARIABLE, None))
         return
 
     from macroslow.cli._serving import serve_clients, serve_suites  # here: all of the gateway is behind it

@@ -1,6 +1,6 @@
 """MCP on this process's stdin and stdout, carried to a gateway over its control socket.
 
-Lines of JSON-RPC go both ways as they are; the gateway checks and answers them. A wire outlives the gateway
+Lines of JSON-RPC go both ways as they are; the gateway checks and answers them. A relay outlives the gateway
 at its other end: what was under way is answered with an error, since nobody knows whether it was done, and
 the next gateway is greeted as the last one was.
 
@@ -33,7 +33,7 @@ class ClientGoneError(Exception):
     """Nobody reads stdout any more."""
 
 
-class Wire:
+class Relay:
     """The client's end. `read` runs in a thread of its own, once; `carry` for one gateway after the other."""
 
     def __init__(self, stdin: int, stdout: int) -> None:

@@ -24,63 +24,62 @@ from macroslow.bootstrap.machine import clock
 from macroslow.errors import StateLockedError
 from macroslow.ports import NS_PER_S
 from macroslow.settings import Settings
-from macroslow.stdio import relay
+from macroslow.stdio.relay import ClientGoneError, Relay
 
 if TYPE_CHECKING:
     from macroslow.bootstrap.gateway import Gateway
 
-KEY_VARIABLE: Final = "MACROSLOW_API_KEY"
 START_WAIT_S: Final = 30.0  # how long a gateway that holds the folder may take until it is there
 LOOK_EVERY_S: Final = 0.05
 SETTLE_S: Final = 5.0  # for the last answers, once our own end is asked for
 WANTED: Final = "macroslow.mcp.server"  # takes longer to import than the rest to start
 
 
-def claim_pipes() -> relay.Wire:
-    """Move stdin and stdout where nobody but the wire finds them."""
+def claim_pipes() -> Relay:
+    """Move stdin and stdout where nobody but the relay finds them."""
     ours = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3) for number in (0, 1)]
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
-    return relay.Wire(*ours)
+    return Relay(*ours)
 
 
-def serve_stdio(settings: Settings, wire: relay.Wire, key: str | None) -> None:
-    """Carry `wire` until its client is done, as the holder of `key`, or as this machine's own user.
+def serve_stdio(settings: Settings, relay: Relay, key: str | None) -> None:
+    """Carry `relay` until its client is done, as the holder of `key`, or as this machine's own user.
 
     RemoteError for a bad key; ConfigurationError if no gateway can be opened.
     """
-    threading.Thread(target=wire.read, daemon=True).start()
-    carrier = _Carrier(settings, wire, key)
-    with suppress(relay.ClientGoneError):  # nobody is left to be told of it
+    threading.Thread(target=relay.read, daemon=True).start()
+    carrier = _Carrier(settings, relay, key)
+    with suppress(ClientGoneError):  # nobody is left to be told of it
         carrier.carry()
 
 
 class _Carrier:
-    """Finds a gateway, or opens it, for one wire."""
+    """Finds a gateway, or opens it, for one client."""
 
-    def __init__(self, settings: Settings, wire: relay.Wire, key: str | None) -> None:
+    def __init__(self, settings: Settings, relay: Relay, key: str | None) -> None:
         self._settings = settings
-        self._wire = wire
+        self._relay = relay
         self._key = key
         self._socket = statefolder.prepare(settings.state_folder).control_socket
         self._gave_way_until_ns = 0
 
     def stop(self, *_: object) -> None:
         """Have no more lines taken, and what is under way end soon; at once, if asked again."""
-        if self._wire.is_done:
-            self._wire.cut()
+        if self._relay.is_done:
+            self._relay.cut()
             return
-        self._wire.end()
-        last = threading.Timer(SETTLE_S, self._wire.cut)
+        self._relay.end()
+        last = threading.Timer(SETTLE_S, self._relay.cut)
         last.daemon = True
         last.start()
 
     def carry(self) -> None:
         """From one gateway to the next until the client is done."""
         ends_ns = _latest_ns()
-        while not self._wire.is_done:
+        while not self._relay.is_done:
             for number in (signal.SIGINT, signal.SIGTERM):  # again: a loop of our own took them with it
                 signal.signal(number, self.stop)
             try:
@@ -95,7 +94,7 @@ class _Carrier:
     def _with_whoever_serves(self) -> None:
         """OSError if nobody does."""
         with control.begin_conversation(self._socket, {"key": self._key}) as gateway:
-            self._wire.carry(gateway)
+            self._relay.carry(gateway)
 
     def _try_our_own(self, ends_ns: int) -> None:
         """Open a gateway, or wait for the one that is being opened: StateLockedError from `ends_ns` on."""

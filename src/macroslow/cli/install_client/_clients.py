@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-KEY_VARIABLE: Final = "MACROSLOW_API_KEY"
+from macroslow.cli._client_key import KEY_VARIABLE
+
 Entry = Mapping[str, object]
 
 
