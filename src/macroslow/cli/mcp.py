@@ -12,6 +12,7 @@ from macroslow.cli._operator import ask
 from macroslow.cli.console.columns import columns
 from macroslow.cli.console.errors import CHECKED_IS_BAD
 from macroslow.cli.console.output import emit, json_option
+from macroslow.cli.console.terminal import one_line
 from macroslow.errors import BadRequestError
 
 WAITING: Final = frozenset({"new", "changed", "gone"})
@@ -47,7 +48,7 @@ def list_(config_file: Path | None, *, as_json: bool) -> None:
     columns(listed["servers"], heads | {"unfit": "UNFIT", "scope": "SCOPE", "where": "WHERE"})
     for one in listed["servers"]:
         if one["trouble"]:
-            click.echo(f"{one['name']}: {one['trouble']}")
+            click.echo(one_line(f"{one['name']}: {one['trouble']}"))
 
 
 @pins.command()
@@ -99,7 +100,7 @@ def _show(found: Mapping[str, Any]) -> None:
     for item in found["items"]:
         if item["state"] in WAITING or item["fault"]:
             for line in _item(item):
-                click.echo(line)
+                click.echo(one_line(line))
     if not found["waiting"]:
         click.echo(f"Nothing of {found['server']} waits for approval.")
         return

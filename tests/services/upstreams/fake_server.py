@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import mcp_types as types
 from tests.contract.fake_books import FakeBooks
 
 from macroslow.authn.principal import Principal
@@ -31,13 +32,16 @@ SAY = {"name": "say", "inputSchema": {"type": "object"}}
 
 
 class FixedClock:
-    """Time stands still."""
+    """Time stands still, but for `passed_ns`."""
+
+    def __init__(self) -> None:
+        self.passed_ns = 0
 
     def now_ns(self) -> int:
-        return 1_800_000_000_000_000_000
+        return 1_800_000_000_000_000_000 + self.passed_ns
 
     def monotonic_ns(self) -> int:
-        return 10**12
+        return 10**12 + self.passed_ns
 
 
 class FakeServer:
@@ -119,14 +123,15 @@ def rules(name: str, **more: Any) -> ServerRules:
 class Servers:
     """A gateway's other servers, wired as they are for real, over books in memory."""
 
-    def __init__(self, **servers: FakeServer) -> None:
+    def __init__(self, *, approved: Mapping[str, Approved] | None = None, **servers: FakeServer) -> None:
         self.clock = FixedClock()
         self.books = FakeBooks()
         self.outlet = Outlet()
         self.store = PinsInMemory()
         self.ports = servers
         self.watched = {
-            name: WatchedServer(name, port, rules(name), self.clock) for name, port in servers.items()
+            name: WatchedServer(name, port, rules(name), self.clock, (approved or {}).get(name, {}))
+            for name, port in servers.items()
         }
         self.watch = WatchServers(self.watched, self.books, self.clock, self.outlet, gateway="g")
         self.approve = ApprovePins(self.watched, self.watch, self.store, self.books, self.clock)
@@ -157,4 +162,9 @@ def caller(*scopes: str, name: str = "ann") -> Caller:
     return Caller(principal(*scopes, name=name), "req-1", context)
 
 
-__all__ = ["ADD", "SAY", "FakeServer", "Rule", "Servers", "caller", "principal", "rules"]
+def wanting(name: str = "s__add", **arguments: object) -> types.CallToolRequestParams:
+    """A call of a tool."""
+    return types.CallToolRequestParams(name=name, arguments=arguments)
+
+
+__all__ = ["ADD", "SAY", "FakeServer", "Rule", "Servers", "caller", "principal", "rules", "wanting"]

@@ -6,7 +6,16 @@ from contextlib import suppress
 
 import mcp_types as types
 import pytest
-from tests.services.upstreams.fake_server import ADD, FakeServer, Rule, Servers, caller, principal, rules
+from tests.services.upstreams.fake_server import (
+    ADD,
+    FakeServer,
+    Rule,
+    Servers,
+    caller,
+    principal,
+    rules,
+    wanting,
+)
 
 from macroslow.errors import (
     LogUnavailableError,
@@ -21,13 +30,9 @@ from macroslow.tlog.event import EventType
 CANARY = "canary-of-the-caller"
 
 
-def wanting(name: str = "s__add", **arguments: object) -> types.CallToolRequestParams:
-    return types.CallToolRequestParams(name=name, arguments=arguments)
-
-
 async def house_of(port: FakeServer | None = None, **more: object) -> Servers:
     house = Servers(s=port or FakeServer())
-    house.watched["s"] = WatchedServer("s", house.ports["s"], rules("s", **more), house.clock)
+    house.watched["s"] = WatchedServer("s", house.ports["s"], rules("s", **more), house.clock, {})
     house.verbs.servers["s"] = house.watched["s"]  # type: ignore[index]
     return await house.approved()
 

@@ -21,7 +21,7 @@ _FRESH: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOE
 
 
 class PinsFile:
-    """See `services.upstreams.pin_verbs.PinStore`. Its folder belongs to one process at a time."""
+    """See `services.upstreams.approve_pins.PinStore`. Its folder belongs to one process at a time."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME

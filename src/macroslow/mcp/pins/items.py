@@ -29,7 +29,7 @@ from macroslow.values import value
 
 MAX_ITEM_BYTES: Final = 128 * 1024  # of the pinned members of one item, as JSON
 MAX_ITEM_NODES: Final = 10_000  # values in them
-MAX_WORK: Final = 200_000  # values, and units of schemas, of all items of a server: a second or two
+MAX_WORK: Final = 100_000  # values, and units of schemas, of all items of a server: two seconds or three
 FAILED_WORK: Final = 5_000  # at most what a schema is charged with that could not be read to its end
 MAX_NAME: Final = 64  # of an offered tool or prompt, its server's name included
 SEPARATOR: Final = "__"

@@ -5,42 +5,41 @@ what a person would not see, and held against the approved output schema. The en
 before the answer leaves; it has digests of arguments and result, and no text of them.
 """
 
-import hashlib
+import asyncio
 from dataclasses import dataclass, field
-from typing import Final
 
-import orjson
+import mcp_types as types
 
 from macroslow.authn.principal import Principal
-from macroslow.errors import (
-    MacroslowError,
-    UpstreamRefusedError,
-    UpstreamUnavailableError,
-)
+from macroslow.errors import BadRequestError, MacroslowError, UpstreamRefusedError, UpstreamUnavailableError
 from macroslow.limits.admission import Verdict, per_minute
 from macroslow.limits.tallies import Tallies
-from macroslow.mcp.clean_text import clean, clean_json
 from macroslow.mcp.pins import Kind, Place
 from macroslow.mcp.upstream import JSON, Progress
 from macroslow.ports import NS_PER_MS, Clock
-from macroslow.services.upstreams.watched_server import Offer, Rule, WatchedServer
+from macroslow.services.upstreams.offers import Offer
+from macroslow.services.upstreams.results import Result, result_of, sha256_of
+from macroslow.services.upstreams.their_words import cleaned
+from macroslow.services.upstreams.watch_servers import told_name
+from macroslow.services.upstreams.watched_server import Rule, WatchedServer
 from macroslow.tlog.event import Event, EventType
 from macroslow.tlog.ports import Append
 from macroslow.values import value
 from macroslow.workflow.books import Books
 
-MAX_NAME: Final = 256  # characters of an item's name in the log
+Told = types.CallToolResult | types.GetPromptResult | types.ReadResourceResult
 
 
 @value
-class Asked:
-    """Who asks for what, in which request, with which arguments."""
+class UpstreamCall:
+    """Who asks for what, in which request, with which arguments; `uri`: a resource, as he named it."""
 
     principal: Principal
     request_id: str
     server: WatchedServer
     offer: Offer
     arguments: JSON
+    uri: str = ""
 
 
 @dataclass(slots=True)
@@ -64,68 +63,51 @@ class CallServer:
     tallies: Tallies
     counts: Counts
 
-    async def __call__(self, asked: Asked, progress: Progress | None = None) -> JSON:
-        """The cleaned result. Raises RateLimitedError, UpstreamError, TooLargeError, LogUnavailableError.
+    async def __call__(self, asked: UpstreamCall, progress: Progress | None = None) -> Told:
+        """The result for the client. A caller who leaves is logged too: the call may have been made.
 
-        A caller who leaves is logged too: the call may have been made.
+        Raises RateLimitedError, UpstreamError, TooLargeError, LogUnavailableError; BadRequestError for
+        arguments that cannot be sent.
         """
+        arguments_sha256 = _hashed(asked.arguments)
         rule = asked.server.rules.of(asked.offer.place)
         self._count(asked, rule)
         began_ns = self.clock.monotonic_ns()
-        outcome, told = "unknown", ""
+        outcome, result = "unknown", None
         try:
             result = await self._called(asked, rule, progress)
-            outcome = "failed" if result.get("isError") is True else "ok"
-            told = _sha256(result)
+            outcome = "failed" if getattr(result.told, "is_error", None) else "ok"
+            return result.told
         except MacroslowError as error:
-            outcome = error.code
+            outcome = cleaned(error).code
             raise
         finally:
             duration_ms = (self.clock.monotonic_ns() - began_ns) // NS_PER_MS
             self.counts.call(asked.server.name, outcome)
-            await self._log(asked, outcome, told or None, duration_ms)
-        return result
+            hashes = (arguments_sha256, None if result is None else result.sha256)
+            await self._log(asked, outcome, hashes, duration_ms)
 
-    async def _called(self, asked: Asked, rule: Rule, progress: Progress | None) -> JSON:
+    async def _called(self, asked: UpstreamCall, rule: Rule, progress: Progress | None) -> Result:
         server, verdict = asked.server, Verdict.UNKNOWN
         admittance = server.admit()
         try:
-            result = await _sent(server, asked.offer.place, asked.arguments, rule.timeout_s, progress)
+            raw = await _sent(server, asked.offer.place, asked.arguments, rule.timeout_s, progress)
             verdict = Verdict.ANSWERED
         except UpstreamUnavailableError:
             verdict = Verdict.FAILED
             raise
-        except UpstreamRefusedError as error:
+        except UpstreamRefusedError:
             verdict = Verdict.ANSWERED
-            error.args = (clean(error.detail)[0],)
-            error.detail = error.args[0]
             raise
         finally:
             server.ended(admittance, verdict)
-        return self._cleaned(asked, result)
+        # Beside the requests: it may be as large as the operator allows.
+        result = await asyncio.to_thread(result_of, server.name, asked.offer, asked.uri, raw)
+        if result.hidden:
+            self.counts.hidden[server.name] = self.counts.hidden.get(server.name, 0) + result.hidden
+        return result
 
-    def _cleaned(self, asked: Asked, result: JSON) -> JSON:
-        name = asked.server.name
-        try:
-            cleaned, hidden = clean_json({k: v for k, v in result.items() if k not in _WIRE})
-        except ValueError:
-            raise UpstreamUnavailableError(
-                f"the result of {name} is nested too deeply", upstream=name
-            ) from None
-        if hidden:
-            self.counts.hidden[name] = self.counts.hidden.get(name, 0) + hidden
-        told: JSON = cleaned
-        outputs = asked.offer.outputs
-        if outputs is not None and told.get("isError") is not True:
-            complaints = outputs.complaints(told.get("structuredContent"))
-            if complaints:
-                raise UpstreamUnavailableError(
-                    f"the result of {name} does not fit the output schema that was approved: {complaints[0]}",
-                    upstream=name,
-                )
-        return told
-
-    def _count(self, asked: Asked, rule: Rule) -> None:
+    def _count(self, asked: UpstreamCall, rule: Rule) -> None:
         server, who = asked.server, asked.principal.name
         whole = per_minute(f"calls to the MCP server {server.name}", server.rules.calls_per_minute)
         self.tallies.admit(f"{server.name}\0{who}", whole, who, "wait, or ask the operator for more")
@@ -136,7 +118,9 @@ class CallServer:
                 f"{server.name}\0{own}\0{who}", limit, who, "wait, or ask the operator for more"
             )
 
-    async def _log(self, asked: Asked, outcome: str, result_sha256: str | None, duration_ms: int) -> None:
+    async def _log(
+        self, asked: UpstreamCall, outcome: str, hashes: tuple[str, str | None], duration_ms: int
+    ) -> None:
         principal, place = asked.principal, asked.offer.place
         fields = {
             "request_id": asked.request_id,
@@ -144,18 +128,14 @@ class CallServer:
             "key_id": principal.key_id,
             "server": asked.server.name,
             "kind": place.kind.value,
-            "name": place.name.encode("ascii", "backslashreplace").decode("ascii")[:MAX_NAME],
-            "arguments_sha256": _sha256(asked.arguments),
-            "result_sha256": result_sha256,
+            "name": told_name(place),
+            "arguments_sha256": hashes[0],
+            "result_sha256": hashes[1],
             "outcome": outcome,
             "duration_ms": duration_ms,
         }
         event = Event(EventType.MCP_FORWARDED, self.clock.now_ns(), principal.name, fields)
         await self.books.commit(Append(event))
-
-
-_WIRE: Final = frozenset({"_meta", "resultType", "ttlMs", "cacheScope"})
-"""Members of a result that are between its server and us."""
 
 
 async def _sent(
@@ -170,6 +150,11 @@ async def _sent(
             return await server.port.read_resource(arguments["uri"], timeout_s=timeout_s)
 
 
-def _sha256(told: JSON) -> str:
-    """Over JSON with its members in the order of their names, and no white space."""
-    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
+def _hashed(arguments: JSON) -> str:
+    try:
+        return sha256_of(arguments)
+    except TypeError:
+        raise BadRequestError(
+            "the arguments hold a number beyond 64 bits, or are nested too deeply",
+            fix="write large numbers as text",
+        ) from None

@@ -3,6 +3,7 @@
 An approval names the digest of what was shown. If anything is different by then, nothing is approved.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +15,7 @@ import orjson
 from pydantic import Field
 
 from macroslow.errors import ConflictError, MacroslowError, NotFoundError
-from macroslow.mcp.clean_text import clean, suspicions
+from macroslow.mcp.clean_text import one_line, suspicions
 from macroslow.mcp.pins import Kind, Standing, State, proposal_digest, waits
 from macroslow.services.upstreams.watch_servers import beside, hidden_of
 from macroslow.services.upstreams.watched_server import WatchedServer
@@ -53,7 +54,7 @@ class PinVerbs:
             "server": server,
             "digest": proposal_digest(chosen),
             "waiting": sum(map(waits, chosen)),
-            "items": [self._shown(found, one) for one in chosen],
+            "items": await asyncio.to_thread(self._all_shown, found, chosen),  # beside the requests
         }
 
     async def approve(self, server: str, digest: str, tools: Names = ()) -> object:
@@ -94,15 +95,18 @@ class PinVerbs:
             raise NotFoundError(f"no MCP server {name!r} is configured", fix=f"there are: {named}")
         return server
 
+    def _all_shown(self, server: WatchedServer, chosen: Sequence[Standing]) -> Sequence[dict[str, object]]:
+        return [self._shown(server, one) for one in chosen]
+
     def _shown(self, server: WatchedServer, one: Standing) -> dict[str, object]:
         now = None if one.now is None else one.now.text
         return {
             "kind": one.place.kind.value,
-            "name": clean(one.place.name)[0],
+            "name": one_line(one.place.name),
             "state": one.state.value,
             "fault": "" if one.now is None else one.now.fault,
             "sha256": None if one.now is None else one.now.digest,
-            "renamed_from": one.was,
+            "renamed_from": one_line(one.was),
             "beside": beside(self.servers, self.own, server.name, one),
             "hidden_characters": hidden_of(one),
             "suspicions": [] if now is None else suspicions(orjson.loads(now)),

@@ -16,7 +16,7 @@ from macroslow.authn.principal import THE_GATEWAY
 from macroslow.errors import ConflictError, LogUnavailableError, MacroslowError
 from macroslow.mcp.pins import Kind, Place, Standing, State, hidden_in, proposal_digest, skeleton, waits
 from macroslow.mcp.upstream import MIN_FRESH_S
-from macroslow.ports import DAY_NS, Clock
+from macroslow.ports import DAY_NS, HOUR_NS, Clock
 from macroslow.services.alerts.send_alerts import Outlet, message_of
 from macroslow.services.upstreams.watched_server import RETRY_S, WatchedServer
 from macroslow.tlog.event import Event, EventType
@@ -28,6 +28,8 @@ log: Final = logging.getLogger("macroslow.mcp")
 
 KIND: Final = "mcp.blocked"
 TOLD_NS: Final = 365 * DAY_NS
+MAX_TOLD: Final = 6  # forms of one server that are told of in an hour
+MAX_NAME: Final = 200  # characters of an item's name in entries and alerts
 MAX_LISTED: Final = 50  # items that an entry or an alert names
 
 
@@ -48,7 +50,8 @@ class WatchServers:
         self._clock = clock
         self._outlet = outlet
         self._gateway = gateway
-        self._said: dict[str, str] = {}  # in the server's own log, at each start anew
+        self._said: dict[str, str] = {}  # the last form that was told of each
+        self._told_ns: dict[str, list[int]] = {}  # when, within the last hour
         self.changed: list[Callable[[], Awaitable[None]]] = []
         self.raised = {KIND: 0}
         """Alerts that this process has told; for the metrics."""
@@ -73,16 +76,19 @@ class WatchServers:
             await told()
 
     async def tell(self, server: WatchedServer) -> None:
-        """Tell what waits for an operator, unless it was told before in this very form."""
+        """Tell what waits for an operator, unless it was told before in this very form.
+
+        Who changes again and again is told of MAX_TOLD times an hour, and then of what stands at its end.
+        """
         waiting = [one for one in server.standings if waits(one) and one.state is not State.GONE]
         if not waiting:
             return
         now_ns = self._clock.now_ns()
         facts = {"server": server.name, **facts_of(waiting), "digest": proposal_digest(server.standings)}
         claim = f"mcp {server.name} {facts['digest']}"
-        if self._said.get(server.name) != claim:
-            self._said[server.name] = claim
-            log.warning("%s", summary(server))
+        if self._said.get(server.name) == claim or not self._may_tell(server.name):
+            return
+        log.warning("%s", summary(server))
         digest = hashlib.sha256(claim.encode()).hexdigest()
         told = ClaimReply(THE_GATEWAY, claim, digest, now_ns, now_ns + TOLD_NS)
         event = Event(EventType.MCP_BLOCKED, now_ns, THE_GATEWAY, facts)
@@ -90,6 +96,17 @@ class WatchServers:
             await self._books.commit(told, Append(event))
             self.raised[KIND] += 1
             self._outlet.send(message_of(KIND, digest[:32], self._gateway, facts, now_ns))
+        self._said[server.name] = claim
+
+    def _may_tell(self, server: str) -> bool:
+        now_ns = self._clock.monotonic_ns()
+        recent = [at_ns for at_ns in self._told_ns.get(server, ()) if now_ns - at_ns < HOUR_NS]
+        if len(recent) >= MAX_TOLD:
+            return False
+        self._told_ns[server] = [*recent, now_ns]
+        if len(recent) + 1 == MAX_TOLD:
+            log.warning("the MCP server %s changes again and again: no more is told for an hour", server)
+        return True
 
     async def _watch(self, server: WatchedServer) -> None:
         failures = 0
@@ -97,24 +114,27 @@ class WatchServers:
             try:
                 await self.look(server)
                 failures = 0
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(server.fresh_s):
+                        await server.port.changed()
+                        await asyncio.sleep(MIN_FRESH_S / 10)  # who tells of changes all the time waits
+                continue
             except LogUnavailableError as error:
                 log.warning("what changed at the server %s is not told: %s", server.name, error.detail)
-            except MacroslowError as error:
+            except MacroslowError:
                 if failures == 0:
-                    log.warning("the MCP server %s cannot be looked at: %s", server.name, error.detail)
-                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
-                failures += 1
-                continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(server.fresh_s):
-                    await server.port.changed()
-                    await asyncio.sleep(MIN_FRESH_S / 10)  # who tells of changes all the time is not followed
+                    log.warning("the MCP server %s cannot be looked at: %s", server.name, server.trouble)
+            except Exception as error:  # noqa: BLE001 - the outermost handler: the looks at others go on
+                server.trouble = f"the look at it failed: {type(error).__name__}"
+                log.error("the MCP server %s: %s", server.name, server.trouble)
+            await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+            failures += 1
 
 
 def facts_of(waiting: Sequence[Standing]) -> dict[str, object]:
     """What waits, as entries and alerts tell it."""
     listed = [
-        {"kind": one.place.kind.value, "name": _told_name(one.place), "state": one.state.value}
+        {"kind": one.place.kind.value, "name": told_name(one.place), "state": one.state.value}
         for one in waiting[:MAX_LISTED]
     ]
     return {"items": listed, "more": max(0, len(waiting) - MAX_LISTED)}
@@ -153,5 +173,6 @@ def hidden_of(standing: Standing) -> int:
     return 0 if standing.now is None else hidden_in(standing.now.text)
 
 
-def _told_name(place: Place) -> str:
-    return place.name.encode("ascii", "backslashreplace").decode("ascii")[:200]
+def told_name(place: Place) -> str:
+    """An item's name in entries and alerts: ASCII, cut."""
+    return place.name.encode("ascii", "backslashreplace").decode("ascii")[:MAX_NAME]

@@ -6,15 +6,16 @@ alike. A server that cannot be reached keeps what it had: its calls fail, one by
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from macroslow.errors import MacroslowError, UpstreamUnavailableError
 from macroslow.limits.admission import Verdict
-from macroslow.limits.breaker import Breaker
-from macroslow.mcp.pins import Approved, Item, Kind, Place, Standing, compare, items_of, offered
-from macroslow.mcp.schemas import BoundedSchema
+from macroslow.limits.breaker import Admittance, Breaker
+from macroslow.mcp.pins import Approved, Item, Kind, Place, Standing, compare, items_of
 from macroslow.mcp.upstream import MIN_FRESH_S, UpstreamServer
 from macroslow.ports import NS_PER_S, Clock
+from macroslow.services.upstreams.offers import Offer, Offers, offers_of
+from macroslow.services.upstreams.their_words import cleaned
 from macroslow.values import value
 
 FIRST_LOOK_S: Final = 5.0  # for so long a request waits for the first look of all
@@ -50,43 +51,36 @@ class ServerRules:
         return place.kind is not Kind.TOOL or self.tools is None or place.name in self.tools
 
 
-class Offer:
-    """One item that may be offered: its members, cleaned, and its schemas, ready for use."""
-
-    __slots__ = ("inputs", "item", "outputs", "place")
-
-    def __init__(self, place: Place, item: Mapping[str, Any]) -> None:
-        self.place = place
-        self.item = item
-        schema, result = item.get("inputSchema"), item.get("outputSchema")
-        self.inputs = None if schema is None else BoundedSchema(schema)
-        self.outputs = None if result is None else BoundedSchema(result)
-
-
 class WatchedServer:
-    """See above. `looked` counts the looks that found something out."""
+    """One server. `looks` counts the looks that found something out; `approved` are the pins at the start."""
 
-    def __init__(self, name: str, port: UpstreamServer, rules: ServerRules, clock: Clock) -> None:
+    def __init__(
+        self, name: str, port: UpstreamServer, rules: ServerRules, clock: Clock, approved: Approved
+    ) -> None:
         self.name = name
         self.port = port
         self.rules = rules
         self.breaker = Breaker()
-        self.standings: Sequence[Standing] = ()
-        self.offers: Mapping[Place, Offer] = {}
+        self.standings: Sequence[Standing] = compare({}, approved)
+        self.offers: Offers = {}
         self.generation = 0  # grows whenever `offers` changes
         self.looks = 0
         self.trouble = ""  # what the last look failed by
         self.fresh_s = MIN_FRESH_S
         self._items: Mapping[Place, Item] = {}
-        self._approved: Approved = {}
+        self._approved = approved
         self._clock = clock
         self._looking = asyncio.Lock()
         self._looked = asyncio.Event()
 
-    def approve(self, approved: Approved) -> None:
+    async def approve(self, approved: Approved) -> None:
         """Go by these pins from now on."""
-        self._approved = approved
-        self._compare()
+        async with self._looking:
+            await self._compare(self._items, approved)
+
+    async def try_out(self, approved: Approved) -> None:
+        """Raise what `approve` would raise, which is nothing but a defect."""
+        await asyncio.to_thread(self._stands, self._items, approved)
 
     @property
     def approved(self) -> Approved:
@@ -98,16 +92,16 @@ class WatchedServer:
         async with self._looking:
             try:
                 found = await self.port.discover()
+                items = await asyncio.to_thread(items_of, self.name, found, self.port.where)
+                await self._compare(items, self._approved)
             except MacroslowError as error:
-                self.trouble = error.detail
+                self.trouble = cleaned(error).detail
                 raise
             finally:
                 self._looked.set()
             self.trouble = ""
             self.fresh_s = found.fresh_s
-            self._items = items_of(self.name, found, self.port.where)
             self.looks += 1
-            self._compare()
 
     async def looked(self) -> None:
         """Wait until it was looked at once, for good or ill; not for long."""
@@ -122,7 +116,7 @@ class WatchedServer:
         """Whether something that was approved waits for another approval."""
         return place in self._approved and place not in self.offers and self.rules.admits(place)
 
-    def admit(self) -> object:
+    def admit(self) -> Admittance:
         """Let a call go; what is returned is for `ended`. UpstreamUnavailableError while the server rests."""
         now_ns = self._clock.monotonic_ns()
         if (rests_ns := self.breaker.rests_ns(now_ns)) > 0:
@@ -133,14 +127,20 @@ class WatchedServer:
             )
         return self.breaker.admit(now_ns)
 
-    def ended(self, admittance: Any, verdict: Verdict) -> None:
+    def ended(self, admittance: Admittance, verdict: Verdict) -> None:
         """Tell how a call ended."""
         self.breaker.ended(admittance, verdict, self._clock.monotonic_ns())
 
-    def _compare(self) -> None:
-        self.standings = compare(self._items, self._approved)
+    async def _compare(self, items: Mapping[Place, Item], approved: Approved) -> None:
+        """Beside the requests: the catalogue of a stranger may be large."""
+        standings, offers = await asyncio.to_thread(self._stands, items, approved)
+        self._items, self._approved, self.standings = items, approved, standings
         before = {place: offer.item for place, offer in self.offers.items()}
-        now = {place: item for place, item in offered(self.standings).items() if self.rules.admits(place)}
-        if now != before:
-            self.offers = {place: Offer(place, item) for place, item in now.items()}
+        if {place: offer.item for place, offer in offers.items()} != before:
+            self.offers = offers
             self.generation += 1
+
+    def _stands(
+        self, items: Mapping[Place, Item], approved: Approved
+    ) -> tuple[Sequence[Standing], dict[Place, Offer]]:
+        return offers_of(self.name, compare(items, approved), self.rules.admits, self.offers)
