@@ -7,8 +7,10 @@ the signer of another user asked; nothing is made or changed.
 import asyncio
 import platform
 import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +23,9 @@ from macroslow.cli.setup._places import problems_of
 from macroslow.errors import ConfigurationError
 from macroslow.services.signing.watch_disk import MIB, shortage
 from macroslow.settings import Settings
+
+if TYPE_CHECKING:
+    from macroslow.adapters.sandbox import BackendReport
 
 
 @click.command()
@@ -50,27 +55,8 @@ def doctor(config_file: Path | None, *, as_json: bool) -> int:
         )
         return code
     click.echo(f"macroslow {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    for report in reports:
-        click.echo(
-            f"sandbox {report.backend:<10} {'works, ' + report.level if report.works else 'does not work'}"
-        )
-        if not report.works:
-            click.echo(f"    {report.reason}")
-            if report.repair:
-                click.echo(f"    fix: {report.repair}")
-    if not works:
-        click.echo("code blocks are refused here; everything else works")
-    if found.disk:
-        click.echo(f"no new work would be taken: {found.disk}")
-        click.echo("    fix: free space, or keep less in reserve")
-    if found.keys:
-        click.echo(found.keys)
-    for name, command in found.programs.items():
-        click.echo(f"MCP server {name} runs {command}")
-    for name, count in found.approved.items():
-        click.echo(f"MCP server {name}: {count} approved" if count else f"MCP server {name} offers nothing")
-        if not count:
-            click.echo(f"    fix: look at it and approve it: macroslow mcp pins approve {name}")
+    for line in (*_sandbox_lines(reports), *_room_lines(found), *_server_lines(found)):
+        click.echo(line)
     click.echo("configuration " + ("is good" if not found.problems else "is bad"))
     for line in found.problems:
         click.echo(f"    {line}")
@@ -90,6 +76,36 @@ class _Examined:
     keys: str = ""
     programs: dict[str, str] = field(default_factory=dict)
     approved: dict[str, int] = field(default_factory=dict)
+
+
+def _sandbox_lines(reports: "Sequence[BackendReport]") -> Iterator[str]:
+    for report in reports:
+        yield f"sandbox {report.backend:<10} {'works, ' + report.level if report.works else 'does not work'}"
+        if not report.works:
+            yield f"    {report.reason}"
+            if report.repair:
+                yield f"    fix: {report.repair}"
+    if not any(report.works for report in reports):
+        yield "code blocks are refused here; everything else works"
+
+
+def _room_lines(found: _Examined) -> Iterator[str]:
+    if found.disk:
+        yield f"no new work would be taken: {found.disk}"
+        yield "    fix: free space, or keep less in reserve"
+    if found.keys:
+        yield found.keys
+
+
+def _server_lines(found: _Examined) -> Iterator[str]:
+    for name, command in found.programs.items():
+        yield f"MCP server {name} runs {command}"
+    for name, count in found.approved.items():
+        if count:
+            yield f"MCP server {name}: {count} approved"
+        else:
+            yield f"MCP server {name} offers nothing"
+            yield f"    fix: look at it and approve it: macroslow mcp pins approve {name}"
 
 
 def _examined(config_file: Path | None) -> _Examined:
