@@ -18,7 +18,7 @@ from macroslow.services.alerts.send_alerts import Message
 from macroslow.services.upstreams.approve_pins import ApprovePins
 from macroslow.services.upstreams.call_server import CallServer, Counts
 from macroslow.services.upstreams.pin_verbs import PinVerbs
-from macroslow.services.upstreams.source import OtherServers
+from macroslow.services.upstreams.source import UpstreamSource
 from macroslow.services.upstreams.watch_servers import WatchServers
 from macroslow.services.upstreams.watched_server import Rule, ServerRules, WatchedServer
 
@@ -137,7 +137,7 @@ class Servers:
         self.approve = ApprovePins(self.watched, self.watch, self.store, self.books, self.clock)
         self.verbs = PinVerbs(self.watched, self.watch.look, self.approve, frozenset({"run_document"}))
         self.call = CallServer(self.books, self.clock, Tallies(self.clock, 100), Counts())
-        self.source = OtherServers(self.watched, self.call, self.watch.changed.append)
+        self.source = UpstreamSource(self.watched, self.call, self.watch.changed.append)
 
     async def approved(self) -> "Servers":
         """Look at everything and approve it."""

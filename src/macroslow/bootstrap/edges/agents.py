@@ -43,9 +43,9 @@ def sources(gateway: Gateway) -> "Sequence[Source]":
     )
     if (upstreams := gateway.upstreams) is None:
         return own
-    from macroslow.services.upstreams.source import OtherServers
+    from macroslow.services.upstreams.source import UpstreamSource
 
-    return (*own, OtherServers(upstreams.servers, upstreams.call, upstreams.watch.changed.append))
+    return (*own, UpstreamSource(upstreams.servers, upstreams.call, upstreams.watch.changed.append))
 
 
 def handlers(gateway: Gateway) -> Mapping[str, Handler]:

@@ -30,7 +30,7 @@ from macroslow.services.upstreams.watched_server import WatchedServer
 Changed = Callable[[], Awaitable[None]]
 
 
-class OtherServers(Source):
+class UpstreamSource(Source):
     """See above. `follow` takes what is to be called when what is offered changed."""
 
     def __init__(
