@@ -56,7 +56,7 @@ def box_profile(program: Program) -> dict[str, object]:
 
 @dataclass(slots=True, eq=False)
 class Boxes:
-    """One program's boxes, one after another. `way_out` counts what all of them sent and received.
+    """One program's boxes, one after another.
 
     `launcher` starts the zygote, for a gateway that has restricted itself.
     """
@@ -70,11 +70,6 @@ class Boxes:
 
     def __post_init__(self) -> None:
         self.way_out = WayOut(self.program.name, self.program.hosts)
-
-    async def prepare(self) -> None:
-        """Start the zygote. SandboxUnavailableError, with the repair, where no full sandbox works."""
-        async with self._lock:
-            await self._living()
 
     async def start(self, environment: Mapping[str, str]) -> Box:
         """Start the program, with this environment and no other. SandboxUnavailableError if it cannot be."""

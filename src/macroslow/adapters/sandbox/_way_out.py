@@ -2,22 +2,23 @@
 
 It connects to the hosts that the operator named and to nothing else: names are compared literally and
 looked up here, once a connection; a name that leads into this machine's own network is refused. CONNECT makes
-a tunnel; a request in absolute form (http only) is passed on alone, and its connection then closed.
+a tunnel; of a connection with a request in absolute form (http only) that one request is passed on, nothing
+behind it, and the connection is then closed.
 
-Source: RFC 9110, section 9.3.6 (CONNECT); RFC 9112, sections 3.2.2 and 3.2.3; RFC 9110, section 7.6.1.
+Source: RFC 9110, section 9.3.6 (CONNECT); RFC 9112, section 3.2.2.
 """
 
 import asyncio
 import contextlib
 import logging
-import re
 import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
 
-from macroslow.workflow.box import Host, read_host
+from macroslow.adapters.sandbox._proxy_request import Asked, body, read_head
+from macroslow.workflow.box import Host
 
 MAX_CONNECTIONS: Final = 32
 _HEAD_BYTES: Final = 16 * 1024
@@ -26,13 +27,7 @@ _CONNECT_S: Final = 15.0
 _IDLE_S: Final = 600.0
 _CHUNK_BYTES: Final = 64 * 1024
 _MOST_TOLD: Final = 50  # refused hosts of one box, each said once in the log
-_TUNNEL: Final = re.compile(rb"CONNECT ([!-~]{1,300}) HTTP/1\.[01]")
-_PLAIN: Final = re.compile(rb"([A-Z]{1,20}) http://([^/?#@ ]{1,300})([/?][!-~]*)? HTTP/1\.[01]")
-_FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)")
-_HOP_BY_HOP: Final = frozenset(
-    {b"connection", b"proxy-connection", b"keep-alive", b"proxy-authorization", b"te", b"upgrade", b"host"}
-)
-log: Final = logging.getLogger("macroslow.mcp")
+log: Final = logging.getLogger("macroslow.sandbox")
 
 
 class _RefusedError(Exception):
@@ -43,54 +38,12 @@ class _RefusedError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A host that the program wants to speak with, and what is to be sent to it first."""
-
-    host: Host
-    first: bytes
-    tunnel: bool
-
-
-def read_head(head: bytes) -> Asked:
-    """Read a proxy request up to its empty line. ValueError for what is none, or names no host."""
-    line, *fields = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
-    if tunnel := _TUNNEL.fullmatch(line):
-        return Asked(read_host(tunnel[1].decode()), b"", tunnel=True)
-    plain = _PLAIN.fullmatch(line)
-    if plain is None:
-        raise ValueError("the proxy takes CONNECT, and http:// URLs")
-    method, authority, path = plain.groups()
-    has_port = re.search(rb":[0-9]+\Z", authority) is not None
-    host = read_host((authority if has_port else authority + b":80").decode("ascii"))
-    kept = []
-    for text in fields:
-        found = _FIELD.fullmatch(text)
-        if found is None:
-            raise ValueError("a header field that is none")
-        if found[1].lower() not in _HOP_BY_HOP:
-            kept.append(text)
-    target = path if path and path.startswith(b"/") else b"/" + (path or b"")
-    lines = [
-        b"%s %s HTTP/1.1" % (method, target),
-        b"Host: " + authority,
-        *kept,
-        b"Connection: close",
-        b"",
-        b"",
-    ]
-    return Asked(host, b"\r\n".join(lines), tunnel=False)
-
-
 @dataclass(slots=True, eq=False)
 class WayOut:
-    """The proxy of one box. `sent_bytes` and `received_bytes` are the program's, all connections together."""
+    """The proxy of one box."""
 
     name: str  # the box's, for the log
     hosts: Sequence[Host]
-    sent_bytes: int = 0
-    received_bytes: int = 0
-    refused: int = 0
     _told: set[str] = field(default_factory=set)
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
@@ -140,7 +93,7 @@ class WayOut:
             (writer if asked.tunnel else far_writer).write(
                 b"HTTP/1.1 200 Connection established\r\n\r\n" if asked.tunnel else asked.first
             )
-            await self._join(reader, writer, far_reader, far_writer)
+            await _join((reader, writer), (far_reader, far_writer), asked)
         finally:
             far_writer.transport.abort()
 
@@ -155,10 +108,9 @@ class WayOut:
         return asked
 
     def _tell(self, host: str, why: str) -> None:
-        self.refused += 1
         if host not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(host)
-            log.warning("MCP server %s wanted to connect to %s, which %s", self.name, host, why)
+            log.warning("box %s wanted to connect to %s, which %s", self.name, host, why)
 
     async def _connect(self, host: Host) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to the first address of `host` that it may be at and that answers."""
@@ -183,29 +135,38 @@ class WayOut:
             raise _RefusedError("403 Forbidden", "this name leads into a private network")
         return allowed
 
-    async def _join(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        far_reader: asyncio.StreamReader,
-        far_writer: asyncio.StreamWriter,
-    ) -> None:
-        """Carry bytes both ways until both sides have ended, or neither has said anything for long."""
-        async with asyncio.timeout(_IDLE_S) as idle, asyncio.TaskGroup() as both:
-            both.create_task(self._carry(reader, far_writer, idle, sent=True))
-            both.create_task(self._carry(far_reader, writer, idle, sent=False))
 
-    async def _carry(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, idle: asyncio.Timeout, *, sent: bool
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(OSError):
-            while chunk := await reader.read(_CHUNK_BYTES):
-                idle.reschedule(loop.time() + _IDLE_S)
-                if sent:
-                    self.sent_bytes += len(chunk)
-                else:
-                    self.received_bytes += len(chunk)
-                writer.write(chunk)
-                await writer.drain()
-            writer.write_eof()
+_Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def _join(near: _Side, far: _Side, asked: Asked) -> None:
+    """Carry bytes both ways until both sides have ended, or neither has said anything for long."""
+    reader = near[0]
+    forth = _all_of(reader) if asked.tunnel else _one_request(reader, asked)
+    async with asyncio.timeout(_IDLE_S) as idle, asyncio.TaskGroup() as both:
+        both.create_task(_carry(forth, far[1], idle))
+        both.create_task(_carry(_all_of(far[0]), near[1], idle))
+
+
+async def _carry(pieces: AsyncIterator[bytes], writer: asyncio.StreamWriter, idle: asyncio.Timeout) -> None:
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(OSError):
+        async for piece in pieces:
+            idle.reschedule(loop.time() + _IDLE_S)
+            writer.write(piece)
+            await writer.drain()
+        writer.write_eof()
+
+
+async def _all_of(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while piece := await reader.read(_CHUNK_BYTES):
+        yield piece
+
+
+async def _one_request(reader: asyncio.StreamReader, asked: Asked) -> AsyncIterator[bytes]:
+    """Its body; the end comes when the program hangs up, or says what is none."""
+    with contextlib.suppress(EOFError, ValueError, asyncio.LimitOverrunError):
+        async for piece in body(reader, asked.body_bytes):
+            yield piece
+        while await reader.read(_CHUNK_BYTES):
+            pass  # nobody's: it is not passed on

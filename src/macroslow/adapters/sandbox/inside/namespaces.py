@@ -62,8 +62,8 @@ def become(uid: int) -> None:
 def enter_jail(folders: Mapping[str, str], mounts: Mapping[str, bool], uid: int) -> int:
     """Move into the jail. Returns 0 in the child that lives there, its pid in the parent.
 
-    `folders` says of each path where it really is, `mounts` of each whether it may be written; `uid` is who root
-    becomes, others stay who they are.
+    `folders` says of each path where it really is, `mounts` of each whether it may be written; `uid` is who
+    root becomes, others stay who they are.
     """
     if os.geteuid() == 0:
         syscalls.unshare(syscalls.NEW_NS, "mount")
