@@ -36,6 +36,8 @@ def _called(asked: dict[str, Any], name: str) -> Iterator[bytes]:
             yield _answer(asked, {"content": [], "told": asked["params"]["arguments"]})
         case "deep":
             yield _answer(asked, {"content": "deep"}).replace(b'"deep"', DEEP)
+        case "many lists":
+            yield _answer(asked, {"content": "many"}).replace(b'"many"', b"[" + b"[]," * 500_000 + b"0]")
         case "error":
             yield _error(asked, {"code": 429, "message": FORGED, "data": {"more": "words"}})
         case "strange error":
@@ -52,7 +54,7 @@ def _called(asked: dict[str, Any], name: str) -> Iterator[bytes]:
         case "strange end":
             yield _answer(asked, {"resultType": ["complete"]})
         case "huge":
-            yield _answer(asked, {"content": "x" * 1_000_000})
+            yield _answer(asked, {"content": "x" * 3_000_000})
 
 
 def _progress(asked: dict[str, Any]) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from macroslow.mcp.clean_text import LINE_CHARACTERS, is_clean
 from macroslow.mcp.client.rpc import (
+    MAX_BRACKETS,
     MAX_LEVELS,
     NoAnswerError,
     RPCError,
@@ -19,6 +20,7 @@ from macroslow.mcp.client.rpc import (
     is_deep,
     is_list_change,
     listen_params,
+    message_of,
     progress_of,
     words,
 )
@@ -109,3 +111,17 @@ def test_an_answer_that_is_deep_is_none() -> None:
     assert answer_to(1, {"jsonrpc": "2.0", "id": 1, "result": nested(MAX_LEVELS - 1)})
     with pytest.raises(NoAnswerError, match="levels"):
         answer_to(1, {"jsonrpc": "2.0", "id": 1, "result": nested(MAX_LEVELS)})
+
+
+def test_a_message_that_would_be_long_in_the_reading_is_not_read() -> None:
+    assert message_of(b"[" + b"[]," * (MAX_BRACKETS - 1) + b"0]")
+    with pytest.raises(NoAnswerError, match="lists and objects"):
+        message_of(b"[" + b"[]," * MAX_BRACKETS + b"0]")
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"NaN", b"1e400", b'"\xff"', b"[" * 2000 + b"]" * 2000, b'"\\ud800"']
+)
+def test_what_is_no_json_is_no_answer(raw: bytes) -> None:
+    with pytest.raises(NoAnswerError, match="no JSON"):
+        message_of(raw)

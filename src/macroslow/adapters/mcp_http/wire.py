@@ -8,14 +8,20 @@ Source: MCP 2026-07-28, "Transports: Streamable HTTP"; 2025-11-25, the same; RFC
 
 import contextlib
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
-
-import orjson
+from typing import Final, NoReturn
 
 from macroslow.adapters.mcp_http.events import Events
 from macroslow.adapters.mcp_http.place import Place
 from macroslow.mcp.client import errors
-from macroslow.mcp.client.rpc import NoAnswerError, Reply, RPCError, answer_to, is_list_change, progress_of
+from macroslow.mcp.client.rpc import (
+    NoAnswerError,
+    Reply,
+    RPCError,
+    answer_to,
+    is_list_change,
+    message_of,
+    progress_of,
+)
 from macroslow.mcp.upstream import Progress
 from macroslow.outbound.exchange import Exchange
 from macroslow.values import value
@@ -79,7 +85,7 @@ class Wire:
             raw = await exchange.body(bounds.answer_bytes)
             if raw is None:
                 raise errors.too_large(self._name, bounds.answer_bytes)
-            return Reply(answer_to(number, _parsed(raw)), len(raw))
+            return Reply(answer_to(number, message_of(raw)), len(raw))
         finally:
             exchange.end()
 
@@ -109,7 +115,7 @@ class Wire:
             if taken_bytes > limit_bytes:
                 raise errors.too_large(self._name, limit_bytes)
             for data in events.feed(piece):
-                message = _parsed(data)
+                message = message_of(data)
                 if not _is_notification(message):
                     return Reply(answer_to(number, message), len(data))
                 if progress is None or told == MAX_PROGRESS or message["method"] != "notifications/progress":
@@ -151,20 +157,13 @@ class Wire:
             raise errors.unavailable(self._name, f"answered with status {status}")
         raw = await exchange.body(MAX_ERROR_BYTES)
         with contextlib.suppress(NoAnswerError):
-            answer_to(number, _parsed(raw or b""))
+            answer_to(number, message_of(raw or b""))
         raise RPCError(0, f"status {status}")
 
 
 def _is_stream(exchange: Exchange) -> bool:
     content_type = exchange.headers.get(b"content-type", b"").partition(b";")[0]
     return content_type.strip().lower() == b"text/event-stream"
-
-
-def _parsed(raw: bytes) -> Any:
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        raise NoAnswerError("what came is no JSON") from None
 
 
 def _is_notification(message: object) -> bool:
@@ -184,7 +183,7 @@ async def _until_changed(exchange: Exchange) -> bool:
         if taken_bytes > MAX_LISTENED_BYTES:
             return True  # so much about changes is a change
         for data in events.feed(piece):
-            message = _parsed(data)
+            message = message_of(data)
             if isinstance(message, dict) and is_list_change(message.get("method")):
                 return True
     return False

@@ -23,10 +23,12 @@ from macroslow.adapters.mcp_stdio.lines import Lines, Overlong
 from macroslow.adapters.mcp_stdio.ports import Streams
 from macroslow.mcp.client.rpc import (
     METHOD_NOT_FOUND,
+    NoAnswerError,
     Reply,
     Report,
     answer_to,
     is_list_change,
+    message_of,
     notification,
     progress_of,
     request,
@@ -218,8 +220,8 @@ class Peer:
                 waiting.answer.set_exception(TooLongError())
             return
         try:
-            message = orjson.loads(line)
-        except orjson.JSONDecodeError:
+            message = message_of(line)
+        except NoAnswerError:
             message = None
         if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
             self.drops.note(Drop.NOT_JSON, len(line))

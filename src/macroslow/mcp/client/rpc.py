@@ -20,6 +20,7 @@ from macroslow.mcp.upstream import FRESH_S, JSON, MAX_FRESH_S
 MODERN: Final = "2026-07-28"
 METHOD_NOT_FOUND: Final = -32601
 MAX_LEVELS: Final = 100  # of a result, one in another
+MAX_BRACKETS: Final = 500_000  # lists and objects of a message, those in its texts counted too
 META: Final = "io.modelcontextprotocol/"
 CLIENT: Final = {"name": "macroslow", "version": "1"}  # the same for every caller and every version of ours
 
@@ -84,6 +85,16 @@ def notification(method: str, params: JSON | None = None) -> bytes:
     """One notification."""
     told = {} if params is None else {"params": params}
     return orjson.dumps({"jsonrpc": "2.0", "method": method, **told})
+
+
+def message_of(raw: bytes) -> Any:
+    """The JSON in `raw`. NoAnswerError for what is none, and for what would be long in the reading."""
+    if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS:
+        raise NoAnswerError(f"more than {MAX_BRACKETS} lists and objects")
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise NoAnswerError("what came is no JSON") from None
 
 
 def answer_to(number: int, message: object) -> JSON:
