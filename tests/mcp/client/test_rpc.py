@@ -119,9 +119,18 @@ def test_a_message_that_would_be_long_in_the_reading_is_not_read() -> None:
         message_of(b"[" + b"[]," * MAX_BRACKETS + b"0]")
 
 
-@pytest.mark.parametrize(
-    "raw", [b"", b"{", b"NaN", b"1e400", b'"\xff"', b"[" * 2000 + b"]" * 2000, b'"\\ud800"']
-)
-def test_what_is_no_json_is_no_answer(raw: bytes) -> None:
+NO_JSON = {
+    "nothing": b"",
+    "half": b"{",
+    "not a number": b"NaN",
+    "beyond all numbers": b"1e400",
+    "no UTF-8": b'"\xff"',
+    "half a pair": b'"\\ud800"',
+    "very deep": b"[" * 2000 + b"]" * 2000,
+}
+
+
+@pytest.mark.parametrize("kind", NO_JSON)
+def test_what_is_no_json_is_no_answer(kind: str) -> None:
     with pytest.raises(NoAnswerError, match="no JSON"):
-        message_of(raw)
+        message_of(NO_JSON[kind])
