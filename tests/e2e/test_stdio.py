@@ -141,6 +141,16 @@ def test_n16_what_is_not_piped_to_the_client_is_on_stderr(alone: Site) -> None:
     assert pipe.process.returncode == 0
 
 
+def test_n16_who_names_no_version_is_told_how_to_begin(site: Site) -> None:
+    with piped(site) as pipe:
+        told = pipe.ask(LIST)["error"]
+        assert told["code"] == -32602
+        assert "initialize" in told["message"]
+        assert "_meta io.modelcontextprotocol/protocolVersion" in told["message"]
+        pipe.begin()
+        assert pipe.ask(LIST)["result"]["tools"]
+
+
 def test_n16_the_end_of_stdin_is_the_end_once_what_is_under_way_is_answered(site: Site) -> None:
     with piped(site) as pipe:
         pipe.say(HELLO, READY, *(LIST | {"id": number} for number in range(1, 20)))
@@ -251,7 +261,8 @@ def test_n16_a_bad_key_is_refused_before_a_word(site: Site) -> None:
             out, told = pipe.process.communicate(timeout=100)
         assert out == b""
         assert pipe.process.returncode not in {0, None}
-        assert b"the credential is not valid" in told
+        assert b"MACROSLOW_API_KEY" in told
+        assert (b"empty" in told) == (not key)
         assert not key or key.encode() not in told
 
 

@@ -11,7 +11,10 @@ from macroslow.cli._client_key import KEY_VARIABLE
 from macroslow.cli._configured import config_option, require_configured, settings_of
 from macroslow.cli.console.logging import log_to_stderr
 from macroslow.cli.console.output import json_option
+from macroslow.control import RemoteError
+from macroslow.errors import CredentialError
 from macroslow.settings import Settings
+from macroslow.stdio.relay import Relay
 
 
 @click.command()
@@ -43,7 +46,7 @@ def serve(
         settings = settings_of(config_file)
         require_configured(settings.source.describes_gateway)
         log_to_stderr(settings.server.log_level, settings.server.log_format)
-        serve_stdio(settings, relay, os.environ.pop(KEY_VARIABLE, None))
+        _serve_holder(settings, relay, os.environ.pop(KEY_VARIABLE, None))
         return
 
     from macroslow.cli._serving import serve_clients, serve_suites  # here: all of the gateway is behind it
@@ -52,3 +55,18 @@ def serve(
         return settings_of(config_file, {"server.listen": listen, **given})
 
     (serve_suites if conformance else serve_clients)(load, as_json=as_json)
+
+
+def _serve_holder(settings: Settings, relay: Relay, key: str | None) -> None:
+    """CredentialError that names the variable for a key that is none."""
+    if key == "":
+        raise CredentialError(
+            f"{KEY_VARIABLE} is empty, which is what a client makes of an unset ${{…}}",
+            fix="set it to a client key, or remove it to act as this machine's own user",
+        )
+    try:
+        serve_stdio(settings, relay, key)
+    except RemoteError as error:
+        if error.remote_code != CredentialError.code:
+            raise
+        raise CredentialError(f"{error.detail}: {KEY_VARIABLE}", fix=error.fix) from None

@@ -38,6 +38,8 @@ MAX_UNDER_WAY: Final = 128  # requests of one conversation
 LOOPBACK: Final = "127.0.0.1"  # whence a key comes that is used on this machine
 LOOK_EVERY_S: Final = 0.2
 LISTEN: Final = "subscriptions/listen"
+VERSION: Final = "io.modelcontextprotocol/protocolVersion"
+NOT_BEGUN: Final = f"no version yet: begin with initialize, or send _meta {VERSION}"
 Who = Callable[[], Awaitable[Principal]]
 
 
@@ -100,6 +102,7 @@ class _Conversation:
         self._writer = writer
         self._grace_s = grace_s
         self._under_way: dict[str | int, str] = {}
+        self._has_version = False
         self._settled = asyncio.Event()
 
     async def hold(self, server: "Server[Any]") -> None:
@@ -119,6 +122,9 @@ class _Conversation:
 
     async def _admit(self, ctx: "Context", call_next: "CallNext") -> "HandlerResult":
         """Let one request pass the gate, then serve it."""
+        from mcp.shared.exceptions import MCPError
+        from mcp_types import INVALID_PARAMS
+
         from macroslow.mcp.refusals import refused_request
 
         if ctx.request_id is None:
@@ -130,6 +136,10 @@ class _Conversation:
                     return await call_next(ctx)
         except MacroslowError as error:
             raise refused_request(error) from None
+        except MCPError as error:
+            if self._has_version or error.code != INVALID_PARAMS:
+                raise
+            raise MCPError(INVALID_PARAMS, NOT_BEGUN) from None
         except asyncio.CancelledError:
             if visit is None or not visit.was_ended() or not isinstance(visit.ended, MacroslowError):
                 raise
@@ -165,6 +175,9 @@ class _Conversation:
             self._forget(message.params.get("requestId"))
         if message.id is None or not message.method:
             return True
+        meta = message.params.get("_meta")
+        if message.method == "initialize" or (isinstance(meta, Mapping) and VERSION in meta):
+            self._has_version = True
         if message.id in self._under_way:
             await self._refuse(BadRequestError("a request with this id is under way", step="message"), None)
             return False
