@@ -1,6 +1,7 @@
 """The keys that sign as commands find them: absent, in another place than is said, or moved there."""
 
 import json
+import os
 import shutil
 import socket
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import users
 
 INSIDE = '[sandbox]\nbackend = "none"\n[log]\nhigh_water = "marks"\nkeys = "state"\n'
 OUTSIDE = INSIDE.replace('"state"', '"outside"')
@@ -72,7 +74,7 @@ def refused(macroslow: Callable[..., Any], folder: Path, why: str, *, checked: b
 
 def test_a_socket_that_is_not_there(macroslow: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "macroslow.toml").write_text(f'[log]\nsigner = "unix:{tmp_path}/signer.sock"\n')
-    refused(macroslow, tmp_path, "nothing listens there")
+    refused(macroslow, tmp_path, "nothing listens there", checked=False)  # a start waits for it
 
 
 def test_a_socket_at_which_nothing_listens_any_more(macroslow: Callable[..., Any], tmp_path: Path) -> None:
@@ -116,6 +118,17 @@ def test_a_folder_for_keys_within_the_state_folder(macroslow: Callable[..., Any]
     refused(macroslow, tmp_path, "lies in it")
 
 
+def test_who_checks_another_users_gateway_is_told_nothing_of_its_keys(
+    at_home: Callable[..., Any], tmp_path: Path
+) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give a folder away")
+    for path in (tmp_path / ".macroslow", tmp_path / ".macroslow" / "keys"):
+        os.chown(path, users.GATEWAY, users.GATEWAY)
+    checked = at_home("config", "check")
+    assert checked.returncode == 0, checked.stdout
+
+
 def test_an_older_copy_of_the_state(at_home: Callable[..., Any], tmp_path: Path) -> None:
     state = tmp_path / ".macroslow"
     shutil.copytree(state, tmp_path / "copy")
@@ -124,6 +137,13 @@ def test_an_older_copy_of_the_state(at_home: Callable[..., Any], tmp_path: Path)
     shutil.rmtree(state)
     (tmp_path / "copy").rename(state)
     refused(at_home, tmp_path, "this is an older copy of it", checked=False)
+    verified = at_home("audit", "verify")
+    assert verified.returncode == 1
+    assert "an older copy: 2 entries were signed, 1 is here" in verified.stderr
+    told = json.loads(at_home("audit", "verify", "--json").stdout)
+    assert (told["sound"], told["entries"], told["signed_ever"]) == (False, 1, 2)
+    off = at_home("audit", "verify", environ={"MACROSLOW__LOG__HIGH_WATER": "off"})
+    assert (off.returncode, "older copy" in off.stderr) == (0, False)
 
 
 def test_keys_about_to_be_moved_are_not_said_to_stay(at_home: Callable[..., Any], tmp_path: Path) -> None:

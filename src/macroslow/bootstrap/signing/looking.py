@@ -1,5 +1,10 @@
-"""What a start would refuse of what signs, looked at and asked beforehand; nothing is made or changed."""
+"""What a start would refuse of what signs, looked at and asked beforehand; nothing is made or changed.
 
+Whose state it is may look: to anybody else, root too, its files say nothing of his start. A signer that
+is not there yet is waited for by a start, so that it is missed by who asks for it alone.
+"""
+
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +21,7 @@ from macroslow.settings.origin import nearest
 
 
 def signing_problems(settings: Settings) -> list[Problem]:
-    """What is wrong with the places of keys and marks, or of the signer's socket, as far as files tell."""
+    """What is wrong with the places of keys and marks, as far as files tell."""
     return _found(settings, _look, "log.keys")
 
 
@@ -27,7 +32,8 @@ def signer_problems(settings: Settings) -> list[Problem]:
 
 def _found(settings: Settings, check: Callable[[Settings], None], field: str) -> list[Problem]:
     try:
-        check(settings)
+        if _is_ours(settings.state_folder.absolute()):
+            check(settings)
     except ConfigurationError as error:
         name = field if settings.log.signer is None else "log.signer"
         origin = nearest(tuple(name.split(".")), settings.source.origins)
@@ -37,16 +43,18 @@ def _found(settings: Settings, check: Callable[[Settings], None], field: str) ->
     return []
 
 
+def _is_ours(state: Path) -> bool:
+    made = next(path for path in (state, *state.parents) if path.exists())
+    return made.stat().st_uid == os.geteuid()
+
+
 def _look(settings: Settings) -> None:
     folder = StateFolder(settings.state_folder)
     if settings.log.signer is not None:
         keyfiles.check_without_signer(folder.path)
-        socket = signer_socket(settings.log.signer)
-        if not socket.is_socket():
-            raise absent(socket)
-        return
-    marks_folder(settings, folder)
-    keyfiles.look(folder.path, keys_place(settings, folder))
+    else:
+        marks_folder(settings, folder)
+        keyfiles.look(folder.path, keys_place(settings, folder))
 
 
 def _ask(settings: Settings) -> None:

@@ -28,7 +28,8 @@ def verify(
     """Verify the log: every entry, the tree, the signatures, the ledger.
 
     Without --key the log is held against the key in its own state folder: whoever owns that folder
-    could have signed anew. Exit code 1 if anything is wrong, 2 if there is no entry or nothing is signed:
+    could have signed anew. Exit code 1 if anything is wrong, also where the signer noted that it signed
+    more entries than there are, 2 if there is no entry or nothing is signed:
     then there is nothing to verify, or to hold the entries against.
     """
     if since and start:
@@ -43,8 +44,12 @@ def verify(
         raise
     empty = found["entries"] == 0
     undecided = empty or (not found["signed"] and found["since"] is None)
+    older = found["signed_ever"] > found["entries"]
     if as_json:
-        emit({"sound": None if undecided else True, **found, "decided": not undecided})
+        sound = False if older else None if undecided else True
+        emit({"sound": sound, **found, "decided": older or not undecided})
+    elif older:
+        _older(found["entries"], found["signed_ever"])
     elif empty:
         click.echo("cannot decide: the log has no entries", err=True)
         click.echo("  fix: if it had any, restore the newest backup", err=True)
@@ -53,7 +58,19 @@ def verify(
         click.echo("  fix: hold the log against a checkpoint that somebody kept: --since FILE", err=True)
     else:
         _sound(found, "" if key_file else "  (its own: pin it with --key)")
-    return CANNOT_DECIDE if undecided else 0
+    return CHECKED_IS_BAD if older else CANNOT_DECIDE if undecided else 0
+
+
+def _older(entries: int, signed_ever: int) -> None:
+    verbs = "was" if signed_ever == 1 else "were", "is" if entries == 1 else "are"
+    click.echo(
+        f"an older copy: {_counted(signed_ever)} {verbs[0]} signed, {entries} {verbs[1]} here", err=True
+    )
+    click.echo(
+        "  fix: restore the newest backup; a copy beside the real log is verified with"
+        " MACROSLOW__LOG__HIGH_WATER=off",
+        err=True,
+    )
 
 
 def _sound(found: Mapping[str, Any], whose: str) -> None:

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 from pydantic import Field
 
@@ -23,6 +23,7 @@ from macroslow.services.signing.checkpoint_log import CheckpointLog
 from macroslow.services.verbs import MAX_TIME_NS, Reason, Texts, TimeNs, Whole
 from macroslow.tlog import note
 from macroslow.tlog.checkpoint import LogPublicKey
+from macroslow.tlog.ports import TreeHead
 from macroslow.tlog.succession import verify_under
 from macroslow.tlog.tiles import CHECKPOINT
 from macroslow.workflow.books import Books, Wanted
@@ -35,6 +36,13 @@ Paths = Annotated[Texts, Field(max_length=FILES_AT_ONCE)]
 Words = Annotated[str, Field(max_length=1000)]
 
 
+class MarkedKeeper(KeyKeeper, Protocol):
+    """One that knows what it signed last."""
+
+    @property
+    def last(self) -> TreeHead: ...
+
+
 @dataclass(frozen=True, slots=True)
 class AuditVerbs:
     """Every verb takes JSON and returns JSON."""
@@ -42,7 +50,7 @@ class AuditVerbs:
     books: Books
     checkpoints: CheckpointLog
     proofs: ProveEntry
-    keeper: KeyKeeper
+    keeper: MarkedKeeper
     erasure: EraseSubjects
     progress: Progress = unheard
 
@@ -124,13 +132,17 @@ class AuditVerbs:
         """Verify the whole log; `since` is a checkpoint in base64, `key` the text of a pinned log key.
 
         With `resume` what that checkpoint holds is taken as verified before: the rest is read alone.
+        `signed_ever` is how many entries the signer noted that it signed, 0 where it keeps no mark: of more
+        than there are, this is an older copy.
         """
         pinned = self._pinned(key)
         kept = None if since is None else _note(since)
         verifying = VerifyLog(self.books, pinned, self.progress, self._others(pinned))
+        signed_ever = self.keeper.last.size  # asked first: the log may grow meanwhile
         found = await verifying(since=kept, resume=resume)
         return {
             **asdict(found),
+            "signed_ever": signed_ever,
             "key_fingerprint": pinned.fingerprint,
             "signed_by": await self._signed_by([pinned, *self._others(pinned)]),
             "witnesses": await self._cosigners(),
