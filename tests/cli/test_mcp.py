@@ -29,17 +29,19 @@ class Verbs:
     def __init__(self, waiting: int) -> None:
         self.waiting = waiting
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.items = [ITEM]
+        self.servers: list[dict[str, Any]] = []
 
     def __call__(self, _: object, verb: str, **arguments: Any) -> dict[str, Any]:
         self.asked.append((verb, arguments))
         match verb:
             case "mcp.diff":
-                items = [ITEM] if self.waiting else []
+                items = self.items if self.waiting else []
                 return {"server": "s", "digest": "d1", "waiting": self.waiting, "items": items}
             case "mcp.approve":
                 return {"name": "s", "digest": arguments["digest"], "approved": self.waiting}
             case _:
-                return {"servers": []}
+                return {"servers": self.servers}
 
 
 @pytest.fixture
@@ -86,3 +88,22 @@ def test_without_a_digest_json_approves_nothing(verbs: Verbs) -> None:
 
 def test_without_servers_a_list_says_so(verbs: Verbs) -> None:
     assert run("list") == (0, "No MCP server is configured.\n")
+
+
+FORGED = "\x1b[2J\nall is approved\u202e"
+
+
+def test_what_a_server_says_of_its_trouble_stays_within_its_line(verbs: Verbs) -> None:
+    counts = dict.fromkeys(("offered", "new", "changed", "gone", "unfit"), 0)
+    verbs.servers = [{"name": "s", "where": FORGED, "scope": "mcp:s", "trouble": FORGED, **counts}]
+    _, shown = run("list")
+    assert not {"\x1b", "\u202e"} & set(shown)
+    assert len(shown.splitlines()) == 3
+
+
+def test_what_is_shown_of_an_item_stays_within_its_lines(verbs: Verbs) -> None:
+    words = {"name": FORGED, "fault": FORGED, "renamed_from": FORGED}
+    verbs.items = [{**ITEM, **words, "beside": [FORGED], "suspicions": [FORGED]}]
+    _, shown = run("diff", "s")
+    assert not {"\x1b", "\u202e"} & set(shown)
+    assert not any(line.startswith("all is approved") for line in shown.splitlines())

@@ -28,6 +28,7 @@ log: Final = logging.getLogger("macroslow.mcp")
 
 KIND: Final = "mcp.blocked"
 TOLD_NS: Final = 365 * DAY_NS
+PAUSES: Final = 10  # a look is followed by a pause of so many times what it took, up to the next look due
 MAX_TOLD: Final = 6  # forms of one server that are told of in an hour
 MAX_NAME: Final = 200  # characters of an item's name in entries and alerts
 MAX_LISTED: Final = 50  # items that an entry or an alert names
@@ -117,7 +118,8 @@ class WatchServers:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(server.fresh_s):
                         await server.port.changed()
-                        await asyncio.sleep(MIN_FRESH_S / 10)  # who tells of changes all the time waits
+                        # Who tells of changes all the time, or of many, waits.
+                        await asyncio.sleep(max(MIN_FRESH_S / 10, server.took_s * PAUSES))
                 continue
             except LogUnavailableError as error:
                 log.warning("what changed at the server %s is not told: %s", server.name, error.detail)

@@ -67,6 +67,7 @@ class WatchedServer:
         self.looks = 0
         self.trouble = ""  # what the last look failed by
         self.fresh_s = MIN_FRESH_S
+        self.took_s = 0.0  # to look through what was found last
         self._items: Mapping[Place, Item] = {}
         self._approved = approved
         self._clock = clock
@@ -92,6 +93,7 @@ class WatchedServer:
         async with self._looking:
             try:
                 found = await self.port.discover()
+                began_ns = self._clock.monotonic_ns()
                 items = await asyncio.to_thread(items_of, self.name, found, self.port.where)
                 await self._compare(items, self._approved)
             except MacroslowError as error:
@@ -100,6 +102,7 @@ class WatchedServer:
             finally:
                 self._looked.set()
             self.trouble = ""
+            self.took_s = (self._clock.monotonic_ns() - began_ns) / NS_PER_S
             self.fresh_s = found.fresh_s
             self.looks += 1
 
