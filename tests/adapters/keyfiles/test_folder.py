@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from macroslow import durable_files
 from macroslow.adapters import keyfiles
-from macroslow.adapters.keyfiles import private_files
 from macroslow.adapters.system import SystemEntropy
 from macroslow.crypto.hybrid import KeyUse
 from macroslow.crypto.quad import Quad
@@ -177,24 +177,14 @@ def test_a_creation_that_was_cut_off_is_begun_again(tmp_path: Path, monkeypatch:
             raise KeyboardInterrupt
         write_new(path, content)
 
-    write_new = private_files.write_new
-    monkeypatch.setattr(private_files, "write_new", die)
+    write_new = durable_files.write_new
+    monkeypatch.setattr(durable_files, "write_new", die)
     with pytest.raises(KeyboardInterrupt):
         load(tmp_path)
     monkeypatch.undo()
     assert not (tmp_path / "keys").exists()
     load(tmp_path)
     assert not (tmp_path / "keys.new").exists()
-
-
-def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
-    private_files.write_new(tmp_path / "a", b"first")
-    with pytest.raises(FileExistsError):
-        private_files.write_new(tmp_path / "a", b"second")
-    (tmp_path / "link").symlink_to(tmp_path / "target")
-    with pytest.raises(FileExistsError):
-        private_files.write_new(tmp_path / "link", b"second")
-    assert not (tmp_path / "target").exists()
 
 
 def test_loaded_keys_do_not_print_or_pickle(state: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from macroslow import durable_files
 from macroslow.adapters import keyfiles
-from macroslow.adapters.keyfiles import INSIDE, Place, SignerFiles, private_files
+from macroslow.adapters.keyfiles import INSIDE, Place, SignerFiles
 from macroslow.adapters.system import SystemEntropy
 from macroslow.errors import ConfigurationError
 
@@ -192,7 +193,7 @@ def test_another_place_than_the_operators_is_refused_with_the_command_that_mends
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"macroslow_signer_keys":1,"folder":"relative"}', b"[1]"])
 def test_a_damaged_record_is_refused(content: bytes, state: Path, outside: Place) -> None:
     ensure(state, outside)
-    private_files.replace(state / "keys" / "signer.json", content)
+    durable_files.replace(state / "keys" / "signer.json", content)
     with pytest.raises(ConfigurationError, match=r"signer\.json"):
         ensure(state, outside)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from macroslow import durable_files
 from macroslow.adapters import keyfiles
-from macroslow.adapters.keyfiles import INSIDE, SignerFiles, private_files, signer_folder
+from macroslow.adapters.keyfiles import INSIDE, SignerFiles, signer_folder
 from macroslow.adapters.system import SystemEntropy
 from macroslow.errors import ConfigurationError
 from macroslow.tlog.checkpoint import LogPrivateKey
@@ -137,7 +138,7 @@ def test_many_changes_are_kept_in_their_order(state: Path) -> None:
     "content", [b"", b"{}", b"\xff", b'{"macroslow_retired_log_key":1,"key":"x","hand_over":1}']
 )
 def test_a_damaged_retired_key_is_refused(content: bytes, state: Path) -> None:
-    private_files.write_new(state / "keys" / "signer" / "retired-0001.json", content)
+    durable_files.write_new(state / "keys" / "signer" / "retired-0001.json", content)
     with pytest.raises(ConfigurationError, match="retired-0001") as caught:
         files_of(state).load(None)
     assert caught.value.fix

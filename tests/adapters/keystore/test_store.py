@@ -56,7 +56,7 @@ def test_no_file_holds_the_text_or_the_names_and_only_the_owner_reads_them(keyst
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert b"canary" not in path.read_bytes()
         assert b"openai" not in path.read_bytes()
-    assert not keystore.path.with_suffix(".new").exists()
+    assert not keystore.path.with_name(f"{keystore.path.name}.new").exists()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

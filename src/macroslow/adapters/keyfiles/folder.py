@@ -16,6 +16,7 @@ from typing import Final
 
 import orjson
 
+from macroslow import durable_files
 from macroslow.adapters.keyfiles import private_files, signer_files
 from macroslow.adapters.keyfiles.place import (
     RECORD,
@@ -102,11 +103,11 @@ def _create(folder: Path, entropy: Entropy, create: Callable[[Path], None]) -> N
     private_files.make_folder(fresh)
     create(fresh)
     for number in range(1, LAYERS + 1):
-        private_files.write_new(fresh / _root_name(number), _root_text(entropy).encode())
-    private_files.write_new(fresh / PEPPER, f"{entropy.random(PEPPER_BYTES).hex()}\n".encode())
-    private_files.sync_folder(fresh)
+        durable_files.write_new(fresh / _root_name(number), _root_text(entropy).encode())
+    durable_files.write_new(fresh / PEPPER, f"{entropy.random(PEPPER_BYTES).hex()}\n".encode())
+    durable_files.sync_folder(fresh)
     fresh.rename(folder / "keys")
-    private_files.sync_folder(folder)
+    durable_files.sync_folder(folder)
 
 
 def _root_name(number: int) -> str:

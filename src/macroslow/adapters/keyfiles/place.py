@@ -14,6 +14,7 @@ from typing import Final
 
 import orjson
 
+from macroslow import durable_files
 from macroslow.adapters.keyfiles import private_files, signer_files
 from macroslow.crypto import strict_json
 from macroslow.errors import ConfigurationError
@@ -61,7 +62,7 @@ def create_signer(keys: Path, origin: str, entropy: Entropy, place: Place) -> No
         return
     folder = _name_folder(keys, place.base, entropy)
     signer_files.create(folder, origin, entropy)
-    private_files.sync_folder(folder.parent)
+    durable_files.sync_folder(folder.parent)
 
 
 def make_signer(folder: Path, origin: str, entropy: Entropy) -> None:
@@ -72,7 +73,7 @@ def make_signer(folder: Path, origin: str, entropy: Entropy) -> None:
     shutil.rmtree(fresh, ignore_errors=True)  # a creation that was cut off
     signer_files.create(fresh, origin, entropy)
     fresh.rename(folder)
-    private_files.sync_folder(folder.parent)
+    durable_files.sync_folder(folder.parent)
 
 
 def discard(keys: Path) -> None:
@@ -95,7 +96,7 @@ def settle(keys: Path, entropy: Entropy, place: Place) -> None:
     else:
         folder = find(keys, place)
         if folder != _recorded(keys):
-            private_files.replace(keys / RECORD, _record(folder))
+            durable_files.replace(keys / RECORD, _record(folder))
         _destroy(keys / _OLD)
 
 
@@ -123,7 +124,7 @@ def _move_out(keys: Path, entropy: Entropy, base: Path) -> None:
             fix="see which are the newer ones, and move the others away",
         )
     inside.rename(keys / _OLD)
-    private_files.sync_folder(keys)
+    durable_files.sync_folder(keys)
     _destroy(keys / _OLD)
 
 
@@ -132,10 +133,10 @@ def _copy(inside: Path, folder: Path) -> None:
     shutil.rmtree(fresh, ignore_errors=True)  # was cut off: what is inside is in force
     private_files.make_folder(fresh)
     for path in sorted(inside.iterdir()):
-        private_files.write_new(fresh / path.name, private_files.read(path))
-    private_files.sync_folder(fresh)
+        durable_files.write_new(fresh / path.name, private_files.read(path))
+    durable_files.sync_folder(fresh)
     fresh.rename(folder)
-    private_files.sync_folder(folder.parent)
+    durable_files.sync_folder(folder.parent)
 
 
 def _destroy(folder: Path) -> None:
@@ -182,7 +183,7 @@ def _name_folder(keys: Path, base: Path, entropy: Entropy) -> Path:
     except OSError as error:
         raise cannot_be_made(base, error.strerror or str(error)) from None
     private_files.check_folder(base)
-    private_files.replace(keys / RECORD, _record(folder))
+    durable_files.replace(keys / RECORD, _record(folder))
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Files that hold secrets: made whole or not at all, read only where nobody else could.
+"""Files that hold secrets: read only where nobody else could.
 
 A private file belongs to us, is a regular file with one name, and has no permission for group or
 others; its folder likewise. Every refusal names the path and the command that mends it.
@@ -9,11 +9,11 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from macroslow import durable_files
 from macroslow.errors import ConfigurationError
 
 MAX_FILE_BYTES: Final = 256 * 1024  # a hand-over with the lines of many witnesses
 FOLDER_MODE: Final = 0o700
-FILE_MODE: Final = 0o600
 RESTORE: Final = "restore it from a backup; without the sealing roots, sealed data cannot be opened"
 
 
@@ -29,16 +29,6 @@ def make_folder(path: Path) -> None:
     """Create a folder for private files; FileExistsError if there is something already."""
     path.mkdir(mode=FOLDER_MODE)
     path.chmod(FOLDER_MODE)  # whatever the umask is
-
-
-def write_new(path: Path, content: bytes) -> None:
-    """Create `path` with `content`, durable on return; FileExistsError if it exists."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, FILE_MODE), "wb") as file:
-        os.fchmod(file.fileno(), FILE_MODE)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def read(path: Path) -> bytes:
@@ -64,15 +54,6 @@ def text(path: Path) -> str:
     return read(path).decode("utf-8", "surrogateescape")
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Give `path` this content, durable on return: all of it, or none and what was there before."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    write_new(fresh, content)
-    fresh.rename(path)
-    sync_folder(path.parent)
-
-
 def destroy(path: Path) -> None:
     """Overwrite the file and remove its name. What a disk keeps of overwritten blocks is its own affair."""
     with path.open("r+b") as file:
@@ -80,16 +61,7 @@ def destroy(path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     path.unlink()
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in `path` durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    durable_files.sync_folder(path.parent)
 
 
 def _check_owner_and_mode(path: Path, status: os.stat_result, mode: str) -> None:

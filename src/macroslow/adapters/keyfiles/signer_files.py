@@ -14,6 +14,7 @@ from typing import Final
 
 import orjson
 
+from macroslow import durable_files
 from macroslow.adapters.keyfiles import private_files
 from macroslow.crypto import strict_json
 from macroslow.crypto.guarded import Guarded
@@ -47,10 +48,10 @@ def create(folder: Path, origin: str, entropy: Entropy) -> None:
     except ValueError as error:
         raise ConfigurationError(f"the log's origin {origin!r} is refused: {error}") from None
     private_files.make_folder(folder)
-    private_files.write_new(folder / LOG, log_key.to_json().encode())
+    durable_files.write_new(folder / LOG, log_key.to_json().encode())
     for name, use in ((ANSWER, KeyUse.ANSWER), (HISTORY, KeyUse.HISTORY)):
-        private_files.write_new(folder / name, HybridPrivateKey.generate(use, entropy).to_json().encode())
-    private_files.sync_folder(folder)
+        durable_files.write_new(folder / name, HybridPrivateKey.generate(use, entropy).to_json().encode())
+    durable_files.sync_folder(folder)
 
 
 def is_unparted(keys: Path) -> bool:
@@ -68,9 +69,9 @@ def part(keys: Path) -> None:
         private_files.make_folder(moving)
     for path in beside:
         path.rename(moving / path.name)
-    private_files.sync_folder(moving)
+    durable_files.sync_folder(moving)
     moving.rename(folder)
-    private_files.sync_folder(keys)
+    durable_files.sync_folder(keys)
 
 
 class SignerFiles:
@@ -109,17 +110,17 @@ class SignerFiles:
 
     def stage(self, key: LogPrivateKey) -> None:
         """Keep the log's key to come, durable on return."""
-        private_files.replace(self._folder / NEXT, key.to_json().encode())
+        durable_files.replace(self._folder / NEXT, key.to_json().encode())
 
     def switch(self, retired: Retired) -> None:
         """Put the staged key in the place of the log's; keep that one's public half and destroy the other."""
         files = self._retired_files()
         if not files or _retired(files[-1]).key != retired.key:
             name = f"retired-{len(files) + 1:04d}.json"
-            private_files.replace(self._folder / name, _retired_text(retired))
+            durable_files.replace(self._folder / name, _retired_text(retired))
         (self._folder / OLD).hardlink_to(self._folder / LOG)
         (self._folder / NEXT).rename(self._folder / LOG)
-        private_files.sync_folder(self._folder)
+        durable_files.sync_folder(self._folder)
         private_files.destroy(self._folder / OLD)
 
     def _finish_old(self) -> None:

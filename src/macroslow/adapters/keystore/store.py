@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from macroslow import durable_files
 from macroslow.errors import ConfigurationError, DecryptionFailedError
 from macroslow.secretstore.ports import Sealer
 from macroslow.secretstore.reference import Reference, is_entry_name
@@ -67,7 +68,7 @@ class Keystore:
             plaintext = json.dumps(entries).encode()
             if len(plaintext) > MAX_BYTES // 2:
                 raise ConfigurationError(f"{self.path} has no room for another secret")
-            self._replace(self.sealer.seal(plaintext, SUBJECT, purpose=PURPOSE))
+            durable_files.replace(self.path, self.sealer.seal(plaintext, SUBJECT, purpose=PURPOSE))
 
     def _open(self) -> dict[str, tuple[str, int]]:
         try:
@@ -85,23 +86,6 @@ class Keystore:
                 fix="restore it from a copy, or move it away and set the secrets again",
             ) from None
         return {name: (text, stored_ns) for name, (text, stored_ns) in json.loads(plaintext).items()}
-
-    def _replace(self, sealed: bytes) -> None:
-        """Write beside, then rename: a crash leaves the old file or the new one, whole."""
-        fresh = self.path.with_suffix(".new")
-        descriptor = os.open(
-            fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(sealed)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -5,19 +5,17 @@ everything, going on with half of it would be worse.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from macroslow import durable_files
 from macroslow.errors import ConfigurationError
 from macroslow.mcp.pins import Approved, Kind, Place
 
 FILE_NAME: Final = "mcp-pins.json"
 MAX_BYTES: Final = 512 * 1024 * 1024
-MODE: Final = 0o600
 _FORMAT: Final = 1
-_FRESH: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class PinsFile:
@@ -50,19 +48,7 @@ class PinsFile:
             for server, approved in pins.items()
         }
         written = json.dumps({"format": _FORMAT, "servers": servers}, ensure_ascii=True, indent=1)
-        beside = self._path.with_name(f"{FILE_NAME}.new")
-        beside.unlink(missing_ok=True)
-        descriptor = os.open(beside, _FRESH, MODE)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(written)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        durable_files.replace(self._path, written.encode("ascii"))
 
     def _damaged(self, why: str) -> ConfigurationError:
         return ConfigurationError(
