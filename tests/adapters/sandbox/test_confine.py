@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests import users
 
-from macroslow.adapters.sandbox import _confine, hindrance
+from macroslow.adapters.sandbox import _confine, _mountinfo, hindrance
 from macroslow.adapters.sandbox.inside import landlock
 
 SCRIPT = str(Path(__file__).with_name("confined_process.py"))
@@ -125,7 +125,7 @@ def test_a_process_with_other_threads_is_not_said_to_be_confined(tmp_path: Path)
     assert done.stdout == "other threads of this process run already\n"
 
 
-MOUNTS = """\
+MOUNTS = b"""\
 21 1 254:0 / / rw - ext4 /dev/vda rw
 22 21 254:0 /home/u /srv/of\\040u rw - ext4 /dev/vda rw
 23 21 254:0 /home/u/keys/signer/a /srv/a rw - ext4 /dev/vda rw
@@ -135,10 +135,8 @@ MOUNTS = """\
 
 
 def test_every_bind_mount_that_leads_to_the_folder_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_text", lambda _path: MOUNTS)
-    monkeypatch.setattr(Path, "exists", lambda _path: True)
-    mounts = [*_confine._mounts()]
-    assert mounts[1].point == Path("/srv/of u")
+    monkeypatch.setattr(_confine.os.path, "exists", lambda _path: True)
+    mounts = _mountinfo.read(MOUNTS)
     found = [*_confine._elsewhere(Path("/home/u/keys/signer"), mounts)]
     assert found == [Path("/srv/of u/keys/signer"), Path("/srv/a")]
     assert [*_confine._elsewhere(Path("/other/keys"), mounts)] == []

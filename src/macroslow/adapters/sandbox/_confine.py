@@ -8,19 +8,16 @@ confined likewise.
 What another file system shows of the same files (an overlay's layers, a server on this machine) is not known
 here. A bind mount is.
 
-Source: Linux Documentation/userspace-api/landlock.rst; proc_pid_mountinfo(5).
+Source: Linux Documentation/userspace-api/landlock.rst.
 """
 
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
 
+from macroslow.adapters.sandbox._mountinfo import Mounted, mounted
 from macroslow.adapters.sandbox.inside import landlock, syscalls
-
-_ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 
 def hindrance(hidden: Sequence[Path], needed: Sequence[Path]) -> str:
@@ -74,43 +71,27 @@ def _still_open(hidden: Sequence[Path]) -> str:
     return ""
 
 
-class _Mount(NamedTuple):
-    device: str
-    root: Path  # what of the file system it shows
-    point: Path
-
-
 def _everywhere(hidden: Sequence[Path]) -> list[Path]:
     """The folders, and every other path of this process's mounts that leads to them or into them."""
-    mounts = [*_mounts()]
+    mounts = mounted()
     own = [path.resolve() for path in hidden]
     return [*own, *(other for path in own for other in _elsewhere(path, mounts))]
 
 
-def _elsewhere(path: Path, mounts: Sequence[_Mount]) -> Iterator[Path]:
+def _elsewhere(path: Path, mounts: Sequence[Mounted]) -> Iterator[Path]:
     around = [mount for mount in mounts if path.is_relative_to(mount.point)]
     if not around:
         return
-    own = max(around, key=lambda mount: len(mount.point.parts))
+    own = max(around, key=lambda mount: len(Path(mount.point).parts))
     inner = own.root / path.relative_to(own.point)
     for mount in mounts:
         if mount.device != own.device:
             continue
         if inner.is_relative_to(mount.root):
             other = mount.point / inner.relative_to(mount.root)
-        elif mount.root.is_relative_to(inner):
-            other = mount.point
+        elif Path(mount.root).is_relative_to(inner):
+            other = Path(mount.point)
         else:
             continue
-        if not other.is_relative_to(path) and other.exists():
+        if not other.is_relative_to(path) and os.path.exists(other):  # noqa: PTH110 - closed to us is none to us
             yield other
-
-
-def _mounts() -> Iterator[_Mount]:
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        device, root, point = (_ESCAPED.sub(_character, each) for each in line.split(" ")[2:5])
-        yield _Mount(device, Path(root), Path(point))
-
-
-def _character(escaped: "re.Match[str]") -> str:
-    return chr(int(escaped[1], 8))
