@@ -15,7 +15,7 @@ from tests.contract import upstream_program
 from tests.contract.upstream_program import FORGED, TOOL, says
 from tests.outbound.raw import Peer, serving
 
-from macroslow.adapters.mcp_http import MCPOverHTTP, Place
+from macroslow.adapters.mcp_http import Endpoint, MCPOverHTTP
 from macroslow.adapters.mcp_stdio import StdioServer
 from macroslow.errors import TooLargeError, UpstreamRefusedError, UpstreamUnavailableError
 from macroslow.mcp.clean_text import is_clean
@@ -98,8 +98,8 @@ async def server_of(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
         async def make(form: str) -> UpstreamServer:
             if request.param == "http":
                 there = await stack.enter_async_context(serving(talking(form)))
-                place = Place("tested", f"http://127.0.0.1:{there.port}/mcp", {})
-                server: UpstreamServer = MCPOverHTTP("tested", place, max_result_bytes=MAX_RESULT_BYTES)
+                endpoint = Endpoint("tested", f"http://127.0.0.1:{there.port}/mcp", {})
+                server: UpstreamServer = MCPOverHTTP("tested", endpoint, max_result_bytes=MAX_RESULT_BYTES)
             else:
                 server = StdioServer("tested", ("it",), Programs(form), max_result_bytes=MAX_RESULT_BYTES)
             stack.push_async_callback(server.close)

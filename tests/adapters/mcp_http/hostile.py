@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from tests.outbound.raw import Peer, Server, serving
 
-from macroslow.adapters.mcp_http import MCPOverHTTP, Place
+from macroslow.adapters.mcp_http import Endpoint, MCPOverHTTP
 
 Act = Callable[[Peer, int], Awaitable[None]]
 
@@ -70,8 +70,8 @@ def behaving(act: Act, hello: object = HELLO, tools: object = (TOOL,)) -> Callab
 async def met(act: Act, *, max_result_bytes: int = 1 << 20) -> AsyncIterator[tuple[MCPOverHTTP, Server]]:
     """A client that has seen what the server offers."""
     async with serving(behaving(act)) as there:
-        place = Place("bad", f"http://127.0.0.1:{there.port}/mcp", {})
-        server = MCPOverHTTP("bad", place, max_result_bytes=max_result_bytes)
+        endpoint = Endpoint("bad", f"http://127.0.0.1:{there.port}/mcp", {})
+        server = MCPOverHTTP("bad", endpoint, max_result_bytes=max_result_bytes)
         await server.discover()
         try:
             yield server, there

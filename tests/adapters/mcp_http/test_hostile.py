@@ -19,7 +19,7 @@ from tests.adapters.mcp_http.hostile import (
 )
 from tests.outbound.raw import Peer, serving
 
-from macroslow.adapters.mcp_http import MCPOverHTTP, Place
+from macroslow.adapters.mcp_http import Endpoint, MCPOverHTTP
 from macroslow.errors import (
     ConfigurationError,
     TooLargeError,
@@ -239,7 +239,9 @@ async def _discovered(hello: object, tools: object):
         raise AssertionError
 
     async with serving(behaving(act, hello, tools)) as there:
-        server = MCPOverHTTP("bad", Place("bad", f"http://127.0.0.1:{there.port}/", {}), max_result_bytes=MIB)
+        server = MCPOverHTTP(
+            "bad", Endpoint("bad", f"http://127.0.0.1:{there.port}/", {}), max_result_bytes=MIB
+        )
         try:
             return await server.discover()
         finally:
@@ -272,7 +274,9 @@ async def test_pages_without_end_are_refused() -> None:
             await peer.say(json_answer(result(asked["id"], HELLO if page == 1 else told)))
 
     async with serving(talk) as there:
-        server = MCPOverHTTP("bad", Place("bad", f"http://127.0.0.1:{there.port}/", {}), max_result_bytes=MIB)
+        server = MCPOverHTTP(
+            "bad", Endpoint("bad", f"http://127.0.0.1:{there.port}/", {}), max_result_bytes=MIB
+        )
         with pytest.raises(UpstreamUnavailableError, match="pages"):
             await server.discover()
         await server.close()
@@ -291,13 +295,13 @@ async def test_a_strange_identity_is_taken_as_far_as_it_goes(name: object) -> No
 )
 def test_a_place_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError):
-        Place("bad", url, {})
+        Endpoint("bad", url, {})
 
 
 @pytest.mark.parametrize("value", ["a\r\nx: y", "a\x00", "\u00e4"])
 def test_a_credential_that_could_begin_another_header_is_refused_and_not_quoted(value: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        Place("bad", "http://x/", {"authorization": Secret(f"canary{value}")})
+        Endpoint("bad", "http://x/", {"authorization": Secret(f"canary{value}")})
     assert "canary" not in str(refused.value) + refused.value.fix
 
 
@@ -316,7 +320,7 @@ async def test_n24_a_name_that_leads_to_an_address_that_is_not_public_is_not_con
         return [address]
 
     monkeypatch.setattr("macroslow.outbound.dialling._look_up", looked_up)
-    server = MCPOverHTTP("bad", Place("bad", "http://mcp.example/", {}), max_result_bytes=MIB)
+    server = MCPOverHTTP("bad", Endpoint("bad", "http://mcp.example/", {}), max_result_bytes=MIB)
     with pytest.raises(UpstreamUnavailableError, match="no address that may be connected to"):
         await server.discover()
     await server.close()
@@ -335,8 +339,8 @@ async def test_n24_an_address_that_the_operator_meant_is_connected_to(
 
         monkeypatch.setattr("macroslow.outbound.dialling._look_up", looked_up)
         for host, private in (("127.0.0.1", False), ("localhost", False), ("mcp.example", True)):
-            place = Place("s", f"http://{host}:{there.port}/", {}, private_network=private)
-            server = MCPOverHTTP("s", place, max_result_bytes=MIB)
+            endpoint = Endpoint("s", f"http://{host}:{there.port}/", {}, private_network=private)
+            server = MCPOverHTTP("s", endpoint, max_result_bytes=MIB)
             assert (await server.discover()).identity.name == "hostile"
             await server.close()
 
@@ -351,7 +355,7 @@ async def test_a_server_that_tells_of_changes_is_heard(kind: str) -> None:
 
     hello = {**HELLO, "capabilities": {"tools": {"listChanged": True}}}
     async with serving(behaving(act, hello)) as there:
-        server = MCPOverHTTP("s", Place("s", f"http://127.0.0.1:{there.port}/", {}), max_result_bytes=MIB)
+        server = MCPOverHTTP("s", Endpoint("s", f"http://127.0.0.1:{there.port}/", {}), max_result_bytes=MIB)
         await server.discover()
         await asyncio.wait_for(server.changed(), 20)
         await server.close()
@@ -365,7 +369,7 @@ async def test_changes_without_end_are_one_change() -> None:
 
     hello = {**HELLO, "capabilities": {"tools": {"listChanged": True}}}
     async with serving(behaving(act, hello)) as there:
-        server = MCPOverHTTP("s", Place("s", f"http://127.0.0.1:{there.port}/", {}), max_result_bytes=MIB)
+        server = MCPOverHTTP("s", Endpoint("s", f"http://127.0.0.1:{there.port}/", {}), max_result_bytes=MIB)
         await server.discover()
         await asyncio.wait_for(server.changed(), 20)
         await there.all_gone()
@@ -392,7 +396,7 @@ async def test_arguments_that_a_tool_wants_in_headers_are_there_and_cannot_begin
             await peer.say(json_answer(result(asked["id"], told)))
 
     async with serving(talk) as there:
-        server = MCPOverHTTP("s", Place("s", f"http://127.0.0.1:{there.port}/", {}), max_result_bytes=MIB)
+        server = MCPOverHTTP("s", Endpoint("s", f"http://127.0.0.1:{there.port}/", {}), max_result_bytes=MIB)
         await server.discover()
         arguments = {"region": "eu\r\nx-evil: 1", "deep": {"n": 7}, "bad": "y"}
         await server.call_tool("x", arguments, timeout_s=20)

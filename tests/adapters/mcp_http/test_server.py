@@ -3,7 +3,7 @@
 import pytest
 from tests.adapters.mcp_http.sdk import Real, serving
 
-from macroslow.adapters.mcp_http import MCPOverHTTP, Place
+from macroslow.adapters.mcp_http import Endpoint, MCPOverHTTP
 from macroslow.errors import UpstreamRefusedError, UpstreamUnavailableError
 from macroslow.secretstore.secret import Secret
 
@@ -16,7 +16,7 @@ MIB = 1024 * 1024
 
 
 def client(real: Real, headers: dict[str, Secret] | None = None) -> MCPOverHTTP:
-    return MCPOverHTTP("real", Place("real", real.url, headers or {}), max_result_bytes=MIB)
+    return MCPOverHTTP("real", Endpoint("real", real.url, headers or {}), max_result_bytes=MIB)
 
 
 @pytest.mark.parametrize("era", ERAS)

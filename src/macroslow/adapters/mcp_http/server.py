@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Final
 
+from macroslow.adapters.mcp_http.endpoint import Endpoint
 from macroslow.adapters.mcp_http.parameters import header_value, parameter_headers, parameters
-from macroslow.adapters.mcp_http.place import Place
 from macroslow.adapters.mcp_http.wire import Bounds, SessionGoneError, Wire
 from macroslow.mcp.client.catalogue import everything
 from macroslow.mcp.client.errors import in_words_of_the_port, unavailable
@@ -46,11 +46,11 @@ _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 class MCPOverHTTP:
     """See `mcp.upstream.UpstreamServer`. Use and close it on one event loop."""
 
-    def __init__(self, name: str, place: Place, *, max_result_bytes: int) -> None:
+    def __init__(self, name: str, endpoint: Endpoint, *, max_result_bytes: int) -> None:
         self._name = name
-        self._place = place
+        self._endpoint = endpoint
         self._max_result_bytes = max_result_bytes
-        self._wire = Wire(name, place)
+        self._wire = Wire(name, endpoint)
         self._meeting = asyncio.Lock()
         self._greeting: Greeting | None = None
         self._number = 0
@@ -60,7 +60,7 @@ class MCPOverHTTP:
     @property
     def where(self) -> str:
         """The URL."""
-        return self._place.url
+        return self._endpoint.url
 
     async def discover(self) -> Found:
         """See the port."""

@@ -10,8 +10,8 @@ import contextlib
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
+from macroslow.adapters.mcp_http.endpoint import Endpoint
 from macroslow.adapters.mcp_http.events import Events
-from macroslow.adapters.mcp_http.place import Place
 from macroslow.mcp.client import errors
 from macroslow.mcp.client.rpc import (
     NoAnswerError,
@@ -47,10 +47,10 @@ class Bounds:
 class Wire:
     """POSTs to one server, on connections that are kept."""
 
-    def __init__(self, name: str, place: Place) -> None:
+    def __init__(self, name: str, endpoint: Endpoint) -> None:
         self._name = name
-        self._place = place
-        self._client = place.client()
+        self._endpoint = endpoint
+        self._client = endpoint.client()
         self.session: str | None = None
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ class Wire:
 
     async def _post(self, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Exchange:
         own = headers if self.session is None else {**headers, "mcp-session-id": self.session}
-        return await self._client.send(self._place.head(body, own), body, timeout_s)
+        return await self._client.send(self._endpoint.head(body, own), body, timeout_s)
 
     async def _streamed(
         self, exchange: Exchange, number: int, limit_bytes: int, progress: Progress | None

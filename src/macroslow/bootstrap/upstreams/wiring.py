@@ -73,7 +73,7 @@ def open_upstreams(
 
 
 def _over_http(name: str, one: MCPServer, secrets: Mapping[str, Secret]) -> "UpstreamServer":
-    from macroslow.adapters.mcp_http import MCPOverHTTP, Place
+    from macroslow.adapters.mcp_http import Endpoint, MCPOverHTTP
 
     if one.url is None:
         raise ConfigurationError(
@@ -81,8 +81,8 @@ def _over_http(name: str, one: MCPServer, secrets: Mapping[str, Secret]) -> "Ups
             fix="start the gateway where a sandbox works, or remove the server",
         )
     headers = {header: secrets[f"mcp.servers.{name}.headers.{header}"] for header in one.headers}
-    place = Place(name, one.url, headers, private_network=one.private_network)
-    return MCPOverHTTP(name, place, max_result_bytes=one.max_result_bytes)
+    endpoint = Endpoint(name, one.url, headers, private_network=one.private_network)
+    return MCPOverHTTP(name, endpoint, max_result_bytes=one.max_result_bytes)
 
 
 def _rules(name: str, one: MCPServer) -> "ServerRules":

@@ -26,7 +26,7 @@ _VISIBLE: Final = re.compile(r"[!-~]+")
 _MEANT: Final = "localhost"
 
 
-class Place:
+class Endpoint:
     """One URL. `lines` are the headers of every request to it, the credential among them."""
 
     def __init__(
