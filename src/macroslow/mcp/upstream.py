@@ -1,7 +1,7 @@
 """Other MCP servers as the gateway sees them: what they offer, and calls to it. Nothing here trusts them.
 
-What a server says is JSON as it came over the wire: within the bounds below, an answer to what was asked, and
-otherwise unchecked. Whoever shows it to a model cleans it (`mcp.clean_text`), holds it against what was
+What a server says is JSON as it came over the wire: within the bounds below, no deeper than
+`mcp.client.rpc.MAX_LEVELS`, an answer to what was asked, and otherwise unchecked. Whoever shows it to a model cleans it (`mcp.clean_text`), holds it against what was
 approved (`mcp.pins`) and bounds its schemas first.
 
 Nothing of a caller's is ever sent: no credential, no header, no name. A server asks us nothing: its requests
@@ -17,7 +17,7 @@ from macroslow.values import value
 
 JSON = Mapping[str, Any]
 Progress = Callable[[float, float | None, str], Awaitable[None]]
-"""Takes how far a call is, of how much if that is known, and words or ""."""
+"""Takes how far a call is, of how much if that is known, and words or "": clean, on one line, cut short."""
 
 MAX_PAGES: Final = 100  # of one list
 MAX_ITEMS: Final = 2000  # of one kind: tools, prompts, resources or templates
@@ -52,8 +52,8 @@ class UpstreamServer(Protocol):
     """One server that the operator configured, connected when it is first needed and kept warm.
 
     Every method raises UpstreamUnavailableError for what could not be reached, broke off, took too long or
-    was no answer at all; UpstreamRefusedError for an error that the server answered with, whose text is the
-    server's own; TooLargeError for an answer beyond the operator's bound.
+    was no answer at all; UpstreamRefusedError for an error that the server answered with, whose text has the
+    server's own words, clean, on one line and cut short; TooLargeError for an answer beyond the operator's bound.
     """
 
     @property

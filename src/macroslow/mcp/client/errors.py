@@ -31,7 +31,7 @@ def unavailable(name: str, how: str, *, retry_after_s: float | None = None) -> U
 
 
 def refused(name: str, how: str, *, status: int = NO_STATUS, fix: str = "") -> UpstreamRefusedError:
-    """It answered, and did not do what it was asked. `status` is that of HTTP, where it refused by it."""
+    """It answered, and did not do what it was asked. `status` is that of HTTP, where it tells why."""
     return UpstreamRefusedError(f"the MCP server {name} {how}", upstream=name, status=status, fix=fix)
 
 
