@@ -18,14 +18,20 @@ Address = IPv4Address | IPv6Address
 _ENDS_IN_IPV4: Final = tuple(
     IPv6Network(network) for network in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
 )
-_SITE_LOCAL: Final = IPv6Network("fec0::/10")  # deprecated by RFC 3879, and private where it still works
+# Deprecated by RFC 3879 and private where it still works; and what a standard library may not know yet: dummy
+# prefix (RFC 9780), documentation (RFC 9637), segment routing (RFC 9602).
+_NOT_PUBLIC: Final = tuple(
+    IPv6Network(network) for network in ("fec0::/10", "100:0:0:1::/64", "3fff::/20", "5f00::/16")
+)
 
 
 def is_public(address: Address) -> bool:
     """Whether `address`, and each IPv4 address that it stands for, is of the public internet."""
     if isinstance(address, IPv6Address) and (mapped := address.ipv4_mapped) is not None:
         return is_public(mapped)
-    if isinstance(address, IPv6Address) and (address in _SITE_LOCAL or address.scope_id is not None):
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        return False
+    if any(address in network for network in _NOT_PUBLIC):
         return False
     return address.is_global and not address.is_multicast and all(map(is_public, _embedded(address)))
 
