@@ -67,6 +67,29 @@ def test_other_folders_may_be_shown_and_the_launcher_is_told_no_secret(tmp_path:
     assert "TOKEN" not in str(profile)
 
 
+@pytest.mark.parametrize(
+    ("outer", "inner", "refused"),
+    [
+        ("other:rw", "other/b:ro", True),
+        ("other:ro", "other/b:rw", False),
+        ("other/b:rw", "other/b:ro", False),
+    ],
+)
+def test_a_mount_within_what_another_server_may_change_stops_the_start(
+    tmp_path: Path, outer: str, inner: str, refused: bool
+) -> None:
+    settings = written(tmp_path, [f"{tmp_path}/{outer}"])
+    (tmp_path / "other" / "b").mkdir()
+    file = settings.source.file
+    more = f'[mcp.servers.reader]\ncommand = ["server"]\nmounts = ["{tmp_path}/{inner}"]\n'
+    file.write_text(file.read_text() + more)
+    problems = mount_problems(load(file, {}))
+    said = f"{tmp_path}/other/b lies in {tmp_path}/other, which the MCP server files may change"
+    assert [(each.message, each.field) for each in problems] == (
+        [(said, "mcp.servers.reader.mounts")] if refused else []
+    )
+
+
 @pytest.mark.parametrize("backend", ["landlock", "none"])
 async def test_n27_where_no_full_sandbox_may_be_used_no_program_is_started(backend: str) -> None:
     class NoBoxes:

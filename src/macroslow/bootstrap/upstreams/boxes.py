@@ -3,7 +3,7 @@
 The commands are those of the configuration: nothing else in this process knows a way to name one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from macroslow.secretstore.reference import Scheme
 from macroslow.secretstore.secret import Secret
 from macroslow.settings import Settings
 from macroslow.settings.origin import nearest
-from macroslow.workflow.box import Program
+from macroslow.workflow.box import Mount, Program, is_within
 
 _NO_PLACES: Final = frozenset({OFF, IN_STATE})
 _ALLOWING: Final = frozenset({"auto", sandbox.NATIVE})
@@ -48,13 +48,26 @@ def mount_problems(settings: Settings) -> list[Problem]:
     found = []
     for name, program in named.items():
         origin = nearest(("mcp", "servers", name, "mounts"), settings.source.origins)
-        reasons = (sandbox.mount_refusal(mount, own) for mount in program.mounts)
+        others = [
+            (other, each) for other, of_other in named.items() if other != name for each in of_other.mounts
+        ]
+        reasons = (
+            sandbox.mount_refusal(mount, own) or _changeable(mount, others) for mount in program.mounts
+        )
         found += [
             Problem(reason, "name another folder", origin.line, f"mcp.servers.{name}.mounts", origin.place)
             for reason in reasons
             if reason is not None
         ]
     return found
+
+
+def _changeable(mount: Mount, others: Iterable[tuple[str, Mount]]) -> str | None:
+    """Why another server could put something else in its place: a link there would end our next start."""
+    for name, other in others:
+        if other.writable and mount.path != other.path and is_within(mount.path, other.path):
+            return f"{mount.path} lies in {other.path}, which the MCP server {name} may change"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
