@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from macroslow.cli import mcp as module
 from macroslow.cli.mcp import mcp
+from macroslow.errors import UpstreamUnavailableError
 
 ITEM: dict[str, Any] = {
     "kind": "tool",
@@ -48,6 +49,7 @@ class Verbs:
 def verbs(monkeypatch: pytest.MonkeyPatch) -> Verbs:
     made = Verbs(1)
     monkeypatch.setattr(module, "ask", made)
+    monkeypatch.setattr(module, "at_terminal", lambda: True)
     return made
 
 
@@ -71,8 +73,9 @@ def test_where_nothing_waits_a_diff_is_good(verbs: Verbs) -> None:
 
 @pytest.mark.parametrize(("typed", "approved"), [("y\n", True), ("n\n", False), ("", False)])
 def test_who_is_asked_must_agree_to_what_was_shown(verbs: Verbs, typed: str, approved: bool) -> None:
-    _, shown = run("approve", "s", typed=typed)
+    code, shown = run("approve", "s", typed=typed)
     assert "== tool add: changed" in shown
+    assert (code, "Nothing was approved." in shown) == ((0, False) if approved else (1, True))
     assert (verbs.asked[-1] == ("mcp.approve", {"server": "s", "digest": "d1", "tools": []})) is approved
 
 
@@ -84,6 +87,35 @@ def test_an_approval_by_digest_asks_nobody(verbs: Verbs) -> None:
 def test_without_a_digest_json_approves_nothing(verbs: Verbs) -> None:
     run("approve", "s", "--json")
     assert verbs.asked == []
+
+
+def test_without_a_terminal_nobody_is_asked(verbs: Verbs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "at_terminal", lambda: False)
+    run("approve", "s", typed="y\n")
+    assert verbs.asked == []
+
+
+@pytest.mark.parametrize(
+    ("waiting", "said"),
+    [
+        (0, "What s offers is approved already.\n"),
+        (1, "1 item of s is approved.\n"),
+        (2, "2 items of s are approved.\n"),
+    ],
+)
+def test_an_approval_says_how_much_it_was(verbs: Verbs, waiting: int, said: str) -> None:
+    verbs.waiting = waiting
+    assert run("approve", "s", "--digest", "d2") == (0, said)
+
+
+def test_a_server_that_cannot_be_shown_comes_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> dict[str, Any]:
+        raise UpstreamUnavailableError("the server s did not answer", upstream="s", retry_after_s=None)
+
+    monkeypatch.setattr(module, "ask", fails)
+    done = CliRunner().invoke(mcp, ["pins", "diff", "s"], standalone_mode=False)
+    assert isinstance(done.exception, UpstreamUnavailableError)
+    assert "is it running?" in done.exception.fix
 
 
 def test_without_servers_a_list_says_so(verbs: Verbs) -> None:
@@ -98,7 +130,9 @@ def test_what_a_server_says_of_its_trouble_stays_within_its_line(verbs: Verbs) -
     verbs.servers = [{"name": "s", "where": FORGED, "scope": "mcp:s", "trouble": FORGED, **counts}]
     _, shown = run("list")
     assert not {"\x1b", "\u202e"} & set(shown)
-    assert len(shown.splitlines()) == 3
+    *lines, fix = shown.splitlines()
+    assert len(lines) == 3
+    assert fix.startswith("  fix: is it running?")
 
 
 def test_what_is_shown_of_an_item_stays_within_its_lines(verbs: Verbs) -> None:

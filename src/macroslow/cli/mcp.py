@@ -9,12 +9,14 @@ import click
 
 from macroslow.cli._configured import config_option
 from macroslow.cli._operator import ask
+from macroslow.cli.console.ask import at_terminal
 from macroslow.cli.console.columns import columns
 from macroslow.cli.console.errors import CHECKED_IS_BAD
 from macroslow.cli.console.output import emit, json_option
 from macroslow.cli.console.terminal import one_line
-from macroslow.errors import BadRequestError
+from macroslow.errors import BadRequestError, MacroslowError
 
+FIX: Final = "is it running? does its URL end in /mcp? what a program said last is in the gateway's log"
 WAITING: Final = frozenset({"new", "changed", "gone"})
 _SERVER: Final = click.argument("server")
 _TOOLS: Final = click.option(
@@ -49,6 +51,8 @@ def list_(config_file: Path | None, *, as_json: bool) -> None:
     for one in listed["servers"]:
         if one["trouble"]:
             click.echo(one_line(f"{one['name']}: {one['trouble']}"))
+    if any(one["trouble"] for one in listed["servers"]):
+        click.echo(f"  fix: {FIX}")
 
 
 @pins.command()
@@ -61,7 +65,7 @@ def diff(server: str, tools: tuple[str, ...], *, config_file: Path | None, as_js
 
     Exit code 1 if something waits. The digest at the end is what an approval names.
     """
-    found = ask(config_file, "mcp.diff", server=server, tools=[*tools])
+    found = _diff(config_file, server, tools)
     if as_json:
         emit(found)
     else:
@@ -77,22 +81,53 @@ def diff(server: str, tools: tuple[str, ...], *, config_file: Path | None, as_js
 @json_option
 def approve(
     server: str, tools: tuple[str, ...], *, digest: str | None, config_file: Path | None, as_json: bool
-) -> None:
-    """Approve what of SERVER waits: exactly what was shown, or nothing."""
+) -> int:
+    """Approve what of SERVER waits: exactly what was shown, or nothing.
+
+    Exit code 1 if you do not agree.
+    """
     if digest is None:
-        if as_json:
-            raise BadRequestError("nobody is asked where --json is", fix="give --digest, as `diff` told it")
-        shown = ask(config_file, "mcp.diff", server=server, tools=[*tools])
+        if as_json or not at_terminal():
+            where = "where --json is" if as_json else "but at a terminal"
+            raise BadRequestError(f"nobody is asked {where}", fix="give --digest, as `diff` told it")
+        shown = _diff(config_file, server, tools)
         _show(shown)
         if not shown["waiting"]:
-            return
-        click.confirm("Approve this?", abort=True)
+            return 0
+        if not _agreed():
+            click.echo("Nothing was approved.")
+            return CHECKED_IS_BAD
         digest = shown["digest"]
     approved = ask(config_file, "mcp.approve", server=server, digest=digest, tools=[*tools])
     if as_json:
         emit(approved)
+    elif approved["approved"]:
+        are = "is" if approved["approved"] == 1 else "are"
+        click.echo(f"{_items(approved['approved'])} of {approved['name']} {are} approved.")
     else:
-        click.echo(f"{approved['approved']} items of {approved['name']} are approved.")
+        click.echo(f"What {approved['name']} offers is approved already.")
+    return 0
+
+
+def _agreed() -> bool:
+    """The end of input is a no."""
+    try:
+        return click.confirm("Approve this?")
+    except click.Abort:
+        click.echo()
+        return False
+
+
+def _diff(config_file: Path | None, server: str, tools: Sequence[str]) -> Mapping[str, Any]:
+    try:
+        return ask(config_file, "mcp.diff", server=server, tools=[*tools])
+    except MacroslowError as error:
+        error.fix = error.fix or FIX
+        raise
+
+
+def _items(number: int) -> str:
+    return f"{number} item{'' if number == 1 else 's'}"
 
 
 def _show(found: Mapping[str, Any]) -> None:
@@ -104,7 +139,8 @@ def _show(found: Mapping[str, Any]) -> None:
     if not found["waiting"]:
         click.echo(f"Nothing of {found['server']} waits for approval.")
         return
-    click.echo(f"{found['waiting']} items of {found['server']} wait. Digest of what is shown:")
+    wait = "waits" if found["waiting"] == 1 else "wait"
+    click.echo(f"{_items(found['waiting'])} of {found['server']} {wait}. Digest of what is shown:")
     click.echo(found["digest"])
 
 

@@ -6,7 +6,6 @@ An approval names the digest of what was shown. If anything is different by then
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Final
@@ -21,6 +20,8 @@ from macroslow.services.upstreams.watch_servers import beside, hidden_of
 from macroslow.services.upstreams.watched_server import WatchedServer
 
 MAX_NAMES: Final = 200
+LIST_WAIT_S: Final = 5.0  # for servers that were not looked at yet, all at the same time
+STARTING: Final = "is starting still: nothing was heard of it so far"
 Names = Annotated[Sequence[str], Field(max_length=MAX_NAMES)]
 
 
@@ -40,10 +41,11 @@ class PinVerbs:
     look: Look = _nothing
     approve_chosen: Approve = _nothing
     own: frozenset[str] = frozenset()
+    list_wait_s: float = LIST_WAIT_S
 
     async def list(self) -> object:
         """Every server, and how many of its items stand how."""
-        return {"servers": [await self._listed(server) for server in self.servers.values()]}
+        return {"servers": await asyncio.gather(*map(self._listed, self.servers.values()))}
 
     async def diff(self, server: str, tools: Names = ()) -> object:
         """What of a server waits, was refused or is approved, with both texts where they differ."""
@@ -58,24 +60,34 @@ class PinVerbs:
         }
 
     async def approve(self, server: str, digest: str, tools: Names = ()) -> object:
-        """Approve what waits, if it is what `digest` was told of. ConflictError otherwise."""
+        """Approve what waits, if it is what `digest` was told of. ConflictError otherwise.
+
+        Where nothing waits there is nothing to approve, whatever was shown before.
+        """
         found = self._known(server)
         if not found.looks:
             await self.look(found)
         chosen = [one for one in _chosen(found.standings, tools) if waits(one)]
+        if not chosen:
+            return {"name": server, "digest": digest, "approved": 0}
         if proposal_digest(chosen) != digest:
             raise ConflictError(
                 f"what the server {server} offers is not what was shown",
                 fix=f"look again: macroslow mcp pins diff {server}",
             )
-        if chosen:
-            await self.approve_chosen(found, chosen, digest)
+        await self.approve_chosen(found, chosen, digest)
         return {"name": server, "digest": digest, "approved": len(chosen)}
 
     async def _listed(self, server: WatchedServer) -> dict[str, object]:
-        with suppress(MacroslowError):  # it is told as `trouble`
-            if not server.looks:
-                await self.look(server)
+        late = ""
+        try:
+            async with asyncio.timeout(self.list_wait_s):
+                if not server.looks:
+                    await self.look(server)
+        except TimeoutError:
+            late = STARTING
+        except MacroslowError:
+            pass  # it is told as `trouble`
         counts = {state.value: 0 for state in State}
         for one in server.standings:
             counts[one.state.value] += 1
@@ -85,7 +97,7 @@ class PinVerbs:
             "scope": server.rules.scope,
             "offered": len(server.offers),
             **counts,
-            "trouble": server.trouble,
+            "trouble": server.trouble or late,
         }
 
     def _known(self, name: str) -> WatchedServer:
