@@ -150,8 +150,11 @@ def test_the_launcher_ends_with_a_server_that_is_killed(site: Site) -> None:
 @pytest.mark.parametrize(
     ("setting", "why"),
     [
-        ('keys = "state"', "they lie in the state folder"),
-        ('keys = "../around/site-keys"', "lie one in the other"),
+        ('keys = "state"', "they lie in the state folder (fix: [log] keys = a folder outside of it)"),
+        (
+            'keys = "../around/site-keys"',
+            "lie one in the other; that is the folder for temporary files, TMPDIR (fix: [log] keys = ",
+        ),
     ],
     ids=["in the state folder", "below the temporary folder"],
 )

@@ -85,3 +85,21 @@ def test_what_cannot_work_is_refused(tmp_path: Path, text: str, said: str) -> No
 def test_plain_http_is_allowed_to_this_machine_and_where_the_operator_says_so(tmp_path: Path) -> None:
     assert of(tmp_path, table("a", A, "http://127.0.0.1:7380/w")).log.witnesses
     assert of(tmp_path, table("a", A, "http://witness.example") + "plain_http = true\n").log.witnesses
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["/tmp/x", "unix:x", "unix:", "", "127.0.0.1:99", "unix:/a b", "unix:/" + 101 * "a", "unix:/a\\n"],
+    ids=range(8),
+)
+def test_a_signer_that_is_no_socket_is_refused_with_what_to_write(tmp_path: Path, written: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        of(tmp_path, f'[log]\nsigner = "{written}"\n')
+    (problem,) = refused.value.problems
+    assert (problem.field, problem.line, "pattern" in problem.message) == ("log.signer", 2, False)
+    assert 'write for example "unix:/run/' in problem.fix
+
+
+def test_a_signer_is_the_socket_that_was_written(tmp_path: Path) -> None:
+    longest = "unix:/" + 100 * "a"
+    assert of(tmp_path, f'[log]\nsigner = "{longest}"\n').log.signer == longest

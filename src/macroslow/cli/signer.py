@@ -8,7 +8,9 @@ import os
 import pwd
 import signal
 import sys
+from itertools import permutations
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -16,6 +18,11 @@ from macroslow.bootstrap.signing.main import serve_other_user
 from macroslow.cli.console.logging import log_to_stderr
 from macroslow.errors import ConfigurationError
 
+_EXAMPLES: Final = {
+    "--keys": "/var/lib/macroslow-signer/keys",
+    "--marks": "/var/lib/macroslow-signer/marks",
+    "--listen": "/run/macroslow-signer/signer.sock",
+}
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -35,14 +42,31 @@ def signer(keys: Path, marks: Path, listen: Path, allow_user: str) -> None:
             "the signer runs as the gateway's own user, and would keep nothing from it",
             fix="run it as another user; without [log] signer each gateway has a signer of its own",
         )
+    _check_places(keys, marks, listen)
     log_to_stderr("info", "text")
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
-    listening = listen.absolute()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: sys.exit(0))
 
     def announce() -> None:
-        click.echo(f"the signer listens at {listening}")
+        click.echo(f"the signer listens at {listen}")
 
-    serve_other_user(keys.absolute(), marks.absolute(), listening, uid, announce)
+    serve_other_user(keys, marks, listen, uid, announce)
+
+
+def _check_places(keys: Path, marks: Path, listen: Path) -> None:
+    """Return if the three lie apart; ConfigurationError else, and for a path that depends on where we are."""
+    named = {"--keys": keys, "--marks": marks, "--listen": listen}
+    for option, path in named.items():
+        if not path.is_absolute():
+            raise ConfigurationError(
+                f"{option} {path} is no path from / on", fix=f"write for example {option} {_EXAMPLES[option]}"
+            )
+    for (option, path), (other, folder) in permutations(named.items(), 2):
+        if path.resolve().is_relative_to(folder.resolve()):
+            raise ConfigurationError(
+                f"{option} {path} lies in {other} {folder}",
+                fix="name a folder for each, none within another: keys are backed up, marks are not",
+            )
 
 
 def _uid(name: str) -> int:

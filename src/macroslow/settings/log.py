@@ -1,8 +1,9 @@
 """The section [log]: the audit log's name, its dials, and third parties that vouch for it."""
 
-from typing import Annotated, Self
+import re
+from typing import Annotated, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from macroslow.errors import ConfigurationError
 from macroslow.ports import DAY_NS
@@ -13,6 +14,17 @@ from macroslow.settings.section import Section
 from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.tlog.event import EventClass
 from macroslow.tlog.policy import MAX_DEFINITIONS, Policy, threshold
+
+_SIGNER: Final = re.compile(r"unix:/[!-~]{1,100}")  # sun_path has 108 bytes (unix(7))
+
+
+def _signer(value: str) -> str:
+    if not _SIGNER.fullmatch(value):
+        raise refuse(
+            "not the socket of a signer, which is unix: and a path from / on, without a space and not long",
+            'write for example "unix:/run/macroslow-signer/signer.sock"',
+        )
+    return value
 
 
 class HoldDays(Section):
@@ -38,7 +50,7 @@ class Log(Section):
     disk_reserve_mib: Annotated[int, Field(ge=0, le=1024 * 1024)] = 256
     high_water: Annotated[str, Field(min_length=1)] | None = None  # a folder; "off": no mark is kept
     keys: Annotated[str, Field(min_length=1)] | None = None  # a folder outside; "state": in the state folder
-    signer: Annotated[str, Field(pattern=r"^unix:/[!-~]{1,100}$")] | None = None  # of another user
+    signer: Annotated[str, AfterValidator(_signer)] | None = None  # of another user
     public: bool = False
     hold_days: HoldDays = HoldDays()
     commit_window_ms: Annotated[int, Field(ge=0, le=1000)] = 5
