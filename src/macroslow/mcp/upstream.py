@@ -1,8 +1,8 @@
 """Other MCP servers as the gateway sees them: what they offer, and calls to it. Nothing here trusts them.
 
 What a server says is JSON as it came over the wire: within the bounds below, no deeper than
-`mcp.client.rpc.MAX_LEVELS`, an answer to what was asked, and otherwise unchecked. Whoever shows it to a model cleans it (`mcp.clean_text`), holds it against what was
-approved (`mcp.pins`) and bounds its schemas first.
+`mcp.client.rpc.MAX_LEVELS`, an answer to what was asked, and otherwise unchecked. Whoever shows it to a model
+cleans it (`mcp.clean_text`), holds it against what was approved (`mcp.pins`) and bounds its schemas first.
 
 Nothing of a caller's is ever sent: no credential, no header, no name. A server asks us nothing: its requests
 for sampling, elicitation or roots are refused, since we declare none of these capabilities.
@@ -53,7 +53,8 @@ class UpstreamServer(Protocol):
 
     Every method raises UpstreamUnavailableError for what could not be reached, broke off, took too long or
     was no answer at all; UpstreamRefusedError for an error that the server answered with, whose text has the
-    server's own words, clean, on one line and cut short; TooLargeError for an answer beyond the operator's bound.
+    server's own words, clean, on one line and cut short; TooLargeError for an answer beyond the operator's
+    bound.
     """
 
     @property
