@@ -9,8 +9,8 @@ from macroslow.settings.mcp import MCPServer
 from macroslow.workflow.box import Host, Mount
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({}, "no one place"),
-    ({"url": "https://mcp.example/mcp", "command": ["server"]}, "no one place"),
+    ({}, "has no place"),
+    ({"url": "https://mcp.example/mcp", "command": ["server"]}, "two places"),
     ({"url": "https://mcp.example/mcp", "mounts": ["/srv:ro"]}, "a program's"),
     ({"url": "https://mcp.example/mcp", "secrets": {"A": "env:A"}}, "a program's"),
     ({"command": []}, "not a command"),

@@ -45,6 +45,15 @@ def start_problems(settings: Settings) -> list[Problem]:
     return found
 
 
+def unseen_by_programs(settings: Settings) -> list[str]:
+    """One line for each word of an MCP server's command that leads nowhere in its box."""
+    if not any(server.command for server in settings.mcp.servers.values()):
+        return []
+    from macroslow.bootstrap.upstreams.words import unseen_words  # here: see above
+
+    return unseen_words(settings)
+
+
 def tls_of(settings: Settings) -> ServerTLS | None:
     """What encrypts the listener; ConfigurationError if its files do not serve."""
     files, folder = settings.server.tls, settings.source.folder

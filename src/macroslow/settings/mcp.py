@@ -91,8 +91,10 @@ class MCPServer(ServerProgram):
 
     @model_validator(mode="after")
     def _has_a_place(self) -> Self:
-        if (self.url is None) == (self.command is None):
-            raise refuse("has no one place", 'write url = "https://…", or command = ["…"] for a program')
+        if self.url is not None and self.command is not None:
+            raise refuse("has two places", "write url or command, whichever it is, and remove the other")
+        if self.url is None and self.command is None:
+            raise refuse("has no place", 'write url = "https://…", or command = ["…"] for a program')
         if self.url is not None:
             check_plain_http(self.url, allowed=self.plain_http, member="url")
         elif self.headers:

@@ -86,7 +86,7 @@ def read_mount(text: str) -> Mount:
     if not colon or access not in {"ro", "rw"}:
         raise ValueError(f"{text!r}: write the path and how it may be used, for example /srv/docs:ro")
     if not path.startswith("/"):
-        raise ValueError(f"{text!r} is not absolute: a mount begins with /")
+        raise ValueError(f"{text!r} is not absolute: write where it is, as /srv/{text}")
     parts = path.split("/")[1:]
     if path != "/" and any(part in {"", ".", ".."} for part in parts):
         raise ValueError(f"{path!r} is not written plainly: leave out //, . and .. and a / at the end")

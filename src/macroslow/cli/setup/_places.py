@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from macroslow.adapters.dotenv import exposure, read_dotenv
 from macroslow.adapters.keystore import absent
 from macroslow.adapters.statefolder import KEYSTORE
-from macroslow.bootstrap.checks import shapes, start_problems
+from macroslow.bootstrap.checks import shapes, start_problems, unseen_by_programs
 from macroslow.bootstrap.references.sources import environment_of, sources
 from macroslow.cli.console.errors import problem_lines
 from macroslow.errors import ConfigurationError, Problem
@@ -70,7 +70,12 @@ def _unresolved(settings: Settings, wanted: Iterable[Wanted]) -> list[Problem]:
 
 def warnings_about(settings: Settings) -> list[str]:
     """What does not stop a start and should not stay: files open to others, names set twice or hidden."""
-    return [*_open_to_others(settings), *_set_twice(settings), *hidden(settings)]
+    return [
+        *_open_to_others(settings),
+        *_set_twice(settings),
+        *hidden(settings),
+        *unseen_by_programs(settings),
+    ]
 
 
 def hidden(settings: Settings) -> list[str]:

@@ -99,6 +99,7 @@ def _summary(settings: Settings, secrets: int) -> str:
         _count(len(settings.providers), "provider"),
         _count(len(settings.apis), "outside API"),
         *([f"images of {' and '.join(settings.images.named)}"] if settings.images.named else []),
+        *([_count(len(settings.mcp.servers), "MCP server")] if settings.mcp.servers else []),
         _count(secrets, "secret") + " found",
         *([_count(len(settings.auth.issuers), "issuer")] if settings.auth.issuers else []),
         *([_count(len(settings.budgets), "budget")] if settings.budgets else []),
