@@ -6,11 +6,10 @@ from macroslow.mcp.pins.items import (
     MAX_WORK,
     SEPARATOR,
     Item,
-    Kind,
-    Place,
     digest_of,
     items_of,
 )
+from macroslow.mcp.pins.place import Kind, Place
 from macroslow.mcp.pins.standings import (
     Approved,
     Standing,

@@ -13,7 +13,8 @@ from typing import Final
 import orjson
 
 from macroslow.mcp.clean_text import clean_json, texts
-from macroslow.mcp.pins.items import Item, Kind, Place, digest_of
+from macroslow.mcp.pins.items import Item, digest_of
+from macroslow.mcp.pins.place import Kind, Place
 from macroslow.mcp.upstream import JSON
 from macroslow.values import value
 
