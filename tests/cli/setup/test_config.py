@@ -254,9 +254,7 @@ def test_check_warns_of_a_listed_model_that_serves_nothing_and_says_what_it_did_
     assert "rates not tried" in ran.stdout
 
 
-def test_servers_are_counted_and_words_that_lead_nowhere_are_told(
-    macroslow: Callable[..., Ran], tmp_path: Path
-) -> None:
+def test_servers_are_counted_and_words_that_lead_nowhere_are_told(macroslow, tmp_path):
     (tmp_path / "macroslow.toml").write_text('[mcp.servers.notes]\ncommand = ["no-such-program"]\n')
     done = macroslow("config", "check")
     assert (done.returncode, "1 MCP server" in done.stdout) == (0, True)
