@@ -136,6 +136,6 @@ ARGUMENTS = {
     "search_images": {"query": "cats"},
     "use_image": {"image_id": "unsplash:x"},
     "get_receipt": {"request_id": "r1"},
-    "prove_entry": {"index": 3},
+    "prove_entry": {"log_index": 3},
     "verify_receipt": {"receipt": {}},
 }

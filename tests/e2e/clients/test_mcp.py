@@ -62,7 +62,7 @@ async def test_mcp_calls_the_tools(gateway, key, era):
         assert "gpt-4o-mini" in {model["id"] for model in (await called("list_models"))["models"]}
         usage = await called("usage")
         assert (usage["principal"], usage["usd_micros"] > 0) == ("ada", True)
-        proved = await called("prove_entry", index=chat["log_index"])
+        proved = await called("prove_entry", log_index=chat["log_index"])
         assert (await called("verify_receipt", receipt=proved["receipt"]))["verified"]
         told = await called("verify_receipt", receipt=ran, document=RESULT)
         assert (told["verified"], told["checked"]) == (True, ["answer", "document"])

@@ -47,7 +47,7 @@ async def test_a_chat_is_answered_with_its_cost_and_its_entry(house: House, use:
     assert said["usd_micros"] > 0
     [event] = await house.events()
     assert event["request_id"] == "r1"
-    proved = await use("prove_entry", index=said["log_index"])
+    proved = await use("prove_entry", log_index=said["log_index"])
     assert proved["receipt"]["statement"]["details"]["usd_micros"] == said["usd_micros"]
 
 
@@ -128,8 +128,10 @@ async def test_tokens_are_counted_and_nothing_is_sent(house: House, use: Use, pr
 
 @pytest.mark.parametrize("name", ["complete_chat", "count_tokens"])
 async def test_a_model_that_is_not_served_is_named_as_such(use: Use, name: str) -> None:
-    with pytest.raises(ModelNotFoundError):
+    with pytest.raises(ModelNotFoundError) as refused:
         await use(name, model="no-such-model", messages=[HELLO])
+    assert "list_models" in refused.value.fix
+    assert "/v1/" not in refused.value.fix
 
 
 @pytest.mark.parametrize("name", ["complete_chat", "count_tokens"])
@@ -171,7 +173,7 @@ async def test_a_chat_tells_how_many_tokens_there_are_so_far(house: House, use: 
     assert provider.bodies[0]["stream"] is True
     [event] = await house.events()
     assert event["usd_micros"] == said["usd_micros"] > 0
-    proved = await use("prove_entry", index=said["log_index"])
+    proved = await use("prove_entry", log_index=said["log_index"])
     assert proved["receipt"]["statement"]["details"]["request_id"] == "r1"
 
 

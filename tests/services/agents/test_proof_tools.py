@@ -31,7 +31,7 @@ async def test_an_entry_about_what_one_did_is_proved(use: Use) -> None:
     run_id = (await use("run_document", document=PAPER))["run_id"]
     run = await use("get_run", run_id=run_id)
     for index in (run["accepted_index"], run["finished_index"]):
-        proved = await use("prove_entry", index=index)
+        proved = await use("prove_entry", log_index=index)
         told = await use("verify_receipt", receipt=proved["receipt"], document=PAPER)
         assert (told["verified"], told["index"], told["checked"]) == (True, index, ["document"])
         assert told["statement"]["details"]["run_id"] == run_id
@@ -50,17 +50,17 @@ async def test_every_other_entry_looks_like_none(house: House, use: Use) -> None
     told = []
     for index in (0, 1, 2, 3, 4, 10**6, 2**53 - 1):
         with pytest.raises(NotFoundError) as refused:
-            await use("prove_entry", index=index)
+            await use("prove_entry", log_index=index)
         told.append((refused.value.detail, refused.value.fix))
     assert len(set(told)) == 1
-    assert (await use("prove_entry", BOB, index=0))["receipt"]["statement"]["who"] == "bob"
+    assert (await use("prove_entry", BOB, log_index=0))["receipt"]["statement"]["who"] == "bob"
 
 
 async def test_an_erased_entry_is_not_proved(house: House, use: Use) -> None:
     said = await use("complete_chat", **ASK)
     await house.ask("audit.erase", subject="ann", reason="asked for")
     with pytest.raises(NotFoundError):
-        await use("prove_entry", index=said["log_index"])
+        await use("prove_entry", log_index=said["log_index"])
 
 
 async def test_a_receipt_is_held_against_the_key_that_is_given(house: House, use: Use) -> None:

@@ -1,5 +1,6 @@
 """A provider's limit is kept however it counts, and what it says itself is believed."""
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -75,6 +76,8 @@ def test_a_refusal_says_when_and_keeps_its_word() -> None:
     with pytest.raises(RateLimitedError) as refused:
         rate.take()
     assert (refused.value.count, refused.value.period_s) == (50, 3600)
+    wait_s = math.ceil(refused.value.retry_after_s or 0)
+    assert f"has room again in {wait_s} s: it takes 50 requests in 3600 s" in refused.value.detail
     wait_ns = round(refused.value.retry_after_s * NS_PER_S)
     clock.time_ns += wait_ns - 1
     assert at_once(rate) == 0

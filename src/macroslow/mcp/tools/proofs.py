@@ -42,7 +42,7 @@ PROVE_ENTRY: Final = Tool(
     " outcome. Costs nothing. Entries about anybody else are not found.",
     scopes.RUNS_READ,
     READS,
-    closed({"index": whole("Number of the entry, from 0.", most=2**53 - 1)}),
+    closed({"log_index": whole("Number of the entry, from 0.", most=2**53 - 1)}),
     closed({"receipt": _RECEIPT}),
 )
 

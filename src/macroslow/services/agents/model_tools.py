@@ -1,14 +1,14 @@
 """Tools for language models. A provider's answer goes on as it came; its errors in one shape."""
 
-from collections.abc import Mapping
-from contextlib import aclosing
+from collections.abc import Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import orjson
 
-from macroslow.errors import UpstreamRefusedError
+from macroslow.errors import ModelNotFoundError, UpstreamRefusedError
 from macroslow.inference import CHAT_COMPLETIONS
 from macroslow.inference.whole_chat import WholeChat
 from macroslow.mcp.ask import Ask, Handler
@@ -20,6 +20,7 @@ from macroslow.services.calls.call_model import CallModel
 from macroslow.services.calls.count_tokens import CountTokens
 from macroslow.services.calls.list_models import ListModels
 from macroslow.services.calls.settle_call import ModelAnswer, ModelStream
+from macroslow.services.calls.unserved import LISTED_AT
 
 MAX_DETAIL_CHARACTERS: Final = 1000
 PIECES_A_STEP: Final = 16  # of an answer's text: of about a token each
@@ -67,11 +68,15 @@ class ModelTools:
         return {**whole.answer(), "usd_micros": usage.usd_micros, "log_index": answer.end.log_index}
 
     async def _ask(self, ask: Ask, members: Mapping[str, object]) -> ModelAnswer | ModelStream:
-        return await self.chat(ask.principal, CHAT_COMPLETIONS, octets(members), request_id=ask.request_id)
+        with _by_tools():
+            return await self.chat(
+                ask.principal, CHAT_COMPLETIONS, octets(members), request_id=ask.request_id
+            )
 
     async def count_tokens(self, ask: Ask) -> Mapping[str, object]:
         """Our own count, and the most that so much input can cost."""
-        model, counted = await self.count.of_chat(octets(ask.arguments), ask.principal)
+        with _by_tools():
+            model, counted = await self.count.of_chat(octets(ask.arguments), ask.principal)
         return {
             "model": model.name,
             "input_tokens": counted.tokens,
@@ -84,6 +89,16 @@ class ModelTools:
     async def list_models(self, ask: Ask) -> Mapping[str, object]:
         """Every name that may be asked for."""
         return {"models": [model_told(name, model) for name, model in self.models.served()]}
+
+
+@contextmanager
+def _by_tools() -> Iterator[None]:
+    """Have the repair of an unknown model name the tool that lists them: agents have no paths."""
+    try:
+        yield
+    except ModelNotFoundError as error:
+        error.fix = error.fix.replace(LISTED_AT, LIST_MODELS.name)
+        raise
 
 
 def model_told(name: str, model: Model) -> dict[str, object]:

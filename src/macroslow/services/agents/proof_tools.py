@@ -50,7 +50,7 @@ class ProofTools:
 
     async def prove_entry(self, ask: Ask) -> Mapping[str, object]:
         """The receipt of an entry about the caller; NotFoundError for every other."""
-        return {"receipt": await self.prove(ask.principal, ask.arguments["index"])}
+        return {"receipt": await self.prove(ask.principal, ask.arguments["log_index"])}
 
     async def verify_receipt(self, ask: Ask) -> Mapping[str, object]:
         """What it proves. BadRequestError for a key that is none."""

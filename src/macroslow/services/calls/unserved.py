@@ -14,7 +14,8 @@ from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.models import Model
 
 MAX_SHOWN: Final = 80  # of a name that is none
-_LIST: Final = "GET /v1/models lists the models that are served"
+LISTED_AT: Final = "GET /v1/models"
+_LIST: Final = f"{LISTED_AT} lists the models that are served"
 _PRICE: Final = "the operator gives it input_usd and output_usd in [models]"
 
 Serves = Callable[[Model, Operation], bool]

@@ -7,6 +7,7 @@ What it says itself counts besides: another program may use the same key, and th
 One key, one process: several processes that use one key learn of each other by what the provider says.
 """
 
+import math
 from typing import Final
 
 from macroslow.errors import RateLimitedError
@@ -89,7 +90,8 @@ class ProviderRate:
     def _refusal(self, wait_ns: int) -> RateLimitedError:
         period_s = self._period_ns // NS_PER_S
         return RateLimitedError(
-            f"{self._provider} takes {self._requests} requests in {period_s} s, and they are used up",
+            f"{self._provider} has room again in {math.ceil(wait_ns / NS_PER_S)} s:"
+            f" it takes {self._requests} requests in {period_s} s, half of them at once",
             limit=self._limit.name,
             count=self._requests,
             period_s=period_s,
