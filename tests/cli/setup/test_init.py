@@ -123,6 +123,7 @@ def test_the_templates_name_what_the_seeds_name_and_the_commented_settings_are_r
     settings = load(tmp_path / "all.toml", {})
     plain = load(tmp_path / "macroslow.toml", {})
     assert set(settings.apis) == {"openweathermap"}
+    assert set(settings.mcp.servers) == {"tickets", "notes"}
     assert settings.server.max_body_bytes == plain.server.max_body_bytes
     assert settings.log_origin == plain.log_origin
     assert settings.sandbox == plain.sandbox
