@@ -37,6 +37,7 @@ from macroslow.settings.identity import Issuer
 from macroslow.web.gate import Gate
 from macroslow.web.messages import Response
 from macroslow.web.metrics import Metrics
+from macroslow.web.protected_resource import NO_ISSUER
 from macroslow.web.routes import Audit, LimitedBy, Route
 
 QUICK, SLOW = "quick-stream", "slow-stream"
@@ -96,7 +97,7 @@ async def costs(requests: int) -> dict[str, float]:
     tokens = VerifyTokens([TrustedIssuer(issuer, source)], Revocations(), Nowhere(), clock)
     token = MintTokens(signing, issuer, clock, SystemEntropy())("bench", [RUNS_READ], 3600).encode()
     gate = Gate(
-        SimpleNamespace(metrics=Metrics(), guessing=print),
+        SimpleNamespace(metrics=Metrics(), guessing=print, protected=NO_ISSUER),
         ROUTES,
         Authenticate(keyring, pepper, clock, tokens),
         SimpleNamespace(note=print),

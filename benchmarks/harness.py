@@ -26,6 +26,8 @@ from typing import Any, Final
 
 HERE: Final = Path(__file__).resolve().parent
 WORK: Final = HERE / ".work"
+# Last, so that mcp.py here does not stand in for the library of that name.
+sys.path[:] = [*(path for path in sys.path if Path(path).resolve() != HERE), str(HERE)]
 CORES: Final = sorted(os.sched_getaffinity(0))
 LOAD_CORE: Final = CORES[0]
 GATEWAY_CORE: Final = CORES[-1]

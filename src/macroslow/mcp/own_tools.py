@@ -15,7 +15,8 @@ from macroslow.authn.principal import Principal
 from macroslow.authz.decision import require_scope
 from macroslow.mcp.ask import Ask, Handler, Tell
 from macroslow.mcp.catalogue import TOOLS
-from macroslow.mcp.refusals import MAX_COMPLAINTS, unfit_call
+from macroslow.mcp.refusals import unfit_call
+from macroslow.mcp.schemas import MAX_COMPLAINTS
 from macroslow.mcp.source import Caller, Context, Source
 from macroslow.mcp.tools.tool import Tool
 

@@ -5,14 +5,12 @@ error of JSON-RPC.
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from macroslow.errors import BadRequestError, MacroslowError, NotFoundError, Problem, ProblemsError
-
-MAX_COMPLAINTS: Final = 20  # a model mends what it reads; more would only cost it context
+from macroslow.mcp.schemas import MAX_COMPLAINTS
 
 
 def refused_call(error: MacroslowError) -> types.CallToolResult:

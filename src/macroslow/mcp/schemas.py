@@ -14,11 +14,11 @@ import jsonschema_rs
 
 from macroslow.maml.pattern_cost import states
 from macroslow.maml.schema_cost import Graph, SchemaError
-from macroslow.mcp.refusals import MAX_COMPLAINTS
 
 MAX_STATES: Final = 5_000  # of all its regular expressions; as many characters
 MAX_EXPLAINED_COST: Final = 20_000
 MAX_COMPLAINT: Final = 300  # characters
+MAX_COMPLAINTS: Final = 20  # a model mends what it reads; more would only cost it context
 _ASIDE: Final = ("$schema", "$id")
 
 

@@ -18,7 +18,7 @@ async def test_closing_what_nobody_asked_for_does_nothing() -> None:
     await Outward().close()
 
 
-def test_a_gateway_that_calls_models_alone_imports_no_client_but_theirs() -> None:
-    code = "import sys, macroslow.cli._serving; print('aiohttp' in sys.modules)"
+def test_a_gateway_that_calls_models_alone_imports_no_client_but_theirs_and_no_mcp() -> None:
+    code = "import sys, macroslow.cli._serving; print({'aiohttp', 'mcp', 'mcp_types'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    assert done.stdout == "set()\n"

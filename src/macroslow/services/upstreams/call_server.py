@@ -7,8 +7,7 @@ before the answer leaves; it has digests of arguments and result, and no text of
 
 import asyncio
 from dataclasses import dataclass, field
-
-import mcp_types as types
+from typing import TYPE_CHECKING
 
 from macroslow.authn.principal import Principal
 from macroslow.errors import BadRequestError, MacroslowError, UpstreamRefusedError, UpstreamUnavailableError
@@ -27,7 +26,10 @@ from macroslow.tlog.ports import Append
 from macroslow.values import value
 from macroslow.workflow.books import Books
 
-Told = types.CallToolResult | types.GetPromptResult | types.ReadResourceResult
+if TYPE_CHECKING:
+    import mcp_types as types
+
+    Told = types.CallToolResult | types.GetPromptResult | types.ReadResourceResult
 
 
 @value
@@ -63,7 +65,7 @@ class CallServer:
     tallies: Tallies
     counts: Counts
 
-    async def __call__(self, asked: UpstreamCall, progress: Progress | None = None) -> Told:
+    async def __call__(self, asked: UpstreamCall, progress: Progress | None = None) -> "Told":
         """The result for the client. A caller who leaves is logged too: the call may have been made.
 
         Raises RateLimitedError, UpstreamError, TooLargeError, LogUnavailableError; BadRequestError for

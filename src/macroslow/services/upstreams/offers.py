@@ -7,7 +7,6 @@ alone. A check of headers would come before the principal's, and tell anybody wh
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import mcp_types as types
 from pydantic import BaseModel, ValidationError
 
 from macroslow.mcp.foreign_uris import our_template, ours
@@ -17,12 +16,6 @@ from macroslow.mcp.upstream import JSON
 
 Offers = Mapping[Place, "Offer"]
 
-_MADE_OF: Final[Mapping[Kind, type[BaseModel]]] = {
-    Kind.TOOL: types.Tool,
-    Kind.PROMPT: types.Prompt,
-    Kind.RESOURCE: types.Resource,
-    Kind.TEMPLATE: types.ResourceTemplate,
-}
 _HEADER: Final = "x-mcp-header"
 
 
@@ -75,7 +68,21 @@ def _shown(server: str, place: Place, item: JSON) -> BaseModel:
             told["name"] = f"{server}{SEPARATOR}{place.name}"
     if "inputSchema" in told:
         told["inputSchema"] = _without_headers(told["inputSchema"])
-    return _MADE_OF[place.kind].model_validate(told)
+    return _model_of(place.kind).model_validate(told)
+
+
+def _model_of(kind: Kind) -> type[BaseModel]:
+    import mcp_types as types  # here: it takes as long as half a start, and most need none
+
+    match kind:
+        case Kind.TOOL:
+            return types.Tool
+        case Kind.PROMPT:
+            return types.Prompt
+        case Kind.RESOURCE:
+            return types.Resource
+        case _:
+            return types.ResourceTemplate
 
 
 def _without_headers(node: Any) -> Any:

@@ -7,9 +7,8 @@ every part: a client would hand on the one unseen, and fetch the other from anyw
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import mcp_types as types
 import orjson
 from pydantic import BaseModel, ValidationError
 
@@ -21,6 +20,9 @@ from macroslow.mcp.upstream import JSON
 from macroslow.services.upstreams.offers import Offer
 from macroslow.values import value
 
+if TYPE_CHECKING:
+    import mcp_types as types
+
 _BY_CLIENTS: Final = ("http://", "https://")  # links that a client follows by itself
 _WIRE: Final = frozenset({"_meta", "resultType", "ttlMs", "cacheScope"})
 """Members of a result that are between its server and us, and again between us and a client."""
@@ -31,7 +33,7 @@ _UNSEEN: Final = frozenset({"_meta", "icons"})
 class Result:
     """For the client, as the SDK's value; its SHA-256, and how many hidden characters were taken out."""
 
-    told: types.CallToolResult | types.GetPromptResult | types.ReadResourceResult
+    told: "types.CallToolResult | types.GetPromptResult | types.ReadResourceResult"
     sha256: str
     hidden: int
 
@@ -63,7 +65,9 @@ def _hold_against(server: str, offer: Offer, cleaned: JSON) -> None:
 
 def _made(
     server: str, offer: Offer, uri: str, cleaned: JSON
-) -> types.CallToolResult | types.GetPromptResult | types.ReadResourceResult:
+) -> "types.CallToolResult | types.GetPromptResult | types.ReadResourceResult":
+    import mcp_types as types  # here: see offers
+
     match offer.place.kind:
         case Kind.TOOL:
             content = [_part(server, part) for part in _list(cleaned, "content")]
