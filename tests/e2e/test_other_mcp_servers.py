@@ -95,6 +95,7 @@ async def test_n26_nothing_is_offered_until_it_is_approved_and_then_in_that_form
     assert "not what was approved" in refused["result"]["content"][0]["text"]
 
 
+@pytest.mark.sweep
 async def test_n2_nothing_of_a_caller_reaches_the_server_and_our_credential_reaches_nobody(
     house: House,
 ) -> None:
@@ -115,6 +116,7 @@ async def test_n2_nothing_of_a_caller_reaches_the_server_and_our_credential_reac
     assert (entry["principal"], entry["name"], entry["outcome"]) == ("canary-principal-5", "add", "ok")
 
 
+@pytest.mark.sweep
 async def test_approval_outlives_a_restart_and_a_key_without_the_scope_sees_nothing(house: House) -> None:
     await house.approve()
     ann, bob = await house.key("ann", "mcp:real"), await house.key("bob")
