@@ -13,7 +13,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not sweep"
 
 sweep: $(STAMP)
-	$(BIN)/python -m pytest -m sweep
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m sweep
 
 # The official MCP suites against `macroslow serve --conformance`; `make test` and `make sweep` have them too.
 conformance: $(STAMP)

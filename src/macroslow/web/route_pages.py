@@ -29,6 +29,7 @@ _RUN: Final = {"run_id": "r1", "state": "success"}
 _METADATA: Final = Page(
     "Who issues tokens for /mcp (RFC 9728); 404 without an issuer",
     answer={"resource": "https://gateway.example/mcp", "authorization_servers": ["https://id.example"]},
+    errors=(404,),
 )
 
 PAGES: Final[Mapping[tuple[str, str], Page]] = {
