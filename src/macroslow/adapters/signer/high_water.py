@@ -18,6 +18,7 @@ from typing import Final
 
 import orjson
 
+from macroslow import durable_files
 from macroslow.crypto import strict_json
 from macroslow.errors import ConfigurationError, VerificationError
 from macroslow.ports import NS_PER_S, Clock
@@ -96,7 +97,6 @@ class HighWaterMarks:
         if known is None or known.head.size < head.size:
             path = self._path(self._folder, key)
             _write(Mark(head, str(path), self._state, self._now()), key.origin)
-            _sync(self._folder)
 
     def end(self, key: LogPublicKey, successor: str) -> None:
         """Note durably that the log goes on as `successor`, so that nothing is signed under `key` any more.
@@ -108,7 +108,6 @@ class HighWaterMarks:
         empty = Mark(TreeHead(0, tree.EMPTY_ROOT), str(self._path(self._folder, key)))
         known = self._find(key) or empty
         _write(replace(known, forked_to=successor, forked_at=self._now()), key.origin)
-        _sync(self._folder)
 
     def _find(self, key: LogPublicKey) -> Mark | None:
         if self._folder is None:
@@ -166,29 +165,11 @@ def _damaged(path: Path, why: str) -> ConfigurationError:
     )
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _write(mark: Mark, origin: str) -> None:
     members: dict[str, object] = {"macroslow_high_water": 1, "log": origin}
     members |= {"size": mark.head.size, "root": mark.head.root.hex()}
     members |= {name: value for name in _NOTED if (value := getattr(mark, name))}
-    path = Path(mark.path)
-    fresh = path.with_name(f"{path.name}.new")
-    with open(fresh, "wb", opener=_private) as file:
-        file.write(orjson.dumps(members) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    durable_files.replace(Path(mark.path), orjson.dumps(members) + b"\n")
 
 
 def _unwritable(folder: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from macroslow.adapters.sqlite._errors import translated
 from macroslow.adapters.sqlite._migrations import migrate
 from macroslow.adapters.sqlite._tables import SUBJECT_TABLES, TABLES
+from macroslow.durable_files import sync_folder
 from macroslow.errors import ConfigurationError
 
 VERSION: Final = 3
@@ -134,15 +135,7 @@ def _make(path: Path, kind: Kind) -> None:
             f" PRAGMA user_version = {kind.version}; COMMIT;"
         )
     fresh.rename(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)
 
 
 def _open_existing(path: Path) -> Writers:

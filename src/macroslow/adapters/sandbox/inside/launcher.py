@@ -38,9 +38,7 @@ def _profiles(channel: socket.socket) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _serve(channel: socket.socket, profiles: Mapping[str, Mapping[str, Any]]) -> NoReturn:
-    wakeup, wakeup_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    wakeup, wakeup_writer = zygote.ends_of_children()
     while True:
         watched: list[Any] = [channel, wakeup]
         ready, _, _ = select.select(watched, [], [])

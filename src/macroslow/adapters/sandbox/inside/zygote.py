@@ -69,9 +69,7 @@ def _enter(config: Mapping[str, Any]) -> int:
 
 
 def _serve(channel: socket.socket, config: Mapping[str, Any], own_namespace: int) -> None:
-    wakeup, wakeup_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    wakeup, _ = ends_of_children()
     while True:
         watched: list[Any] = [channel, wakeup]
         ready, _, _ = select.select(watched, [], [])
@@ -87,6 +85,14 @@ def _serve(channel: socket.socket, config: Mapping[str, Any], own_namespace: int
                 warm.warm(message["modules"])
             else:
                 _spawn(descriptors, config, message, own_namespace)
+
+
+def ends_of_children() -> tuple[int, int]:
+    """A pipe that can be read once a child has ended, for `reap`: its two ends."""
+    wakeup, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    return wakeup, writer
 
 
 def _become_init(control: int, door: Sequence[int], around: walls.Walls) -> NoReturn:
