@@ -1,5 +1,6 @@
-# Everything runs in its own virtual environment, made from the hash-locked list on first use.
-PYTHON ?= python3
+# Everything runs in its own virtual environment, made from the hash-locked list on first use, with the Python
+# of this machine that costs least; PYTHON=/path/to/python takes another.
+PYTHON ?= $(shell python3 tools/fastest_python.py)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -44,9 +45,11 @@ lock:
 	$(LOCK) -o requirements/runtime.txt -c requirements/dev.txt
 
 $(STAMP): requirements/dev.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("macroslow needs Python 3.11 or newer; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else 0'
-	@echo "Installing into $(VENV) (about 85 packages; this takes a minute or more) ..."
-	@$(PYTHON) -m venv $(VENV)
+	@set -e; python="$(PYTHON)"; \
+	test -n "$$python" || { echo "macroslow needs Python 3.11 or newer, which is not here"; exit 1; }; \
+	"$$python" -c 'import sys; sys.exit("macroslow needs Python 3.11 or newer; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else 0'; \
+	echo "Installing into $(VENV) with $$python (about 85 packages; this takes a minute or more) ..."; \
+	"$$python" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
