@@ -29,8 +29,8 @@ def wanted(setting: str, name: str, scheme: Scheme = Scheme.ENV) -> Wanted:
 async def test_each_setting_gets_its_secret():
     sources = {Scheme.ENV: Places(A=GOOD), Scheme.KEYSTORE: Places(a=GOOD + "e")}
     found = await resolve([wanted("one", "A"), wanted("two", "a", Scheme.KEYSTORE)], sources)
-    assert found["one"].matches(GOOD)
-    assert found["two"].matches(GOOD + "e")
+    assert found["one"].reveal() == GOOD
+    assert found["two"].reveal() == GOOD + "e"
 
 
 async def test_all_that_is_wrong_is_told_at_once_with_its_place():

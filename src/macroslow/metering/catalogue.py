@@ -70,10 +70,6 @@ class Catalogue:
         """Every name and alias, sorted, each with its model."""
         return sorted((name, chain[0]) for name, chain in self._chains.items())
 
-    def encodings(self) -> frozenset[str]:
-        """The encodings in which its models are counted."""
-        return frozenset(model.encoding for model in self.models.values())
-
     def limit_set(self, name: str) -> LimitSets:
         """A named set of limits. Raises ConfigurationError that lists those there are."""
         if name not in self.limits:

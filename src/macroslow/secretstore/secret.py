@@ -4,7 +4,6 @@ Its text comes out through `reveal` alone, so that a search for that word finds 
 touches one.
 """
 
-import hmac
 from typing import Final
 
 from macroslow.crypto.guarded import Guarded
@@ -21,12 +20,3 @@ class Secret(Guarded):
     def reveal(self) -> str:
         """Return the text itself."""
         return self._text
-
-    def matches(self, other: str) -> bool:
-        """Whether `other` is this secret, in time that depends on the length of `other` alone."""
-        return hmac.compare_digest(_octets(self._text), _octets(other))
-
-
-def _octets(text: str) -> bytes:
-    """Bytes of any text, including what the environment holds that is not UTF-8."""
-    return text.encode("utf-8", "surrogatepass")
