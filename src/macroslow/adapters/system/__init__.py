@@ -5,13 +5,10 @@ import time
 
 
 class SystemClock:
-    """Implements `ports.Clock`."""
+    """Implements `ports.Clock` by the system's own functions, which a request asks a dozen times."""
 
-    def now_ns(self) -> int:
-        return time.time_ns()
-
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
+    now_ns = staticmethod(time.time_ns)
+    monotonic_ns = staticmethod(time.monotonic_ns)
 
 
 class SystemEntropy:
