@@ -5,7 +5,7 @@ so that a revoked key is refused from the next request on.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from macroslow.authn.api_keys import has_overlap, is_in_force
@@ -15,18 +15,22 @@ from macroslow.authn.terms import terms_of
 from macroslow.ports import MINUTE_NS
 
 IN_FORCE: Final = "in force"
+NO_TEXT: Final = bytes(32)
+"""The hash of no text that anybody could find."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: `text_hash` is learned
 class HeldKey:
     """A key's record, and the principals that its secrets make (built once, not per request).
 
-    `old` is who shows the secret before, which works for a while after a rotation.
+    `old` is who shows the secret before, which works for a while after a rotation. `text_hash` is what its
+    text is known again by once it was let in; it is lost when the key is held anew.
     """
 
     record: KeyRecord
     principal: Principal
     old: Principal | None
+    text_hash: bytes = field(default=NO_TEXT, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, record: KeyRecord) -> "HeldKey":
