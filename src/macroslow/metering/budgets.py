@@ -103,14 +103,19 @@ def own_rules(principal: Principal) -> tuple[BudgetRule, ...]:
     rules: list[BudgetRule] = []
     for credential in principal.credentials:
         for each in (credential, *credential.makers):
-            scope, name = (Scope.KEY, each.key_id) if each.key_id else (Scope.PRINCIPAL, each.name)
             if each.day_usd_micros is not None:
-                rules.append(BudgetRule(scope, name, Period.DAY, each.day_usd_micros))
+                rules.append(_own_rule(each, Period.DAY, each.day_usd_micros))
             if each.month_usd_micros is not None:
-                rules.append(BudgetRule(scope, name, Period.MONTH, each.month_usd_micros))
+                rules.append(_own_rule(each, Period.MONTH, each.month_usd_micros))
             if isinstance(each, TokenPrincipal) and each.budget_usd_micros is not None:
-                rules.append(BudgetRule(scope, name, Period.TOTAL, each.budget_usd_micros))
+                rules.append(_own_rule(each, Period.TOTAL, each.budget_usd_micros))
     return tuple(rules)
+
+
+def _own_rule(credential: Principal, period: Period, limit_usd_micros: int) -> BudgetRule:
+    key_id = credential.key_id
+    scope, name = (Scope.KEY, key_id) if key_id else (Scope.PRINCIPAL, credential.name)
+    return BudgetRule(scope, name, period, limit_usd_micros)
 
 
 def budgets_of(rules: Iterable[BudgetRule], spender: Spender, now_ns: int) -> tuple[Budget, ...]:

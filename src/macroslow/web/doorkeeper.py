@@ -43,13 +43,12 @@ class Doorkeeper:
         try:
             shown = read_credentials(visit.framing.headers, scope.get("query_string", b""), address_of(scope))
             principal = visit.principal = await self.authenticate(shown)
-            if not self._belongs_here(principal):
-                raise bad_credential(Refusal.ADMINISTRATIVE)
+            self._require_here(principal)
         except CredentialError:
             self.failures.admit(scope)
             raise
         self.count(visit, principal)
-        if principal.scopes.isdisjoint(route.or_scopes):
+        if route.scope not in principal.scopes and principal.scopes.isdisjoint(route.or_scopes):
             require_scope(principal, route.scope)
 
     def count(self, visit: Visit, principal: Principal) -> None:
@@ -68,11 +67,15 @@ class Doorkeeper:
         """End every request whose caller would be let in no more."""
         self._present.withdraw(admits)
 
-    def _belongs_here(self, principal: Principal) -> bool:
-        """No issuer makes an administrator of anybody.
+    def _require_here(self, principal: Principal) -> None:
+        """Raise CredentialError for who belongs elsewhere. No issuer makes an administrator of anybody.
 
         A key that may administrate is none of a client beside a token either.
         """
         if self.administrators:
-            return principal.token is None and principal.key_id != ""
-        return not any(administrates(each.scopes) for each in principal.credentials)
+            if principal.token is not None or not principal.key_id:
+                raise bad_credential(Refusal.ADMINISTRATIVE)
+            return
+        for each in principal.credentials:
+            if administrates(each.scopes):
+                raise bad_credential(Refusal.ADMINISTRATIVE)
