@@ -2,7 +2,7 @@
 
 One form for all providers of images. Their keys, addresses and limits stay with the gateway. What a provider
 says of an image is third parties' text: the adapters let plain lines and their own https addresses through
-(`workflow.image_reading`), and nobody here interprets it.
+(`images.reading`), and nobody here interprets it.
 """
 
 import enum

@@ -3,7 +3,7 @@
 It is started before this process knows a secret, with an empty environment and one descriptor, and it opens
 its own key files: the seeds are never in this process, nor in what leaks of its memory, and whoever asks over
 the socket has typed statements signed (`ports.Signer`), in the order of one growing log, and nothing else.
-What keeps the files from this process is that they are another user's, or `adapters.confinement`.
+What keeps the files from this process is that they are another user's, or `adapters.sandbox.confine`.
 
 If it dies, every call fails (LogUnavailableError) and `alive` says so. It is not started again beneath a
 running gateway: a start reads what was signed last from outside, and so does the next one's.
