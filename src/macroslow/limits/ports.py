@@ -13,7 +13,7 @@ class OutOfReachError(Exception):
 
 
 class RateTable(Protocol):
-    """States by key, each with the stamp of its change; for `services.calls.rate_rounds`, one call at a time."""
+    """States by key, each with its change's stamp; for `services.calls.rate_rounds`, one call at a time."""
 
     async def read(self, keys: Sequence[str]) -> tuple[Mapping[str, Stored], int]:
         """What is stored of `keys`, and the store's own clock in ns since 1970. Raises OutOfReachError."""
