@@ -33,7 +33,7 @@ from macroslow.services.identity.manage_keys import ManageKeys
 from macroslow.services.identity.mint_tokens import MintTokens, development_key, development_keys
 from macroslow.services.identity.verify_tokens import TrustedIssuer, VerifyTokens
 from macroslow.services.identity.wished_keys import NewKey
-from macroslow.settings.identity import Issuer
+from macroslow.settings.issuers.auth import Issuer
 from macroslow.web.gate import Gate
 from macroslow.web.messages import Response
 from macroslow.web.metrics import Metrics

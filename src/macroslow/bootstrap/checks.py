@@ -7,13 +7,13 @@ was signed, and whether a database, a rate store, a provider or another user's s
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from macroslow.bootstrap.models.catalogue import complete_catalogue
 from macroslow.bootstrap.signing.looking import signing_problems
 from macroslow.bootstrap.watching.telemetry import header_value
 from macroslow.errors import BadRequestError, ConfigurationError, Problem
 from macroslow.secretstore.resolve import Shape
 from macroslow.settings import Settings
-from macroslow.settings.catalogue import complete_catalogue
-from macroslow.settings.origin import nearest
+from macroslow.settings.origin import problem
 from macroslow.web.tls import Files, ServerTLS
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def start_problems(settings: Settings) -> list[Problem]:
     """Names of models that lead nowhere, prices and limits that cannot be, files that do not serve."""
     found: list[Problem] = []
+    origins = settings.source.origins
     try:
         complete_catalogue(settings)
     except ConfigurationError as error:
@@ -30,13 +31,11 @@ def start_problems(settings: Settings) -> list[Problem]:
     try:
         tls_of(settings)
     except ConfigurationError as error:
-        origin = nearest(("server", "tls"), settings.source.origins)
-        found.append(Problem(error.detail, error.fix, origin.line, "server.tls", origin.place))
+        found.append(problem(("server", "tls"), error.detail, error.fix, origins))
     try:
         believed_authorities(settings)
     except ConfigurationError as error:
-        origin = nearest(("log", "timestamps", "roots"), settings.source.origins)
-        found.append(Problem(error.detail, error.fix, origin.line, "log.timestamps.roots", origin.place))
+        found.append(problem(("log", "timestamps", "roots"), error.detail, error.fix, origins))
     found += signing_problems(settings)
     if any(server.command for server in settings.mcp.servers.values()):
         from macroslow.bootstrap.upstreams.boxes import mount_problems  # here: it brings the whole sandbox

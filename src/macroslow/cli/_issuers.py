@@ -9,7 +9,7 @@ from macroslow.cli._operator import ask_with
 from macroslow.control import RemoteError
 from macroslow.errors import ConfigurationError, NotFoundError, Problem
 from macroslow.settings import Settings
-from macroslow.settings.identity import Issuer
+from macroslow.settings.issuers.auth import Issuer
 
 RESTART: Final = "end the gateway (Ctrl-C) and start it again: macroslow serve"
 _UNKNOWN_ISSUER: Final = frozenset({ConfigurationError.code, NotFoundError.code})

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from macroslow.bootstrap.models.catalogue import complete_catalogue
 from macroslow.bootstrap.reports import reported
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._operator import ask_with
@@ -24,7 +25,6 @@ from macroslow.services.spending import reconcile_usage
 from macroslow.services.spending.provider_reports import Span
 from macroslow.services.spending.report_usage import require_days
 from macroslow.settings import Settings
-from macroslow.settings.catalogue import complete_catalogue
 
 DAYS: Final = 7  # that are compared unless told otherwise
 LAG: Final = "today is compared too: providers count within minutes to hours, so look again tomorrow"

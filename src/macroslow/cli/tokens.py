@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from macroslow.adapters.packaged import counters
+from macroslow.bootstrap.models.catalogue import complete_catalogue
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._files import read_whole
 from macroslow.cli.console.columns import usd
@@ -19,7 +20,6 @@ from macroslow.metering.models import Model
 from macroslow.metering.prices import TokenCounts
 from macroslow.metering.prompts import Prompt
 from macroslow.services.calls.unserved import nearest
-from macroslow.settings.catalogue import complete_catalogue
 
 TEXT: Final = "text"
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024  # more than any window takes; it is read as a whole

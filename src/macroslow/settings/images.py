@@ -8,8 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from macroslow.adapters.pixabay import BASE_URL as PIXABAY
-from macroslow.adapters.unsplash import BASE_URL as UNSPLASH
+from macroslow.images.places import PIXABAY, UNSPLASH
 from macroslow.secretstore.reference import Reference, Scheme
 from macroslow.settings.fields import BaseURL, SecretReference, check_plain_http
 from macroslow.settings.section import Section

@@ -1,19 +1,19 @@
 """The section [log]: the audit log's name, its dials, and third parties that vouch for it."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from macroslow.crypto.note_keys import NotePublicKey
 from macroslow.errors import ConfigurationError
 from macroslow.ports import DAY_NS
-from macroslow.settings.fields import Table, refuse
-from macroslow.settings.log_timestamps import LogTimestamps
-from macroslow.settings.log_witness import LogWitness
-from macroslow.settings.section import Section
+from macroslow.settings.fields import BaseURL, Table, check_plain_http, refuse
+from macroslow.settings.section import Section, needs_extra
 from macroslow.tlog.checkpoint import LogPublicKey
 from macroslow.tlog.event import EventClass
-from macroslow.tlog.policy import MAX_DEFINITIONS, Policy, threshold
+from macroslow.tlog.policy import MAX_DEFINITIONS, WITNESS_TYPES, KnownWitness, Policy, threshold
 
 _SIGNER: Final = re.compile(r"unix:/[!-~]{1,100}")  # sun_path has 108 bytes (unix(7))
 
@@ -23,6 +23,20 @@ def _signer(value: str) -> str:
         raise refuse(
             "not the socket of a signer, which is unix: and a path from / on, without a space and not long",
             'write for example "unix:/run/macroslow-signer/signer.sock"',
+        )
+    return value
+
+
+def _witness_key(value: str) -> str:
+    try:
+        key = NotePublicKey.from_vkey(value)
+    except ValueError:
+        raise refuse(
+            "not a verifier key of a witness", "write the line that its operator gives out"
+        ) from None
+    if key.type not in WITNESS_TYPES:
+        raise refuse(
+            "a log's key, not a witness's", "write the witness's key for cosignatures (0x04 or 0x06)"
         )
     return value
 
@@ -37,6 +51,36 @@ class HoldDays(Section):
     def in_ns(self) -> dict[EventClass, int]:
         """The same of each class, in nanoseconds."""
         return {each: getattr(self, each.name.lower()) * DAY_NS for each in EventClass}
+
+
+class LogWitness(Section):
+    """One witness: its submission prefix (C2SP tlog-witness), and the key that its cosignatures must have."""
+
+    url: BaseURL
+    key: Annotated[str, AfterValidator(_witness_key)]
+    plain_http: bool = False
+
+    @model_validator(mode="after")
+    def _not_overheard(self) -> Self:
+        # Nothing in it is secret, but who can answer in a witness's place can stop the gateway.
+        check_plain_http(self.url, allowed=self.plain_http, member="url")
+        return self
+
+    def witness(self, name: str) -> KnownWitness:
+        """The witness as a policy has it."""
+        return KnownWitness(name, NotePublicKey.from_vkey(self.key), self.url)
+
+
+class LogTimestamps(Section):
+    """A time-stamping authority and the root certificates (PEM) that its stamps must lead to.
+
+    Plain http is usual and does no harm: a stamp is believed for its signature, and asked for with a
+    digest. `roots` is relative to the configuration file.
+    """
+
+    url: BaseURL
+    roots: Annotated[Path, Field(strict=False), needs_extra("rfc3161_client", "timestamps")]
+    every_hours: Annotated[int, Field(ge=1, le=8760)] = 24
 
 
 class Log(Section):

@@ -13,8 +13,8 @@ from macroslow.metering.budgets import BudgetRule
 from macroslow.secretstore.reference import Reference
 from macroslow.secretstore.resolve import Wanted
 from macroslow.settings.fields import LOOPBACK_NAMES, Table, is_loopback, refuse, split_listen
-from macroslow.settings.identity import Auth
 from macroslow.settings.images import Images
+from macroslow.settings.issuers.auth import Auth
 from macroslow.settings.log import Log
 from macroslow.settings.mcp import MCP
 from macroslow.settings.origin import KeyPath, Origin, nearest

@@ -1,10 +1,12 @@
-"""Where a value came from, for messages and for `config show`."""
+"""Where a value came from, for messages and for `config show`; and messages that say it."""
 
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from macroslow.errors import Problem
 
 KeyPath = tuple[str, ...]
 """The keys that lead to a value, from the top of the file; an element of a list is `[0]` for the first."""
@@ -30,6 +32,18 @@ def nearest(path: KeyPath, origins: Mapping[KeyPath, Origin]) -> Origin:
         if path[:length] in origins:
             return origins[path[:length]]
     return origins.get((), Origin(""))
+
+
+def problem(path: KeyPath, message: str, fix: str, origins: Mapping[KeyPath, Origin]) -> Problem:
+    """What is wrong with the value at `path`, with its place."""
+    origin = nearest(path, origins)
+    return Problem(message, fix, origin.line, dotted(path), origin.place)
+
+
+def remark(path: KeyPath, message: str, fix: str, origins: Mapping[KeyPath, Origin]) -> str:
+    """What may be wrong with it, with its place: a line, or two where there is a repair."""
+    told = f"{nearest(path, origins)}: {dotted(path)}: {message}"
+    return f"{told}\n    fix: {fix}" if fix else told
 
 
 def dotted(path: KeyPath) -> str:

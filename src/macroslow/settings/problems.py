@@ -2,7 +2,7 @@
 
 import re
 from ast import literal_eval
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -12,8 +12,9 @@ from pydantic_core import ErrorDetails
 from macroslow.errors import Problem
 from macroslow.settings.fields import split_listen
 from macroslow.settings.model import Settings, schema
-from macroslow.settings.origin import KeyPath, Origin, dotted, element, nearest
+from macroslow.settings.origin import KeyPath, Origin, dotted, element, problem
 
+_Found = tuple[KeyPath, str, str]  # where, what is wrong, what mends it
 _POSITION: Final = re.compile(r" \(at line (\d+), column (\d+)\)")
 _TWICE: Final = re.compile(r"Cannot declare \((.*)\) twice")
 _QUOTES: Final = {
@@ -53,12 +54,13 @@ def from_validation(error: ValidationError, origins: Mapping[KeyPath, Origin]) -
 
 def contradictions(settings: Settings, origins: Mapping[KeyPath, Origin]) -> list[Problem]:
     """What each section allows and all of them together do not."""
-    return [
-        *_ambiguous_models(settings, origins),
-        *_emulators_in_production(settings, origins),
-        *_models_of_themselves(settings, origins),
-        *_two_listeners_at_one_address(settings, origins),
-    ]
+    found = (
+        *_ambiguous_models(settings),
+        *_emulators_in_production(settings),
+        *_models_of_themselves(settings),
+        *_two_listeners_at_one_address(settings),
+    )
+    return [problem(path, message, fix, origins) for path, message, fix in found]
 
 
 def _follows(one: ErrorDetails, errors: Iterable[ErrorDetails]) -> bool:
@@ -75,8 +77,7 @@ def _problem(one: ErrorDetails, origins: Mapping[KeyPath, Origin]) -> Problem:
     message, fix = _words(one, path)
     if one["type"] == "extra_forbidden" and (name := _unquoted(path, origins)):
         message, fix = "a name with a dot stands without quotes", f"write [{dotted((path[0], name))}]"
-    origin = nearest(path, origins)
-    return Problem(message, fix, origin.line, dotted(path), origin.place)
+    return problem(path, message, fix, origins)
 
 
 def _unquoted(path: KeyPath, origins: Mapping[KeyPath, Origin]) -> str:
@@ -92,7 +93,7 @@ def _unquoted(path: KeyPath, origins: Mapping[KeyPath, Origin]) -> str:
 
 def _words(one: ErrorDetails, path: KeyPath) -> tuple[str, str]:
     key = path[-1] if path else ""
-    later = _LATER.get(path) or _LATER.get((path[0], "*", *path[2:]) if len(path) > 2 else ())
+    later = _LATER.get(path)
     match one["type"]:
         case "extra_forbidden" if later:
             return f"{later} not available in this version", f"remove {key}"
@@ -139,7 +140,7 @@ def _names(path: Sequence[str]) -> list[str]:
     return list(node.get("properties", {}))
 
 
-def _ambiguous_models(settings: Settings, origins: Mapping[KeyPath, Origin]) -> Iterable[Problem]:
+def _ambiguous_models(settings: Settings) -> Iterator[_Found]:
     """Every model has one provider, or a prompt could go where nobody meant it to.
 
     Providers of two kinds serve different APIs, so each kind may have one that serves the rest.
@@ -150,54 +151,35 @@ def _ambiguous_models(settings: Settings, origins: Mapping[KeyPath, Origin]) -> 
             owner = owners.setdefault(model, name)
             if owner != name:
                 what = model if provider.models is None else f'"{model}"'
-                origin = nearest(("providers", name, "models"), origins)
-                yield Problem(
-                    f'would serve {what}, and so would provider "{owner}"',
-                    "list in models what each of them serves",
-                    origin.line,
-                    dotted(("providers", name, "models")),
-                    origin.place,
-                )
+                message = f'would serve {what}, and so would provider "{owner}"'
+                yield ("providers", name, "models"), message, "list in models what each of them serves"
 
 
-def _emulators_in_production(settings: Settings, origins: Mapping[KeyPath, Origin]) -> Iterable[Problem]:
+def _emulators_in_production(settings: Settings) -> Iterator[_Found]:
     emulators = {("providers", name): one.emulator for name, one in settings.providers.items()}
     emulators |= {("images", name): one.emulator for name, one in settings.images.named.items()}
     for table, emulator in emulators.items():
         if emulator and settings.gateway.is_production:
-            path = (*table, "emulator")
-            origin = nearest(path, origins)
             what = "text" if table[0] == "providers" else "images"
-            yield Problem(
-                f"an emulator answers with invented {what}, and environment is production",
-                "remove emulator, or set another environment",
-                origin.line,
-                dotted(path),
-                origin.place,
-            )
+            message = f"an emulator answers with invented {what}, and environment is production"
+            yield (*table, "emulator"), message, "remove emulator, or set another environment"
 
 
-def _models_of_themselves(settings: Settings, origins: Mapping[KeyPath, Origin]) -> Iterable[Problem]:
+def _models_of_themselves(settings: Settings) -> Iterator[_Found]:
     for name, model in settings.models.items():
         for member, others in (("alias_of", (model.alias_of,)), ("fallbacks", model.fallbacks)):
             if name in others:
-                path = ("models", name, member)
-                origin = nearest(path, origins)
-                yield Problem(
-                    "names the model itself", "name another model", origin.line, dotted(path), origin.place
-                )
+                yield ("models", name, member), "names the model itself", "name another model"
 
 
-def _two_listeners_at_one_address(settings: Settings, origins: Mapping[KeyPath, Origin]) -> Iterable[Problem]:
+def _two_listeners_at_one_address(settings: Settings) -> Iterator[_Found]:
     listen, server = settings.administration.listen, settings.server
     if listen is None:
         return
     host, port = split_listen(listen)
     if port and port == server.port and _overlap(host, server.host):
-        path = ("administration", "listen")
-        origin = nearest(path, origins)
         message = f"is taken by server.listen, {server.listen}"
-        yield Problem(message, "choose another port", origin.line, dotted(path), origin.place)
+        yield ("administration", "listen"), message, "choose another port"
 
 
 def _overlap(one: str, other: str) -> bool:

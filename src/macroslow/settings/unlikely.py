@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from macroslow.inference.dialect import Dialect
 from macroslow.settings.model import Settings
-from macroslow.settings.origin import KeyPath, dotted, nearest
+from macroslow.settings.origin import KeyPath, remark
 from macroslow.settings.sections import PRODUCTION
 
 ALIKE: Final = 0.9  # "producton" is; "preproduction" is another environment
@@ -19,7 +19,7 @@ _SHORT: Final = re.compile(r"(prod|prd|live)(?![a-z])")
 def unlikely(settings: Settings) -> Iterator[str]:
     """One line, with its repair, for each setting that reads like a slip."""
     for path, message, fix in (*_environment(settings), *_base_urls(settings), *_image_keys(settings)):
-        yield f"{nearest(path, settings.source.origins)}: {dotted(path)}: {message}\n    fix: {fix}"
+        yield remark(path, message, fix, settings.source.origins)
 
 
 def _environment(settings: Settings) -> Iterator[tuple[KeyPath, str, str]]:

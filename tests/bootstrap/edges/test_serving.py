@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from macroslow.bootstrap.edges.serving import Started, serve
+from macroslow.bootstrap.notes import PLAIN_HTTP
 from macroslow.settings import load
-from macroslow.settings.notes import PLAIN_HTTP
 
 
 async def started(file: Path) -> Started:

@@ -1,10 +1,10 @@
 """What each account of a provider may use of each model."""
 
-from tests.settings.test_catalogue import provider, settings
+from tests.bootstrap.models.test_catalogue import provider, settings
 
+from macroslow.bootstrap.models.catalogue import complete_catalogue
 from macroslow.bootstrap.models.providers import lines, tiers
 from macroslow.limits.admission import Charge, Pace, Quota, Window
-from macroslow.settings.catalogue import complete_catalogue
 
 
 def test_quotas_are_those_of_the_provider_that_serves_the_model(tmp_path) -> None:

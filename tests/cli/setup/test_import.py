@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from macroslow.bootstrap.models.catalogue import complete_catalogue
 from macroslow.settings import load
-from macroslow.settings.catalogue import complete_catalogue
 
 CONFIG = """model_list:
   - model_name: gpt-4o

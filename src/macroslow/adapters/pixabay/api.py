@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
+from macroslow.images.places import PIXABAY
 from macroslow.images.reading import (
     attribution,
     member,
@@ -34,7 +35,6 @@ from macroslow.images.search import (
 )
 from macroslow.workflow.outside import OutsideAPI
 
-BASE_URL: Final = "https://pixabay.com"
 TERMS: Final = ImageTerms(
     "https://pixabay.com/service/license-summary/", HotLink.DAY, requests=100, period_s=60
 )
@@ -49,7 +49,7 @@ class Pixabay:
     """Implements `ImageAPI`. `base_url` is where `api` asks."""
 
     api: OutsideAPI
-    base_url: str = BASE_URL
+    base_url: str = PIXABAY
     emulator: bool = False
     name: str = "pixabay"
     terms: ImageTerms = TERMS
@@ -77,7 +77,7 @@ class Pixabay:
 
     def _read(self, one: object) -> Image:
         """One hit. UnreadableError if it is not in order."""
-        hosts, home = self._hosts(), self.base_url if self.emulator else BASE_URL
+        hosts, home = self._hosts(), self.base_url if self.emulator else PIXABAY
         user, user_id = plain_line(member(one, "user")), whole(member(one, "user_id"), most=_MAX_ID)
         profile = f"{home}/users/{quote(user, safe='')}-{user_id}/"
         author = Author(user or "a contributor", profile)
@@ -89,7 +89,7 @@ class Pixabay:
             height=whole(member(one, "imageHeight"), 1),
             urls=Addresses(*(own_url(member(one, size), hosts) for size in sizes)),
             author=author,
-            attribution=attribution("Image", author, "from", "Pixabay", f"{BASE_URL}/"),
+            attribution=attribution("Image", author, "from", "Pixabay", f"{PIXABAY}/"),
             page_url=own_url(member(one, "pageURL"), hosts),
             trace=None,
         )

@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from macroslow.errors import UpstreamRefusedError
+from macroslow.images.places import UNSPLASH
 from macroslow.images.reading import (
     UnreadableError,
     attribution,
@@ -43,7 +44,6 @@ from macroslow.images.search import (
 )
 from macroslow.workflow.outside import OutsideAPI
 
-BASE_URL: Final = "https://api.unsplash.com"
 TERMS: Final = ImageTerms("https://unsplash.com/license", HotLink.REQUIRED, requests=50, period_s=3600)
 _PAGES: Final = "unsplash.com"
 _IMAGES: Final = "images.unsplash.com"  # not plus.unsplash.com: those photos have another licence
@@ -56,7 +56,7 @@ class Unsplash:
 
     api: OutsideAPI
     app: str
-    base_url: str = BASE_URL
+    base_url: str = UNSPLASH
     emulator: bool = False
     name: str = "unsplash"
     terms: ImageTerms = TERMS

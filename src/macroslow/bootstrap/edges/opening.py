@@ -30,7 +30,7 @@ from macroslow.services.proofs.kept_receipts import KeptReceipts
 from macroslow.services.proofs.read_tiles import ReadTiles
 from macroslow.services.spending.read_figures import ReadFigures
 from macroslow.settings import Settings
-from macroslow.settings.identity import DEFAULT_GRANTS
+from macroslow.settings.issuers.auth import DEFAULT_GRANTS
 from macroslow.tlog.tiles import CHECKPOINT
 from macroslow.web.application import Application
 from macroslow.web.gate import Gate, GateSettings

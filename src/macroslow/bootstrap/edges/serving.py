@@ -18,10 +18,10 @@ from macroslow.bootstrap.edges.opening import open_edges
 from macroslow.bootstrap.edges.way import make_way
 from macroslow.bootstrap.gateway import Gateway, open_gateway
 from macroslow.bootstrap.machine import clock
+from macroslow.bootstrap.notes import PLAIN_HTTP, notes_on
 from macroslow.errors import StateLockedError
 from macroslow.ports import NS_PER_S
 from macroslow.settings import Settings
-from macroslow.settings.notes import PLAIN_HTTP, notes_on
 from macroslow.web.connection import Bounds
 from macroslow.web.forwarded import TrustedProxies
 from macroslow.web.serve import bind

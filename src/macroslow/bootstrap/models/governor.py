@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from macroslow.adapters.packaged import counters
 from macroslow.bootstrap.machine import clock, entropy
+from macroslow.bootstrap.models.catalogue import complete_catalogue
 from macroslow.bootstrap.models.providers import has_daily_limits, lines, open_accounts, tiers
 from macroslow.bootstrap.state.core import Core
 from macroslow.bootstrap.state.stores import open_rates
@@ -25,7 +26,6 @@ from macroslow.services.calls.reach_provider import ReachProvider
 from macroslow.services.calls.seed_admission import SeedAdmission
 from macroslow.services.calls.settle_call import Report, SettleCall
 from macroslow.settings import Settings
-from macroslow.settings.catalogue import complete_catalogue
 
 
 @dataclass(frozen=True, slots=True)

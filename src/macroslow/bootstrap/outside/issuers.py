@@ -16,7 +16,7 @@ from macroslow.errors import ConfigurationError, Problem
 from macroslow.secretstore.secret import Secret
 from macroslow.services.identity.mint_tokens import development_key, development_keys
 from macroslow.services.identity.verify_tokens import TrustedIssuer, VerifyTokens
-from macroslow.settings.identity import Issuer
+from macroslow.settings.issuers.auth import Issuer
 
 if TYPE_CHECKING:
     from macroslow.adapters.jwks import FetchedKeys

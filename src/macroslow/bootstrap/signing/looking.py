@@ -17,7 +17,7 @@ from macroslow.bootstrap.state.stores import BOOKS_FILE
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.services.signing.resume_signing import check_noted
 from macroslow.settings import Settings
-from macroslow.settings.origin import nearest
+from macroslow.settings.origin import problem
 
 
 def signing_problems(settings: Settings) -> list[Problem]:
@@ -36,8 +36,7 @@ def _found(settings: Settings, check: Callable[[Settings], None], field: str) ->
             check(settings)
     except ConfigurationError as error:
         name = field if settings.log.signer is None else "log.signer"
-        origin = nearest(tuple(name.split(".")), settings.source.origins)
-        return [Problem(error.detail, error.fix, origin.line, name, origin.place)]
+        return [problem(tuple(name.split(".")), error.detail, error.fix, settings.source.origins)]
     except OSError as error:
         return [Problem(f"the keys that sign cannot be looked at: {error}")]
     return []

@@ -16,7 +16,7 @@ from macroslow.errors import ConfigurationError, Problem, SandboxUnavailableErro
 from macroslow.secretstore.reference import Scheme
 from macroslow.secretstore.secret import Secret
 from macroslow.settings import Settings
-from macroslow.settings.origin import nearest
+from macroslow.settings.origin import problem
 from macroslow.workflow.box import Mount, Program, is_within
 
 _NO_PLACES: Final = frozenset({OFF, IN_STATE})
@@ -47,7 +47,7 @@ def mount_problems(settings: Settings) -> list[Problem]:
     own = _own_places(settings) if named else []
     found = []
     for name, program in named.items():
-        origin = nearest(("mcp", "servers", name, "mounts"), settings.source.origins)
+        path = ("mcp", "servers", name, "mounts")
         others = [
             (other, each) for other, of_other in named.items() if other != name for each in of_other.mounts
         ]
@@ -55,7 +55,7 @@ def mount_problems(settings: Settings) -> list[Problem]:
             sandbox.mount_refusal(mount, own) or _changeable(mount, others) for mount in program.mounts
         )
         found += [
-            Problem(reason, "name another folder", origin.line, f"mcp.servers.{name}.mounts", origin.place)
+            problem(path, reason, "name another folder", settings.source.origins)
             for reason in reasons
             if reason is not None
         ]

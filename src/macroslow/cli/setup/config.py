@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from macroslow.bootstrap.models.catalogue import complete_catalogue
+from macroslow.bootstrap.notes import warnings_on
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli.console.errors import BAD_CONFIGURATION, problem_lines
 from macroslow.cli.console.output import emit, json_option
@@ -13,8 +15,6 @@ from macroslow.cli.setup._places import all_secrets, problems_of, usage_problems
 from macroslow.cli.setup._toml import annotated
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.settings import Settings, dotted, schema
-from macroslow.settings.catalogue import complete_catalogue
-from macroslow.settings.notes import warnings_on
 
 
 @click.group()

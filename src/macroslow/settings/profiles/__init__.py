@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Final
 
 from macroslow.errors import Problem
-from macroslow.settings.origin import KeyPath, Origin
+from macroslow.settings.origin import KeyPath, Origin, problem
 
 NAMES: Final = ("dunes", "chimera", "glastonbury")
 CAPABILITIES: Final[frozenset[str]] = frozenset({"signatures"})
@@ -46,9 +46,8 @@ def unmet_demands(asked: Profile | None, origins: Mapping[KeyPath, Origin]) -> l
     """One Problem for a profile that this version cannot keep the promises of."""
     if asked is None or not asked.unmet:
         return []
-    origin = origins.get(("gateway", "profile"), Origin("default"))
     message = f'profile "{asked.name}" demands {_listed(asked.unmet)}, which this version does not do'
-    return [Problem(message, 'write profile = "dunes"', origin.line, "gateway.profile", origin.place)]
+    return [problem(("gateway", "profile"), message, 'write profile = "dunes"', origins)]
 
 
 def _listed(words: tuple[str, ...]) -> str:

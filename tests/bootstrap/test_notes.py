@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from macroslow.bootstrap.models.catalogue import complete_catalogue
+from macroslow.bootstrap.notes import PLAIN_HTTP, notes_on, warnings_on
 from macroslow.settings import Settings, load
-from macroslow.settings.catalogue import complete_catalogue
-from macroslow.settings.notes import PLAIN_HTTP, notes_on, warnings_on
 
 PROVIDER = '[providers.a]\nbase_url = "http://127.0.0.1:1/v1"\n'
 

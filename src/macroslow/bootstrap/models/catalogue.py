@@ -5,12 +5,12 @@ from dataclasses import replace
 from itertools import product
 
 from macroslow.adapters import packaged
+from macroslow.bootstrap.models.priced import OPERATIONS, rule_problems, with_priced
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.models import Model
 from macroslow.settings.model import Settings
-from macroslow.settings.origin import dotted, nearest
-from macroslow.settings.priced import OPERATIONS, rule_problems, with_priced
+from macroslow.settings.origin import dotted, nearest, remark
 
 
 def complete_catalogue(settings: Settings) -> Catalogue:
@@ -54,7 +54,7 @@ def names_in_vain(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
             if not {*first.operations} & {*other.operations}:
                 path = ("models", name, "fallbacks")
                 why = f"{other.name} is asked for in another API than {first.name}, and never follows it"
-                yield f"{nearest(path, settings.source.origins)}: {dotted(path)}: {why}"
+                yield remark(path, why, "", settings.source.origins)
 
 
 def _listed_in_vain(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
@@ -65,7 +65,7 @@ def _listed_in_vain(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
                 continue
             path = ("providers", name, "models", f"[{number}]")
             why = _why_nothing(pattern, name, catalogue)
-            yield f"{nearest(path, settings.source.origins)}: {dotted(path)}: {why}"
+            yield remark(path, why, "", settings.source.origins)
 
 
 def _why_nothing(pattern: str, provider: str, catalogue: Catalogue) -> str:

@@ -14,7 +14,7 @@ from macroslow.authn.terms import Terms
 from macroslow.crypto.jose import Algorithm
 from macroslow.metering.money import MICROS_PER_USD
 from macroslow.settings.fields import USD, Count, Name, SecretReference, Table, is_loopback, refuse
-from macroslow.settings.issuer_fields import (
+from macroslow.settings.issuers.fields import (
     ClaimPath,
     ClaimPaths,
     Domain,
@@ -28,8 +28,8 @@ from macroslow.settings.issuer_fields import (
     ScopeTable,
     Some,
 )
-from macroslow.settings.issuer_names import A_POOL, A_TENANT, misnamed
-from macroslow.settings.issuer_presets import DEVELOPMENT, NO_PRESET, PRESETS, Preset
+from macroslow.settings.issuers.names import A_POOL, A_TENANT, misnamed
+from macroslow.settings.issuers.presets import DEVELOPMENT, NO_PRESET, PRESETS, Preset
 from macroslow.settings.section import Section
 
 _PLACE: Final = re.compile(r"\{(\w+)\}")

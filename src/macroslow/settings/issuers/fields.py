@@ -13,7 +13,7 @@ from macroslow.authz.scopes import KNOWN_CLIENT, is_client
 from macroslow.authz.uri import Pattern
 from macroslow.errors import BadRequestError
 from macroslow.settings.fields import BaseURL, Texts, refuse
-from macroslow.settings.issuer_presets import PRESETS
+from macroslow.settings.issuers.presets import PRESETS
 
 Some = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...], Field(strict=False)]
 _PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")

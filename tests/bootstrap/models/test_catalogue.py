@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
+from macroslow.bootstrap.models.catalogue import complete_catalogue, names_in_vain
 from macroslow.errors import ConfigurationError
 from macroslow.settings import Settings, load
-from macroslow.settings.catalogue import complete_catalogue, names_in_vain
 
 
 def settings(tmp_path, text: str) -> Settings:

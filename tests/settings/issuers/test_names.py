@@ -7,7 +7,7 @@ import pytest
 
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.settings import load
-from macroslow.settings.issuer_names import misnamed
+from macroslow.settings.issuers.names import misnamed
 
 TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 COGNITO = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC"

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from macroslow.authn.jwt.issuer import ClaimMapping
-from macroslow.settings.identity import Issuer
+from macroslow.settings.issuers.auth import Issuer
 from macroslow.settings.model import Settings
-from macroslow.settings.origin import dotted, nearest
+from macroslow.settings.origin import remark
 
 A_CLAIM: Final = 'values = ["groups"]'
 A_CLIENT: Final = 'client_ids = ["…"] in its place'
@@ -23,7 +23,7 @@ def issuers_in_vain(settings: Settings) -> Iterator[str]:
         found = (*_in_vain(issuer), *_too_wide(issuer), *_unused(issuer), *_elsewhere(issuer, settings))
         for member, message, fix in found:
             path = ("auth", "issuers", name, *([member] if member else []))
-            yield f"{nearest(path, settings.source.origins)}: {dotted(path)}: {message}\n    fix: {fix}"
+            yield remark(path, message, fix, settings.source.origins)
 
 
 def _in_vain(issuer: Issuer) -> Iterator[tuple[str, str, str]]:

@@ -6,7 +6,7 @@ import pytest
 
 from macroslow.errors import ConfigurationError
 from macroslow.settings import load
-from macroslow.settings.issuers_in_vain import issuers_in_vain
+from macroslow.settings.issuers.in_vain import issuers_in_vain
 
 ANY = 'issuer = "https://x.example"\njwks_url = "https://x.example/k"\naudiences = ["a"]\n'
 POOL = 'preset = "cognito"\nregion = "eu-west-1"\nuser_pool_id = "eu-west-1_AbC"\n'

@@ -8,7 +8,7 @@ from macroslow.authn.jwt.issuer import IssuerRules
 from macroslow.crypto.jose import Algorithm
 from macroslow.errors import ConfigurationError
 from macroslow.settings import Settings, load
-from macroslow.settings.issuer_presets import PRESETS
+from macroslow.settings.issuers.presets import PRESETS
 
 TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
+from macroslow.bootstrap.models.catalogue import names_in_vain
 from macroslow.metering.catalogue import Catalogue
-from macroslow.settings.catalogue import names_in_vain
-from macroslow.settings.issuers_in_vain import issuers_in_vain
+from macroslow.settings.issuers.in_vain import issuers_in_vain
 from macroslow.settings.model import Settings
 from macroslow.settings.unlikely import unlikely
 

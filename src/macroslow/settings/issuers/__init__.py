@@ -1,0 +1,1 @@
+"""[auth]: issuers of tokens that count here, and what is usual of them."""
