@@ -142,30 +142,65 @@ def test_every_bind_mount_that_leads_to_the_folder_is_known(monkeypatch: pytest.
     assert [*_confine._elsewhere(Path("/other/keys"), mounts)] == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
-def test_a_bind_mount_of_the_folder_is_closed_too(tmp_path: Path) -> None:
-    script = (
-        "import sys, pathlib\n"
-        "from macroslow.adapters.sandbox import confine\n"
-        "from macroslow.adapters.sandbox.inside import syscalls as s\n"
-        "signer, other = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])\n"
-        "s.unshare(s.NEW_NS, 'mount'); s.mount('', '/', flags=s.MS_REC | s.MS_PRIVATE)\n"
-        "s.mount(str(signer.parent), str(other), flags=s.MS_BIND)\n"
-        "print((other / 'signer' / 'log.json').read_text())\n"
-        "print(repr(confine([signer], [])))\n"
-        "print((other / 'signer' / 'log.json').read_text())\n"
-    )
+def test_where_the_table_of_mounts_does_not_hold_the_folder_the_reason_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_confine, "mounted", lambda: _mountinfo.read(MOUNTS)[1:2])
+    assert hindrance([tmp_path], []) == f"it is on no mount that this process sees ({tmp_path})"
+
+
+THROUGH_A_MOUNT = """
+import os, sys
+from pathlib import Path
+from macroslow.adapters.sandbox import confine
+from macroslow.adapters.sandbox.inside import syscalls as s
+signer, other, layout = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+inner = signer / "inner"
+s.unshare(s.NEW_NS | (s.NEW_USER if os.geteuid() else 0), "unshare")
+s.mount("", "/", flags=s.MS_REC | s.MS_PRIVATE)
+def over(folder):
+    s.mount("none", str(folder), "tmpfs")
+if layout == "one upon the other":
+    over(signer.parent); over(signer.parent)
+elif layout == "one around the other":
+    over(signer); over(signer.parent)
+inner.mkdir(parents=True, exist_ok=True)
+if layout == "one within the folder":
+    over(inner)
+(inner / "log.json").write_text("a seed")
+source = {"a file": inner / "log.json", "one within the folder": inner}.get(layout, signer.parent)
+if layout == "a file":
+    (other / "file").touch()
+    other /= "file"
+s.mount(str(source), str(other), flags=s.MS_BIND)
+alias = other / (inner / "log.json").relative_to(source)
+print(alias.read_text(), flush=True)
+print(repr(confine([signer], [])), flush=True)
+for path in (inner / "log.json", alias):
+    try:
+        print(path.read_text())
+    except PermissionError:
+        print("refused")
+"""
+
+
+@pytest.mark.parametrize(
+    "layout",
+    ["none besides", "one upon the other", "one around the other", "one within the folder", "a file"],
+)
+def test_another_mount_of_the_keys_is_closed_too_however_mounts_are_stacked(
+    layout: str, tmp_path: Path
+) -> None:
+    if landlock.abi() < landlock.CONTENT_ABI:
+        pytest.skip("no Landlock of ABI 3 here")
     for name in ("above/signer", "other"):
         (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "above/signer/log.json").write_text("a seed")
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "above/signer"), str(tmp_path / "other")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == "a seed\n''\n", done.stderr
-    assert "PermissionError" in done.stderr
+    folders = [str(tmp_path / "above/signer"), str(tmp_path / "other")]
+    command = [sys.executable, "-c", THROUGH_A_MOUNT, *folders, layout]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "unshare" in done.stderr:
+        pytest.skip("no mounts can be made here")
+    assert done.stdout.splitlines() == ["a seed", "''", "refused", "refused"], done.stderr
 
 
 _RUN = """

@@ -95,3 +95,36 @@ def test_n27_another_mount_of_the_state_folder_is_no_way_around(state: Path, tmp
     if "unshare" in done.stderr:
         pytest.skip("no mounts can be made here")
     assert done.stdout.split() == ["True", "True", "False", "True", "True", "False"], done.stderr
+
+
+THROUGH_A_STACK = """
+import os, sys
+from pathlib import Path
+from macroslow.adapters.sandbox._mounts import refusal
+from macroslow.adapters.sandbox.inside import syscalls as s
+from macroslow.workflow.box import Mount
+state, alias, layout = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+s.unshare(s.NEW_NS | (s.NEW_USER if os.geteuid() else 0), "unshare")
+s.mount("", "/", flags=s.MS_REC | s.MS_PRIVATE)
+below = state / "keys" if layout == "within" else state
+s.mount("none", str(below), "tmpfs")
+if layout != "within":
+    s.mount("none", str(state if layout == "upon" else state.parent), "tmpfs")
+state.mkdir(exist_ok=True)
+s.mount(str(below), str(alias), flags=s.MS_BIND)
+for path in (alias, alias.parent / "free"):
+    print(refusal(Mount(str(path), False), [state]) is not None)
+"""
+
+
+@pytest.mark.parametrize("layout", ["upon", "around", "within"])
+def test_n27_nor_is_one_among_mounts_upon_around_or_within_the_state_folder(
+    layout: str, state: Path, tmp_path: Path
+) -> None:
+    for name in ("alias", "free"):
+        (tmp_path / name).mkdir()
+    command = [sys.executable, "-c", THROUGH_A_STACK, str(state), str(tmp_path / "alias"), layout]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "unshare" in done.stderr:
+        pytest.skip("no mounts can be made here")
+    assert done.stdout.split() == ["True", "False"], done.stderr

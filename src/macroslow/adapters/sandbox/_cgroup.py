@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from macroslow.adapters.sandbox._mountinfo import mounted
+
 _REMOVE_TRIES: Final = 500
 _REMOVE_PAUSE_S: Final = 0.002
 _SOCKETS_SHARE: Final = 4  # of a run's memory, what may lie unread in its sockets
@@ -170,7 +172,7 @@ def share(name: str, cpus: float) -> Group | None:
 def _candidates(controller: str = "memory") -> list[GroupParent]:
     try:
         own = Path("/proc/self/cgroup").read_text().splitlines()
-        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        mounts = mounted()
     except OSError:
         return []
     found = []
@@ -179,22 +181,13 @@ def _candidates(controller: str = "memory") -> list[GroupParent]:
         kind = "cgroup2" if not controllers else "cgroup"
         if controllers and controller not in controllers.split(","):
             continue
-        for folder, root in _mounted(mounts, kind, controller):
-            below = group.removeprefix(root.rstrip("/")).lstrip("/")
-            parent = GroupParent(folder / below, V1 if controllers else V2)
+        for mount in mounts:
+            if mount.kind != kind or (controllers and controller not in mount.options):
+                continue
+            below = group.removeprefix(mount.root.rstrip("/")).lstrip("/")
+            parent = GroupParent(Path(mount.point, below), V1 if controllers else V2)
             if controllers or _delegates_memory(parent.path):
                 found.append(parent)
-    return found
-
-
-def _mounted(mounts: list[str], kind: str, controller: str) -> list[tuple[Path, str]]:
-    """Mount points of a cgroup file system that has the controller, with their root groups."""
-    found = []
-    for line in mounts:
-        left, _, right = line.partition(" - ")
-        fields, (fs_type, _, options) = left.split(), right.split()[:3]
-        if fs_type == kind and (kind == "cgroup2" or controller in options.split(",")):
-            found.append((Path(fields[4]), fields[3]))
     return found
 
 

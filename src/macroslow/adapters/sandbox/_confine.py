@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from macroslow.adapters.sandbox._mountinfo import Mounted, mounted
+from macroslow.adapters.sandbox._mountinfo import Mounted, leading_to, mounted, shown
 from macroslow.adapters.sandbox.inside import landlock, syscalls
 
 
@@ -24,7 +24,10 @@ def hindrance(hidden: Sequence[Path], needed: Sequence[Path]) -> str:
     """Why this process, which works in the folders `needed`, cannot deny itself `hidden`; empty if it can."""
     if sys.platform != "linux" or landlock.abi() < landlock.CONTENT_ABI:
         return f"it needs Landlock of ABI {landlock.CONTENT_ABI}, Linux 6.2"
-    closed = _everywhere(hidden)
+    try:
+        closed = _everywhere(hidden)
+    except OSError as error:
+        return _words(error)
     for folder in (path.resolve() for path in needed):
         for path in closed:
             if path.is_relative_to(folder) or folder.is_relative_to(path):
@@ -42,12 +45,13 @@ def confine(hidden: Sequence[Path], needed: Sequence[Path]) -> str:
     if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208
         return "other threads of this process run already"
     try:
-        allowed = [*_beside(_everywhere(hidden))]
+        closed = _everywhere(hidden)
+        allowed = [*_beside(closed)]
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
         landlock.restrict_content(allowed)
     except OSError as error:
-        return f"{error.strerror}{f' ({error.filename})' if error.filename else ''}"
-    return _still_open(hidden)
+        return _words(error)
+    return _still_open(closed)
 
 
 def _beside(closed: Sequence[Path]) -> Iterator[str]:
@@ -60,9 +64,9 @@ def _beside(closed: Sequence[Path]) -> Iterator[str]:
                 yield str(path)
 
 
-def _still_open(hidden: Sequence[Path]) -> str:
+def _still_open(closed: Sequence[Path]) -> str:
     """Tried, not believed: the first file that can be read all the same."""
-    for path in (each for folder in hidden for each in folder.rglob("*") if each.is_file()):
+    for path in (each for top in closed for each in (top, *top.rglob("*")) if each.is_file()):
         try:
             os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         except PermissionError:
@@ -79,19 +83,11 @@ def _everywhere(hidden: Sequence[Path]) -> list[Path]:
 
 
 def _elsewhere(path: Path, mounts: Sequence[Mounted]) -> Iterator[Path]:
-    around = [mount for mount in mounts if path.is_relative_to(mount.point)]
-    if not around:
-        return
-    own = max(around, key=lambda mount: len(Path(mount.point).parts))
-    inner = own.root / path.relative_to(own.point)
-    for mount in mounts:
-        if mount.device != own.device:
-            continue
-        if inner.is_relative_to(mount.root):
-            other = mount.point / inner.relative_to(mount.root)
-        elif Path(mount.root).is_relative_to(inner):
-            other = Path(mount.point)
-        else:
-            continue
-        if not other.is_relative_to(path) and os.path.exists(other):  # noqa: PTH110 - closed to us is none to us
-            yield other
+    for place in shown(mounts, str(path)):
+        for other in map(Path, leading_to(mounts, place)):
+            if not other.is_relative_to(path) and os.path.exists(other):  # noqa: PTH110 - closed to us is none to us
+                yield other
+
+
+def _words(error: OSError) -> str:
+    return f"{error.strerror}{f' ({error.filename})' if error.filename else ''}"

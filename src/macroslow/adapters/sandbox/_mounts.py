@@ -6,11 +6,11 @@ another mount of the same disk is a way around. Links are refused: what was look
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from macroslow.adapters.sandbox._mountinfo import Mounted, mounted
+from macroslow.adapters.sandbox._mountinfo import Mounted, mounted, shown
 from macroslow.workflow.box import Mount, is_within
 
 # Of the kernel, about other processes and devices: not to be shown even as part of a folder.
@@ -39,41 +39,24 @@ def refusal(mount: Mount, protected: Sequence[Path]) -> str | None:
         return f"{path} is neither a folder nor a file"
     if mount.writable and os.statvfs(path).f_flag & os.ST_RDONLY:
         return f"{path} is on a file system that is read-only"
-    return _overlap(path, protected)
+    try:
+        return _overlap(path, protected)
+    except OSError as error:
+        return f"{path} cannot be looked at: {error.strerror}"
 
 
 def _overlap(path: str, protected: Sequence[Path]) -> str | None:
     mounts = mounted()
-    shown = list(_shown(mounts, path))
-    for _, _, kind in shown:
-        if kind in _KERNEL:
-            return f"{path} shows a file system of the kernel ({kind}): name the folder in it that is needed"
+    seen = shown(mounts, path)
+    for kind in (each.kind for each in seen if each.kind in _KERNEL):
+        return f"{path} shows a file system of the kernel ({kind}): name the folder in it that is needed"
     for secret in protected:
-        real = os.path.realpath(secret)
-        device, place = _place(_holding(mounts, real), real)
-        for shown_device, shown_place, _ in shown:
-            same = shown_device == device
-            if same and (is_within(place, shown_place) or is_within(shown_place, place)):
-                return f"{path} would show {secret}, which is the gateway's own"
+        own = shown(mounts, os.path.realpath(secret))
+        if any(_overlapping(one, other) for one in own for other in seen):
+            return f"{path} would show {secret}, which is the gateway's own"
     return None
 
 
-def _shown(mounts: Sequence[Mounted], path: str) -> Iterator[tuple[str, str, str]]:
-    """All that is seen at and below `path`: device, place and kind of file system."""
-    top = _holding(mounts, path)
-    yield *_place(top, path), top.kind
-    for each in mounts:
-        if each.point != path and is_within(each.point, path):
-            yield each.device, each.root, each.kind
-
-
-def _holding(mounts: Sequence[Mounted], path: str) -> Mounted:
-    """The mount that `path` is on: the deepest, and of several at one place the last."""
-    held = (each for each in reversed(mounts) if is_within(path, each.point))
-    return max(held, key=lambda each: len(each.point))
-
-
-def _place(mount: Mounted, path: str) -> tuple[str, str]:
-    """A path below the mount point, as the file system has it."""
-    below = path[len(mount.point.rstrip("/")) :]
-    return mount.device, (mount.root.rstrip("/") + below) or "/"
+def _overlapping(one: Mounted, other: Mounted) -> bool:
+    within = is_within(one.root, other.root) or is_within(other.root, one.root)
+    return one.device == other.device and within
