@@ -11,7 +11,7 @@ from macroslow.services.calls.gen_ai import Peer
 from macroslow.services.calls.paid_call import Settlement
 from macroslow.services.spending.read_figures import Figures
 from macroslow.web.metrics import Metrics
-from macroslow.web.model_metrics import DURATION_BOUNDS_S, MAX_MODELS, TOKEN_BOUNDS
+from macroslow.web.model_metrics import DURATION_BOUNDS_S, MAX_MODELS, MAX_NOTED, TOKEN_BOUNDS
 
 GOOD = Settlement(CallOutcome.OK, Usage(9, 5, 70), 200)
 PEERS = {"azure": Peer("azure.ai.openai", "x.openai.azure.com", 443)}
@@ -125,6 +125,29 @@ async def test_every_answer_is_counted_and_those_that_were_not_the_last_twice() 
     classes = ("2xx", "4xx", "5xx", "none")
     assert [of(found, repeats, provider="azure", status=one) for one in classes] == [0, 1, 1, 1]
     assert [of(found, answers, provider="azure", status=one) for one in classes] == [1, 1, 1, 1]
+
+
+async def test_what_was_noted_is_bounded_and_nothing_of_it_is_lost_or_counted_twice() -> None:
+    metrics = Metrics(peers=PEERS)
+    calls = 2 * MAX_NOTED + 3
+    for number in range(calls):
+        refused = Settlement(CallOutcome.REFUSED, Usage(0, 0, 0), 400 + number % 2)
+        metrics.model_call(report(GOOD if number % 3 else refused, model=f"m{number % 7}", first_ns=number))
+        kept = [len(end.noted) for line in metrics.model_call._lines.values() for end in line.ends.values()]
+        assert sum(kept) < MAX_NOTED
+    good = calls - len(range(0, calls, 3))
+    for _ in range(2):  # reading changes nothing
+        found = samples(await metrics.text(Figures()))
+        assert of(found, "gen_ai_client_operation_duration_seconds_count") == calls
+        assert of(found, "gen_ai_client_operation_duration_seconds_sum") == 1.5 * calls
+        assert of(found, "macroslow_queue_seconds_count") == calls
+        assert of(found, "macroslow_model_outcomes_total") == calls
+        assert of(found, "macroslow_upstream_answers_total") == calls
+        assert of(found, "gen_ai_client_token_usage_count", gen_ai_token_type="output") == good
+        assert of(found, "gen_ai_client_token_usage_sum", gen_ai_token_type="input") == 9 * good
+        firsts = "gen_ai_client_operation_time_to_first_chunk_seconds_sum"
+        assert of(found, firsts) == pytest.approx(sum(range(calls)) / 1e9)
+        assert of(found, "macroslow_upstream_answers_total", status="4xx") == calls - good
 
 
 async def test_ten_thousand_models_are_a_bounded_number_of_lines() -> None:

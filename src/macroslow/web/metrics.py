@@ -77,6 +77,7 @@ class Metrics(Collector):
 
     async def text(self, figures: Figures) -> bytes:
         """Everything, as a scraper reads it. The page is put together beside the loop."""
+        self.model_call.fold()
         return await asyncio.to_thread(self._text, figures, self._lines()[:MAX_LINES])
 
     def _text(self, figures: Figures, lines: Sequence[LineReport]) -> bytes:

@@ -14,17 +14,18 @@ empty says that there is none: error_type of a call that ended well.
 Labels are names of the catalogue and the configuration; of more than MAX_MODELS models the rest is
 "other".
 
+A call that ends is only noted. What was noted goes into the buckets together, before somebody reads or when
+there are MAX_NOTED (`fold`).
+
 Source: OpenTelemetry semantic conventions 1.41, "Generative AI metrics": names, attributes and bounds of
 buckets, with dots as underscores and units at the end as OpenTelemetry's rules for Prometheus say.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from macroslow.metering.ledger import CallOutcome
@@ -32,8 +33,10 @@ from macroslow.ports import NS_PER_S
 from macroslow.services.calls.gen_ai import Peer, error_type, operation_name
 from macroslow.services.calls.paid_call import Settlement
 from macroslow.services.calls.settle_call import Report
+from macroslow.web.histograms import Family, Histogram, Labels
 
 MAX_MODELS: Final = 100
+MAX_NOTED: Final = 1024  # calls: some 250 kB
 OTHER: Final = "other"
 
 TOKEN_BOUNDS: Final = tuple(float(4**power) for power in range(14))
@@ -50,53 +53,19 @@ _CALL: Final = (
     "server_port",
 )
 
-Labels = tuple[str, ...]
-
-
-class Histogram:
-    """How often values fell between bounds."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def add(self, value: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-
-class Family:
-    """Histograms of one name by their labels."""
-
-    def __init__(self, bounds: Sequence[float], name: str, text: str, labels: Sequence[str]) -> None:
-        self._bounds = bounds
-        self._described = (name, text, labels)
-        self._histograms: dict[Labels, Histogram] = {}
-
-    def at(self, *labels: str) -> Histogram:
-        """The one with these labels, made at need."""
-        return self._histograms.setdefault(labels, Histogram(self._bounds))
-
-    def collected(self) -> HistogramMetricFamily:
-        """As Prometheus has it."""
-        name, text, labels = self._described
-        found = HistogramMetricFamily(name, text, labels=labels)
-        bounds = [*map(str, self._bounds), "+Inf"]
-        for key, one in list(self._histograms.items()):
-            found.add_metric(key, list(zip(bounds, accumulate(one.counts), strict=True)), one.total)
-        return found
-
 
 @dataclass(slots=True)  # not frozen: it counts
 class _End:
-    """Calls of one line that ended alike."""
+    """Calls of one line that ended alike. `told`: their usage is known, and not only the most that it can be.
+
+    `noted` are those of them that are in no count yet: their durations, waits and times to the first chunk in
+    nanoseconds, input and output tokens.
+    """
 
     duration: Histogram
+    told: bool
     calls: int = 0
+    noted: list[tuple[int, int, int | None, int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +100,24 @@ class ModelMetrics(Collector):
             "gen_ai_client_operation_duration_seconds",
             "From the first sending to the settlement",
             (*_CALL, "error_type"),
+            NS_PER_S,
         )
         self._firsts = Family(
             DURATION_BOUNDS_S,
             "gen_ai_client_operation_time_to_first_chunk_seconds",
             "Until a stream's first bytes",
             _CALL,
+            NS_PER_S,
         )
         self._queue = Family(
             QUEUE_BOUNDS_S,
             "macroslow_queue_seconds",
             "Waiting for room at the provider",
             ("provider", "model"),
+            NS_PER_S,
         )
         self._repeats: dict[Labels, int] = {}
+        self._noted = 0
 
     def __call__(self, report: Report) -> None:
         """Count one call that is over."""
@@ -153,23 +126,34 @@ class ModelMetrics(Collector):
         provider, model, operation = call.provider, call.model, call.order.operation.name
         line = self._lines.get((operation, provider, model)) or self._line(operation, provider, model)
         end = line.ends.get((ended.outcome, ended.status)) or self._end(line, ended)
-        end.calls += 1
-        end.duration.add(report.duration_ns / NS_PER_S)
-        line.queue.add(under_way.waited_ns / NS_PER_S)
-        if ended.outcome is not CallOutcome.UNKNOWN:  # that one is charged for the most that it can have used
-            if usage.input_tokens:
-                line.input.add(usage.input_tokens)
-            if usage.output_tokens:
-                line.output.add(usage.output_tokens)
-        if report.first_ns is not None:
-            line.first.add(report.first_ns / NS_PER_S)
+        end.noted.append(
+            (
+                report.duration_ns,
+                under_way.waited_ns,
+                report.first_ns,
+                usage.input_tokens,
+                usage.output_tokens,
+            )
+        )
+        self._noted += 1
+        if self._noted >= MAX_NOTED:
+            self.fold()
         if under_way.attempts > 1:
             for status in under_way.repeated:
                 _count(self._repeats, (provider, _status_class(status)))
 
+    def fold(self) -> None:
+        """Have every call that was noted in the counts."""
+        for line in self._lines.values():
+            for end in line.ends.values():
+                if end.noted:
+                    _fold(line, end)
+        self._noted = 0
+
     def _end(self, line: _Line, ended: Settlement) -> _End:
         duration = self._durations.at(*line.call, error_type(ended))
-        return line.ends.setdefault((ended.outcome, ended.status), _End(duration))
+        told = ended.outcome is not CallOutcome.UNKNOWN
+        return line.ends.setdefault((ended.outcome, ended.status), _End(duration, told))
 
     def _line(self, operation: str, provider: str, model: str) -> _Line:
         """The line of a model; all those beyond the bound are one."""
@@ -194,7 +178,7 @@ class ModelMetrics(Collector):
         return line
 
     def collect(self) -> Iterator[Metric]:
-        """The families of metrics, as they are now. Another thread may count on meanwhile."""
+        """The families of metrics, as they were at the last `fold`. Another thread may count on meanwhile."""
         for family in (self._tokens, self._durations, self._firsts, self._queue):
             yield family.collected()
         outcomes: dict[Labels, int] = {}
@@ -210,6 +194,18 @@ class ModelMetrics(Collector):
         yield _family(
             "macroslow_repeats", "Answers after which a call was sent again", of_answer, self._repeats
         )
+
+
+def _fold(line: _Line, end: _End) -> None:
+    durations_ns, waits_ns, firsts_ns, inputs, outputs = zip(*end.noted, strict=True)
+    end.calls += len(end.noted)
+    end.noted.clear()
+    end.duration.add(durations_ns)
+    line.queue.add(waits_ns)
+    line.first.add(each for each in firsts_ns if each is not None)
+    if end.told:
+        line.input.add(filter(None, inputs))
+        line.output.add(filter(None, outputs))
 
 
 def _status_class(status: int) -> str:
