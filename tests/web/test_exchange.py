@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from macroslow.web.exchange import Exchange, header_lines
 from macroslow.web.flow import Flow
 from macroslow.web.messages import Message
+from macroslow.web.visit import ENCRYPTED_HEADERS, POLICY_HEADER, SECURITY_HEADERS
 
 
 class Wire(asyncio.Transport):
@@ -49,8 +50,7 @@ class Talk:
         self.over = 0
         scope = {"type": "http", "method": method}
         self.exchange = Exchange(
-            scope, self.wire, self.flow, [(b"date", b"now")], self._over,
-            keep_alive=keep_alive, expects_continue=expects_continue,
+            scope, self.wire, self.flow, [b"date: now\r\n"], self._over, keep_alive, expects_continue,
         )  # fmt: skip
 
     def _over(self) -> None:
@@ -91,6 +91,42 @@ async def test_what_has_no_body_by_its_status_has_no_framing(status: int) -> Non
     await talk.body(b"")
     (written,) = talk.wire.writes
     assert written.endswith(b"date: now\r\n\r\n")
+
+
+_OTHER_POLICY = [(name, b"none" if name == POLICY_HEADER else value) for name, value in SECURITY_HEADERS]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [*SECURITY_HEADERS, (b"x-name", b"value")],
+        [*ENCRYPTED_HEADERS, (b"x-name", b"value")],
+        [*_OTHER_POLICY, (b"x-name", b"value")],
+        [(b"x-name", b"value"), *SECURITY_HEADERS],
+        [*SECURITY_HEADERS[1:], (b"x-name", b"value")],
+        [*SECURITY_HEADERS, *SECURITY_HEADERS],
+    ],
+    ids=["plain", "encrypted", "other-policy", "behind", "one-less", "twice"],
+)
+async def test_headers_that_nearly_every_answer_has_are_written_as_any_others(
+    headers: list[tuple[bytes, bytes]],
+) -> None:
+    talk = Talk()
+    await talk.start(200, *headers, (b"content-length", b"0"))
+    await talk.body(b"")
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    assert talk.wire.writes == [b"HTTP/1.1 200 OK\r\ndate: now\r\n" + lines + b"content-length: 0\r\n\r\n"]
+
+
+async def test_behind_them_no_value_starts_a_line_of_its_own_and_none_frames_the_answer() -> None:
+    with pytest.raises(RuntimeError, match="control character"):
+        await Talk().start(200, *SECURITY_HEADERS, (b"x-name", b"a\r\nx: y"))
+    with pytest.raises(RuntimeError, match="framed"):
+        await Talk().start(200, *SECURITY_HEADERS, (b"transfer-encoding", b"gzip"))
+    talk = Talk()
+    await talk.start(200, *SECURITY_HEADERS, (b"connection", b"close"), (b"content-length", b"0"))
+    await talk.body(b"")
+    assert talk.wire.closed
 
 
 async def test_head_gets_the_head_alone() -> None:
@@ -180,6 +216,21 @@ async def test_leave_to_send_is_given_once_and_only_to_who_asked() -> None:
     talk.exchange.end_body()
     await talk.exchange.receive()
     assert talk.wire.writes == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+
+
+async def test_whoever_waits_for_a_piece_hears_of_it_and_nobody_of_an_old_one() -> None:
+    talk = Talk("POST")
+    both = [asyncio.ensure_future(talk.exchange.receive()) for _ in range(2)]
+    await asyncio.sleep(0)
+    talk.exchange.take(b"a")
+    assert [(await each)["body"] for each in both] == [b"a", b""]
+    talk.exchange.take(b"b")
+    assert (await talk.exchange.receive())["body"] == b"b"
+    third = asyncio.ensure_future(talk.exchange.receive())
+    await asyncio.sleep(0.01)
+    assert not third.done()
+    talk.exchange.leave()
+    assert await third == {"type": "http.disconnect"}
 
 
 @given(st.lists(st.binary(min_size=1, max_size=9), max_size=9), st.integers(0, 9))

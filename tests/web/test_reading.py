@@ -71,6 +71,38 @@ def test_white_space_around_a_header_is_not_its_value() -> None:
     assert found[0][5] == ((b"host", b"x"), (b"mcp-name", b"two words"), (b"nothing", b""))
 
 
+def test_each_request_has_the_target_and_headers_of_its_own_head() -> None:
+    targets = [b"/a?x", b"/a?x", b"/b%20", b"/a?x", b"/a"]
+    found, fault = read(*(b"GET %b HTTP/1.1\r\nname: %b\r\n\r\n" % (each, each) for each in targets))
+    assert fault is None
+    assert [(raw_path, query) for _, _, raw_path, query, *_ in found] == [
+        (b"/a", b"x"), (b"/a", b"x"), (b"/b%20", b""), (b"/a", b"x"), (b"/a", b""),
+    ]  # fmt: skip
+    assert [path for _, path, *_ in found] == ["/a", "/a", "/b ", "/a", "/a"]
+    assert [headers for _, _, _, _, _, headers, *_ in found] == [((b"name", each),) for each in targets]
+
+
+def test_what_is_changed_in_one_request_is_not_in_the_next() -> None:
+    scopes: list[dict[str, object]] = []
+
+    def begin(scope: dict[str, object], _keep_alive: bool, _expects_continue: bool) -> Taker:
+        scopes.append({**scope, "state": dict(scope["state"])})  # type: ignore[call-overload]
+        scope.update(client="another", path="/another", query_string=b"another")
+        scope["state"]["principal"] = "alice"  # type: ignore[index]
+        return Taker()
+
+    reader = RequestReader({"client": "caller"}, begin)  # type: ignore[arg-type]
+    for _ in range(2):
+        assert reader.feed(b"GET /a?x HTTP/1.1\r\n\r\n") is None
+    assert scopes[0] == scopes[1]
+    assert (scopes[1]["client"], scopes[1]["state"]) == ("caller", {})
+
+
+def test_a_target_that_is_no_path_is_refused_behind_one_that_is() -> None:
+    found, fault = read(b"GET /a HTTP/1.1\r\n\r\n", b"GET a HTTP/1.1\r\n\r\n")
+    assert (len(found), fault is not None) == (1, True)
+
+
 @given(st.lists(st.integers(0, len(TALK)), max_size=20))
 def test_however_bytes_are_cut_the_same_requests_are_found(cuts: list[int]) -> None:
     ends = sorted({*cuts, len(TALK)} - {0})

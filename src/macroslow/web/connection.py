@@ -44,7 +44,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What all connections of one listener share. `common` are headers of every answer; they may change.
+    """What all connections of one listener share. `common` are lines of every answer; they may change.
 
     `refused` is told of each refusal of what never became a request: status, code and address.
     """
@@ -53,7 +53,7 @@ class Served:
     bounds: Bounds
     refused: Callable[[int, str, str], None]
     crowd: Crowd
-    common: list[tuple[bytes, bytes]] = field(default_factory=list)
+    common: list[bytes] = field(default_factory=list)
     connections: set["Connection"] = field(default_factory=set)
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
@@ -184,8 +184,8 @@ class Connection(asyncio.Protocol):
             self._flow,
             self._served.common,
             self._answered,
-            keep_alive=keep_alive,
-            expects_continue=expects_continue,
+            keep_alive,
+            expects_continue,
         )
         if self._current is None:
             self._start(exchange)

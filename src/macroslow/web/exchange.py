@@ -9,13 +9,13 @@ Source: ASGI 3.0, "HTTP & WebSocket ASGI Message Format"; RFC 9112 sections 4, 5
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Final
 
 from macroslow.web.flow import Flow
 from macroslow.web.messages import ASGIApp, Headers, Message, Scope
-from macroslow.web.visit import BODILESS, what_failed
+from macroslow.web.visit import BODILESS, SECURITY_HEADERS, what_failed
 
 HIGH_WATER_BYTES: Final = 64 * 1024  # of a body that nobody reads: then the caller must wait
 
@@ -24,7 +24,9 @@ STATUS_LINES: Final = {
     status: f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n".encode("ascii") for status in range(200, 600)
 }
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_VISIBLE: Final = bytes((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
+_FRAMING: Final = frozenset({b"content-length", b"connection", b"transfer-encoding"})
+_VISIBLE: Final = frozenset((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
+_MARKED: Final = bytes(byte in _VISIBLE for byte in range(256))  # 0 for what is no part of a header
 
 log: Final = logging.getLogger("macroslow.web")
 
@@ -32,7 +34,7 @@ log: Final = logging.getLogger("macroslow.web")
 class Exchange:
     """`scope`, `receive` and `send` of one request. `over` is called when nothing more of its answer comes.
 
-    `common` are headers of every answer, as they are when it begins.
+    `common` are lines of every answer, as they are when it begins.
     """
 
     __slots__ = (
@@ -41,6 +43,7 @@ class Exchange:
         "_common",
         "_expects_continue",
         "_flow",
+        "_fresh",
         "_held",
         "_left_bytes",
         "_news",
@@ -60,9 +63,8 @@ class Exchange:
         scope: Scope,
         transport: asyncio.Transport,
         flow: Flow,
-        common: Headers,
+        common: Sequence[bytes],
         over: Callable[[], None],
-        *,
         keep_alive: bool,
         expects_continue: bool,
     ) -> None:
@@ -76,7 +78,8 @@ class Exchange:
         self._body: list[bytes] = []
         self._size_bytes = 0
         self.more_body = True
-        self._news = asyncio.Event()  # a piece of body, its end, the end of the answer or of the connection
+        self._fresh = False  # a piece of body, its end, the end of the answer or of the connection is news
+        self._news: asyncio.Event | None = None  # where somebody has waited for news: hardly ever
         self.started = self.complete = self.gone = False
         self._chunked = False
         self._held = b""  # the head, until there is a body to go with it
@@ -99,17 +102,22 @@ class Exchange:
         self._size_bytes += len(piece)
         if self._size_bytes > HIGH_WATER_BYTES:
             self._flow.pause_reading()
-        self._news.set()
+        self._tell()
 
     def end_body(self) -> None:
         """The body is complete."""
         self.more_body = False
-        self._news.set()
+        self._tell()
 
     def leave(self) -> None:
         """The connection is lost."""
         self.gone = True
-        self._news.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._fresh = True
+        if self._news is not None:
+            self._news.set()
 
     async def receive(self) -> Message:
         """What came of the body, or, once the caller is gone or has his answer, that he has left."""
@@ -118,17 +126,25 @@ class Exchange:
             self._expects_continue = False
         if not (self.gone or self.complete):
             self._flow.resume_reading()
-            await self._news.wait()
-            self._news.clear()
+            if not self._fresh:
+                await self._wait()
+            self._fresh = False
         if self.gone or self.complete:
             return {"type": "http.disconnect"}
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body.clear()
-        self._size_bytes = 0
+        pieces, self._body, self._size_bytes = self._body, [], 0
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
+    async def _wait(self) -> None:
+        news = self._news = self._news or asyncio.Event()
+        news.clear()  # what it says was heard without it
+        await news.wait()
+
     async def send(self, message: Message) -> None:
-        """Write a part of the answer, once there is room; to a caller who is gone, nothing."""
+        """Write a part of the answer, once there is room; to a caller who is gone, nothing.
+
+        The answer is over once its caller has taken it: until then it is held here, on his account.
+        """
         if self._flow.congested:
             await self._flow.drain()
         if self.gone:
@@ -138,40 +154,48 @@ class Exchange:
                 self._start(message["status"], message.get("headers", ()))
             case "http.response.body" if self.started and not self.complete:
                 last = not message.get("more_body", False)
-                self._write(message.get("body", b""), last=last)
+                self._write(message.get("body", b""), last)
                 if last:
-                    await self._end()
+                    if self._flow.congested:
+                        await self._flow.drain()
+                    self._end()
             case other:
                 raise RuntimeError(f"{other} is not what comes next")
 
     def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.started, self._expects_continue = True, False
-        lines = list(self._common)
+        lines, rest = [STATUS_LINES[status], *self._common], list(headers)
+        if rest[: len(_PROTECTING)] == _PROTECTING:  # as gates begin nearly every answer
+            lines.append(_PROTECTING_LINES)
+            del rest[: len(_PROTECTING)]
+        own: list[tuple[bytes, bytes]] = []
         length: int | None = None
-        for name, value in headers:
-            if name == b"content-length":
+        for header in rest:
+            name, value = header
+            if name in _FRAMING:
+                if name == b"transfer-encoding":
+                    raise RuntimeError("how an answer is framed is decided here")
+                if name == b"connection":
+                    self.keep_alive = self.keep_alive and b"close" not in value.lower()
+                    continue  # it is for us, and told below
                 length = int(value)
-            elif name == b"connection":
-                self.keep_alive = self.keep_alive and b"close" not in value.lower()
-                continue  # it is for us, and told below
-            elif name == b"transfer-encoding":
-                raise RuntimeError("how an answer is framed is decided here")
-            lines.append((name, value))
+            own.append(header)
+        lines.append(header_lines(own))
         if not self.keep_alive:
-            lines.append((b"connection", b"close"))
+            lines.append(b"connection: close\r\n")
         if length is None and status not in BODILESS and self.scope["method"] != "HEAD":
             self._chunked = True
-            lines.append((b"transfer-encoding", b"chunked"))
+            lines.append(b"transfer-encoding: chunked\r\n")
         self._left_bytes = length or 0
-        head = STATUS_LINES[status] + header_lines(lines) + b"\r\n"
+        lines.append(b"\r\n")
+        self._held = b"".join(lines)
         if self._chunked:
-            self._transport.write(head)
-        else:
-            self._held = head
+            self._transport.write(self._held)
 
-    def _write(self, body: bytes, *, last: bool) -> None:
+    def _write(self, body: bytes, last: bool) -> None:
         if self._chunked:
-            self._write_chunk(body, last=last)
+            framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            self._transport.write(framed + b"0\r\n\r\n" if last else framed)
         elif self.scope["method"] == "HEAD":
             self._transport.write(self._held)
             self._held = b""
@@ -182,18 +206,9 @@ class Exchange:
             self._transport.writelines((self._held, body))
             self._held = b""
 
-    def _write_chunk(self, piece: bytes, *, last: bool) -> None:
-        framed = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
-        if last:
-            framed += b"0\r\n\r\n"
-        self._transport.write(framed)
-
-    async def _end(self) -> None:
-        """The answer is over once its caller has taken it: until then it is held here, on his account."""
-        if self._flow.congested:
-            await self._flow.drain()
+    def _end(self) -> None:
         self.complete = True
-        self._news.set()
+        self._tell()
         if not self.keep_alive:
             self._transport.close()
         self._over()
@@ -201,7 +216,12 @@ class Exchange:
 
 def header_lines(headers: Headers) -> bytes:
     """As they are written. Raises RuntimeError for what would be more, or other, lines than these."""
-    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-    if lines.translate(None, _VISIBLE) != b"\r\n" * len(headers):
+    lines = b"\r\n".join([*map(b": ".join, headers), b""])
+    if lines.translate(_MARKED).count(0) != 2 * len(headers):
         raise RuntimeError("a header with a control character")
     return lines
+
+
+_PROTECTING: Final = [*SECURITY_HEADERS]
+_PROTECTING_LINES: Final = header_lines(_PROTECTING)
+"""Written and checked once, since they are most of an answer's head."""

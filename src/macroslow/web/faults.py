@@ -4,12 +4,12 @@ HTTP has closer statuses for some of these than the errors have on their own.
 """
 
 import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from macroslow.errors import MacroslowError
 from macroslow.web import problems
 from macroslow.web.exchange import STATUS_LINES, header_lines
-from macroslow.web.messages import Headers
 from macroslow.web.visit import REQUEST_ID_BYTES, Visit, complete_headers
 
 
@@ -20,9 +20,9 @@ class Fault(NamedTuple):
     error: MacroslowError
 
 
-def last_answer(fault: Fault, common: Headers, *, encrypted: bool) -> bytes:
-    """A whole response (RFC 9457), after which the connection is closed. `common` are on every answer."""
+def last_answer(fault: Fault, common: Iterable[bytes], *, encrypted: bool) -> bytes:
+    """A whole response (RFC 9457), after which the connection is closed. `common` are every answer's lines."""
     visit = Visit(os.urandom(REQUEST_ID_BYTES).hex(), "", 0, encrypted=encrypted)
     own, body = problems.problem(fault.error, fault.status, visit.request_id)
-    headers = (*common, *complete_headers(own, visit), (b"content-length", b"%d" % len(body)))
-    return STATUS_LINES[fault.status] + header_lines(headers) + b"\r\n" + body
+    headers = [*complete_headers(own, visit), (b"content-length", b"%d" % len(body))]
+    return b"".join((STATUS_LINES[fault.status], *common, header_lines(headers), b"\r\n", body))

@@ -20,6 +20,10 @@ MAX_TARGET_BYTES: Final = 8 * 1024
 MAX_HEADERS: Final = 100
 MAX_HEAD_BYTES: Final = 64 * 1024  # target and headers, or anything else between two pieces of body
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
+_NOTED: Final = frozenset({b"content-length", b"expect"})
+_OF_A_HEAD: Final = dict.fromkeys(
+    ("http_version", "method", "path", "raw_path", "query_string", "headers", "state")
+)
 
 Begin = Callable[[Scope, bool, bool], Exchange]
 """Begins the request of a head, and returns who takes its body. The connection may serve another request
@@ -55,7 +59,8 @@ class RequestReader:
     """
 
     def __init__(self, scope: Scope, begin: Begin) -> None:
-        self._scope = scope
+        self._scope = {**scope, **_OF_A_HEAD}  # what a request's begins as
+        self._target = b""  # that these paths are of
         self._begin = begin
         self._parser: Any = HttpRequestParser(self)
         # What follows a request with `connection: close` is not read, and no reason to refuse that one.
@@ -115,46 +120,51 @@ class RequestReader:
         self._head_bytes += len(name) + len(value)
         if len(self._headers) >= MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(_LARGE_HEADERS)
-        name, value = (
-            name.lower(),
-            value.strip(b" \t"),
-        )  # RFC 9112 section 5.1
-        if name == b"content-length":
-            if len(value) > MAX_LENGTH_DIGITS:
-                self._refuse(_LONG_LENGTH)
+        header = name, value = name.lower(), value.strip(b" \t")  # RFC 9112 section 5.1
+        self._headers.append(header)
+        if name in _NOTED:
+            self._note(name, value)
+
+    def _note(self, name: bytes, value: bytes) -> None:
+        if name == b"expect":
+            self._expects_continue = self._expects_continue or value.lower() == b"100-continue"
+        elif len(value) > MAX_LENGTH_DIGITS:
+            self._refuse(_LONG_LENGTH)
+        else:
             self._length = value
-        elif name == b"expect" and value.lower() == b"100-continue":
-            self._expects_continue = True
-        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is complete: begin the request if it is one."""
         self.in_head = False
         self._unproductive_bytes = 0
-        if not self._url.startswith(b"/") or not self._url.isascii():
-            self._refuse(_NO_PATH)
+        if self._url != self._target:
+            self._aim(self._url)
         parser = self._parser
         version: str = parser.get_http_version()
         if version not in _VERSIONS:
             self._refuse(_OLD)
         if parser.should_upgrade():
             self._refuse(_UPGRADE)
-        raw_path, _, query = self._url.partition(b"?")
-        path = raw_path.decode("ascii")
-        scope = {
-            **self._scope,
-            "http_version": version,
-            "method": parser.get_method().decode("ascii"),
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": self._headers,
-            "state": {},
-        }
+        scope = self._scope.copy()
+        scope["http_version"] = version
+        scope["method"] = parser.get_method().decode("ascii")
+        scope["headers"] = self._headers
+        scope["state"] = {}
         modern = version != "1.0"
         self.newest = self._begin(
             scope, modern and parser.should_keep_alive(), modern and self._expects_continue
         )
+
+    def _aim(self, url: bytes) -> None:
+        """Take a target apart. The next requests of a connection mostly have the same one."""
+        if not url.startswith(b"/") or not url.isascii():
+            self._refuse(_NO_PATH)
+        raw_path, _, query = url.partition(b"?")
+        path = raw_path.decode("ascii")
+        self._scope["path"] = unquote(path) if "%" in path else path
+        self._scope["raw_path"] = raw_path
+        self._scope["query_string"] = query
+        self._target = url
 
     def on_body(self, body: bytes) -> None:
         """A piece of body."""

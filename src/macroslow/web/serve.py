@@ -16,6 +16,7 @@ from typing import Final
 from macroslow.errors import ConfigurationError
 from macroslow.web.connection import Bounds, Connection, Served
 from macroslow.web.crowd import Crowd
+from macroslow.web.exchange import header_lines
 from macroslow.web.handshakes import Handshakes
 from macroslow.web.lifecycle import Lifecycle
 from macroslow.web.messages import ASGIApp
@@ -190,7 +191,7 @@ class Listener:
 
     def tell_time(self) -> None:
         """Put a Date on every answer (RFC 9110 section 6.6.1), made once a second."""
-        self._served.common[:] = [(b"date", formatdate(usegmt=True).encode("ascii"))]
+        self._served.common[:] = [header_lines([(b"date", formatdate(usegmt=True).encode("ascii"))])]
         self._clock_hand = asyncio.get_running_loop().call_later(1.0, self.tell_time)
 
     async def close(self, grace_s: float) -> None:

@@ -132,15 +132,25 @@ async def _send_stream(visit: Visit, chunks: AsyncIterator[bytes], send: Send) -
 
 def complete_headers(headers: Headers, visit: Visit) -> list[tuple[bytes, bytes]]:
     """A response's headers with those that every answer has."""
-    protecting = ENCRYPTED_HEADERS if visit.encrypted else SECURITY_HEADERS
-    if any(name == CACHE_HEADER for name, _ in headers):
-        protecting = [header for header in protecting if header[0] != CACHE_HEADER]
-    own = [*headers, *visit.limits, *protecting, (b"x-request-id", visit.request_id.encode("ascii"))]
+    own = [
+        *_protecting(headers, ENCRYPTED_HEADERS if visit.encrypted else SECURITY_HEADERS),
+        *headers,
+        *visit.limits,
+        (b"x-request-id", visit.request_id.encode("ascii")),
+    ]
     if not visit.body.complete:
         own.append(CLOSE)
     if visit.route is not None and visit.route.policy:
         return [(name, visit.route.policy if name == POLICY_HEADER else value) for name, value in own]
     return own
+
+
+def _protecting(headers: Headers, every: Headers) -> Headers:
+    """Every header that protects; an answer that may be kept says so itself."""
+    for name, _ in headers:
+        if name == CACHE_HEADER:
+            return [header for header in every if header[0] != CACHE_HEADER]
+    return every
 
 
 def log_failure(visit: Visit, error: Exception) -> None:
