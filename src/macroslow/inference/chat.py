@@ -85,8 +85,8 @@ class ChatReader(EventReader):
         # Where usage was asked for, every chunk but the last one says that it has none.
         return (
             events.count(b'"usage"') != events.count(b'"usage":null')
-            or _DONE in events
-            or b'"error"' in events
+            or events.find(_DONE) >= 0
+            or events.find(b'"error"') >= 0
         )
 
     def _take(self, event: bytes) -> Passing:

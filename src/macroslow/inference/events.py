@@ -58,7 +58,10 @@ class EventReader(ABC):
             return b""
         passed = b"".join(self._passing(split(events))) if self._speaks(events) else events
         if passed:
-            self._keep(passed)
+            self._unread.append(passed)
+            self._unread_bytes += len(passed)
+            if self._unread_bytes > _UNREAD_BYTES:
+                self.output_tokens()
         return passed
 
     def _passing(self, events: Iterable[bytes]) -> Iterator[bytes]:
@@ -109,12 +112,6 @@ class EventReader(ABC):
 
     def _believe(self, usage: TokenCounts | None) -> None:
         self.usage = usage or self.usage
-
-    def _keep(self, events: bytes) -> None:
-        self._unread.append(events)
-        self._unread_bytes += len(events)
-        if self._unread_bytes > _UNREAD_BYTES:
-            self.output_tokens()
 
 
 def parsed_object(data: bytes) -> dict[str, Any]:

@@ -85,7 +85,11 @@ class MessagesReader(EventReader):
         self._reported: dict[str, Any] = {}
 
     def _speaks(self, events: bytes) -> bool:
-        return b'"usage"' in events or b'"message_stop"' in events or b'"error"' in events
+        return (
+            events.find(b'"usage"') >= 0
+            or events.find(b'"message_stop"') >= 0
+            or events.find(b'"error"') >= 0
+        )
 
     def _hear(self, said: Mapping[str, Any]) -> Passing:
         _require_no_failure(said)

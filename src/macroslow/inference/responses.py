@@ -74,7 +74,7 @@ class ResponsesReader(EventReader):
     """The events that hold a whole response tell its id, and the last of them its usage."""
 
     def _speaks(self, events: bytes) -> bool:
-        return b'"response"' in events or b'"error"' in events
+        return events.find(b'"response"') >= 0 or events.find(b'"error"') >= 0
 
     def _hear(self, said: Mapping[str, Any]) -> Passing:
         kind = said.get("type")
