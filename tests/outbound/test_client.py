@@ -20,6 +20,7 @@ from macroslow.outbound.exchange import (
     BrokenOffError,
     Patience,
     StaleConnectionError,
+    TooSlowError,
 )
 
 LARGE = 32 * 1024 * 1024
@@ -237,6 +238,19 @@ async def test_a_server_that_says_a_little_now_and_then_meets_the_deadline():
         await server.all_gone()
 
 
+async def test_silence_after_a_head_that_came_late_does_not_last_as_long_as_one_may_wait_for_a_head():
+    async def talk(peer: Peer) -> None:
+        await peer.request()
+        await asyncio.sleep(0.35)  # longer than silence may last, and no multiple of it
+        await peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe")
+        await peer.until_gone()
+
+    async with serving(talk) as server, client_of(server, head_s=60, idle_s=0.2) as client:
+        async with asyncio.timeout(10):
+            with pytest.raises(TooSlowError, match="silence"):
+                await ask(client, b"x")
+
+
 async def test_waiting_for_a_connection_has_an_end():
     """TLS never begins: the connection is made, but never ready."""
     async with serving(saying(stay=True)) as server:
@@ -366,7 +380,7 @@ async def test_a_fast_server_waits_for_a_slow_reader():
         exchange = await client.send(HEAD % 2, b"{}", 60)
         await asyncio.wait_for(blocked.wait(), 30)
         assert sent_bytes < LARGE
-        assert len(exchange._waiting) <= HIGH_WATER_BYTES + RECEIVED_BYTES
+        assert len(exchange.waiting) <= HIGH_WATER_BYTES + RECEIVED_BYTES
         got_bytes = len(await exchange.read())
         while piece := await exchange.read():
             assert len(piece) <= HIGH_WATER_BYTES + AT_ONCE_BYTES

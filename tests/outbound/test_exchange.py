@@ -424,10 +424,28 @@ async def test_a_caller_that_waits_gets_an_answer_whatever_follows_it(more):
 
 async def test_times_run_from_the_last_sign_of_life():
     loop = asyncio.get_running_loop()
-    exchange = Exchange(loop, Link(), Owner(), Patience(head_s=100, idle_s=10), loop.time() + 1000)
-    assert exchange.check(0) == pytest.approx(loop.time() + 100, abs=5)
+    began_s = loop.time()
+    exchange = Exchange(loop, Link(), Owner(), Patience(head_s=100, idle_s=10), began_s + 1000)
+    assert exchange.check(began_s + 95) == pytest.approx(began_s + 100, abs=4)
     exchange.received(R + b"Content-Length: 5\r\n\r\nhe")
-    assert exchange.check(0) == pytest.approx(loop.time() + 10, abs=5)
+    assert exchange.check(began_s) == pytest.approx(began_s + 10, abs=4)
     exchange.received(b"llo")
     assert exchange.check(FAR_S) == float("inf")
     assert await exchange.body(10) == b"hello"
+
+
+@pytest.mark.parametrize("head_after_s", [0, 5, 15, 99])
+async def test_whenever_the_head_comes_silence_after_it_is_noticed_when_it_is_due(head_after_s):
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    exchange = Exchange(loop, Link(), Owner(), Patience(head_s=100, idle_s=10), began_s + 1000)
+    looks_s = [began_s]
+    while (next_s := exchange.check(looks_s[-1])) <= began_s + head_after_s:  # as its owner does
+        looks_s.append(next_s)
+    assert next_s <= began_s + head_after_s + 10
+    exchange._loop = type("Clock", (), {"time": lambda _: began_s + head_after_s})()
+    exchange.received(R + b"Content-Length: 5\r\n\r\nhe")
+    assert exchange.check(next_s) == began_s + head_after_s + 10
+    exchange.check(began_s + head_after_s + 10)
+    with pytest.raises(TooSlowError, match="silence"):
+        await exchange.body(10)

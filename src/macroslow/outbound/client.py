@@ -14,7 +14,6 @@ Source: RFC 9112, section 9.
 
 import asyncio
 import re
-from collections.abc import Mapping
 from typing import Final
 
 from macroslow.outbound.connection import RECEIVED_BYTES, Connection
@@ -37,6 +36,7 @@ class Client:
     ) -> None:
         self._dialler = Dialler(host, port, tls=tls, admits=admits)
         self._patience = patience
+        self._silence_s = min(patience.head_s, patience.idle_s)  # nothing is late before
         self._buffer = memoryview(bytearray(RECEIVED_BYTES))
         self._kept: dict[Connection, None] = {}  # the most recently used one is the last
         self._under_way: set[Exchange] = set()
@@ -50,12 +50,18 @@ class Client:
         All of the exchange has `deadline_s`. Raises NotConnectedError and BrokenOffError.
         """
         loop = self._loop = asyncio.get_running_loop()
-        ends_s = loop.time() + deadline_s
-        connection = self._take() or await self._connect(deadline_s)
-        if loop.time() >= ends_s:
+        now_s = loop.time()
+        ends_s = now_s + deadline_s
+        connection = self._take(now_s)
+        if connection is None:
+            connection = await self._connect(deadline_s)
+            now_s = loop.time()
+        if now_s >= ends_s:
             connection.abort()
             raise NotConnectedError("no time is left")
         exchange = Exchange(loop, connection, self, self._patience, ends_s)
+        if (late_s := min(ends_s, now_s + self._silence_s)) < self._fires_s:
+            self.watch(late_s)
         self._under_way.add(exchange)
         try:
             await exchange.send(head, body)
@@ -78,14 +84,16 @@ class Client:
     def release(self, exchange: Exchange, connection: Connection, *, reusable: bool) -> None:
         """See `Owner`."""
         self._under_way.discard(exchange)
-        kept_s = _kept_s(exchange.headers)
+        said = exchange.headers.get(b"keep-alive")
+        kept_s = KEPT_ALIVE_S if said is None else _kept_s(said)
         if not reusable or kept_s <= 0:
             connection.abort()
             return
         connection.reused = True
         connection.expires_s = self._loop.time() + kept_s
         self._kept[connection] = None
-        self.watch(connection.expires_s)
+        if connection.expires_s < self._fires_s:
+            self.watch(connection.expires_s)
 
     def watch(self, at_s: float) -> None:
         """See `Owner`."""
@@ -108,11 +116,11 @@ class Client:
         if next_s < _NEVER:
             self.watch(max(next_s, now_s + TICK_S))
 
-    def _take(self) -> Connection | None:
+    def _take(self, now_s: float) -> Connection | None:
         """A kept connection that is still good."""
         while self._kept:
             connection, _ = self._kept.popitem()
-            if connection.expires_s > self._loop.time() and connection.quiet():
+            if connection.expires_s > now_s and connection.quiet():
                 return connection
             connection.abort()
         return None
@@ -128,7 +136,7 @@ class Client:
         self._kept.pop(connection, None)
 
 
-def _kept_s(headers: Mapping[bytes, bytes]) -> float:
+def _kept_s(said: bytes) -> float:
     """How long a connection is kept; a server may say that it waits less (RFC 2068, section 19.7.1.1)."""
-    said = _TIMEOUT.search(headers.get(b"keep-alive", b""))
-    return min(KEPT_ALIVE_S, int(said[1]) - MARGIN_S) if said else KEPT_ALIVE_S
+    timeout = _TIMEOUT.search(said)
+    return min(KEPT_ALIVE_S, int(timeout[1]) - MARGIN_S) if timeout else KEPT_ALIVE_S

@@ -63,7 +63,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def quiet(self) -> bool:
         """Whether it is open and nothing came, a close included, that the loop has not seen yet."""
-        return self.open() and not self._poll.poll(0)
+        return not (self.closed or self.transport.is_closing() or self._poll.poll(0))
 
     def abort(self) -> None:
         """Close at once; what is not sent yet is dropped."""

@@ -72,22 +72,32 @@ class Exchange:
     `headers` have lower-case names; repeated ones are joined by commas (RFC 9110, section 5.3).
     """
 
-    status = 0
-    headers: Mapping[bytes, bytes] = {}
-
-    _waiter: asyncio.Future[None] | None = None
-    _dry_bytes = 0  # since the last piece of body
-    _headed = False  # the head that counts is here
-    _complete = False
-    _until_end = False  # the body ends where the connection does
-    _persistent = False  # the connection can serve another exchange
-    _paused = False
-    _piecewise = False  # the caller takes the body as it comes
-    _high_water_bytes = HIGH_WATER_BYTES
-    _ended = False
-    _stale = False
-    _late = False
-    _broken = ""
+    __slots__ = (
+        "_broken",
+        "_connection",
+        "_deadline_s",
+        "_dry_bytes",
+        "_ended",
+        "_fields",
+        "_headed",
+        "_heard_s",
+        "_high_water_bytes",
+        "_late",
+        "_loop",
+        "_owner",
+        "_parser",
+        "_patience",
+        "_paused",
+        "_persistent",
+        "_piecewise",
+        "_stale",
+        "_until_end",
+        "_waiter",
+        "complete",
+        "headers",
+        "status",
+        "waiting",
+    )
 
     def __init__(
         self,
@@ -97,7 +107,11 @@ class Exchange:
         patience: Patience,
         deadline_s: float,
     ) -> None:
-        """`deadline_s` is a moment of the loop's clock."""
+        """`deadline_s` is a moment of the loop's clock. Its owner watches over it from now on."""
+        self.status = 0
+        self.headers: Mapping[bytes, bytes] = {}
+        self.waiting: bytes | bytearray = b""  # body that nobody has taken yet
+        self.complete = False  # all of the body has come
         self._loop = loop
         self._connection = connection
         self._owner = owner
@@ -105,10 +119,17 @@ class Exchange:
         self._deadline_s = deadline_s
         self._parser = HttpResponseParser(self)
         self._fields: list[tuple[bytes, bytes]] = []
-        self._waiting = bytearray()  # body that nobody has taken yet
         self._heard_s = loop.time()
+        self._waiter: asyncio.Future[None] | None = None
+        self._dry_bytes = 0  # since the last piece of body
+        self._high_water_bytes = HIGH_WATER_BYTES
+        self._headed = False  # the head that counts is here
+        self._until_end = False  # the body ends where the connection does
+        self._persistent = False  # the connection can serve another exchange
+        self._piecewise = False  # the caller takes the body as it comes
+        self._paused = self._ended = self._stale = self._late = False
+        self._broken = ""
         connection.user = self
-        owner.watch(self._due_s())
 
     # What the caller does
 
@@ -119,38 +140,51 @@ class Exchange:
         else:
             await self._send_pieces(head, memoryview(body))
         while not self._headed:
-            await self._wait()
+            await self.more()
 
     async def read(self) -> bytes:
         """What came of the body since the last time, b"" at its end. Raises BrokenOffError."""
-        if not self._piecewise:
-            self._piecewise = True
-            self._connection.receive(AT_ONCE_BYTES)
-        while not self._waiting:
-            if self._complete:
-                return b""
-            await self._wait()
-        taken = bytes(self._waiting)
-        self._waiting.clear()
-        if self._paused:
-            self._resume()
-        return taken
+        self.read_in_pieces()
+        while not self.waiting and not self.complete:
+            await self.more()
+        return self.take()
 
     async def body(self, limit_bytes: int) -> bytes | None:
         """The whole body, or None if it is longer. Raises BrokenOffError."""
         self._high_water_bytes = limit_bytes
         if self._paused:
             self._resume()
-        while not self._complete and len(self._waiting) <= limit_bytes:
-            await self._wait()
-        return bytes(self._waiting) if len(self._waiting) <= limit_bytes else None
+        while not self.complete and len(self.waiting) <= limit_bytes:
+            await self.more()
+        return bytes(self.waiting) if len(self.waiting) <= limit_bytes else None
+
+    def read_in_pieces(self) -> None:
+        """The body is wanted as it comes: from now on in small pieces."""
+        if not self._piecewise:
+            self._piecewise = True
+            self._connection.receive(AT_ONCE_BYTES)
+
+    def take(self) -> bytes:
+        """What is `waiting`, which may be nothing."""
+        taken, self.waiting = self.waiting, b""
+        if self._paused:
+            self._resume()
+        return bytes(taken)
+
+    def more(self) -> asyncio.Future[None]:
+        """To be awaited: something has happened. Raises BrokenOffError, here and not when it is awaited."""
+        if self._broken:
+            raise self._error()
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def end(self) -> None:
         """The exchange is over; unless the answer ended well, so is its connection."""
         if self._ended:
             return
         self._ended = True
-        self._break("the exchange is over")
+        if not self.complete:
+            self._break("the exchange is over")
         connection = self._connection
         connection.user = None
         del self._parser  # it knows us, and we it
@@ -163,12 +197,16 @@ class Exchange:
         self._owner.release(self, connection, reusable=reusable)
 
     def check(self, now_s: float) -> float:
-        """Break off if the time is up. When to check again, by the loop's clock."""
+        """Break off if the time is up. When to check again, by the loop's clock.
+
+        No later than the earliest moment at which a head that comes after this one could be followed by
+        too long a silence: so nobody has to be told when it comes.
+        """
         due_s = self._due_s()
         if now_s >= due_s:
             self._late = not self._broken
             self._fail("the time is up" if now_s >= self._deadline_s else "silence")
-        return due_s
+        return due_s if self._headed or self._broken else min(due_s, now_s + self._patience.idle_s)
 
     async def _send_pieces(self, head: bytes, body: memoryview) -> None:
         """Send a large request. An early refusal ends it (RFC 9112, section 9.5)."""
@@ -180,10 +218,11 @@ class Exchange:
                 if self.status < _REFUSAL:
                     raise BrokenOffError("it answered before it was asked")
                 return
-            self._go_on()
+            if self._broken:
+                raise self._error()
             connection.transport.write(body[at : at + PIECE_BYTES])
             while connection.congested and not self._headed:
-                await self._wait()
+                await self.more()
             self._heard_s = self._loop.time()  # it took a piece: that is a sign of life
 
     def _resume(self) -> None:
@@ -193,17 +232,10 @@ class Exchange:
         self._owner.watch(self._due_s())
         self._connection.resume()
 
-    def _wait(self) -> asyncio.Future[None]:
-        """To be awaited: something has happened."""
-        self._go_on()
-        self._waiter = self._loop.create_future()
-        return self._waiter
-
-    def _go_on(self) -> None:
-        """Raise if it has broken off."""
-        if self._broken:
-            kind = StaleConnectionError if self._stale else TooSlowError if self._late else BrokenOffError
-            raise kind(self._broken)
+    def _error(self) -> BrokenOffError:
+        """Why it has broken off."""
+        kind = StaleConnectionError if self._stale else TooSlowError if self._late else BrokenOffError
+        return kind(self._broken)
 
     # What the connection does
 
@@ -218,15 +250,17 @@ class Exchange:
             return
         if self._dry_bytes > MAX_HEAD_BYTES:
             self._fail("too much that is no body")
-        elif len(self._waiting) > self._high_water_bytes and not self._paused and not self._complete:
+        elif len(self.waiting) > self._high_water_bytes and not self._paused and not self.complete:
             self._paused = True
             self._connection.pause()
-        self.wake()
+        waiter = self._waiter  # as in `wake`: this is done for every piece of every stream
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def ended(self) -> None:
         """End a body that nothing else ends."""
         if self._headed and self._until_end and not self._broken:
-            self._complete = True
+            self.complete = True
             self._persistent = False
             self.wake()
 
@@ -245,7 +279,7 @@ class Exchange:
 
     def on_message_begin(self) -> None:
         """An answer begins, interim or not; nothing may follow the one that counts."""
-        if self._complete:
+        if self.complete:
             self._persistent = False
             raise ValueError("more than one answer")
 
@@ -266,18 +300,22 @@ class Exchange:
             self.status = status
             self._until_end = coding is None and b"content-length" not in headers
             self._headed = True
-            self._owner.watch(self._due_s())
         self._fields = []
 
     def on_body(self, body: bytes) -> None:
-        """Gather a piece of body."""
-        self._waiting += body
+        """Gather a piece of body. Mostly it is the only one that waits, and need not be copied."""
         self._dry_bytes = 0
+        if not self.waiting:
+            self.waiting = body
+            return
+        if not isinstance(self.waiting, bytearray):
+            self.waiting = bytearray(self.waiting)
+        self.waiting += body  # in place: there may be many
 
     def on_message_complete(self) -> None:
         """The answer is complete, unless it is an interim one."""
         if self._headed:
-            self._complete = True
+            self.complete = True
             self._persistent = self._parser.should_keep_alive()
 
     def _fitting(self) -> Mapping[bytes, bytes]:
@@ -297,7 +335,7 @@ class Exchange:
 
     def _due_s(self) -> float:
         """When it will have taken too long if nothing more comes."""
-        if self._complete or self._broken:
+        if self.complete or self._broken:
             return float("inf")
         if self._paused:  # our own caller is slow
             return self._deadline_s
@@ -311,6 +349,6 @@ class Exchange:
         self._connection.abort()
 
     def _break(self, reason: str) -> None:
-        if not self._complete:
+        if not self.complete:
             self._broken = self._broken or reason
         self.wake()

@@ -142,6 +142,7 @@ class _Chunks:
     """A body as it comes, at most so many bytes of it. No generator: that would hold what it has given."""
 
     def __init__(self, exchange: Exchange, sender: Sender, left_bytes: int) -> None:
+        exchange.read_in_pieces()
         self._exchange = exchange
         self._sender = sender
         self._left_bytes = left_bytes
@@ -150,12 +151,15 @@ class _Chunks:
         return self
 
     async def __anext__(self) -> bytes:
+        exchange = self._exchange
         try:
-            chunk = await self._exchange.read()
+            while not exchange.waiting:  # as in `Exchange.read`, without a coroutine for every piece
+                if exchange.complete:
+                    raise StopAsyncIteration
+                await exchange.more()
         except BrokenOffError as error:
             raise self._sender.broke_off(error) from None
-        if not chunk:
-            raise StopAsyncIteration
+        chunk = exchange.take()
         self._left_bytes -= len(chunk)
         if self._left_bytes < 0:
             raise self._sender.too_long()
