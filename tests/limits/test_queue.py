@@ -7,42 +7,42 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from macroslow.limits.admission import Demand
-from macroslow.limits.queue import MAX_FINISHED, FairQueue, Ticket
+from macroslow.limits.queue import MAX_FINISHED, FairQueue
 
 
-def ticket(principal: str, tokens: int = 1, weight: int = 1) -> Ticket:
-    return Ticket(Demand(principal, tokens, weight))
+def demand(principal: str, tokens: int = 1, weight: int = 1) -> Demand:
+    return Demand(principal, tokens, weight)
 
 
-def head(queue: FairQueue) -> Ticket | None:
-    return queue.walk().ticket
+def head(queue: FairQueue) -> Demand | None:
+    return queue.walk().demand
 
 
 class SlowQueue:
     """The definition: start = max(virtual time, last finish); finish = start + tokens / weight."""
 
     def __init__(self) -> None:
-        self.lanes: dict[str, list[Ticket]] = {}
+        self.lanes: dict[str, list[Demand]] = {}
         self.arrivals: dict[str, int] = {}
         self.starts: dict[str, Fraction] = {}
         self.finished: dict[str, Fraction] = {}
         self.virtual = Fraction(0)
         self.came = 0
 
-    def push(self, each: Ticket) -> None:
-        name = each.demand.principal
+    def push(self, each: Demand) -> None:
+        name = each.principal
         if name not in self.lanes:
             self.starts[name] = max(self.virtual, self.finished.pop(name, Fraction(0)))
             self.lanes[name], self.arrivals[name] = [], self.came
             self.came += 1
         self.lanes[name].append(each)
 
-    def order(self) -> list[Ticket]:
+    def order(self) -> list[Demand]:
         lanes, starts, found = {n: list(t) for n, t in self.lanes.items()}, dict(self.starts), []
         while lanes:
             name = min(lanes, key=lambda n: (starts[n], self.arrivals[n]))
             first = lanes[name].pop(0)
-            starts[name] += Fraction(max(1, first.demand.tokens), first.demand.weight)
+            starts[name] += Fraction(max(1, first.tokens), first.weight)
             found.append(first)
             if not lanes[name]:
                 del lanes[name]
@@ -50,14 +50,14 @@ class SlowQueue:
 
     def take_first(self) -> None:
         first = self.order()[0]
-        name = first.demand.principal
+        name = first.principal
         self.virtual = self.starts[name]
-        self._out(name, first, self.starts[name] + Fraction(max(1, first.demand.tokens), first.demand.weight))
+        self._out(name, first, self.starts[name] + Fraction(max(1, first.tokens), first.weight))
 
-    def remove(self, each: Ticket) -> None:
-        self._out(each.demand.principal, each, self.starts[each.demand.principal])
+    def remove(self, each: Demand) -> None:
+        self._out(each.principal, each, self.starts[each.principal])
 
-    def _out(self, name: str, each: Ticket, start: Fraction) -> None:
+    def _out(self, name: str, each: Demand, start: Fraction) -> None:
         self.lanes[name].remove(each)
         self.starts[name] = start
         if not self.lanes[name]:
@@ -88,7 +88,7 @@ def test_the_order_is_that_of_the_definition(history):
         order = slow.order()
         if isinstance(move, tuple):
             name, tokens, weight = move
-            each = ticket(name, tokens, weights.setdefault(name, weight))
+            each = demand(name, tokens, weights.setdefault(name, weight))
             queue.push(each)
             slow.push(each)
         elif move == "take" and order:
@@ -98,12 +98,12 @@ def test_the_order_is_that_of_the_definition(history):
             queue.remove(order[move])
             slow.remove(order[move])
         walk, walked = queue.walk(), []
-        while walk.ticket is not None:
-            walked.append(walk.ticket)
+        while walk.demand is not None:
+            walked.append(walk.demand)
             walk.passes()
         assert walked == slow.order()
         assert len(queue) == len(walked)
-        assert queue.tokens == sum(each.demand.tokens for each in walked)
+        assert queue.tokens == sum(each.tokens for each in walked)
 
 
 def serve(queue: FairQueue, times: int, arrive) -> dict[str, int]:
@@ -112,8 +112,8 @@ def serve(queue: FairQueue, times: int, arrive) -> dict[str, int]:
     for _ in range(times):
         first = head(queue)
         queue.take(first)
-        got[first.demand.principal] = got.get(first.demand.principal, 0) + first.demand.tokens
-        queue.push(arrive(first.demand.principal))
+        got[first.principal] = got.get(first.principal, 0) + first.tokens
+        queue.push(arrive(first.principal))
     return got
 
 
@@ -122,9 +122,9 @@ def serve(queue: FairQueue, times: int, arrive) -> dict[str, int]:
 def test_tokens_are_shared_by_weight_however_large_the_calls_are(weights, random):
     most = 1000
 
-    def arrive(name: str) -> Ticket:
+    def arrive(name: str) -> Demand:
         size = random.randint(1, 50) if name in "ab" else random.randint(1, most)
-        return ticket(name, size, weights[name])
+        return demand(name, size, weights[name])
 
     queue = FairQueue()
     for name in weights:
@@ -141,9 +141,9 @@ def test_tokens_are_shared_by_weight_however_large_the_calls_are(weights, random
 def test_one_principals_batch_does_not_hold_up_another():
     queue = FairQueue()
     for _ in range(100):
-        queue.push(ticket("batch", 10))
+        queue.push(demand("batch", 10))
     queue.take(head(queue))
-    single = ticket("single", 10)
+    single = demand("single", 10)
     queue.push(single)
     order = []
     for _ in range(3):
@@ -154,15 +154,15 @@ def test_one_principals_batch_does_not_hold_up_another():
 
 def test_who_was_away_gains_nothing_by_it():
     queue = FairQueue()
-    queue.push(ticket("here", 10))
+    queue.push(demand("here", 10))
     for _ in range(50):
-        queue.push(ticket("here", 10))
+        queue.push(demand("here", 10))
         queue.take(head(queue))
     for _ in range(10):
-        queue.push(ticket("back", 10))
+        queue.push(demand("back", 10))
     order = []
     for _ in range(2):
-        order.append(head(queue).demand.principal)
+        order.append(head(queue).principal)
         queue.take(head(queue))
     assert sorted(order) == ["back", "here"]
 
@@ -170,35 +170,35 @@ def test_who_was_away_gains_nothing_by_it():
 def test_what_was_not_needed_is_given_back_to_its_principal():
     queue, order = FairQueue(), ""
     for name in "aaaabb":
-        queue.push(ticket(name, 100))
+        queue.push(demand(name, 100))
     while head(queue) is not None:
-        demand = head(queue).demand
-        order += demand.principal
-        queue.take(head(queue))
-        if demand.principal == "a":
-            queue.refund(demand, 90)
+        first = head(queue)
+        order += first.principal
+        queue.take(first)
+        if first.principal == "a":
+            queue.refund(first, 90)
     assert order == "abaaab"  # four of a's used less than one of b's
     queue.refund(Demand("nobody", 100), 90)  # who is not known any more
 
 
 def test_what_was_not_needed_by_one_who_does_not_wait_counts_when_he_comes_back():
     queue = FairQueue()
-    queue.push(ticket("a", 1000))
+    queue.push(demand("a", 1000))
     for _ in range(4):
-        queue.push(ticket("b", 300))
+        queue.push(demand("b", 300))
     queue.take(head(queue))
     queue.refund(Demand("a", 1000), 900)
-    queue.push(ticket("a", 10))
+    queue.push(demand("a", 10))
     order = []
     while head(queue) is not None:
-        order.append(head(queue).demand.principal)
+        order.append(head(queue).principal)
         queue.take(head(queue))
     assert order == ["b", "a", "b", "b", "b"]
 
 
 def test_only_the_first_of_a_lane_is_let_in_and_only_who_waits_is_removed():
     queue = FairQueue()
-    first, second = ticket("a"), ticket("a")
+    first, second = demand("a"), demand("a")
     with pytest.raises(ValueError):
         queue.take(first)
     with pytest.raises(ValueError):
@@ -216,23 +216,23 @@ def test_only_the_first_of_a_lane_is_let_in_and_only_who_waits_is_removed():
 
 def test_who_passes_by_the_first_does_not_move_everybodys_time():
     queue = FairQueue()
-    waits, small = ticket("large", 1000), ticket("small", 1)
-    queue.push(ticket("small", 100))
+    waits, small = demand("large", 1000), demand("small", 1)
+    queue.push(demand("small", 100))
     queue.push(waits)
     queue.push(small)
-    queue.take(queue.walk().ticket)
+    queue.take(queue.walk().demand)
     queue.take(small)
-    queue.push(ticket("new", 1))
+    queue.push(demand("new", 1))
     assert head(queue) is waits
 
 
 def test_memory_is_bounded_by_those_who_wait():
     queue = FairQueue()
-    queue.push(ticket("stays", 10**9))
-    queue.push(ticket("stays", 10**9))
+    queue.push(demand("stays", 10**9))
+    queue.push(demand("stays", 10**9))
     queue.take(head(queue))
     for number in range(3 * MAX_FINISHED):
-        queue.push(ticket(f"passer-by {number}", 10))
+        queue.push(demand(f"passer-by {number}", 10))
         queue.take(head(queue))
     assert len(queue._finished) <= MAX_FINISHED
     queue.remove(head(queue))

@@ -39,6 +39,10 @@ steps = st.lists(
 )
 
 
+def end(slots: Slots, at_ns: int, units: int, used: int) -> None:
+    slots.change(at_ns, max(0, used - units), -units, used)
+
+
 def play(history) -> tuple[Slots, list[Call], int]:
     """The window, the calls that were let in, and the time at the end."""
     slots, calls, now_ns = Slots(PERIOD_NS, SLOT_NS, ARRIVAL_NS, REMEMBER_NS), [], START_NS
@@ -48,15 +52,15 @@ def play(history) -> tuple[Slots, list[Call], int]:
         slots.advance(now_ns)
         pending = [call for call in calls if call.used is None]
         if kind == "in":
-            slots.add(now_ns, most)
+            slots.add(now_ns, most, now_ns)
             calls.append(Call(now_ns, most))
         elif kind == "end" and pending:
             call = pending[which % len(pending)]
-            slots.end(call.at_ns, call.most, used)
+            end(slots, call.at_ns, call.most, used)
             call.used = used
         elif kind == "back" and pending:
             call = pending[which % len(pending)]
-            slots.take_back(call.at_ns, call.most)
+            slots.change(call.at_ns, -call.most, -call.most, 0)
             calls.remove(call)
     return slots, calls, now_ns
 
@@ -116,16 +120,15 @@ def test_a_window_that_was_stored_goes_on_as_if_it_had_not_been(history, later_n
     for each in (slots, restored):
         for call in calls:
             if call.used is None:
-                each.end(call.at_ns, call.most, used)
+                end(each, call.at_ns, call.most, used)
     assert (restored.most, restored.open, restored.used) == (slots.most, slots.open, slots.used)
     assert restored.state() == slots.state()
 
 
 def test_the_end_of_a_call_that_has_left_the_window_changes_nothing():
     slots = Slots(PERIOD_NS, SLOT_NS, ARRIVAL_NS)
-    slots.advance(START_NS)
-    slots.add(START_NS, 100)
+    slots.add(START_NS, 100, START_NS)
     slots.advance(START_NS + 100 * S)
-    slots.end(START_NS, 100, 50)
-    slots.take_back(START_NS, 100)
+    end(slots, START_NS, 100, 50)
+    slots.change(START_NS, -100, -100, 0)
     assert (slots.most, slots.open, slots.used, slots.state()) == (0, 0, 0, [])

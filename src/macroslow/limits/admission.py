@@ -6,6 +6,7 @@ accounting is in `limits.allowance`, the order of those who wait in `limits.queu
 """
 
 import enum
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from macroslow.limits.gcra import Limit
@@ -70,20 +71,26 @@ class AccountQuota:
     quota: Quota
 
 
-@value
+@dataclass(slots=True, eq=False)  # one call, however like another's; not frozen: one is made per call
 class Demand:
     """What one call asks for. `tokens` is the likely most: counted input and allowed output.
 
-    Where calls wait, principals share what there is in proportion to `weight`.
+    It goes to one of the accounts `among`; None: to any. Where calls wait, principals share what there is
+    in proportion to `weight`.
     """
 
     principal: str
     tokens: int
     weight: int = 1
+    among: Collection[str] | None = None
 
     def __post_init__(self) -> None:
         if self.tokens < 0 or self.weight < 1:
             raise ValueError("a demand of less than nothing, or without weight")
+
+    def may_go_to(self, account: str) -> bool:
+        """Whether this account is one of them."""
+        return self.among is None or account in self.among
 
 
 class Verdict(enum.Enum):

@@ -112,17 +112,21 @@ class Allowance:
         return self.tokens.limit is None or tokens <= self.tokens.limit.burst
 
     def admits(self, tokens: int, now_ns: int) -> bool:
-        """Whether `fits_ns` is now; quicker than asking when."""
+        """Whether it `takes` the call, and `fits_ns` is now; quicker than asking when."""
         if now_ns < self.held_until_ns or (
             self.concurrent is not None and self.in_flight(now_ns) >= self.concurrent
         ):
             return False
-        if not (self.requests.admits(1, now_ns) and self.tokens.admits(tokens, now_ns)):
-            return False
-        if self._paced and self.requests.limit is not None:
-            self._pace.advance(now_ns)
-            if self._pace.most >= -(-self.requests.limit.count // 60):
+        requests = self.requests.limit
+        if requests is not None:
+            if not self.requests.admits(1, now_ns):
                 return False
+            if self._paced:
+                self._pace.advance(now_ns)
+                if self._pace.most >= -(-requests.count // 60):
+                    return False
+        if self.tokens.limit is not None and not self.tokens.admits(tokens, now_ns):
+            return False
         if self._day is not None and self._rpd is not None:
             self._day.advance(now_ns)
             if self._day.most >= self._rpd:
@@ -178,11 +182,9 @@ class Allowance:
             self._first_ns = now_ns
         self._leases[lease] = now_ns + self._lease_ns
         counted_ns = now_ns if self._heard else now_ns + COLD_NS
-        self._pace.advance(now_ns)
-        self._pace.add(counted_ns + PACE_ARRIVAL_NS, 1)
+        self._pace.add(counted_ns + PACE_ARRIVAL_NS, 1, now_ns)
         if self._day is not None:
-            self._day.advance(now_ns)
-            self._day.add(now_ns, 1)
+            self._day.add(now_ns, 1, now_ns)
         requests_taken_ns = self.requests.take(1, counted_ns, now_ns)
         tokens_taken_ns = self.tokens.take(tokens, counted_ns, now_ns)
         return Pass(lease, now_ns, counted_ns, tokens, requests_taken_ns, tokens_taken_ns)
@@ -202,9 +204,10 @@ class Allowance:
 
     def heard(self, granted: Pass, headers: Mapping[str, str], now_ns: int, wall_ns: int) -> None:
         """The head of an answer came. `wall_ns` is nanoseconds since 1970."""
-        if now_ns < granted.counted_ns + PACE_ARRIVAL_NS:
-            self._pace.take_back(granted.counted_ns + PACE_ARRIVAL_NS, 1)
-            self._pace.note(now_ns, 1)
+        arrival_ns = granted.counted_ns + PACE_ARRIVAL_NS
+        if now_ns < arrival_ns:
+            self._pace.change(arrival_ns, -1, -1, 0)
+            self._pace.change(now_ns, 1, 0, 1)
         first, self._heard = not self._heard, True
         if not first and now_ns - self._observed_ns < OBSERVE_NS:
             return
@@ -243,9 +246,9 @@ class Allowance:
         """The call never went out."""
         if self._leases.pop(granted.lease, None) is None:
             return
-        self._pace.take_back(granted.counted_ns + PACE_ARRIVAL_NS, 1)
+        self._pace.change(granted.counted_ns + PACE_ARRIVAL_NS, -1, -1, 0)
         if self._day is not None:
-            self._day.take_back(granted.entered_ns, 1)
+            self._day.change(granted.entered_ns, -1, -1, 0)
         self.requests.take_back(granted.requests_taken_ns, 1, granted.counted_ns, now_ns)
         self.tokens.take_back(granted.tokens_taken_ns, granted.tokens, granted.counted_ns, now_ns)
 
@@ -260,7 +263,7 @@ class Allowance:
         at_ns = now_ns - call.age_ns
         if self._day is not None and call.age_ns < DAY_NS:
             self._day.advance(at_ns)
-            self._day.note(at_ns, 1)
+            self._day.change(at_ns, 1, 0, 1)
         if call.age_ns < 2 * MINUTE_NS:
             self.requests.seed(at_ns, 1, 1)
             self.tokens.seed(at_ns, call.most_tokens, call.used_tokens)

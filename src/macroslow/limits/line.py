@@ -11,14 +11,14 @@ copies, and be repeated, where a store decides by optimistic locking.
 Source: D. Lifka, "The ANL/IBM SP Scheduling System", 1995 (EASY backfilling).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from macroslow.errors import MacroslowError, RateLimitedError, UpstreamUnavailableError
 from macroslow.limits.admission import Demand
 from macroslow.limits.allowance import Allowance, Held, Pass
-from macroslow.limits.queue import FairQueue, Ticket, Walk
+from macroslow.limits.queue import FairQueue, Walk
 from macroslow.ports import NS_PER_S
 from macroslow.values import value
 
@@ -29,9 +29,9 @@ SOON_NS: Final = 60 * NS_PER_S
 
 @value
 class Grant:
-    """A ticket is in, at the account of this number."""
+    """A call is in, at the account of this number."""
 
-    ticket: Ticket
+    demand: Demand
     account: int
     granted: Pass
 
@@ -41,7 +41,7 @@ class Plan:
     """Who goes, who never can, and when to look again (None: when a call has left)."""
 
     grants: list[Grant] = field(default_factory=list)
-    refusals: list[tuple[Ticket, MacroslowError]] = field(default_factory=list)
+    refusals: list[tuple[Demand, MacroslowError]] = field(default_factory=list)
     again_ns: int | None = None
 
 
@@ -63,7 +63,7 @@ class Rests:
 
 
 class Planner:
-    """Decides for one line at one moment. `lease` makes names of places."""
+    """Decides for one line at one moment. `leases` are fresh names of places."""
 
     def __init__(
         self,
@@ -71,25 +71,25 @@ class Planner:
         allowances: Sequence[Allowance],
         rests: Rests,
         now_ns: int,
-        lease: Callable[[], str],
+        leases: Iterator[str],
     ) -> None:
         self._upstream = upstream
         self._allowances = allowances
         self._rests_ns = list(rests.rests_ns)
         self._probes = rests.probes
         self._now_ns = now_ns
-        self._lease = lease
+        self._leases = leases
 
     def plan(self, queue: FairQueue) -> Plan:
         """Let in whoever may go now."""
         plan, walk = Plan(), queue.walk()
-        while (ticket := walk.ticket) is not None:
-            outcome = self.try_one(ticket)
+        while (demand := walk.demand) is not None:
+            outcome = self.try_one(demand)
             if isinstance(outcome, Grant):
                 plan.grants.append(outcome)
                 walk.passes()
             elif isinstance(outcome, MacroslowError):
-                plan.refusals.append((ticket, outcome))
+                plan.refusals.append((demand, outcome))
                 walk.stays()
             else:
                 walk.stays()
@@ -98,18 +98,18 @@ class Planner:
                 break
         return plan
 
-    def try_one(self, ticket: Ticket) -> Grant | Promise | MacroslowError | None:
+    def try_one(self, demand: Demand) -> Grant | Promise | MacroslowError | None:
         """Let one in, or say when and where it can be; None: when another has left."""
-        tokens = ticket.demand.tokens
-        usable = self._usable(ticket)
+        tokens = demand.tokens
+        usable = self._usable(demand)
         if not usable:
             return self._unavailable()
         large = [at for at in usable if self._allowances[at].takes(tokens)]
         if not large:
-            return too_large(ticket.demand, max(self._allowances[at].most_tokens or 0 for at in usable))
+            return too_large(demand, max(self._allowances[at].most_tokens or 0 for at in usable))
         free = [at for at in large if self._allowances[at].admits(tokens, self._now_ns)]
         if free:
-            return self._enter(ticket, free)
+            return self._enter(demand, free)
         starts = [(self._allowances[at].fits_ns(tokens, self._now_ns), at) for at in large]
         known = [(start_ns, at) for start_ns, at in starts if start_ns is not None]
         if not known:
@@ -122,19 +122,19 @@ class Planner:
         plan.again_ns = promise.start_ns
         smallest: int | None = None
         for _ in range(MAX_LOOKED_AT):
-            ticket = walk.ticket
-            if ticket is None:
+            demand = walk.demand
+            if demand is None:
                 break
-            tokens = ticket.demand.tokens
+            tokens = demand.tokens
             free = [
                 at
-                for at in self._usable(ticket)
+                for at in self._usable(demand)
                 if self._allowances[at].takes(tokens)
                 and self._spared(at, tokens, promise)
                 and self._allowances[at].admits(tokens, self._now_ns)
             ]
             if free:
-                plan.grants.append(self._enter(ticket, free))
+                plan.grants.append(self._enter(demand, free))
                 walk.passes()
             else:
                 walk.stays()
@@ -144,12 +144,12 @@ class Planner:
             if start_ns is not None:
                 plan.again_ns = min(plan.again_ns, start_ns)
 
-    def _usable(self, ticket: Ticket) -> list[int]:
+    def _usable(self, demand: Demand) -> list[int]:
         """Accounts that do not rest, and that the call may go to."""
         return [
             at
             for at, rests_ns in enumerate(self._rests_ns)
-            if rests_ns <= 0 and ticket.may_go_to(self._allowances[at].account)
+            if rests_ns <= 0 and demand.may_go_to(self._allowances[at].account)
         ]
 
     def _spared(self, at: int, tokens: int, promise: Promise) -> bool:
@@ -159,14 +159,14 @@ class Planner:
         requests, spare = self._allowances[at].spare(promise.tokens, promise.start_ns, self._now_ns)
         return (requests is None or requests >= 1) and (spare is None or spare >= tokens)
 
-    def _enter(self, ticket: Ticket, free: list[int]) -> Grant:
+    def _enter(self, demand: Demand, free: list[int]) -> Grant:
         at = free[0]
         if len(free) > 1:
             at = max(free, key=lambda each: self._allowances[each].room(self._now_ns))
         if at in self._probes:  # one call alone shows whether it works again
             self._rests_ns[at] = 1
-        granted = self._allowances[at].enter(self._lease(), ticket.demand.tokens, self._now_ns)
-        return Grant(ticket, at, granted)
+        granted = self._allowances[at].enter(next(self._leases), demand.tokens, self._now_ns)
+        return Grant(demand, at, granted)
 
     def _unavailable(self) -> UpstreamUnavailableError:
         rests_s = max(MIN_RETRY_NS, min(self._rests_ns)) / NS_PER_S

@@ -70,7 +70,9 @@ class Meter:
 
         Only with a limit.
         """
-        limit = _known(self.limit)
+        return self._left(_known(self.limit), now_ns)
+
+    def _left(self, limit: Limit, now_ns: int) -> int:
         if self._bucket is not None:
             return limit.burst - self._bucket.lacks(now_ns, most=self._most)
         self.slots.advance(now_ns)
@@ -81,12 +83,12 @@ class Meter:
         return self._learns and self._bucket is None and (self._learnt_ns is None or now_ns < self._learnt_ns)
 
     def admits(self, units: int, now_ns: int) -> bool:
-        """Whether `units` could be let in now."""
+        """Whether `units` could be let in now; never more than the limit's burst."""
         limit = self.limit
         if limit is None:
             return True
-        remaining = self.remaining(now_ns)
-        if units > remaining:
+        remaining = self._left(limit, now_ns)
+        if units > remaining or units > limit.burst:
             return False
         return (
             not self._even(now_ns)
@@ -130,35 +132,34 @@ class Meter:
 
         They count from `counted_ns` on, which is now, or COLD_NS later.
         """
-        self.slots.advance(now_ns)
         if self._learnt_ns is None:
             self._learnt_ns = now_ns + MINUTE_NS
-        if self._even(now_ns) and self.limit is not None:
-            last = min(units, units - self.remaining(now_ns) + self.limit.count // LAST_SHARE)
+        limit = self.limit
+        if limit is not None and self._even(now_ns):
+            last = min(units, units - self._left(limit, now_ns) + limit.count // LAST_SHARE)
             if last > 0:
-                cost_ns = min(MINUTE_NS, last * LAST_SHARE * self.limit.interval_ns)
+                cost_ns = min(MINUTE_NS, last * LAST_SHARE * limit.interval_ns)
                 self._even_ns = max(self._even_ns, now_ns) + cost_ns
-        self.slots.add(counted_ns, units)
+        self.slots.add(counted_ns, units, now_ns)
         return NOTHING_TAKEN if self._bucket is None else self._bucket.take(units, now_ns)
 
     def end(self, taken_ns: Taken, units: int, counted_ns: int, used: int, now_ns: int) -> None:
         """What was let in as `units` has used `used`."""
-        self.slots.end(counted_ns, units, used)
+        self.slots.change(counted_ns, used - units if used > units else 0, -units, used)
         if self._bucket is not None:
             self._bucket.end(taken_ns, units, used, now_ns)
 
     def take_back(self, taken_ns: Taken, units: int, counted_ns: int, now_ns: int) -> None:
         """What was let in never went out."""
         self._even_ns = 0
-        self.slots.take_back(counted_ns, units)
+        self.slots.change(counted_ns, -units, -units, 0)
         if self._bucket is not None:
             self._bucket.take_back(taken_ns, units, now_ns)
 
     def seed(self, at_ns: int, most: int, used: int) -> None:
         """A call of before our time, let in at `at_ns`; oldest first."""
-        self.slots.advance(at_ns)
-        self.slots.add(at_ns, most)
-        self.slots.end(at_ns, most, used)
+        self.slots.add(at_ns, most, at_ns)
+        self.slots.change(at_ns, max(0, used - most), -most, used)
         if self._bucket is not None:
             self._bucket.note(max(most, used), used, at_ns)
 
@@ -244,7 +245,7 @@ class Meter:
     def _note(self, excess: int, said: Figures, now_ns: int) -> None:
         """Somebody else uses this account too, or what it used before our time."""
         lasts_ns = MINUTE_NS if said.reset_ns is None else min(MINUTE_NS, said.reset_ns)
-        self.slots.note(now_ns + lasts_ns - MINUTE_NS, excess)
+        self.slots.change(now_ns + lasts_ns - MINUTE_NS, excess, 0, excess)
         if self._bucket is not None:
             self._bucket.note(excess, excess, now_ns)
 

@@ -11,7 +11,6 @@ Source: P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queueing", SIGCOMM 1996.
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from heapq import heappop, heapreplace
 from typing import Final
@@ -22,32 +21,20 @@ MAX_FINISHED: Final = 4096  # principals that do not wait now, and whose last fi
 _SCALE: Final = 1 << 16  # of virtual time, so that weights divide integers
 
 
-@dataclass(slots=True, eq=False)  # not frozen: one is made per call
-class Ticket:
-    """One call that waits. It goes to one of the accounts `among`; None: to any."""
-
-    demand: Demand
-    among: Collection[str] | None = None
-
-    def may_go_to(self, account: str) -> bool:
-        """Whether this account is one of them."""
-        return self.among is None or account in self.among
-
-
 @dataclass(slots=True)
 class _Lane:
     """One principal's calls, and the virtual time at which the first of them starts."""
 
     start: int
     arrival: int
-    tickets: deque[Ticket] = field(default_factory=deque)
+    demands: deque[Demand] = field(default_factory=deque)
 
     def key(self, principal: str) -> tuple[int, int, str]:
         return self.start, self.arrival, principal
 
 
 class FairQueue:
-    """Tickets that wait."""
+    """Demands that wait."""
 
     def __init__(self) -> None:
         self.tokens = 0  # of all that wait
@@ -61,44 +48,44 @@ class FairQueue:
     def __len__(self) -> int:
         return self._size
 
-    def push(self, ticket: Ticket) -> None:
-        """Add a ticket at the end of its principal's lane."""
-        principal = ticket.demand.principal
+    def push(self, demand: Demand) -> None:
+        """Add a demand at the end of its principal's lane."""
+        principal = demand.principal
         lane = self._lanes.get(principal)
         if lane is None:
             start = max(self._virtual, self._finished.pop(principal, 0))
             lane = self._lanes[principal] = _Lane(start, self._arrivals)
             self._arrivals += 1
             insort(self._order, lane.key(principal))
-        lane.tickets.append(ticket)
+        lane.demands.append(demand)
         self._size += 1
-        self.tokens += ticket.demand.tokens
+        self.tokens += demand.tokens
 
-    def take(self, ticket: Ticket) -> None:
+    def take(self, demand: Demand) -> None:
         """It is let in. ValueError unless it is the first of its lane."""
-        principal = ticket.demand.principal
+        principal = demand.principal
         lane = self._lanes.get(principal)
-        if lane is None or lane.tickets[0] is not ticket:
+        if lane is None or lane.demands[0] is not demand:
             raise ValueError("only the first of a lane is let in")
         # One that passes those before it does not take everybody's time with it.
         self._virtual = max(self._virtual, min(lane.start, self._order[0][0]))
-        lane.tickets.popleft()
-        self._leave(principal, lane, ticket, lane.start + _length(ticket.demand, ticket.demand.tokens))
+        lane.demands.popleft()
+        self._leave(principal, lane, demand, lane.start + _length(demand, demand.tokens))
 
-    def remove(self, ticket: Ticket) -> None:
+    def remove(self, demand: Demand) -> None:
         """It does not wait any longer. ValueError if it did not."""
-        principal = ticket.demand.principal
+        principal = demand.principal
         lane = self._lanes.get(principal)
         if lane is None:
             raise ValueError("not in the queue")
-        lane.tickets.remove(ticket)
-        self._leave(principal, lane, ticket, lane.start)
+        lane.demands.remove(demand)
+        self._leave(principal, lane, demand, lane.start)
 
-    def _leave(self, principal: str, lane: _Lane, ticket: Ticket, start: int) -> None:
+    def _leave(self, principal: str, lane: _Lane, demand: Demand, start: int) -> None:
         self._size -= 1
-        self.tokens -= ticket.demand.tokens
+        self.tokens -= demand.tokens
         self._move(principal, lane, start)
-        if lane.tickets:
+        if lane.demands:
             return
         del self._lanes[principal]
         del self._order[bisect_left(self._order, lane.key(principal))]
@@ -125,12 +112,12 @@ class FairQueue:
             self._finished[demand.principal] -= length
 
     def walk(self) -> "Walk":
-        """The tickets in the order of their turns, without changing anything."""
+        """The demands in the order of their turns, without changing anything."""
         return Walk(list(self._order), self._lanes)
 
 
 class Walk:
-    """Looks at tickets in turn. Says for each whether it `passed` or not: then its lane is done."""
+    """Looks at demands in turn. Says for each whether it `passed` or not: then its lane is done."""
 
     def __init__(self, heap: list[tuple[int, int, str]], lanes: dict[str, _Lane]) -> None:
         self._heap = heap
@@ -138,25 +125,25 @@ class Walk:
         self._at: dict[str, int] = {}
 
     @property
-    def ticket(self) -> Ticket | None:
+    def demand(self) -> Demand | None:
         """Whose turn it is; None: nobody is left."""
         if not self._heap:
             return None
         principal = self._heap[0][2]
-        return self._lanes[principal].tickets[self._at.get(principal, 0)]
+        return self._lanes[principal].demands[self._at.get(principal, 0)]
 
     def stays(self) -> None:
         """It cannot go now, nor can those behind it in its lane."""
         heappop(self._heap)
 
     def passes(self) -> None:
-        """It goes: its principal's next ticket comes in its turn."""
+        """It goes: its principal's next demand comes in its turn."""
         start, arrival, principal = self._heap[0]
         lane = self._lanes[principal]
         at = self._at.get(principal, 0)
-        demand = lane.tickets[at].demand
+        demand = lane.demands[at]
         self._at[principal] = at + 1
-        if at + 1 == len(lane.tickets):
+        if at + 1 == len(lane.demands):
             heappop(self._heap)
         else:
             heapreplace(self._heap, (start + _length(demand, demand.tokens), arrival, principal))

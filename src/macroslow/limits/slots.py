@@ -13,7 +13,7 @@ SlotsState = list[list[int]]
 
 
 class Slots:
-    """One window. All times are nanoseconds of one clock; `advance` to the present comes first."""
+    """One window. All times are nanoseconds of one clock; a question comes after `advance`."""
 
     __slots__ = (
         "_ahead",
@@ -22,6 +22,7 @@ class Slots:
         "_most",
         "_next_ns",
         "_open",
+        "_size",
         "_used",
         "lasts_ns",
         "most",
@@ -40,7 +41,7 @@ class Slots:
         self.slot_ns = slot_ns
         self.lasts_ns = -(-(period_ns + arrival_ns) // slot_ns) * slot_ns
         self._ahead = -(-ahead_ns // slot_ns)
-        size = (self.lasts_ns + remember_ns) // slot_ns + 3 + self._ahead
+        self._size = size = (self.lasts_ns + remember_ns) // slot_ns + 3 + self._ahead
         self._most, self._open, self._used = [0] * size, [0] * size, [0] * size
         self._next_ns = 0  # before that there is nothing to let go of
         self._first = 0  # the oldest slot that counts
@@ -51,7 +52,7 @@ class Slots:
         """Let go of what is over at `now_ns`."""
         if now_ns < self._next_ns:
             return
-        slot, size = now_ns // self.slot_ns, len(self._most)
+        slot, size = now_ns // self.slot_ns, self._size
         self._next_ns = (slot + 1) * self.slot_ns
         first = slot - self.lasts_ns // self.slot_ns
         for each in range(self._first, min(first, self._forgotten + size)):
@@ -66,31 +67,27 @@ class Slots:
             self._most[at] = self._open[at] = self._used[at] = 0
         self._forgotten = forgotten
 
-    def add(self, at_ns: int, units: int) -> None:
-        """Count `units` that were let in at `at_ns` and whose end is not known."""
-        at = at_ns // self.slot_ns % len(self._most)
+    def add(self, at_ns: int, units: int, now_ns: int) -> None:
+        """Advance to `now_ns`; count `units` that were let in at `at_ns` and whose end is not known."""
+        if now_ns >= self._next_ns:
+            self.advance(now_ns)
+        at = at_ns // self.slot_ns % self._size
         self._most[at] += units
         self._open[at] += units
         self.most += units
         self.open += units
 
-    def end(self, at_ns: int, units: int, used: int) -> None:
-        """What was added as `units` at `at_ns` has used `used`; the most that counts of it is the larger."""
-        self._change(at_ns, max(0, used - units), -units, used)
+    def change(self, at_ns: int, most: int, opened: int, used: int) -> None:
+        """Add to the sums of what was let in at `at_ns`; nothing, where that is forgotten.
 
-    def take_back(self, at_ns: int, units: int) -> None:
-        """What was added as `units` at `at_ns` never went out."""
-        self._change(at_ns, -units, -units, 0)
-
-    def note(self, at_ns: int, units: int) -> None:
-        """Count `units` that somebody else used at `at_ns`."""
-        self._change(at_ns, units, 0, units)
-
-    def _change(self, at_ns: int, most: int, opened: int, used: int) -> None:
+        What was added as `units` and has used `used`: (max(0, used - units), -units, used), since the most
+        that counts of it is the larger. What never went out: (-units, -units, 0). What somebody else used:
+        (units, 0, units).
+        """
         slot = at_ns // self.slot_ns
         if slot < self._forgotten:
             return
-        at = slot % len(self._most)
+        at = slot % self._size
         self._most[at] += most
         self._open[at] += opened
         self._used[at] += used
@@ -109,7 +106,7 @@ class Slots:
         slot = self._first
         if excess <= 0:
             return now_ns
-        for units in self._each(slot, slot + len(self._most), most=most):
+        for units in self._each(slot, slot + self._size, most=most):
             slot += 1
             excess -= units
             if excess <= 0:
@@ -123,7 +120,7 @@ class Slots:
 
     def certain(self, since_ns: int, until_ns: int, *, most: bool) -> int:
         """Units that were certainly let in between these times, without use that is not known yet."""
-        size = len(self._most)
+        size = self._size
         units = self._most if most else self._used
         first = max(self._forgotten, -(-since_ns // self.slot_ns))
         return sum(units[slot % size] for slot in range(first, until_ns // self.slot_ns))
@@ -131,11 +128,11 @@ class Slots:
     def possible(self, since_ns: int, *, most: bool) -> int:
         """Units that may have been let in since then."""
         first = max(self._forgotten, since_ns // self.slot_ns)
-        return sum(self._each(first, self._forgotten + len(self._most), most=most))
+        return sum(self._each(first, self._forgotten + self._size, most=most))
 
     def replay(self) -> Iterator[tuple[int, int, int]]:
         """When, and what was let in at most, and what of it counts by use: the oldest slot first."""
-        size = len(self._most)
+        size = self._size
         for slot in range(self._forgotten, self._forgotten + size):
             at = slot % size
             if self._most[at]:
@@ -147,14 +144,14 @@ class Slots:
 
     def _each(self, first: int, end: int, *, most: bool) -> Iterator[int]:
         """The units of each slot from `first` on, before `end`."""
-        size = len(self._most)
+        size = self._size
         if most:
             return (self._most[slot % size] for slot in range(first, end))
         return (self._open[slot % size] + self._used[slot % size] for slot in range(first, end))
 
     def state(self) -> SlotsState:
         """The slots that are not empty: number, most, open, used."""
-        size = len(self._most)
+        size = self._size
         slots = ((slot, slot % size) for slot in range(self._forgotten, self._forgotten + size))
         return [
             [slot, self._most[at], self._open[at], self._used[at]] for slot, at in slots if self._most[at]
@@ -164,4 +161,4 @@ class Slots:
         """Take up what `state` returned, in an empty window, at a later time."""
         self.advance(now_ns)
         for slot, most, opened, used in state:
-            self._change(slot * self.slot_ns, most, opened, used)
+            self.change(slot * self.slot_ns, most, opened, used)

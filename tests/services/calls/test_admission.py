@@ -30,8 +30,10 @@ def admission(*quotas: Quota, **more) -> Admission:
     return Admission({("p", "m"): accounts}, LoopClock(), Seeded(next(_seeds)), **more)
 
 
-async def enter(gates: Admission, principal: str = "p", tokens: int = 1, **more) -> Place:
-    return await gates.enter("p", "m", Demand(principal, tokens), **more)
+async def enter(
+    gates: Admission, principal: str = "p", tokens: int = 1, among: tuple[str, ...] | None = None, **more
+) -> Place:
+    return await gates.enter("p", "m", Demand(principal, tokens, among=among), **more)
 
 
 async def open_up(gates: Admission) -> None:

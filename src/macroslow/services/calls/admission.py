@@ -7,13 +7,12 @@ pass. A caller that goes away while it waits leaves nothing behind.
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from macroslow.limits.admission import AccountQuota, Demand, Ended, LineReport, Quota
 from macroslow.limits.allowance import LONGEST_CALL_NS, Recent
 from macroslow.limits.ports import RateStore
-from macroslow.limits.queue import Ticket
 from macroslow.ports import NS_PER_S, Clock, Entropy
 from macroslow.services.calls.admission_line import LocalLine, Place
 from macroslow.services.calls.admission_shared import SharedLine
@@ -56,7 +55,10 @@ class Admission:
 
     def most_tokens(self, provider: str, model: str) -> int | None:
         """The most tokens that one call could be let in with; None: no limit is known."""
-        return None if self._observe else self._line(provider, model).most_tokens()
+        if self._observe:
+            return None
+        line = self._lines.get((provider, model)) or self._line(provider, model)
+        return line.most_tokens()
 
     def waiting(self) -> int:
         """How many calls wait just now, everywhere."""
@@ -69,20 +71,19 @@ class Admission:
         demand: Demand,
         *,
         wait_s: float | None = None,
-        among: Collection[str] | None = None,
     ) -> Place:
-        """A place for a call, when an account has room; one of those `among`, if they are named.
+        """A place for a call, when an account has room.
 
         Waits at most `wait_s`. Raises RateLimitedError if that is too short or too many wait already,
         UpstreamUnavailableError while every such account rests after failures, and OverloadedError if the
         store cannot be reached. Cancelling leaves nothing behind.
         """
-        line = self._line(provider, model)
-        ticket = Ticket(demand, among)
+        line = self._lines.get((provider, model)) or self._line(provider, model)
         if self._observe and isinstance(line, LocalLine):
-            return line.enter_anyway(ticket)
-        wait_s = self._max_wait_s if wait_s is None else wait_s
-        return line.at_once(ticket, wait_s) or await self._wait(line, ticket, wait_s)
+            return line.enter_anyway(demand)
+        if wait_s is None:
+            wait_s = self._max_wait_s
+        return line.at_once(demand, wait_s) or await self._wait(line, demand, wait_s)
 
     def enter_alone(self, provider: str, model: str, demand: Demand, account: str) -> Place:
         """A place at an account that is no one else's and has no limits here: a caller's own key.
@@ -91,15 +92,15 @@ class Admission:
         """
         quotas = (AccountQuota(account, Quota()),)
         line = LocalLine((provider, model), quotas, self._clock, self._entropy, LONGEST_CALL_NS)
-        return line.enter_anyway(Ticket(demand, None))
+        return line.enter_anyway(demand)
 
-    async def _wait(self, line: LocalLine | SharedLine, ticket: Ticket, wait_s: float) -> Place:
-        principal = ticket.demand.principal
+    async def _wait(self, line: LocalLine | SharedLine, demand: Demand, wait_s: float) -> Place:
+        principal = demand.principal
         if not self._may_wait(principal):
-            raise line.refusal(ticket.demand, max_behind_ns=int(self._max_wait_s * NS_PER_S))
+            raise line.refusal(demand, max_behind_ns=int(self._max_wait_s * NS_PER_S))
         self._waiting[principal] += 1
         try:
-            return await line.wait(ticket, wait_s)
+            return await line.wait(demand, wait_s)
         finally:
             self._waiting[principal] -= 1
             if not self._waiting[principal]:

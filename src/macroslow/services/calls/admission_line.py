@@ -6,7 +6,7 @@ several processes share (`services.calls.admission_shared`): who waits, who is t
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -15,11 +15,9 @@ from macroslow.limits.admission import AccountQuota, Demand, Ended, LineReport, 
 from macroslow.limits.allowance import Allowance, Pass, Recent
 from macroslow.limits.breaker import Admittance, Breaker, BreakerState
 from macroslow.limits.line import Grant, Plan, Planner, Promise, Rests, refusal
-from macroslow.limits.queue import FairQueue, Ticket
+from macroslow.limits.queue import FairQueue
 from macroslow.limits.seeding import seed
 from macroslow.ports import NS_PER_S, Clock, Entropy
-
-Op = Callable[[Sequence[Allowance], int], None]
 
 
 @dataclass(slots=True, eq=False)  # not frozen: one is made per call, and freezing costs a microsecond
@@ -59,33 +57,33 @@ class Line(ABC):
         self.allowances = self._fresh()
         self._clock = clock
         self._breakers = [Breaker() for _ in quotas]
-        self._waiters: dict[Ticket, _Waiter] = {}
+        self._waiters: dict[Demand, _Waiter] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._process = entropy.random(4).hex()
-        self._leases = count()
+        self._leases = map(f"{entropy.random(4).hex()}-{{:x}}".format, count())
         self._simple = len(quotas) == 1
 
     def _fresh(self) -> list[Allowance]:
         return [Allowance(each, lease_ns=self._lease_ns) for each in self._quotas]
 
-    def _lease(self) -> str:
-        return f"{self._process}-{next(self._leases):x}"
-
     def most_tokens(self) -> int | None:
         """The most tokens that one call could be let in with, as far as is known."""
-        most = [each.most_tokens for each in self.allowances]
-        known = [each for each in most if each is not None]
-        return max(known) if len(known) == len(most) else None
+        most_tokens = 0
+        for each in self.allowances:
+            limit = each.tokens.limit
+            if limit is None:
+                return None
+            most_tokens = max(most_tokens, limit.burst)
+        return most_tokens
 
     @abstractmethod
-    def at_once(self, ticket: Ticket, wait_s: float) -> Place | None:
+    def at_once(self, demand: Demand, wait_s: float) -> Place | None:
         """A place without waiting; None: only waiting can tell. Raises where waiting cannot help."""
 
-    async def wait(self, ticket: Ticket, wait_s: float) -> Place:
+    async def wait(self, demand: Demand, wait_s: float) -> Place:
         """Stand in the queue until let in. Raises as `Admission.enter`."""
         future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        self._waiters[ticket] = _Waiter(future, self._clock.monotonic_ns())
-        self.queue.push(ticket)
+        self._waiters[demand] = _Waiter(future, self._clock.monotonic_ns())
+        self.queue.push(demand)
         self.advance()
         try:
             async with asyncio.timeout(wait_s):
@@ -93,28 +91,27 @@ class Line(ABC):
         except TimeoutError:
             if future.done() and not future.cancelled() and future.exception() is None:
                 return future.result()  # let in, in the same moment
-            self._leave_queue(ticket, future)
-            raise self.refusal(ticket.demand) from None
+            self._leave_queue(demand, future)
+            raise self.refusal(demand) from None
         except asyncio.CancelledError:
-            self._leave_queue(ticket, future)
+            self._leave_queue(demand, future)
             raise
 
     @abstractmethod
     def advance(self) -> None:
         """Let in whoever may go, now or soon, and come back when the next one may."""
 
+    @abstractmethod
     def heard(self, place: Place, headers: Mapping[str, str]) -> None:
-        """Learn from the head of an answer."""
-        wall_ns = self._clock.now_ns()
-        self._apply(lambda all_, now_ns: all_[place.number].heard(place.granted, headers, now_ns, wall_ns))
+        """Learn from the head of an answer, and let in who may go by what was learned."""
 
     def leave(self, place: Place, ended: Ended) -> None:
         """The call is over."""
-        self._breakers[place.number].ended(place.admittance, ended.verdict, self._clock.monotonic_ns())
+        now_ns = self._clock.monotonic_ns()
+        self._breakers[place.number].ended(place.admittance, ended.verdict, now_ns)
         if place.waited_ns and ended.used_tokens < place.demand.tokens:
             self.queue.refund(place.demand, place.demand.tokens - ended.used_tokens)
-        self._apply(lambda all_, now_ns: all_[place.number].leave(place.granted, ended, now_ns))
-        self.advance()
+        self._left(place, ended, now_ns)
 
     def withdraw(self, place: Place) -> None:
         """The call never went out: it is as if it had not come."""
@@ -123,21 +120,26 @@ class Line(ABC):
         self._give_back(place)
         self.advance()
 
-    def _leave_queue(self, ticket: Ticket, future: "asyncio.Future[Place]") -> None:
+    def _leave_queue(self, demand: Demand, future: "asyncio.Future[Place]") -> None:
         """Undo `wait`, also where the place was given in the moment that its caller went away."""
-        if self._waiters.pop(ticket, None) is not None:
-            self.queue.remove(ticket)
+        if self._waiters.pop(demand, None) is not None:
+            self.queue.remove(demand)
         elif not future.cancelled() and future.exception() is None:
             self._give_back(future.result())
         self.advance()
 
     def _give_back(self, place: Place) -> None:
-        self._breakers[place.number].ended(place.admittance, Verdict.UNKNOWN, self._clock.monotonic_ns())
-        self._apply(lambda all_, now_ns: all_[place.number].withdraw(place.granted, now_ns))
+        now_ns = self._clock.monotonic_ns()
+        self._breakers[place.number].ended(place.admittance, Verdict.UNKNOWN, now_ns)
+        self._withdraw(place, now_ns)
 
     @abstractmethod
-    def _apply(self, change: Op) -> None:
-        """Change the accounts."""
+    def _left(self, place: Place, ended: Ended, now_ns: int) -> None:
+        """Count the end of a call, and let in who may go now. `now_ns` is of this process's clock."""
+
+    @abstractmethod
+    def _withdraw(self, place: Place, now_ns: int) -> None:
+        """Take a call back from its account, and no more. `now_ns` is of this process's clock."""
 
     @abstractmethod
     def _now_ns(self) -> int:
@@ -152,34 +154,35 @@ class Line(ABC):
         return Rests(rests_ns, frozenset(probes))
 
     def _planner(self, allowances: Sequence[Allowance], now_ns: int) -> Planner:
-        return Planner(self.provider, allowances, self._rests(), now_ns, self._lease)
+        return Planner(self.provider, allowances, self._rests(), now_ns, self._leases)
 
-    def _place(self, grant: Grant, waited_ns: int) -> Place:
-        admittance = self._breakers[grant.account].admit(self._clock.monotonic_ns())
-        account = self._quotas[grant.account].account
-        return Place(self, account, grant.account, grant.granted, admittance, grant.ticket.demand, waited_ns)
+    def _place(self, demand: Demand, number: int, granted: Pass, waited_ns: int, now_ns: int) -> Place:
+        """A place at account `number`; `now_ns` is of this process's clock."""
+        admittance = self._breakers[number].admit(now_ns)
+        return Place(self, self._quotas[number].account, number, granted, admittance, demand, waited_ns)
 
     def _carry_out(self, plan: Plan) -> None:
         """Tell those who wait what was decided."""
         now_ns = self._clock.monotonic_ns()
         for grant in plan.grants:
-            waiter = self._waiters.pop(grant.ticket, None)
+            waiter = self._waiters.pop(grant.demand, None)
             if waiter is None:  # it went away while the store decided
-                self._give_back(self._place(grant, 0))
+                self._give_back(self._place(grant.demand, grant.account, grant.granted, 0, now_ns))
                 continue
-            self.queue.take(grant.ticket)
-            place = self._place(grant, now_ns - waiter.came_ns)
+            self.queue.take(grant.demand)
+            waited_ns = now_ns - waiter.came_ns
+            place = self._place(grant.demand, grant.account, grant.granted, waited_ns, now_ns)
             if waiter.future.done():
                 self._give_back(place)
             else:
                 waiter.future.set_result(place)
-        for ticket, error in plan.refusals:
-            self._refuse(ticket, error)
+        for demand, error in plan.refusals:
+            self._refuse(demand, error)
 
-    def _refuse(self, ticket: Ticket, error: MacroslowError) -> None:
-        waiter = self._waiters.pop(ticket, None)
+    def _refuse(self, demand: Demand, error: MacroslowError) -> None:
+        waiter = self._waiters.pop(demand, None)
         if waiter is not None:
-            self.queue.remove(ticket)
+            self.queue.remove(demand)
             if not waiter.future.done():
                 waiter.future.set_exception(error)
 
@@ -227,65 +230,71 @@ class Line(ABC):
 class LocalLine(Line):
     """A line of this process alone. Nothing here waits for anything but room."""
 
-    def at_once(self, ticket: Ticket, wait_s: float) -> Place | None:
+    def at_once(self, demand: Demand, wait_s: float) -> Place | None:
         """A place where nobody waits and there is room."""
-        if self.queue:
+        if self._waiters:
             return None
         now_ns = self._clock.monotonic_ns()
-        first, tokens = self.allowances[0], ticket.demand.tokens
+        first, tokens = self.allowances[0], demand.tokens
         # What the planner would come to, for the common case.
-        if self._simple and self._breakers[0].closed and first.takes(tokens) and first.admits(tokens, now_ns):
-            return self._place(Grant(ticket, 0, first.enter(self._lease(), tokens, now_ns)), 0)
-        outcome = self._planner(self.allowances, now_ns).try_one(ticket)
+        if self._simple and self._breakers[0].opened_ns is None and first.admits(tokens, now_ns):
+            return self._place(demand, 0, first.enter(next(self._leases), tokens, now_ns), 0, now_ns)
+        outcome = self._planner(self.allowances, now_ns).try_one(demand)
         if isinstance(outcome, Grant):
-            return self._place(outcome, 0)
+            return self._place(demand, outcome.account, outcome.granted, 0, now_ns)
         if isinstance(outcome, MacroslowError):
             raise outcome
         if isinstance(outcome, Promise):
             sure_ns = min(
                 each.surely_ns(tokens, now_ns)
                 for each in self.allowances
-                if each.takes(tokens) and ticket.may_go_to(each.account)
+                if each.takes(tokens) and demand.may_go_to(each.account)
             )
             if sure_ns - now_ns > wait_s * NS_PER_S:
-                raise self.refusal(ticket.demand)
+                raise self.refusal(demand)
         return None
 
-    def enter_anyway(self, ticket: Ticket) -> Place:
+    def enter_anyway(self, demand: Demand) -> Place:
         """A place, whatever the limits say."""
         now_ns = self._clock.monotonic_ns()
-        outcome = self._planner(self.allowances, now_ns).try_one(ticket)
+        outcome = self._planner(self.allowances, now_ns).try_one(demand)
         if not isinstance(outcome, Grant):
-            at = next(at for at, each in enumerate(self.allowances) if ticket.may_go_to(each.account))
-            granted = self.allowances[at].enter(self._lease(), ticket.demand.tokens, now_ns)
-            outcome = Grant(ticket, at, granted)
-        return self._place(outcome, 0)
+            at = next(at for at, each in enumerate(self.allowances) if demand.may_go_to(each.account))
+            granted = self.allowances[at].enter(next(self._leases), demand.tokens, now_ns)
+            outcome = Grant(demand, at, granted)
+        return self._place(demand, outcome.account, outcome.granted, 0, now_ns)
 
     def seed(self, calls: Sequence[Recent]) -> None:
         """Count calls of before our start."""
-        self._apply(lambda all_, now_ns: seed(all_, calls, now_ns))
+        seed(self.allowances, calls, self._clock.monotonic_ns())
 
     def heard(self, place: Place, headers: Mapping[str, str]) -> None:
         """Learn, and let in who may go by what was learned."""
-        super().heard(place, headers)
-        if self.queue:
+        now_ns, wall_ns = self._clock.monotonic_ns(), self._clock.now_ns()
+        self.allowances[place.number].heard(place.granted, headers, now_ns, wall_ns)
+        if self._waiters:
             self.advance()
+
+    def _left(self, place: Place, ended: Ended, now_ns: int) -> None:
+        self.allowances[place.number].leave(place.granted, ended, now_ns)
+        if self._waiters:
+            self.advance()
+
+    def _withdraw(self, place: Place, now_ns: int) -> None:
+        self.allowances[place.number].withdraw(place.granted, now_ns)
 
     def advance(self) -> None:
         """Let in whoever may go."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self.queue:
+        if not self._waiters:
             return
         now_ns = self._clock.monotonic_ns()
         plan = self._planner(self.allowances, now_ns).plan(self.queue)
         self._carry_out(plan)
-        if plan.again_ns is not None and self.queue:
+        if plan.again_ns is not None and self._waiters:
             self._come_back((plan.again_ns - now_ns) / NS_PER_S)
-
-    def _apply(self, change: Op) -> None:
-        change(self.allowances, self._clock.monotonic_ns())
 
     def _now_ns(self) -> int:
         return self._clock.monotonic_ns()

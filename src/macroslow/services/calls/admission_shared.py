@@ -8,26 +8,28 @@ If the store is out of reach nobody is let in: whoever waits is told at once.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
 from macroslow.errors import OverloadedError
-from macroslow.limits.admission import AccountQuota, Ended
-from macroslow.limits.allowance import Allowance, Recent
-from macroslow.limits.line import Grant, Plan
+from macroslow.limits.admission import AccountQuota, Demand, Ended
+from macroslow.limits.allowance import Allowance, Pass, Recent
+from macroslow.limits.line import Plan
 from macroslow.limits.ports import RateStore
-from macroslow.limits.queue import Ticket
 from macroslow.limits.seeding import seed
 from macroslow.ports import NS_PER_S, Clock, Entropy
-from macroslow.services.calls.admission_line import Line, Op, Place
+from macroslow.services.calls.admission_line import Line, Place
 
 LEASE_NS: Final = 90 * NS_PER_S
 RENEW_S: Final = 30.0
 POLL_S: Final = 0.1
 RETRY_S: Final = 1.0  # while the store is out of reach
 CLOSE_S: Final = 5.0
+
+Op = Callable[[Sequence[Allowance], int], None]
+"""A change of all accounts, at a time of the store's clock."""
 
 
 class SharedLine(Line):
@@ -56,7 +58,7 @@ class SharedLine(Line):
         """Count calls of before our start, unless the store knows of them."""
         self._seeds.append(lambda all_, now_ns: seed(all_, calls, now_ns))
 
-    def at_once(self, ticket: Ticket, wait_s: float) -> Place | None:
+    def at_once(self, demand: Demand, wait_s: float) -> Place | None:
         """Never: the store is asked for all that wait together."""
         return None
 
@@ -65,21 +67,24 @@ class SharedLine(Line):
         now_ns = self._clock.monotonic_ns()
         if now_ns - self._observed_ns >= POLL_S * NS_PER_S:
             self._observed_ns = now_ns
-            super().heard(place, headers)
+            wall_ns = self._clock.now_ns()
+            self._ops.append(
+                lambda all_, now_ns: all_[place.number].heard(place.granted, headers, now_ns, wall_ns)
+            )
             self.advance()
 
-    def _place(self, grant: Grant, waited_ns: int) -> Place:
-        self._mine.add(grant.granted.lease)
-        return super()._place(grant, waited_ns)
+    def _place(self, demand: Demand, number: int, granted: Pass, waited_ns: int, now_ns: int) -> Place:
+        self._mine.add(granted.lease)
+        return super()._place(demand, number, granted, waited_ns, now_ns)
 
-    def leave(self, place: Place, ended: Ended) -> None:
-        """The call is over."""
+    def _left(self, place: Place, ended: Ended, now_ns: int) -> None:
         self._mine.discard(place.granted.lease)
-        super().leave(place, ended)
+        self._ops.append(lambda all_, now_ns: all_[place.number].leave(place.granted, ended, now_ns))
+        self.advance()
 
-    def _give_back(self, place: Place) -> None:
+    def _withdraw(self, place: Place, now_ns: int) -> None:
         self._mine.discard(place.granted.lease)
-        super()._give_back(place)
+        self._ops.append(lambda all_, now_ns: all_[place.number].withdraw(place.granted, now_ns))
 
     def advance(self) -> None:
         """Take everything to the store as soon as what is on its way there is done."""
@@ -93,10 +98,10 @@ class SharedLine(Line):
             while self._again or self._ops:
                 self._again = False
                 await self._change()
-            delay_s = POLL_S if self.queue else RENEW_S if self._mine else None
+            delay_s = POLL_S if self._waiters else RENEW_S if self._mine else None
         except OverloadedError as error:  # fail closed: nobody is let in while the limits are unknown
-            for ticket in list(self._waiters):
-                self._refuse(ticket, error)
+            for demand in list(self._waiters):
+                self._refuse(demand, error)
             delay_s = RETRY_S
         finally:
             self._pump = None
@@ -144,9 +149,6 @@ class SharedLine(Line):
             if allowance.account in states:
                 allowance.restore(states[allowance.account], now_ns)
         return now_ns
-
-    def _apply(self, change: Op) -> None:
-        self._ops.append(change)
 
     def _now_ns(self) -> int:
         return self._clock.monotonic_ns() + self._offset_ns

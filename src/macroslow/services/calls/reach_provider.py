@@ -174,11 +174,11 @@ class ReachProvider:
     async def _place(self, call: PaidCall, wait_s: float | None, among: Collection[str]) -> Place:
         """A place at one of the accounts `among` those of the call."""
         bounds, caller = call.target.bounds, call.order.principal
-        demand = Demand(caller.name, bounds.likely_tokens, caller.weight)
+        demand = Demand(caller.name, bounds.likely_tokens, caller.weight, among)
         if caller.own_key is not None:
             (own,) = call.target.accounts
             return self.admission.enter_alone(call.provider, call.model, demand, own)
-        return await self.admission.enter(call.provider, call.model, demand, wait_s=wait_s, among=among)
+        return await self.admission.enter(call.provider, call.model, demand, wait_s=wait_s)
 
     def _refused(self, reached: Reached) -> Ended:
         """What an attempt that came to nothing says about the account that served it."""
