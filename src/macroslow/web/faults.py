@@ -21,7 +21,7 @@ class Fault(NamedTuple):
 
 
 def last_answer(fault: Fault, common: Iterable[bytes], *, encrypted: bool) -> bytes:
-    """A whole response (RFC 9457), after which the connection is closed. `common` are every answer's lines."""
+    """A whole response (RFC 9457); then the connection is closed. Every answer has the lines of `common`."""
     visit = Visit(os.urandom(REQUEST_ID_BYTES).hex(), "", 0, encrypted=encrypted)
     own, body = problems.problem(fault.error, fault.status, visit.request_id)
     headers = [*complete_headers(own, visit), (b"content-length", b"%d" % len(body))]
