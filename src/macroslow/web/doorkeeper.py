@@ -41,7 +41,7 @@ class Doorkeeper:
         if route.scope is None:
             return
         try:
-            shown = read_credentials(visit.framing.headers, scope.get("query_string", b""), address_of(scope))
+            shown = read_credentials(visit.headers, scope.get("query_string", b""), address_of(scope))
             principal = visit.principal = await self.authenticate(shown)
             self._require_here(principal)
         except CredentialError:

@@ -101,8 +101,8 @@ class EgressApp:
             return _told(problems.InternalError(), visit, scope)
 
     async def _serve(self, visit: Visit, scope: Scope, receive: Receive) -> Response:
-        visit.framing = read_framing(scope["headers"])
-        visit.body = Body(self._budget, visit.framing.body_bytes)
+        visit.headers, body_bytes = read_framing(scope["headers"])
+        visit.body = Body(self._budget, body_bytes)
         await self._count()
         path: bytes = scope["raw_path"]
         prefix = self._run.api_prefix
@@ -111,17 +111,17 @@ class EgressApp:
         if path != MODELS_PATH and path not in OPERATIONS:
             served = ", ".join(known.decode() for known in (*OPERATIONS, MODELS_PATH))
             raise NotFoundError(f"a run's way out has {served} and apis[NAME]")
-        self._check_capability(visit.framing.headers)
+        self._check_capability(visit.headers)
         if path == MODELS_PATH:
             _require("GET", visit)
-            dialect = dialect_of(visit.framing.headers.get(problems.ANTHROPIC_HEADER))
+            dialect = dialect_of(visit.headers.get(problems.ANTHROPIC_HEADER))
             return json_response(self._models(dialect))
         return await self._ask(visit, OPERATIONS[path], receive)
 
     async def _ask(self, visit: Visit, operation: Operation, receive: Receive) -> Response:
         _require("POST", visit)
         body = await self._read(visit, receive, CHAT_BYTES)
-        headers = passed_headers(operation, visit.framing.headers)
+        headers = passed_headers(operation, visit.headers)
         return respond(await self._run.ask(operation, body, headers))
 
     async def _read(self, visit: Visit, receive: Receive, cap_bytes: int) -> bytes:
@@ -140,8 +140,8 @@ class EgressApp:
 
     async def _api(self, visit: Visit, path: bytes, query: bytes, receive: Receive) -> Response:
         _require("GET", visit)
-        if b"authorization" in visit.framing.headers:
-            self._check_capability(visit.framing.headers)
+        if b"authorization" in visit.headers:
+            self._check_capability(visit.headers)
         name, slash, rest = path.decode("latin-1").partition("/")
         api = self._run.apis.get(name)
         if api is None:

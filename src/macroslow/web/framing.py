@@ -6,13 +6,14 @@ browser; one body length, so that two readers cannot see two requests (RFC 9112 
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from macroslow.errors import BadRequestError, OriginRefusedError
 from macroslow.web.messages import Headers
 
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_LENGTH_DIGITS: Final = 15
+MAX_KNOWN_HOSTS: Final = 64  # as clients write them: in all spellings there are more than anybody would keep
 _ONCE: Final = frozenset(
     {
         b"authorization",
@@ -31,23 +32,15 @@ _ONCE: Final = frozenset(
 """Headers whose second copy would make the request mean two things."""
 
 
-class Framing(NamedTuple):
-    """Headers by name, and the body's declared length: None if it is chunked, 0 if there is none."""
+def read_framing(headers: Headers) -> tuple[Mapping[bytes, bytes], int | None]:
+    """Headers by name, and the body's declared length: None if it is chunked, 0 if there is none.
 
-    headers: Mapping[bytes, bytes]
-    body_bytes: int | None
-
-
-UNREAD: Final = Framing({}, 0)
-"""Of a request whose headers nobody has read."""
-
-
-def read_framing(headers: Headers) -> Framing:
-    """Return the headers as a mapping. Raises BadRequestError where they contradict themselves."""
+    Raises BadRequestError where they contradict themselves.
+    """
     by_name = dict(headers)
     if len(by_name) != len(headers):
         _refuse_copies(headers)
-    return Framing(by_name, _body_bytes(by_name))
+    return by_name, _body_bytes(by_name)
 
 
 def _refuse_copies(headers: Headers) -> None:
@@ -81,21 +74,32 @@ class HostRule:
     def __init__(self, hosts: frozenset[str] = LOOPBACK_HOSTS, section: str = "server") -> None:
         self._section = section
         self._hosts = frozenset(host.encode("ascii") for host in hosts)
+        self._known: set[bytes] = set()  # some that were found to be served, as they were written
 
     def check(self, headers: Mapping[bytes, bytes]) -> None:
         """Raise BadRequestError without a Host, OriginRefusedError for a foreign Host or Origin."""
-        host = headers.get(b"host", b"").lower()
+        host = headers.get(b"host", b"")
+        if host not in self._known:
+            self._require_served(host)
+        origin = headers.get(b"origin")
+        if origin is not None and origin.lower() not in _origins(host.lower()):
+            raise OriginRefusedError("requests from other origins are not taken", step="origin")
+
+    def _require_served(self, host: bytes) -> None:
         if not host:
             raise BadRequestError("the request names no host", step="host")
-        if _without_port(host) not in self._hosts:
+        if _without_port(host.lower()) not in self._hosts:
             raise OriginRefusedError(
                 "this host name is not served here",
                 fix=f"the operator may add the name to [{self._section}] allowed_hosts",
                 step="host",
             )
-        origin = headers.get(b"origin")
-        if origin is not None and origin.lower() not in {b"http://" + host, b"https://" + host}:
-            raise OriginRefusedError("requests from other origins are not taken", step="origin")
+        if len(self._known) < MAX_KNOWN_HOSTS:
+            self._known.add(host)
+
+
+def _origins(host: bytes) -> tuple[bytes, bytes]:
+    return b"http://" + host, b"https://" + host
 
 
 def _without_port(host: bytes) -> bytes:

@@ -12,7 +12,7 @@ A message that comes by no request of HTTP passes the same four: who, how often,
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -29,7 +29,8 @@ from macroslow.web.application import Application
 from macroslow.web.attention import Watch
 from macroslow.web.bodies import Body, CallerLeft
 from macroslow.web.doorkeeper import Doorkeeper
-from macroslow.web.framing import LOOPBACK_HOSTS, Framing, HostRule, read_framing
+from macroslow.web.framing import LOOPBACK_HOSTS, HostRule, read_framing
+from macroslow.web.media_types import media_type_of
 from macroslow.web.messages import Receive, Request, Response, Scope, Send
 from macroslow.web.mounted import Passed
 from macroslow.web.refusals import Refusals, raw_path_of, told, told_last
@@ -127,12 +128,16 @@ class Gate:
         finally:
             self._leave(visit)
 
-    async def _send(self, visit: Visit, answer: Response, receive: Receive, send: Send) -> None:
+    def _send(self, visit: Visit, answer: Response, receive: Receive, send: Send) -> Awaitable[None]:
         """Send an answer; who leaves large ones unread has no room for further requests."""
         held_bytes = len(answer.body) if isinstance(answer.body, bytes) else 0
         if held_bytes <= LARGE_BYTES:
-            await send_answer(visit, answer, receive, send)
-            return
+            return send_answer(visit, answer, receive, send)
+        return self._send_large(visit, answer, held_bytes, receive, send)
+
+    async def _send_large(
+        self, visit: Visit, answer: Response, held_bytes: int, receive: Receive, send: Send
+    ) -> None:
         holder = _holder(visit)
         self._budget.hold(held_bytes, holder)
         try:
@@ -202,11 +207,11 @@ class Gate:
             found = self._find(visit, scope)
             if visit.method == "OPTIONS":
                 return Response(204, [(b"allow", ", ".join(found.allowed).encode("ascii"))])
-            request = await self._admit(visit, found, scope, receive)
-            handler = found.route(visit.method).handler
-            if isinstance(handler, Mount):
-                return Passed(handler.app(self._application), request.body)
-            return await handler(self._application, request)
+            route = visit.route = found.route(visit.method)
+            request = await self._admit(visit, route, found.params, scope, receive)
+            if isinstance(route.handler, Mount):
+                return Passed(route.handler.app(self._application), request.body)
+            return await route.handler(self._application, request)
         except CallerLeft:
             raise
         except Exception as error:  # noqa: BLE001 - the outermost handler: whatever it is becomes an answer
@@ -214,18 +219,19 @@ class Gate:
 
     def _find(self, visit: Visit, scope: Scope) -> Found:
         """What is served at the path, once the request is one request and for this host."""
-        visit.framing = read_framing(scope["headers"])
-        visit.body = Body(self._budget, visit.framing.body_bytes)
-        self._hosts.check(visit.framing.headers)
+        visit.headers, body_bytes = read_framing(scope["headers"])
+        visit.body = Body(self._budget, body_bytes)
+        self._hosts.check(visit.headers)
         return self._router.find(raw_path_of(scope))
 
-    async def _admit(self, visit: Visit, found: Found, scope: Scope, receive: Receive) -> Request:
+    async def _admit(
+        self, visit: Visit, route: Route, params: Mapping[str, str], scope: Scope, receive: Receive
+    ) -> Request:
         """Who, how often, may it; then the body."""
-        route = visit.route = found.route(visit.method)
         await self._doorkeeper.admit(visit, route, scope)
         if route.work:
             self._require_room()
-        media_type = _media_type(route, visit.framing)
+        media_type = _media_type(route, visit)
         cap_bytes = min(route.cap_bytes, self._settings.max_body_bytes)
         body_s = None if visit.body.complete else self._settings.body_deadline_s
         visit.attention = self._watch.attend(receive, visit.end, body_s)
@@ -236,7 +242,8 @@ class Gate:
             route.path,
             scope.get("query_string", b""),
             scope["headers"],
-            found.params,
+            visit.headers,
+            params,
             media_type,
             body,
             visit.principal,
@@ -268,14 +275,13 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             return
 
 
-def _media_type(route: Route, framing: Framing) -> str:
+def _media_type(route: Route, visit: Visit) -> str:
     """The body's media type. UnsupportedMediaTypeError if the route does not read it."""
-    if framing.body_bytes == 0 or not route.cap_bytes:
+    if visit.body.complete or not route.cap_bytes:
         return ""
-    if framing.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+    if visit.headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UnsupportedMediaTypeError("compressed bodies are not read", step="body")
-    given = framing.headers.get(b"content-type", b"")
-    media_type = given.partition(b";")[0].strip().lower().decode("latin-1")
+    media_type = media_type_of(visit.headers.get(b"content-type", b""))
     if media_type not in route.content_types:
         raise UnsupportedMediaTypeError(
             f"this route does not read {media_type[:80] or 'a body without a content type'!r}",

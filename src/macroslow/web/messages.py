@@ -27,13 +27,15 @@ class Request:
 
     `params` are the path's variable segments (letters, digits and `._~-`), `query` is raw, and
     `media_type` is the body's, in lower case and without parameters ("" without a body). Headers
-    that matter to the gate are there at most once. A handler whose caller hangs up is cancelled.
+    that matter to the gate are there at most once; of others `by_name` has the last copy. A handler
+    whose caller hangs up is cancelled.
     """
 
     method: str
     path: str
     query: bytes
     headers: Headers
+    by_name: Mapping[bytes, bytes]
     params: Mapping[str, str]
     media_type: str
     body: bytes
@@ -43,10 +45,14 @@ class Request:
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        values = self.values(name)
+        return values[0] if values else None
+
+    def values(self, name: bytes) -> Sequence[bytes]:
+        """The values of all copies of a header."""
+        if name not in self.by_name:
+            return ()
+        return [value for key, value in self.headers if key == name]
 
     @property
     def caller(self) -> Principal:

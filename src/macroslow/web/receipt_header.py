@@ -6,17 +6,17 @@
 The receipt is there once the answer has ended. A refusal has no entry of its own in the log, and no header.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from macroslow.errors import BadRequestError
-from macroslow.web.messages import Headers, Response
+from macroslow.web.messages import Response
 
 HEADER: Final = b"x-macroslow-receipt"
 
 
-def asks_for_receipt(headers: Headers) -> bool:
-    """Whether a request asks for its receipt; BadRequestError if it says so in other words."""
-    said = [value for name, value in headers if name == HEADER]
+def asks_for_receipt(said: Sequence[bytes]) -> bool:
+    """Whether a request with these values of HEADER asks for its receipt; BadRequestError for other words."""
     if said and said != [b"true"]:
         raise BadRequestError(
             f"{HEADER.decode()} says something else than true",

@@ -80,7 +80,7 @@ def _challenge(visit: Visit, protected: ProtectedResource | None) -> Challenge:
     scope = visit.route.scope if visit.route is not None and visit.route.scope else ""
     if protected is None:
         return Challenge(scope)
-    host = visit.framing.headers.get(b"host", b"")
+    host = visit.headers.get(b"host", b"")
     return Challenge(scope, protected.metadata_url(host, encrypted=visit.encrypted))
 
 
@@ -97,7 +97,7 @@ def _event(
     visit: Visit, scope: Scope, error: MacroslowError, reason: str, status: int, now_ns: int
 ) -> SecurityEvent:
     route, (principal, key_id) = visit.route, _whose(visit, error)
-    theirs = visit.framing.headers.get(b"x-request-id", b"")
+    theirs = visit.headers.get(b"x-request-id", b"")
     return SecurityEvent(
         now_ns,
         Verdict.REFUSED,

@@ -7,14 +7,13 @@ the request's id are on all of them, and a caller that is still sending is dealt
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from macroslow.authn.principal import Principal
 from macroslow.web.attention import Attention
 from macroslow.web.bodies import UNREAD_BODY, Body, discard_rest
-from macroslow.web.framing import UNREAD, Framing
 from macroslow.web.messages import Headers, Receive, Response, Send
 from macroslow.web.routes import Route
 
@@ -47,7 +46,8 @@ REQUEST_ID_BYTES: Final = 12
 class Visit:
     """What is known of one request so far. `ended` is why it does not go on, where somebody ended it.
 
-    `message_id` is that of the JSON-RPC request in it, once it has been read.
+    `headers` are the request's, by name, once they are known not to contradict themselves. `message_id` is
+    that of the JSON-RPC request in it, once it has been read.
     """
 
     request_id: str
@@ -56,7 +56,7 @@ class Visit:
     task: "asyncio.Task[object] | None" = None
     route: Route | None = None
     principal: Principal | None = None
-    framing: Framing = UNREAD
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
     body: Body = UNREAD_BODY
     attention: Attention | None = None
     status: int = HUNG_UP
@@ -104,7 +104,7 @@ async def send_answer(visit: Visit, response: Response, receive: Receive, send: 
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": unread})
     if unread:
-        if b"expect" not in visit.framing.headers:  # who waits for leave to send is not sending
+        if b"expect" not in visit.headers:  # who waits for leave to send is not sending
             await discard_rest(receive)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -20,7 +20,7 @@ async def ask(query: bytes) -> tuple[Response, list[object]]:
         asked.append((principal, days))
         return {"usd_micros": 7}
 
-    request = Request("GET", "/v1/usage", query, (), {}, "", b"", ALICE, "r")
+    request = Request("GET", "/v1/usage", query, (), {}, {}, "", b"", ALICE, "r")
     return await own_usage(SimpleNamespace(own_usage=own), request), asked  # type: ignore[arg-type]
 
 

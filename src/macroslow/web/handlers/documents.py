@@ -12,6 +12,7 @@ from macroslow.web import media_types
 from macroslow.web.application import Application
 from macroslow.web.forms import parse_form
 from macroslow.web.messages import Request, Response, json_response
+from macroslow.web.receipt_header import HEADER as RECEIPT_HEADER
 from macroslow.web.receipt_header import asks_for_receipt, pointed
 
 SIGN_HEADER: Final = b"x-macroslow-sign"
@@ -52,7 +53,7 @@ def read_submission(request: Request) -> Submission:
         case other:
             raise UnsupportedMediaTypeError(f"a document does not come as {other or 'nothing'}", step="parse")
     wants_signature = (request.header(SIGN_HEADER) or b"").lower() in {b"1", b"true"}
-    return Submission(raw, inputs, wants_signature, asks_for_receipt(request.headers))
+    return Submission(raw, inputs, wants_signature, asks_for_receipt(request.values(RECEIPT_HEADER)))
 
 
 def _from_form(parts: Mapping[str, bytes]) -> tuple[bytes, Mapping[str, object] | None]:

@@ -12,6 +12,7 @@ from macroslow.services.calls.settle_call import ModelAnswer, ModelStream
 from macroslow.web.application import Application, Handler
 from macroslow.web.messages import Request, Response, json_response
 from macroslow.web.problems import ANTHROPIC_HEADER
+from macroslow.web.receipt_header import HEADER as RECEIPT_HEADER
 from macroslow.web.receipt_header import asks_for_receipt, pointed
 
 TAG_HEADER: Final = b"x-macroslow-tag"
@@ -32,14 +33,14 @@ def ask(operation: Operation) -> Handler:
     """The handler of one operation. A stream's cost is known at its end, so it has no cost header."""
 
     async def handler(application: Application, request: Request) -> Response:
-        wants_receipt = asks_for_receipt(request.headers)
+        wants_receipt = asks_for_receipt(request.values(RECEIPT_HEADER))
         answer = await application.call_model(
             request.caller,
             operation,
             request.body,
             request_id=request.request_id,
             tag=_tag(request),
-            headers=passed_headers(operation, dict(request.headers)),
+            headers=passed_headers(operation, request.by_name),
             parent=_parent(request),
             wants_receipt=wants_receipt,
         )
@@ -105,7 +106,7 @@ def _priced(betas: str) -> str:
 
 def _parent(request: Request) -> TraceParent | None:
     """Where the client stands in a trace; who says it twice says nothing."""
-    said = [value for name, value in request.headers if name == b"traceparent"]
+    said = request.values(b"traceparent")
     return read_traceparent(said[0]) if len(said) == 1 else None
 
 

@@ -33,6 +33,7 @@ from macroslow.services.audit.record_mcp_call import MCPCall
 from macroslow.web.mcp.message import CALL, RPCMessage, read_message
 from macroslow.web.mcp.transport import Serves, Sessionless
 from macroslow.web.messages import Receive, Scope, Send
+from macroslow.web.receipt_header import HEADER as RECEIPT_HEADER
 from macroslow.web.receipt_header import asks_for_receipt
 from macroslow.web.receipted import answer_receipted
 from macroslow.web.visit import log, what_failed
@@ -88,7 +89,7 @@ class MCPEndpoint:
         call, OverloadedError once closed.
         """
         state = scope["state"]
-        receipted = asks_for_receipt(scope["headers"])
+        receipted = asks_for_receipt([value for name, value in scope["headers"] if name == RECEIPT_HEADER])
         manager = await self._started()
         message = state["message"] = self._read(state) if scope["method"] == "POST" else None
         if message is None or message.tool is None:
