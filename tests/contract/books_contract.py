@@ -90,6 +90,22 @@ class LedgerContract:
         assert await money(books, "a") == (10, 0)
         assert [row.calls for row in await books.usage("principal")] == [1]
 
+    @pytest.mark.parametrize("name", ["0001", "9999"])
+    async def test_what_one_commit_reserved_and_settled_is_over_for_its_other_lists_too(
+        self, books: Books, name: str
+    ) -> None:
+        await books.commit(OpenAccount("a", 1_000), reserve("5000", "a", 1), settle("5000", 1))
+        again = (settle(name, 2, once=True), reserve(name, "a", 60), settle(name, 3))
+        outcomes = await asyncio.gather(
+            books.commit(reserve(name, "a", 60)),
+            books.commit(reserve("8000", "a", 1), settle("8000", 1)),
+            books.commit(settle(name, 10)),
+            *(books.commit(change) for change in again),
+            return_exceptions=True,
+        )
+        assert [type(outcome) for outcome in outcomes[3:]] == [ConflictError, ConflictError, list]
+        assert await money(books, "a") == (12, 0)
+
     async def test_a_cost_above_its_reservation_is_booked_as_it_is(self, books: Books) -> None:
         await books.commit(OpenAccount("a", 100), reserve("r", "a", 60), settle("r", 130))
         assert await money(books, "a") == (130, 0)

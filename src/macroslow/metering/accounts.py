@@ -4,12 +4,12 @@ A store looks accounts up, asks a rule for the accounts that change, and writes 
 none if the rule raises. Which values there are, and what they mean, is said in `metering.ledger`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from macroslow.errors import BudgetExhaustedError, ConflictError
-from macroslow.metering.ledger import MAX_COUNT, Account, Budget, OpenAccount, Reserve
+from macroslow.metering.ledger import MAX_COUNT, Account, Budget, OpenAccount, Reserve, Usage
 from macroslow.metering.money import usd
 
 AccountOf = Callable[[str], Account]
@@ -22,8 +22,17 @@ Check = Callable[[Account, int], None]
 def bounded(count: int) -> int:
     """Return `count`, or raise ValueError unless it is an integer in 0..MAX_COUNT."""
     if type(count) is not int or not 0 <= count <= MAX_COUNT:
-        raise ValueError(f"{count!r} is not an integer in 0..{MAX_COUNT}")
+        raise _beyond(count)
     return count
+
+
+def bounded_counts(usage: Usage) -> tuple[int, int, int]:
+    """Return input tokens, output tokens and micro-dollars, each `bounded`."""
+    counts = usage.input_tokens, usage.output_tokens, usage.usd_micros
+    for count in counts:
+        if type(count) is not int or not 0 <= count <= MAX_COUNT:
+            raise _beyond(count)
+    return counts
 
 
 def share(account: Account) -> int:
@@ -51,7 +60,7 @@ def ripple(before: Account, after: Account, parent_of: AccountOf, refuse: Check 
         before = parent_of(after.parent)
         if refuse is not None and held > 0:
             refuse(before, held)
-        after = _moved(before, spent=spent, held=held)
+        after = _moved(before, spent, held)
         changed.append(after)
     return changed
 
@@ -64,9 +73,8 @@ def opened(before: Account | None, change: OpenAccount, parent_of: AccountOf) ->
     if before is None:
         before = Account(change.id, change.parent, None, 0, 0)
         if change.parent is not None:
-            refuse(_no_counter(parent_of(change.parent)), 0)
-    if _no_counter(before).closed:
-        raise ConflictError(f"account {change.id} is closed")
+            refuse(parent_of(change.parent), 0)
+    require_open(before, 0)
     if before.parent != change.parent:
         raise ConflictError(f"account {change.id} has another parent")
     after = replace(before, limit_usd_micros=change.limit_usd_micros)
@@ -75,7 +83,9 @@ def opened(before: Account | None, change: OpenAccount, parent_of: AccountOf) ->
 
 def closed(before: Account, parent_of: AccountOf) -> list[Account]:
     """Return the accounts that change when `before` is closed."""
-    return ripple(before, replace(_no_counter(before), closed=True), parent_of, None)
+    if before.counter:
+        raise _unfit(before)
+    return ripple(before, replace(before, closed=True), parent_of, None)
 
 
 def reserved(
@@ -90,8 +100,8 @@ def reserved(
     """
     refuse = require_room if change.enforced else require_open
     usd_micros = bounded(change.usd_micros)
-    refuse(_no_counter(before), usd_micros)
-    changed = ripple(before, _moved(before, spent=0, held=usd_micros), parent_of, refuse)
+    refuse(before, usd_micros)
+    changed = _booked(before, 0, usd_micros, parent_of, refuse)
     if change.budgets:
         if len({budget.id for budget in change.budgets}) != len(change.budgets):
             raise ValueError("a reservation names a budget twice")
@@ -115,7 +125,7 @@ def counted(before: Account | None, budget: Budget, change: Reserve) -> Account:
 
 def settled(
     before: Account,
-    counters: Iterable[Account],
+    counters: Sequence[Account],
     held_usd_micros: int,
     spent_usd_micros: int,
     parent_of: AccountOf,
@@ -125,21 +135,22 @@ def settled(
     `counters` are those of the budgets that it was held in.
     """
     spent = bounded(spent_usd_micros)
-    after = _moved(before, spent=spent, held=-held_usd_micros)
-    changed = ripple(before, after, parent_of, None)
-    changed += [_moved(counter, spent=spent, held=-held_usd_micros) for counter in counters]
+    changed = _booked(before, spent, -held_usd_micros, parent_of, None)
+    for counter in counters:
+        changed.append(_moved(counter, spent, -held_usd_micros))
     return changed
 
 
 def require_open(account: Account, _needed_usd_micros: int) -> None:
-    """Raise ConflictError if `account` is closed."""
-    if account.closed:
-        raise ConflictError(f"account {account.id} is closed")
+    """Raise ConflictError if `account` is closed, or the counter of a budget."""
+    if account.closed or account.counter:
+        raise _unfit(account)
 
 
 def require_room(account: Account, needed_usd_micros: int) -> None:
-    """Raise unless `account` is open (ConflictError) and has room (BudgetExhaustedError)."""
-    require_open(account, needed_usd_micros)
+    """Raise unless `account` is an open one (ConflictError) and has room (BudgetExhaustedError)."""
+    if account.closed or account.counter:
+        raise _unfit(account)
     limit = account.limit_usd_micros
     if limit is not None and account.spent_usd_micros + account.held_usd_micros + needed_usd_micros > limit:
         raise _exhausted(account, limit, needed_usd_micros, None)
@@ -176,19 +187,35 @@ def _fix(account: Account, limit: int, needed: int, resets_s: int | None) -> str
     return f"{', '.join(ways[:-1])}, or {ways[-1]}"
 
 
-def _no_counter(account: Account) -> Account:
+def _beyond(count: object) -> ValueError:
+    return ValueError(f"{count!r} is not an integer in 0..{MAX_COUNT}")
+
+
+def _unfit(account: Account) -> ConflictError:
     if account.counter:
-        raise ConflictError(f"{account.id} is the counter of a budget, not an account")
-    return account
+        return ConflictError(f"{account.id} is the counter of a budget, not an account")
+    return ConflictError(f"account {account.id} is closed")
 
 
-def _moved(account: Account, *, spent: int, held: int) -> Account:
+def _booked(
+    before: Account, spent: int, held: int, parent_of: AccountOf, refuse: Check | None
+) -> list[Account]:
+    """Return every account that changes when so much more is spent and held in one."""
+    after = _moved(before, spent, held)
+    return [after] if after.parent is None else ripple(before, after, parent_of, refuse)
+
+
+def _moved(account: Account, more_spent: int, more_held: int) -> Account:
+    spent = account.spent_usd_micros + more_spent
+    held = account.held_usd_micros + more_held
+    if not 0 <= spent <= MAX_COUNT or not 0 <= held <= MAX_COUNT:
+        raise _beyond(spent if not 0 <= spent <= MAX_COUNT else held)
     return Account(
         account.id,
         account.parent,
         account.limit_usd_micros,
-        bounded(account.spent_usd_micros + spent),
-        bounded(account.held_usd_micros + held),
+        spent,
+        held,
         account.closed,
         account.counter,
         account.resets_s,

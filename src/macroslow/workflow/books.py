@@ -5,6 +5,7 @@ entry cannot be told apart by a crash, and every store (SQLite here, others late
 to get right. Commits of many callers share one transaction (group commit).
 """
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -103,7 +104,7 @@ class Found:
 class Books(LedgerReader, LogReader, JournalReader, IdentityReader, ReplyReader, Protocol):
     """One store of everything that must stay consistent."""
 
-    async def commit(self, *changes: Change) -> list[Entry]:
+    def commit(self, *changes: Change) -> Awaitable[list[Entry]]:
         """Make all changes or none, durably, in order; return one Entry for each Append.
 
         Raises what a change raises (BudgetExhaustedError, ConflictError, NotFoundError, ValueError),

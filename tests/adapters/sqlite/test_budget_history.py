@@ -50,8 +50,11 @@ class BudgetHistory(RuleBasedStateMachine):
 
     @initialize()
     def two_keys_and_a_run(self) -> None:
-        self.runner.run(self.books.commit(OpenAccount("key/k1", 120), OpenAccount("key/k2", None)))
-        self.runner.run(self.open_run())
+        async def opened() -> None:
+            await self.books.commit(OpenAccount("key/k1", 120), OpenAccount("key/k2", None))
+            await self.open_run()
+
+        self.runner.run(opened())
 
     @property
     def run(self) -> str:

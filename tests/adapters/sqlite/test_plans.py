@@ -32,6 +32,8 @@ PARTIAL = "accounts_open_children"
         (_replies._CLAIM, []),
         (_replies._OWNER, []),
         (_statements.DELETE_EXPIRED_REPLIES, []),
+        (_statements.DELETE_RESERVATION, []),
+        (_statements.with_rows(_statements.DELETE_RESERVATION, 16), []),
         (_reply_reads._REPLY, []),
         (_reply_reads._BOUND_ID, []),
         (_ledger_reads._RECENT, ["reservations"]),
@@ -53,7 +55,7 @@ PARTIAL = "accounts_open_children"
         (_erasing._PARTS, []),
         ("SELECT size, note, token FROM anchors WHERE size > ? ORDER BY size LIMIT 1", []),
     ],
-    ids=range(25),
+    ids=range(27),
 )
 async def test_only_tables_that_stay_small_are_read_through(
     tmp_path: Path, query: str, read_through: list[str]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from macroslow.adapters.postgres._state import Call, Settlement, Tables
 from macroslow.errors import ConflictError, NotFoundError
-from macroslow.metering.accounts import bounded, closed, opened, reserved, settled
+from macroslow.metering.accounts import bounded_counts, closed, opened, reserved, settled
 from macroslow.metering.ledger import OUTCOMES, Account, CloseAccount, OpenAccount, Reserve, Settle
 from macroslow.ports import DAY_NS
 
@@ -44,9 +44,7 @@ class Ledger:
         settlement: Settlement = (
             change.settled_ns,
             OUTCOMES.index(change.outcome),
-            bounded(usage.input_tokens),
-            bounded(usage.output_tokens),
-            bounded(usage.usd_micros),
+            *bounded_counts(usage),
         )
         call = self._state.calls.get(change.id)
         if call is None:

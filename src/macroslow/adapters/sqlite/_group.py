@@ -121,7 +121,7 @@ class GroupCommit:
         self._last_began_ns = self._clock.monotonic_ns()
         try:
             self._transaction.begin()
-            outcomes = [(done, self._apply(changes)) for changes, done in batch]
+            outcomes = self._decided(batch)
             self._transaction.commit()
         except LogUnavailableError as error:
             self._roll_back()
@@ -133,13 +133,16 @@ class GroupCommit:
             return [outcome for request in batch for outcome in self._commit([request])]
         return outcomes
 
-    def _apply(self, changes: Sequence[Change]) -> list[Entry] | Exception:
-        try:
-            return self._transaction.apply(changes)
-        except LogUnavailableError:
-            raise
-        except Exception as error:  # noqa: BLE001  this thread's outermost handler: each caller gets his own
-            return error
+    def _decided(self, batch: Sequence[_Request]) -> list[_Outcome]:
+        outcomes: list[_Outcome] = []
+        for changes, done in batch:
+            try:
+                outcomes.append((done, self._transaction.apply(changes)))
+            except LogUnavailableError:
+                raise
+            except Exception as error:  # noqa: BLE001  this thread's outermost handler: each gets his own
+                outcomes.append((done, error))
+        return outcomes
 
     def _roll_back(self) -> None:
         with contextlib.suppress(LogUnavailableError):  # then the next `begin` fails, and says so

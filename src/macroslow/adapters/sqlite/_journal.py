@@ -18,7 +18,7 @@ class Journal:
         self._stage = stage
         self._names = names
         self._log = log
-        self._states = Cache[str, RunState](stage.undo)
+        self._states = Cache[str, RunState](stage)
 
     def accept(self, change: AcceptRun) -> None:
         """Record a run; the next entry of the log is its own."""
@@ -55,9 +55,6 @@ class Journal:
         number = self._names.number
         row = (number(change.run_id), change.kind, number(change.subject), change.sealed)
         self._stage.write(PUT_OBJECT, row)
-
-    def committed(self) -> None:
-        self._states.trim()
 
     def reload(self) -> None:
         self._states.clear()

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from macroslow.adapters.sqlite._names import Names
 from macroslow.adapters.sqlite._stage import Cache, Row, Stage
@@ -14,7 +14,7 @@ from macroslow.adapters.sqlite._statements import (
     PUT_RESERVATION,
 )
 from macroslow.errors import ConflictError, NotFoundError
-from macroslow.metering.accounts import bounded, closed, opened, reserved, settled
+from macroslow.metering.accounts import bounded_counts, closed, opened, reserved, settled
 from macroslow.metering.ledger import OUTCOMES, Account, CloseAccount, OpenAccount, Reserve, Settle
 from macroslow.ports import DAY_NS
 
@@ -30,13 +30,13 @@ FROM reservations r JOIN names a ON a.n = r.account JOIN names b ON b.n = r.budg
 """
 
 
-class _Held(NamedTuple):
-    """An open reservation: where it is held, how much, and its row as far as a call's begins with it."""
+_Held = tuple[str, tuple[str, ...], Row]
+"""An open reservation: the account and the budgets that hold it, and its row as far as a call's begins so."""
+_HELD_USD_MICROS: Final = 2
+"""Where such a row says how much is held."""
 
-    account: str
-    budgets: tuple[str, ...]
-    usd_micros: int
-    row: Row
+_Labels = tuple[int, int, Row]
+"""The numbers of account and owner, and of what else a call names."""
 
 
 class Ledger:
@@ -49,10 +49,9 @@ class Ledger:
         self._connection = connection
         self._stage = stage
         self._names = names
-        self._accounts = Cache[str, Account](stage.undo)
-        self._labels = Cache[Row, Row](stage.undo)
-        self._open = Cache[str, _Held](stage.undo)
-        self._settled_now = Cache[str, bool](stage.undo)  # by this batch, so not yet in the store
+        self._accounts = Cache[str, Account](stage)
+        self._labels = Cache[Row, _Labels](stage)
+        self._open = Cache[str, _Held](stage, None)
         self._last_settled = ""  # no id beyond this one was ever settled
         self._touched: set[str] = set()
         self.reload()
@@ -65,61 +64,55 @@ class Ledger:
         self._put(closed(self._account(change.id), self._account))
 
     def reserve(self, change: Reserve) -> None:
-        if self._open.get(change.id) is not None or self._is_settled(change.id):
-            raise ConflictError(f"the reservation {change.id} was made before", step="reserve")
+        name = change.id
+        if self._open.get(name) is not None or self._is_settled(name):
+            raise ConflictError(f"the reservation {name} was made before", step="reserve")
         self._put(reserved(self._account(change.account), change, self._account, self._find))
-        budgets = tuple([budget.id for budget in change.budgets])
-        account, owner, *labels = self._numbers(change, budgets)
-        row = (change.id, account, change.usd_micros, *labels, change.created_ns)
-        self._open.put(change.id, _Held(change.account, budgets, change.usd_micros, row))
+        budgets = tuple([budget.id for budget in change.budgets]) if change.budgets else ()
+        account, owner, labels = self._numbers(change, budgets)
+        row = (name, account, change.usd_micros, *labels, change.created_ns)
+        self._open.put(name, (change.account, budgets, row))
         self._stage.write(PUT_RESERVATION, (*row, owner, change.expires_ns))
 
     def settle(self, change: Settle) -> None:
-        usage = change.usage
-        outcome = (
-            change.settled_ns,
-            OUTCOMES.index(change.outcome),
-            bounded(usage.input_tokens),
-            bounded(usage.output_tokens),
-            bounded(usage.usd_micros),
-        )
-        held = self._open.take(change.id)
+        name, usage = change.id, change.usage
+        counts = bounded_counts(usage)
+        held = self._open.take(name)
         if held is None:
-            if not self._is_settled(change.id):
-                raise NotFoundError(f"nothing was reserved under {change.id}", step="settle")
+            if not self._is_settled(name):
+                raise NotFoundError(f"nothing was reserved under {name}", step="settle")
             if change.once:
-                raise ConflictError(f"the reservation {change.id} was settled before", step="settle")
+                raise ConflictError(f"the reservation {name} was settled before", step="settle")
             return
-        counters = map(self._account, held.budgets)
-        before = self._account(held.account)
-        self._put(settled(before, counters, held.usd_micros, usage.usd_micros, self._account))
-        self._settled_now.put(change.id, True)
-        self._last_settled = max(self._last_settled, change.id)
-        self._stage.write(DELETE_RESERVATION, (change.id,))
-        self._stage.write(PUT_CALL, held.row + outcome)
+        account, budgets, row = held
+        counters = [self._account(budget) for budget in budgets] if budgets else ()
+        usd_micros = row[_HELD_USD_MICROS]
+        self._put(settled(self._account(account), counters, usd_micros, usage.usd_micros, self._account))
+        self._last_settled = max(self._last_settled, name)
+        self._stage.write(DELETE_RESERVATION, (name,))
+        self._stage.write(PUT_CALL, (*row, change.settled_ns, OUTCOMES.index(change.outcome), *counts))
 
     def flush(self) -> None:
         """Have the accounts and totals written that the batch changed."""
-        accounts = (self._accounts.get(account_id) for account_id in self._touched)
-        self._stage.rows(PUT_ACCOUNT).extend(self._account_row(found) for found in accounts if found)
-        self._stage.rows(ADD_TOTAL).extend(_totals(self._stage.rows(PUT_CALL)))
-
-    def committed(self) -> None:
+        accounts = self._stage.rows(PUT_ACCOUNT)
+        for account_id in self._touched:
+            account = self._accounts.get(account_id)
+            if account is not None:
+                accounts.append(self._account_row(account))
         self._touched.clear()
-        self._settled_now.clear()
-        self._accounts.trim()
-        self._labels.trim()
+        calls = self._stage.rows(PUT_CALL)
+        if calls:
+            self._stage.rows(ADD_TOTAL).extend(_totals(calls))
 
     def reload(self) -> None:
         self._touched.clear()
         self._accounts.clear()
         self._labels.clear()
-        self._settled_now.clear()
         self._open.clear()
         (self._last_settled,) = self._connection.execute(_LAST_SETTLED).fetchone()
         for account, budgets, *row in self._connection.execute(_RESERVATIONS).fetchall():
             counters = tuple(self._names.name(int(number)) for number in budgets.split(",") if number)
-            self._open.learn(row[0], _Held(account, counters, row[2], tuple(row)))
+            self._open.learn(row[0], (account, counters, tuple(row)))
 
     def _put(self, accounts: Iterable[Account]) -> None:
         for account in accounts:
@@ -127,7 +120,9 @@ class Ledger:
             self._touched.add(account.id)
 
     def _account(self, account_id: str) -> Account:
-        account = self._find(account_id)
+        account = self._accounts.get(account_id)
+        if account is None:
+            account = self._find(account_id)
         if account is None:
             raise NotFoundError(f"there is no account {account_id}", step="reserve")
         return account
@@ -143,8 +138,8 @@ class Ledger:
         account = Account(account_id, parent, limit, spent, held, bool(is_closed), bool(is_counter), resets_s)
         return self._accounts.learn(account_id, account)
 
-    def _numbers(self, change: Reserve, budgets: tuple[str, ...]) -> Row:
-        """Account, owner and what else a row names, as numbers: looked up once for all alike."""
+    def _numbers(self, change: Reserve, budgets: tuple[str, ...]) -> _Labels:
+        """What a row names, as numbers: looked up once for all alike."""
         names = (
             change.account,
             change.owner,
@@ -160,7 +155,8 @@ class Ledger:
         numbers = self._labels.get(labels)
         if numbers is None:
             counters = ",".join(map(str, sorted(map(self._names.number, budgets))))
-            numbers = tuple(map(self._names.number, (*names, counters)))
+            account, owner, *others = map(self._names.number, (*names, counters))
+            numbers = account, owner, tuple(others)
             self._labels.put(labels, numbers)
         return numbers
 
@@ -180,7 +176,7 @@ class Ledger:
         """Ids that begin with their time lie beyond all that were settled: the store is seldom asked."""
         if reservation_id > self._last_settled:
             return False
-        if self._settled_now.get(reservation_id):
+        if any(call[0] == reservation_id for call in self._stage.rows(PUT_CALL)):  # by this batch
             return True
         query = "SELECT 1 FROM calls WHERE id = ?"
         return self._connection.execute(query, (reservation_id,)).fetchone() is not None
@@ -189,12 +185,12 @@ class Ledger:
 def _totals(calls: Iterable[Row]) -> list[Row]:
     """Add calls of the same total up, so that a batch writes each total once."""
     sums: dict[Row, list[int]] = {}
-    for _, _, _, principal, key, provider, model, tag, _, team, _, _, *outcome in calls:
-        settled_ns, _, input_tokens, output_tokens, cost = outcome
+    for row in calls:
+        _, _, _, principal, key, provider, model, tag, _, team, _, _, settled_ns, _, *used = row
         total = (settled_ns // DAY_NS, key, principal, team, provider, model, tag)
         counts = sums.setdefault(total, [0, 0, 0, 0])
         counts[0] += 1
-        counts[1] += input_tokens
-        counts[2] += output_tokens
-        counts[3] += cost
+        counts[1] += used[0]
+        counts[2] += used[1]
+        counts[3] += used[2]
     return [(*total, *counts) for total, counts in sums.items()]

@@ -48,6 +48,7 @@ class Log:
         self._names = names
         self._subjects = subjects
         self._fresh = _Fresh(entropy)
+        self._entries = stage.rows(PUT_ENTRY)
         self.edge: Edge
         self._edge_ahead: Edge
         self._size: int
@@ -56,7 +57,7 @@ class Log:
     @property
     def next_index(self) -> int:
         """The index that the next entry gets."""
-        return self._size + len(self._stage.rows(PUT_ENTRY))
+        return self._size + len(self._entries)
 
     def append(self, change: Append) -> Entry:
         """Seal an event and give it the next index."""
@@ -68,7 +69,8 @@ class Log:
         sealed = seal_event(event, key, salt=salt, nonce=nonce, parts=parts)
         index = self.next_index
         subject = self._names.number(event.subject)
-        self._stage.write(PUT_ENTRY, (index, sealed.leaf, sealed.payload, subject))
+        row = (index, bytearray(sealed.leaf), bytearray(sealed.payload), subject)
+        self._stage.write(PUT_ENTRY, row)  # for `bytes`, sqlite3 would look for an adapter, at each row
         others = self._put_parts(index, parts) if parts else ()
         return Entry(index, sealed.leaf, sealed.canonical, sealed.salt, others)
 
@@ -87,7 +89,7 @@ class Log:
         """Grow a copy of the edge by the batch's entries; have the tiles written that they complete."""
         self._edge_ahead = self.edge.copy()
         tiles = self._stage.rows(PUT_TILE)
-        for _, leaf, _, _ in self._stage.rows(PUT_ENTRY):
+        for _, leaf, _, _ in self._entries:
             for tile in self._edge_ahead.append(leaf_hash(leaf)):
                 tiles.append((tile.level, tile.index, tile.data, tile.root))
                 if tile.level == 0:

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from macroslow.adapters.sqlite._stage import Cache, Stage
+from macroslow.adapters.sqlite._stage import OF_BATCH, Cache, Stage
 from macroslow.adapters.sqlite._statements import PUT_NAME, RENAME
 from macroslow.errors import ConflictError
 
@@ -13,8 +13,8 @@ class Names:
     def __init__(self, connection: sqlite3.Connection, stage: Stage) -> None:
         self._connection = connection
         self._stage = stage
-        self._numbers = Cache[str, int](stage.undo)
-        self._renamed = Cache[str, bool](stage.undo)  # by this batch: what the store has is out of date
+        self._numbers = Cache[str, int](stage)
+        self._renamed = Cache[str, bool](stage, OF_BATCH)  # by this batch: what the store has is out of date
         self._next = 0
         self.reload()
 
@@ -46,10 +46,6 @@ class Names:
         self._stage.write(RENAME, (after, number))
         self._numbers.take(name)
         self._renamed.put(name, True)
-
-    def committed(self) -> None:
-        self._numbers.trim()
-        self._renamed.clear()
 
     def reload(self) -> None:
         self._numbers.clear()

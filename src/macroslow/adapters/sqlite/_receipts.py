@@ -4,7 +4,7 @@ import sqlite3
 from typing import Final
 
 from macroslow.adapters.sqlite._names import Names
-from macroslow.adapters.sqlite._stage import Cache, Stage
+from macroslow.adapters.sqlite._stage import OF_BATCH, Cache, Stage
 from macroslow.adapters.sqlite._statements import DELETE_EXPIRED_RECEIPTS, PUT_ENTRY, PUT_RECEIPT
 from macroslow.errors import ConflictError
 from macroslow.tlog.leaf import parse_leaf
@@ -27,7 +27,7 @@ class Receipts:
         self._connection = connection
         self._stage = stage
         self._names = names
-        self._kept = Cache[str, Kept](stage.undo)
+        self._kept = Cache[str, Kept](stage, OF_BATCH)
 
     def keep(self, change: KeepReceipt) -> None:
         """Keep it for the newest entry, which is one of the same list."""
@@ -40,9 +40,6 @@ class Receipts:
         self._kept.put(change.request_id, Kept(change.principal, index, change.expires_ns))
         self._stage.write(DELETE_EXPIRED_RECEIPTS, (now_ns,))
         self._stage.write(PUT_RECEIPT, (change.request_id, principal, index, change.expires_ns))
-
-    def committed(self) -> None:
-        self._kept.clear()
 
     def reload(self) -> None:
         self._kept.clear()

@@ -9,7 +9,7 @@ import sqlite3
 from typing import Final
 
 from macroslow.adapters.sqlite._names import Names
-from macroslow.adapters.sqlite._stage import Cache, Row, Stage
+from macroslow.adapters.sqlite._stage import OF_BATCH, Cache, Row, Stage
 from macroslow.adapters.sqlite._statements import (
     DELETE_EXPIRED_REPLIES,
     DELETE_REPLY,
@@ -47,8 +47,8 @@ class Replies:
         self._names = names
         self._subjects = subjects
         self._entropy = entropy
-        self._claims = Cache[_Name, Row](stage.undo)  # sha256, created, expires[, sealed]; _NONE: dropped
-        self._owners = Cache[str, str](stage.undo)
+        self._claims = Cache[_Name, Row](stage, OF_BATCH)  # sha256, created, expires[, sealed]; or _NONE
+        self._owners = Cache[str, str](stage, OF_BATCH)
         self._touched: set[_Name] = set()
 
     def claim(self, change: ClaimReply) -> None:
@@ -100,9 +100,7 @@ class Replies:
                 self._stage.rows(PUT_REPLY).append((principal, key, *claim[:3], sealed))
             else:
                 self._stage.rows(DELETE_REPLY).append((principal, key))
-
-    def committed(self) -> None:
-        self.reload()
+        self._touched.clear()
 
     def reload(self) -> None:
         self._touched.clear()

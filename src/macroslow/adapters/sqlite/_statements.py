@@ -1,5 +1,6 @@
 """Every statement that writes, in the order in which a batch makes them: what is referred to comes first."""
 
+from functools import cache
 from typing import Final
 
 PUT_SUBJECT_KEY: Final = "INSERT INTO keys (name, wrapped) VALUES (?, ?)"
@@ -28,7 +29,7 @@ INSERT INTO reservations (
     owner, expires_ns
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-DELETE_RESERVATION: Final = "DELETE FROM reservations WHERE id = ?"
+DELETE_RESERVATION: Final = "DELETE FROM reservations WHERE id IN (VALUES (?))"
 PUT_CALL: Final = """
 INSERT INTO calls (
     id, account, reserved_usd_micros, principal, key, provider, model, tag, run, team, budgets, created_ns,
@@ -109,6 +110,9 @@ INSERT OR REPLACE INTO bound_ids (id, kind, principal, provider, account, create
 VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 
+OF_MANY_ROWS: Final = frozenset({PUT_RESERVATION, DELETE_RESERVATION, PUT_CALL, PUT_ENTRY})
+"""Those of every call, which take the values of many rows in one step: `with_rows`."""
+
 OF_SUBJECTS: Final = (PUT_SUBJECT_KEY,)
 IN_ORDER: Final = (
     ERASE_ENTRY,
@@ -149,3 +153,11 @@ IN_ORDER: Final = (
     DELETE_REPLY,
     PUT_BOUND_ID,
 )
+
+
+@cache
+def with_rows(statement: str, count: int) -> str:
+    """Return one of OF_MANY_ROWS with its last parenthesis, the values of a row, so many times."""
+    start = statement.rindex("(")
+    end = statement.index(")", start) + 1
+    return f"{statement[:start]}{', '.join([statement[start:end]] * count)}{statement[end:]}"

@@ -53,9 +53,9 @@ class Subjects:
         self._stage = stage
         self._sealer = sealer
         self._entropy = entropy
-        self._keys = Cache[_Key, bytes](stage.undo)
+        self._keys = Cache[_Key, bytes](stage)
         self._warned = False
-        self._gone = Cache[bytes, bool](stage.undo)  # SHA-256 of wrapped keys that count as erased
+        self._gone = Cache[bytes, bool](stage, None)  # SHA-256 of wrapped keys that count as erased
         self.reload()
 
     def key(self, subject: str, kind: EventClass) -> bytes:
@@ -97,9 +97,6 @@ class Subjects:
         if all(emptied):
             self._books.executemany("DELETE FROM erased_keys WHERE name = ? AND sha256 = ?", due)
         return all(emptied)
-
-    def committed(self) -> None:
-        self._keys.trim()
 
     def reload(self) -> None:
         self._keys.clear()

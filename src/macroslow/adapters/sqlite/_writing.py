@@ -1,8 +1,7 @@
 """One writer's transaction: lists of changes in, each whole or not at all, all durable together."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -94,7 +93,7 @@ class Writing:
 
     def begin(self) -> None:
         """Begin a batch. LogUnavailableError if the store cannot be written."""
-        with self._failures():
+        try:
             self._finish_erasure()
             self._connection.execute("BEGIN IMMEDIATE")
             version = self._data_version()
@@ -102,6 +101,8 @@ class Writing:
                 for part in self._parts:
                     part.reload()
                 self._version = version
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
 
     def apply(self, changes: Sequence[Change]) -> list[Entry]:
         """Decide one list of changes, whole or not at all.
@@ -123,26 +124,28 @@ class Writing:
 
         LogUnavailableError is about the store, any other error about a row that it does not take.
         """
-        with self._failures():
+        try:
             self._ledger.flush()
             self.log.flush()
             self._replies.flush()
             self._subjects.flush()
             self._stage.flush(self._connection, IN_ORDER)
             self._connection.execute("COMMIT")
-        self._stage.clear()
-        for part in self._parts:
-            part.committed()
-        with self._failures():
+            self._stage.clear()
+            self.log.committed()
             self._finish_erasure()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
 
     def rollback(self) -> None:
         """Undo the batch, in the store and in memory. LogUnavailableError if the store is out of reach."""
         self._stage.clear()
         self._version = None
-        with self._failures():
+        try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
 
     @property
     def unfinished(self) -> bool:
@@ -151,8 +154,10 @@ class Writing:
 
     def finish(self) -> None:
         """Empty the write-ahead logs if no reader needs them any more. LogUnavailableError as `begin`."""
-        with self._failures():
+        try:
             self._finish_erasure()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
 
     def close(self) -> None:
         """Fold the write-ahead logs into the files and release them."""
@@ -192,13 +197,6 @@ class Writing:
             self._version = None
             self._erasing = not self._subjects.destroy_erased(self._wait_ms)
             self._wait_ms = 0  # who waits for a commit does not wait for a long reader again and again
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
 
     def _explained(self, error: sqlite3.Error) -> ConflictError | ValueError | LogUnavailableError:
         if isinstance(error, sqlite3.IntegrityError):

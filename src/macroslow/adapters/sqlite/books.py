@@ -6,7 +6,7 @@ memory is then read anew. Two busy writers would only make each other wait.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final, Self
@@ -73,8 +73,8 @@ class SqliteBooks:
         writing, reader = await asyncio.to_thread(_open, path, sealer, entropy, begin)
         return cls(writing, GroupCommit(writing, clock, commit_window_ns), reader, sealer)
 
-    async def commit(self, *changes: Change) -> list[Entry]:
-        return await self._group.commit(changes)
+    def commit(self, *changes: Change) -> Awaitable[list[Entry]]:
+        return self._group.commit(changes)
 
     async def close(self) -> None:
         await self._reader.close()
