@@ -5,7 +5,7 @@ completion chunk object".
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from macroslow.errors import InvalidModelRequestError
@@ -32,7 +32,7 @@ from macroslow.metering.prices import TokenCounts
 from macroslow.metering.prompts import Prompt, prompt_of
 
 _SHAPE: Final = fields(REQUIRED, OPTIONAL)
-_BOUNDS: Final = ("max_tokens", "max_completion_tokens")
+_SHORT, _LONG = _BOUNDS = ("max_tokens", "max_completion_tokens")
 _DONE: Final = b"[DONE]"
 
 
@@ -50,19 +50,15 @@ class ChatCompletions:
         stream, options = members.get("stream", False), members.get("stream_options", {})
         if options and not stream:
             raise InvalidModelRequestError("stream_options needs stream", param="stream_options")
-        if all(name in members for name in _BOUNDS):
-            raise InvalidModelRequestError(f"{' and '.join(_BOUNDS)} exclude each other", param=_BOUNDS[0])
+        if _SHORT in members and _LONG in members:
+            raise InvalidModelRequestError(f"{_SHORT} and {_LONG} exclude each other", param=_SHORT)
         if not members.get("store"):
             members.pop("metadata", None)  # it labels what is stored, and OpenAI refuses it where nothing is
-        return ParsedRequest(
-            members=members,
-            prompt=require_few(_prompt(members), "messages"),
-            prompt_member="messages",
-            bound_members=_BOUNDS,
-            added={"stream_options": {**options, "include_usage": True}} if stream else None,
-            choices=members.get("n", 1),
-            wants_usage=options.get("include_usage", False),
-        )
+        added = {"stream_options": {**options, "include_usage": True}} if stream else None
+        prompt, choices = require_few(_prompt(members), "messages"), members.get("n", 1)
+        wants_usage = options.get("include_usage", False)
+        # By place, as is all that each call makes: a keyword costs more than its field.
+        return ParsedRequest(members, prompt, "messages", _BOUNDS, added, choices, "", False, wants_usage)
 
     def read(self, body: bytes, possible: Possible) -> WholeAnswer:
         """Read a plain answer. Raises AnswerUnreadableError unless it is a JSON object."""
@@ -121,28 +117,10 @@ def _texts(parsed: Mapping[str, Any]) -> Iterator[str]:
 
 def _prompt(members: Mapping[str, Any]) -> Prompt:
     """What goes into the model, pictures beside the text."""
-    images: list[Image] = []
-    messages = [_countable(message, images) for message in members["messages"]]
-    tools = [{"function": tool[tool["type"]]} for tool in members.get("tools", ())]
-    prompt = prompt_of(messages, tools, members.get("response_format"))
-    return replace(prompt, images=tuple(images)) if images else prompt
+    given = members.get("tools")
+    tools = [{"function": tool[tool["type"]]} for tool in given] if given else ()
+    return prompt_of(members["messages"], tools, members.get("response_format"), _picture)
 
 
-def _countable(message: dict[str, Any], images: list[Image]) -> dict[str, Any]:
-    """The message as text alone; its pictures go to `images`."""
-    content = message.get("content")
-    if isinstance(content, list):
-        pictured = [part["image_url"] for part in content if part["type"] == "image_url"]
-        images += [pictures.at_url(url["url"], url.get("detail", "auto")) for url in pictured]
-        message = {**message, "content": [part for part in content if part["type"] != "image_url"]}
-    if "tool_calls" in message:
-        message = {**message, "tool_calls": [_function_call(call) for call in message["tool_calls"]]}
-    return message
-
-
-def _function_call(call: dict[str, Any]) -> dict[str, Any]:
-    """A call of a custom tool, counted as one of a function."""
-    if call["type"] == "function":
-        return call
-    custom = call["custom"]
-    return {"id": call["id"], "function": {"name": custom["name"], "arguments": custom["input"]}}
+def _picture(image_url: Mapping[str, Any]) -> Image:
+    return pictures.at_url(image_url["url"], image_url.get("detail", "auto"))

@@ -11,7 +11,7 @@ from macroslow.inference.dialect import Dialect
 from macroslow.inference.events import EventReader, parsed_object
 from macroslow.inference.operation import AnswerUnreadableError, ModelRequest, Possible, WholeAnswer
 from macroslow.inference.request import ParsedRequest, members_of, require_few
-from macroslow.inference.shapes import COUNT, NAME, TEXT, UnfitError, choice, fields
+from macroslow.inference.shapes import COUNT, NAME, TEXT, Check, UnfitError, choice, fields
 from macroslow.inference.usage import in_detail
 from macroslow.metering.encodings import Counter
 from macroslow.metering.prompts import Prompt
@@ -43,7 +43,7 @@ def _input(value: Any) -> Any:
 
 
 _SHAPE: Final = fields(
-    {"model": NAME, "input": _input},
+    {"model": NAME, "input": Check(_input)},
     {"dimensions": COUNT, "encoding_format": choice("float", "base64"), "user": TEXT},
 )
 

@@ -39,12 +39,13 @@ _MAX_BIASES: Final = 1024
 _MAX_STOPS: Final = 16
 
 
-def picture_url(value: Any) -> Any:
-    """A picture whose tokens can be counted."""
-    pictures.at_url(TEXT(value))
+def _picture_url(value: Any) -> Any:
+    pictures.at_url(TEXT.take(value))
     return value
 
 
+PICTURE_URL: Final = Check(_picture_url)
+"""A picture whose tokens can be counted."""
 DETAIL: Final = choice("low", "high", "auto")
 CACHE_OPTIONS: Final = fields({}, {"mode": choice("implicit", "explicit"), "ttl": choice("30m", "12h")})
 CACHE_POINT: Final[Mapping[str, Check]] = {
@@ -99,7 +100,7 @@ _TOOL_CHOICE: Final = either(
 
 _TEXT_PART: Final = fields({"type": TEXT, "text": TEXT}, CACHE_POINT)
 _IMAGE_PART: Final = fields(
-    {"type": TEXT, "image_url": fields({"url": picture_url}, {"detail": DETAIL})}, CACHE_POINT
+    {"type": TEXT, "image_url": fields({"url": PICTURE_URL}, {"detail": DETAIL})}, CACHE_POINT
 )
 _TEXTS: Final = text_or(list_of(kinds("type", {"text": _TEXT_PART}), MAX_PARTS), "a list of text parts")
 _SEEN: Final = text_or(

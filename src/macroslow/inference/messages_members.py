@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from macroslow.inference import pictures
-from macroslow.inference.members import picture_url
+from macroslow.inference.members import PICTURE_URL
 from macroslow.inference.shapes import (
     BOOLEAN,
     COUNT,
@@ -37,10 +37,11 @@ _MAX_TOP_K: Final = 2**31 - 1
 
 
 def _picture_base64(value: Any) -> Any:
-    pictures.in_base64(TEXT(value))
+    pictures.in_base64(TEXT.take(value))
     return value
 
 
+_PICTURE_BASE64: Final = Check(_picture_base64)
 _CACHE: Final = fields({"type": choice("ephemeral")}, {"ttl": choice("5m", "1h"), "scope": NAME})
 _CACHED: Final[Mapping[str, Check]] = {"cache_control": _CACHE}
 _CITED: Final = frozenset({"citations"})  # of documents; not forwarded, since none are served that have them
@@ -53,8 +54,8 @@ _IMAGE: Final = fields(
         "source": kinds(
             "type",
             {
-                "base64": fields({"type": TEXT, "media_type": _MEDIA, "data": _picture_base64}),
-                "url": fields({"type": TEXT, "url": picture_url}),
+                "base64": fields({"type": TEXT, "media_type": _MEDIA, "data": _PICTURE_BASE64}),
+                "url": fields({"type": TEXT, "url": PICTURE_URL}),
             },
         ),
     },

@@ -13,7 +13,6 @@ import orjson
 from macroslow.errors import InvalidModelRequestError
 from macroslow.inference.shapes import Check, UnfitError
 from macroslow.metering.prompts import Prompt
-from macroslow.values import value
 
 MAX_TEXTS: Final = 32_768
 """Most texts of one prompt: each is counted by itself, and takes time however short it is."""
@@ -25,29 +24,50 @@ MOST_SIGNS: Final[Mapping[bytes, int]] = {b"[": 200_000, b"{": 200_000, b'"': 1_
 _FLAT_BRACKETS: Final = 200  # what has no more of them is not nested deeper than the serialiser goes (254)
 
 
-@value
 class ParsedRequest:
     """A request that can be priced. `members` is what the client gave, `added` what is set over it.
 
-    The output is bounded under the name that the client used, else under the first of
+    The output is bounded under the name that the client used, the `bound_member`, else under the first of
     `bound_members`, or for a reasoning model under the last of them; with none, nothing is written.
     """
 
-    members: Mapping[str, Any]
-    prompt: Prompt
-    prompt_member: str
-    bound_members: tuple[str, ...] = ()
-    added: Mapping[str, Any] | None = None
-    choices: int = 1
-    continues: str = ""
-    stores: bool = False
-    wants_usage: bool = True
+    __slots__ = (
+        "added",
+        "bound_member",
+        "bound_members",
+        "choices",
+        "continues",
+        "members",
+        "model",
+        "prompt",
+        "prompt_member",
+        "stores",
+        "wants_usage",
+    )
 
-    @property
-    def model(self) -> str:
-        """The name that the client gave."""
-        name: str = self.members["model"]
-        return name
+    def __init__(
+        self,
+        members: Mapping[str, Any],
+        prompt: Prompt,
+        prompt_member: str,
+        bound_members: tuple[str, ...] = (),
+        added: Mapping[str, Any] | None = None,
+        choices: int = 1,
+        continues: str = "",
+        stores: bool = False,
+        wants_usage: bool = True,
+    ) -> None:
+        self.members: Final = members
+        self.prompt: Final = prompt
+        self.prompt_member: Final = prompt_member
+        self.bound_members: Final = bound_members
+        self.added: Final = added
+        self.choices: Final = choices
+        self.continues: Final = continues
+        self.stores: Final = stores
+        self.wants_usage: Final = wants_usage
+        self.model: Final[str] = members["model"]
+        self.bound_member: Final = _first(bound_members, members)
 
     @property
     def stream(self) -> bool:
@@ -60,21 +80,15 @@ class ParsedRequest:
         return bool(self.bound_members)
 
     @property
-    def bound_member(self) -> str | None:
-        """The member that bounds the output, if the client gave one."""
-        for name in self.bound_members:
-            if name in self.members:
-                return name
-        return None
-
-    @property
     def max_output_tokens(self) -> int | None:
         """For each choice; None if the client left it open."""
         return self.members.get(self.bound_member or "")
 
     def forwarded(self, upstream_model: str, max_output_tokens: int, *, reasoning: bool = False) -> bytes:
         """The body to send: the provider's name for the model, a bound on the output, usage in streams."""
-        changed = {**self.members, **(self.added or {}), "model": upstream_model}
+        changed = {**self.members, "model": upstream_model}
+        if self.added is not None:
+            changed |= self.added
         if self.bound_members:
             open_member = self.bound_members[-1 if reasoning else 0]
             changed[self.bound_member or open_member] = max_output_tokens
@@ -87,7 +101,7 @@ def members_of(body: bytes, shape: Check) -> dict[str, Any]:
     Raises InvalidModelRequestError that names the first member at fault.
     """
     try:
-        members: dict[str, Any] = shape(_object(body))
+        members: dict[str, Any] = shape.take(_object(body))
     except UnfitError as unfit:
         param = unfit.path.removeprefix(".")
         raise InvalidModelRequestError(f"{param} {unfit.problem}", param=param, fix=unfit.fix) from unfit
@@ -103,6 +117,13 @@ def require_few(prompt: Prompt, prompt_member: str) -> Prompt:
             f"{prompt_member} has more than {MAX_TEXTS} pieces of text", param=prompt_member
         )
     return prompt
+
+
+def _first(names: tuple[str, ...], members: Mapping[str, Any]) -> str | None:
+    for name in names:
+        if name in members:
+            return name
+    return None
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from macroslow.inference.members import (
     CACHE_OPTIONS,
     CACHE_POINT,
     DETAIL,
+    PICTURE_URL,
     RETENTION,
     STANDARD_TIER,
-    picture_url,
 )
 from macroslow.inference.shapes import (
     BOOLEAN,
@@ -118,7 +118,7 @@ _TOOL_CHOICE: Final = either(
     "none, auto, required or a tool",
 )
 
-_IMAGE: Final = fields({"type": TEXT, "image_url": picture_url}, {"detail": DETAIL, **CACHE_POINT})
+_IMAGE: Final = fields({"type": TEXT, "image_url": PICTURE_URL}, {"detail": DETAIL, **CACHE_POINT})
 _GIVEN: Final[Mapping[str, Check]] = {
     "input_text": fields({"type": TEXT, "text": TEXT}, CACHE_POINT),
     "input_image": _IMAGE,

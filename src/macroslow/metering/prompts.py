@@ -6,7 +6,7 @@ rendering that the cookbook describes and covers the nested schemas that it does
 errs on the high side; the provider's own figure settles the call.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -36,31 +36,45 @@ def prompt_of(
     messages: Sequence[Mapping[str, Any]],
     tools: Sequence[Mapping[str, Any]] = (),
     response_format: Mapping[str, Any] | None = None,
+    picture: Callable[[Mapping[str, Any]], Image] | None = None,
 ) -> Prompt:
-    """The countable form of a chat request in OpenAI's shape that has been checked before."""
+    """The countable form of a chat request in OpenAI's shape that has been checked before.
+
+    `picture` tells the image of an `image_url`, where there can be any.
+    """
     texts: list[str] = []
+    pictures: list[Mapping[str, Any]] = []
     framing_tokens = _REPLY_TOKENS
     for message in messages:
-        framing_tokens += _message(message, texts)
+        framing_tokens += _MESSAGE_TOKENS + _ROLE_TOKENS
+        content = message.get("content")
+        if type(content) is str and len(message) == 2 and "role" in message:
+            texts.append(content)
+        else:
+            framing_tokens += _gather(message, texts, pictures)
     if tools:
         framing_tokens += _TOOLS_END_TOKENS + _TOOL_TOKENS * len(tools)
         texts += [orjson.dumps(tool["function"]).decode() for tool in tools]
     if response_format is not None and "json_schema" in response_format:
         framing_tokens += _TOOL_TOKENS
         texts.append(orjson.dumps(response_format["json_schema"]).decode())
-    return Prompt(tuple(texts), framing_tokens)
+    images = tuple(map(picture, pictures)) if pictures and picture is not None else ()
+    return Prompt(tuple(texts), framing_tokens, images)
 
 
-def _message(message: Mapping[str, Any], texts: list[str]) -> int:
-    """Add the texts of one message to `texts`; return the tokens of its framing."""
-    framing_tokens = _MESSAGE_TOKENS + _ROLE_TOKENS
+def _gather(message: Mapping[str, Any], texts: list[str], pictures: list[Mapping[str, Any]]) -> int:
+    """Add what is in one message to `texts` and `pictures`; return the tokens of what frames its members."""
+    framing_tokens = 0
     for member, given in message.items():
         if member == "content" and isinstance(given, list):
-            texts += [part[part["type"]] for part in given]
+            for part in given:
+                kind = part["type"]
+                (pictures if kind == "image_url" else texts).append(part[kind])
         elif member == "tool_calls":
             for call in given:
                 framing_tokens += _TOOL_CALL_TOKENS
-                texts += (call["function"]["name"], call["function"]["arguments"], call["id"])
+                called = call["function"] if "function" in call else call["custom"]
+                texts += (called["name"], called.get("arguments", called.get("input")), call["id"])
         elif member == "name":
             framing_tokens += _NAME_TOKENS
             texts.append(given)
