@@ -4,14 +4,11 @@ Not tried before a start: whether the address is free, the state folder unused a
 was signed, and whether a database, a rate store, a provider or another user's signer can be reached.
 """
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from macroslow.bootstrap.models.catalogue import complete_catalogue
 from macroslow.bootstrap.signing.looking import signing_problems
-from macroslow.bootstrap.watching.telemetry import header_value
 from macroslow.errors import BadRequestError, ConfigurationError, Problem
-from macroslow.secretstore.resolve import Shape
 from macroslow.settings import Settings
 from macroslow.settings.origin import problem
 from macroslow.web.tls import Files, ServerTLS
@@ -76,15 +73,3 @@ def believed_authorities(settings: Settings) -> "Authorities | None":
             f"the roots of the time-stamping authority cannot be read: {file}: {said}",
             fix="name its root certificate in PEM under [log.timestamps] roots",
         ) from None
-
-
-def shapes(settings: Settings) -> Mapping[str, Shape]:
-    """The form of those secrets that have one, by setting."""
-    found: dict[str, Shape] = {
-        f"telemetry.headers.{name}": header_value for name in settings.telemetry.headers
-    }
-    if settings.alerts.webhooks:
-        from macroslow.adapters.webhook import signing_key  # here: see Outward
-
-        found |= {f"alerts.webhooks[{n}].secret": signing_key for n in range(len(settings.alerts.webhooks))}
-    return found

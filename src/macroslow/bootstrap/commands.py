@@ -3,17 +3,14 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import Final
 
 from macroslow import control
 from macroslow.adapters import statefolder
 from macroslow.bootstrap.machine import clock
+from macroslow.bootstrap.state.waiting import LOOK_EVERY_S, START_WAIT_S, Deadline
 from macroslow.errors import MacroslowError, StateLockedError
-from macroslow.ports import NS_PER_S, Progress, unheard
+from macroslow.ports import Progress, unheard
 from macroslow.settings import Settings
-
-START_WAIT_S: Final = 30.0  # how long a server that holds the folder may take until it takes commands
-LOOK_EVERY_S: Final = 0.1
 
 
 class NoStateError(MacroslowError):
@@ -46,14 +43,14 @@ def administer(
     """
     _require_state(settings, verb)
     path = statefolder.prepare(settings.state_folder).control_socket
-    ends_ns = clock.monotonic_ns() + int(START_WAIT_S * NS_PER_S)
+    waiting = Deadline.after(START_WAIT_S)
     while True:
         if control.is_alive(path):
             return control.call(path, verb, arguments, progress)
         try:
             return asyncio.run(_perform(settings, verb, arguments, progress))
         except StateLockedError as error:
-            if clock.monotonic_ns() >= ends_ns:
+            if waiting.is_over:
                 raise StateLockedError(
                     f"{error.detail}, which takes no commands yet", fix="wait until it serves, or see its log"
                 ) from None

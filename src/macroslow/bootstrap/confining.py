@@ -5,7 +5,6 @@ import contextlib
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
 
 from macroslow.adapters import keyfiles, sandbox
 from macroslow.adapters.statefolder import StateFolder
@@ -15,8 +14,6 @@ from macroslow.errors import ConfigurationError
 from macroslow.secretstore.reference import Scheme
 from macroslow.settings import FILE_NAME, Settings
 from macroslow.workflow.sandbox import Sandbox
-
-IN_STATE: Final = "they lie in the state folder (fix: [log] keys = a folder outside of it)"
 
 
 class Walls:
@@ -108,7 +105,9 @@ def _hindrance(settings: Settings, hidden: list[Path]) -> str:
 
 
 def _inside(folder: StateFolder, base: Path) -> str:
-    return IN_STATE if base.resolve().is_relative_to(folder.path.resolve()) else ""
+    if not base.resolve().is_relative_to(folder.path.resolve()):
+        return ""
+    return "they lie in the state folder (fix: [log] keys = a folder outside of it)"
 
 
 def _said(why: str) -> str:

@@ -14,7 +14,7 @@ from macroslow.bootstrap.models.governor import Governor, open_governor
 from macroslow.bootstrap.outside.images import open_images
 from macroslow.bootstrap.outside.issuers import open_issuers
 from macroslow.bootstrap.outside.session import Outward
-from macroslow.bootstrap.references.resolve import secrets_of
+from macroslow.bootstrap.references import secrets_of
 from macroslow.bootstrap.signing.process import start_signer
 from macroslow.bootstrap.state.core import Core, open_core, operator_rights
 from macroslow.bootstrap.upstreams.boxes import boxed_servers

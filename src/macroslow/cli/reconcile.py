@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from macroslow.bootstrap.models.catalogue import complete_catalogue
-from macroslow.bootstrap.reports import reported
+from macroslow.bootstrap.models.providers import reported
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._operator import ask_with
 from macroslow.cli.console.columns import columns, usd

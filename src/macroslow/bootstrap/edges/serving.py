@@ -17,10 +17,9 @@ from macroslow.bootstrap.edges.modes import PRODUCTION, Mode
 from macroslow.bootstrap.edges.opening import open_edges
 from macroslow.bootstrap.edges.way import make_way
 from macroslow.bootstrap.gateway import Gateway, open_gateway
-from macroslow.bootstrap.machine import clock
 from macroslow.bootstrap.notes import PLAIN_HTTP, notes_on
+from macroslow.bootstrap.state.waiting import START_WAIT_S, Deadline
 from macroslow.errors import StateLockedError
-from macroslow.ports import NS_PER_S
 from macroslow.settings import Settings
 from macroslow.web.connection import Bounds
 from macroslow.web.forwarded import TrustedProxies
@@ -30,7 +29,6 @@ from macroslow.web.tls import ServerTLS
 from macroslow.workflow.sandbox import Level, Sandbox
 
 log: Final = logging.getLogger("macroslow.server")
-WAY_WAIT_S: Final = 30.0  # for gateways that end to make room for this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +51,14 @@ async def serve(settings: Settings, announce: Callable[[Started], None], mode: M
         loop.add_signal_handler(number, stop.set)
     tls = tls_of(settings)
     sockets = bind(settings.server.host, settings.server.port)
-    ends_ns = clock.monotonic_ns() + int(WAY_WAIT_S * NS_PER_S)
+    waiting = Deadline.after(START_WAIT_S)
     for tried in itertools.count():
         try:
             await _serve(settings, announce, mode, stop, sockets, tls)
             return
         except StateLockedError:
             folder = prepare(settings.state_folder)
-            if stop.is_set() or not await make_way(folder, ends_ns, again=tried > 0):
+            if stop.is_set() or not await make_way(folder, waiting, again=tried > 0):
                 raise
 
 

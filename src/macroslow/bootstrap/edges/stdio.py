@@ -20,17 +20,14 @@ from typing import TYPE_CHECKING, Final
 
 from macroslow import control
 from macroslow.adapters import statefolder
-from macroslow.bootstrap.machine import clock
+from macroslow.bootstrap.state.waiting import LOOK_EVERY_S, START_WAIT_S, Deadline
 from macroslow.errors import StateLockedError
-from macroslow.ports import NS_PER_S
 from macroslow.settings import Settings
 from macroslow.stdio.relay import ClientGoneError, Relay
 
 if TYPE_CHECKING:
     from macroslow.bootstrap.gateway import Gateway
 
-START_WAIT_S: Final = 30.0  # how long a gateway that holds the folder may take until it is there
-LOOK_EVERY_S: Final = 0.05
 SETTLE_S: Final = 5.0  # for the last answers, once our own end is asked for
 WANTED: Final = "macroslow.mcp.server"  # takes longer to import than the rest to start
 
@@ -64,7 +61,7 @@ class _Carrier:
         self._relay = relay
         self._key = key
         self._socket = statefolder.prepare(settings.state_folder).control_socket
-        self._gave_way_until_ns = 0
+        self._making_way = Deadline(0)
 
     def stop(self, *_: object) -> None:
         """Have no more lines taken, and what is under way end soon; at once, if asked again."""
@@ -78,33 +75,33 @@ class _Carrier:
 
     def carry(self) -> None:
         """From one gateway to the next until the client is done."""
-        ends_ns = _latest_ns()
+        waiting = Deadline.after(START_WAIT_S)
         while not self._relay.is_done:
             for number in (signal.SIGINT, signal.SIGTERM):  # again: a loop of our own took them with it
                 signal.signal(number, self.stop)
             try:
                 self._with_whoever_serves()
-                ends_ns = _latest_ns()
+                waiting = Deadline.after(START_WAIT_S)
             except OSError:  # nobody does
-                if clock.monotonic_ns() < self._gave_way_until_ns:
+                if not self._making_way.is_over:
                     time.sleep(LOOK_EVERY_S)
                 else:
-                    self._try_our_own(ends_ns)
+                    self._try_our_own(waiting)
 
     def _with_whoever_serves(self) -> None:
         """OSError if nobody does."""
         with control.begin_conversation(self._socket, {"key": self._key}) as gateway:
             self._relay.carry(gateway)
 
-    def _try_our_own(self, ends_ns: int) -> None:
-        """Open a gateway, or wait for the one that is being opened: StateLockedError from `ends_ns` on."""
+    def _try_our_own(self, waiting: Deadline) -> None:
+        """Open a gateway, or wait for the one that is being opened: StateLockedError once that is over."""
         import uvloop  # here: where a gateway runs, nearly nothing is needed
 
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._with_our_own())
         except StateLockedError:
-            if clock.monotonic_ns() >= ends_ns:
+            if waiting.is_over:
                 raise
             time.sleep(LOOK_EVERY_S)
 
@@ -130,14 +127,10 @@ class _Carrier:
             await asyncio.wait({carried, giving_way}, return_when=asyncio.FIRST_COMPLETED)
             giving_way.cancel()
             if wanted.is_set():
-                self._gave_way_until_ns = _latest_ns()
+                self._making_way = Deadline.after(START_WAIT_S)
             edges.lifecycle.stop()
         try:
             await carried  # what was not over ended with the socket
         except OSError:
             if not wanted.is_set():
                 raise
-
-
-def _latest_ns() -> int:
-    return clock.monotonic_ns() + int(START_WAIT_S * NS_PER_S)

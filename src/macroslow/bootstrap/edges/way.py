@@ -11,14 +11,13 @@ from typing import Final
 
 from macroslow import control
 from macroslow.adapters import statefolder
-from macroslow.bootstrap.machine import clock
+from macroslow.bootstrap.state.waiting import LOOK_EVERY_S, Deadline
 from macroslow.control.server import Perform
 from macroslow.errors import MacroslowError, StateLockedError
 from macroslow.ports import Progress
 
 GIVE_WAY: Final = "gateway.give_way"
 ANSWER_WAIT_S: Final = 5.0  # a process that is stopped answers never
-LOOK_EVERY_S: Final = 0.05
 
 
 def giving_way(perform: Perform, give_way: Callable[[], None]) -> Perform:
@@ -33,14 +32,14 @@ def giving_way(perform: Perform, give_way: Callable[[], None]) -> Perform:
     return either
 
 
-async def make_way(folder: statefolder.StateFolder, ends_ns: int, *, again: bool) -> bool:
-    """Ask the gateway in `folder` to give way: whether it was free at a moment before `ends_ns`.
+async def make_way(folder: statefolder.StateFolder, waiting: Deadline, *, again: bool) -> bool:
+    """Ask the gateway in `folder` to give way: whether it was free at a moment before `waiting` was over.
 
     `again`: one gave way before, and whoever else it served opened the next, which may take nothing yet.
     No thread is begun, since the process that asks may be about to confine itself.
     """
     gave_way = again
-    while clock.monotonic_ns() < ends_ns:
+    while not waiting.is_over:
         try:
             control.call(folder.control_socket, GIVE_WAY, {}, wait_s=ANSWER_WAIT_S)
         except control.RemoteError:  # it stays

@@ -1,13 +1,14 @@
 """The providers of models: every key an account of its own, with what its provider allows it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from macroslow.adapters.model_api import ModelAPI
+from macroslow.adapters.model_api import ModelAPI, UsageAPI
 from macroslow.limits.admission import AccountQuota, Charge, Pace, Quota, Window
 from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.limit_sets import LimitSet, LimitSets
 from macroslow.metering.models import Model
 from macroslow.secretstore.secret import Secret
+from macroslow.services.spending.provider_reports import Reported, Span, report_of
 from macroslow.settings import Settings
 from macroslow.settings.upstream import ProviderLimits
 
@@ -72,3 +73,17 @@ def _quota(limits: ProviderLimits, catalogue: Catalogue, model: Model) -> Quota:
         charge=None if limits.charge is None else Charge(limits.charge),
         pace=None if limits.pace is None else Pace(limits.pace),
     )
+
+
+async def reported(
+    settings: Settings, name: str, secret: Secret, span: Span, projects: Sequence[str]
+) -> Reported:
+    """What the provider `name` counted. Raises as `report_of`, and ConfigurationError for its address."""
+    provider = settings.providers[name]
+    setting = "usage_url" if provider.usage_url else "base_url"
+    base_url = provider.usage_url or provider.base_url
+    api = UsageAPI(name, base_url, secret, dialect=provider.kind, setting=setting)
+    try:
+        return await report_of(provider.kind, api, span, projects)
+    finally:
+        await api.close()

@@ -9,7 +9,7 @@ from macroslow.authn.jwt.keys import OneSecret
 from macroslow.authn.jwt.ports import FixedKeys, KeySource
 from macroslow.bootstrap.machine import clock
 from macroslow.bootstrap.outside.session import Outward
-from macroslow.bootstrap.references.resolve import secrets_of
+from macroslow.bootstrap.references import secrets_of
 from macroslow.bootstrap.state.core import Core
 from macroslow.crypto.jose import SharedSecret
 from macroslow.errors import ConfigurationError, Problem

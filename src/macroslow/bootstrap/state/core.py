@@ -1,21 +1,21 @@
 """The core: what is made of opened state. All that commands on keys, logs and reports need."""
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from macroslow.adapters import keyfiles, statefolder
 from macroslow.adapters.signer import SignerProcess
 from macroslow.authn.jwt.revoked import Revocations
 from macroslow.authn.keyring import KeyRing
 from macroslow.bootstrap.machine import clock, entropy
-from macroslow.bootstrap.signing.key_change import complete_key_change
 from macroslow.bootstrap.signing.process import AnySigner
 from macroslow.bootstrap.state.opening import Opened, open_state
 from macroslow.bootstrap.state.stores import Stores
 from macroslow.crypto.quad import Quad
-from macroslow.errors import ConfigurationError, VerificationError
+from macroslow.errors import ConfigurationError, LogUnavailableError, VerificationError
 from macroslow.maml.rights import OperatorRights
 from macroslow.metering.ledger import OpenAccount
 from macroslow.services.administration import Administration
@@ -35,7 +35,7 @@ from macroslow.services.identity.rights_verbs import RightsVerbs
 from macroslow.services.identity.signer_verbs import SignerVerbs
 from macroslow.services.identity.verify_tokens import VerifyTokens
 from macroslow.services.proofs.prove_entry import ProveEntry
-from macroslow.services.proofs.rotate_log_key import RotateLogKey
+from macroslow.services.proofs.rotate_log_key import CUT_OFF, RotateLogKey
 from macroslow.services.recovery.recover_after_crash import RecoverAfterCrash, Recovered
 from macroslow.services.signing.checkpoint_log import CheckpointLog
 from macroslow.services.signing.declare_fork import check_declared
@@ -50,6 +50,8 @@ from macroslow.workflow.books import Books
 
 if TYPE_CHECKING:
     from macroslow.services.documents.execute_document import ExecuteDocument
+
+log: Final = logging.getLogger("macroslow.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ async def open_core(
         sound = await _resume(opened, reading=reading)
         core = await _core(settings, opened, sound=sound, recovers=not (reading or opened.stores.shared))
         if sound and not reading:
-            core = replace(core, key_note=await complete_key_change(opened.signer, core.change_log_key))
+            core = replace(core, key_note=await _complete_key_change(opened.signer, core.change_log_key))
         yield core
         if sound and not reading:
             await core.checkpoints.sign_all()  # what was logged is signed when its process ends in order
@@ -164,6 +166,27 @@ async def _resume(opened: Opened, *, reading: bool) -> bool:
             raise
         return False
     return True
+
+
+async def _complete_key_change(signer: AnySigner, change: RotateLogKey) -> str:
+    """Complete a change of the log's key that was cut off, and return what the operator is told of it; ""."""
+    old, staged = signer.keys.current, signer.staged
+    if staged is None:
+        return ""
+    try:
+        await change(CUT_OFF)
+    except LogUnavailableError as error:
+        note = (
+            f"a change of the log's key from {old.fingerprint} to {staged.fingerprint} was cut off and is not"
+            f" completed: {error.reason}; `macroslow audit rotate-key` completes it, or a later start"
+        )
+    else:
+        note = (
+            f"a change of the log's key that had been cut off was completed: it is {staged.fingerprint} from"
+            f" now on; before it was {old.fingerprint}"
+        )
+    log.warning("%s", note)
+    return note
 
 
 async def _core(settings: Settings, opened: Opened, *, sound: bool, recovers: bool) -> Core:

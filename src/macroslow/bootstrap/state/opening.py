@@ -8,24 +8,22 @@ from typing import Final
 
 from macroslow.adapters import keyfiles, statefolder
 from macroslow.adapters.signer import SignerProcess
-from macroslow.bootstrap.machine import clock, entropy
-from macroslow.bootstrap.references.resolve import secrets_of
+from macroslow.bootstrap.machine import entropy
+from macroslow.bootstrap.references import secrets_of
 from macroslow.bootstrap.signing.process import AnySigner, open_signer
 from macroslow.bootstrap.state.stores import Stores, begin_books, open_stores
+from macroslow.bootstrap.state.waiting import HOLD_WAIT_S, LOOK_EVERY_S, Deadline
 from macroslow.crypto.quad import Quad
 from macroslow.errors import StateLockedError
-from macroslow.ports import NS_PER_S
 from macroslow.settings import Settings
 
 OWNER_BYTES: Final = 8
-HOLD_WAIT_S: Final = 3.0  # a command is done sooner
-LOOK_EVERY_S: Final = 0.05
 
 
 @asynccontextmanager
 async def held(folder: statefolder.StateFolder) -> AsyncIterator[None]:
     """Hold the folder; a command that has it for a moment is waited for, a server that has it is not."""
-    ends_ns = clock.monotonic_ns() + int(HOLD_WAIT_S * NS_PER_S)
+    waiting = Deadline.after(HOLD_WAIT_S)
     with ExitStack() as stack:
         while True:
             try:
@@ -33,7 +31,7 @@ async def held(folder: statefolder.StateFolder) -> AsyncIterator[None]:
                 break
             except StateLockedError:
                 # Seen, not called: who is about to end would leave the call without an answer.
-                if folder.control_socket.exists() or clock.monotonic_ns() >= ends_ns:
+                if folder.control_socket.exists() or waiting.is_over:
                     raise
             await asyncio.sleep(LOOK_EVERY_S)
         yield

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from macroslow import __version__
 from macroslow.bootstrap.machine import entropy
 from macroslow.bootstrap.outside.session import Outward
-from macroslow.errors import ConfigurationError
+from macroslow.bootstrap.references import header_value
 from macroslow.secretstore.secret import Secret
 from macroslow.services.calls.gen_ai import Peer, peer_of
 from macroslow.settings import Settings
@@ -37,11 +37,3 @@ def span_exporter(
         "macroslow.gateway": settings.gateway.name,
     }
     return SpanExporter(Collector(telemetry.endpoint, headers, outward()), resource, entropy)
-
-
-def header_value(secret: Secret) -> str:
-    """The value of a header. Printable, or it could begin a header of its own. ConfigurationError."""
-    text = secret.reveal()
-    if not (text.isascii() and text.isprintable()):
-        raise ConfigurationError("cannot be the value of a header", fix="write one line of printable ASCII")
-    return text

@@ -4,14 +4,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from macroslow.bootstrap.checks import believed_authorities
 from macroslow.bootstrap.machine import clock, entropy
 from macroslow.bootstrap.outside.session import Outward
 from macroslow.bootstrap.state.core import Core
-from macroslow.bootstrap.watching.timestamping import stamping
+from macroslow.ports import HOUR_NS, NS_PER_S
 from macroslow.services.alerts.send_alerts import Outlet
+from macroslow.services.proofs.read_tiles import ReadTiles
 from macroslow.services.signing.ask_witnesses import AskWitnesses
 from macroslow.services.signing.stamp_log import StampLog
 from macroslow.services.signing.watch_signer import WatchSigner
+from macroslow.tlog.tiles import CHECKPOINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def watch_log(core: Core, outlet: Outlet, outward: Outward) -> WatchedLog:
     settings = core.settings.log
     sign = partial(core.checkpoints.run, settings.checkpoint_window_ms / 1000, clock)
     signer = WatchSigner(core.health, lambda: core.signer.alive)
-    stamp = stamping(core, outward)
+    stamp = _stamping(core, outward)
     if not settings.witnesses:
         return WatchedLog(sign, signer, None, stamp)
     from macroslow.adapters.witness import HTTPWitness  # here: see Outward
@@ -61,3 +64,16 @@ def watch_log(core: Core, outlet: Outlet, outward: Outward) -> WatchedLog:
         required=settings.witness_required,
     )
     return WatchedLog(sign, signer, ask, stamp)
+
+
+def _stamping(core: Core, outward: Outward) -> StampLog | None:
+    """What has the log dated; None where nobody is to be asked."""
+    configured, authorities = core.settings.log.timestamps, believed_authorities(core.settings)
+    if configured is None or authorities is None:
+        return None
+    from macroslow.adapters.timestamps import TimestampAuthority  # here: see Outward
+
+    authority = TimestampAuthority(configured.url, authorities, outward(), clock)
+    every_s = configured.every_hours * HOUR_NS // NS_PER_S
+    published = partial(ReadTiles(core.books, core.checkpoints), CHECKPOINT)
+    return StampLog(core.books, published, authority, clock, every_s)

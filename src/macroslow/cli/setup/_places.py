@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from macroslow.adapters.dotenv import exposure, read_dotenv
 from macroslow.adapters.keystore import absent
 from macroslow.adapters.statefolder import KEYSTORE
-from macroslow.bootstrap.checks import shapes, start_problems, unseen_by_programs
-from macroslow.bootstrap.references.sources import environment_of, sources
+from macroslow.bootstrap.checks import start_problems, unseen_by_programs
+from macroslow.bootstrap.references import environment_of, shapes, sources
 from macroslow.cli.console.errors import problem_lines
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.secretstore.ports import SecretSource

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from macroslow.bootstrap.checks import shapes
+from macroslow.bootstrap.references import shapes
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli.console.ask import STDIN, at_terminal, from_stdin, without_echo
 from macroslow.cli.console.errors import CHECKED_IS_BAD

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from macroslow.bootstrap.edges.opening import _protected
+from macroslow.bootstrap.edges.application import protected_resource
 from macroslow.settings import load
 from macroslow.web.protected_resource import NO_ISSUER
 
@@ -18,7 +18,7 @@ pass_scopes = ["usage:read", "mcp:connect"]
 def test_clients_of_mcp_are_sent_to_the_issuers_that_are_configured(tmp_path: Path) -> None:
     file = tmp_path / "macroslow.toml"
     file.write_text('[gateway]\nname = "ours"\n[mcp]\nresource = "https://gw.example/mcp"\n' + ISSUER)
-    told = _protected(load(file, {}))
+    told = protected_resource(load(file, {}))
     assert told.document(b"any.example", encrypted=False) == {
         "resource": "https://gw.example/mcp",
         "authorization_servers": ("https://id.example",),
@@ -33,6 +33,6 @@ def test_clients_of_mcp_are_sent_to_the_issuers_that_are_configured(tmp_path: Pa
 def test_an_issuer_for_trials_is_no_place_to_log_in(tmp_path: Path) -> None:
     file = tmp_path / "macroslow.toml"
     file.write_text('[auth.issuers.dev]\npreset = "development"\n')
-    told = _protected(load(file, {}))
+    told = protected_resource(load(file, {}))
     assert told.issuers == NO_ISSUER.issuers
     assert told.metadata_url(b"localhost", encrypted=True) == ""

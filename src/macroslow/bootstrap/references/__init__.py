@@ -1,1 +1,0 @@
-"""Secrets by their references."""
