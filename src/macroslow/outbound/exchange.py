@@ -293,7 +293,11 @@ class Exchange:
         if status == _SWITCHING:
             raise ValueError("another protocol, which was not asked for")
         if status >= _FINAL:
-            self.headers = headers = self._fitting()
+            fields = self._fields
+            headers = dict(fields)
+            if not len(headers) == len(fields) <= MAX_HEADERS or self._dry_bytes > MAX_HEAD_BYTES:
+                headers = self._fitting(headers)
+            self.headers = headers
             coding = headers.get(b"transfer-encoding")
             if coding is not None and coding.lower() != b"chunked":
                 raise ValueError("a transfer coding that was not asked for")
@@ -318,18 +322,15 @@ class Exchange:
             self.complete = True
             self._persistent = self._parser.should_keep_alive()
 
-    def _fitting(self) -> Mapping[bytes, bytes]:
-        """The headers, if they are neither too many nor too large."""
+    def _fitting(self, headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        """The headers with all that was said under each name, if they are neither too many nor too large."""
         fields = self._fields
         if len(fields) > MAX_HEADERS:
             raise ValueError("too many headers")
-        # Only then can they be too large; but a piece of body may have come with them.
-        if self._dry_bytes > MAX_HEAD_BYTES and sum(len(n) + len(v) for n, v in fields) > MAX_HEAD_BYTES:
+        # However much has come: a piece of body may be among it.
+        if sum(len(n) + len(v) for n, v in fields) > MAX_HEAD_BYTES:
             raise ValueError("too large headers")
-        headers = dict(fields)
-        if len(headers) < len(fields):
-            return {name: b", ".join(v for n, v in fields if n == name) for name in headers}
-        return headers
+        return {name: b", ".join(v for n, v in fields if n == name) for name in headers}
 
     # What time does
 

@@ -127,11 +127,10 @@ class ModelAPI:
     def _passed(self, exchange: Exchange) -> dict[str, str]:
         """The headers to pass on: printable, and without the key."""
         passed_name = self._passed_name
-        passed = {
-            name: raw_value.decode("latin-1")
-            for raw_name, raw_value in exchange.headers.items()
-            if (name := passed_name(raw_name))
-        }
+        passed = {}
+        for raw_name, raw_value in exchange.headers.items():
+            if name := passed_name(raw_name):
+                passed[name] = raw_value.decode("latin-1")
         key = self._sender.reveal()
         if not _sound(" ".join(passed.values()), key):  # all at once, since they mostly are
             passed = {name: value for name, value in passed.items() if _sound(value, key)}

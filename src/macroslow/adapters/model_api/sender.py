@@ -51,7 +51,8 @@ class Sender:
         self._key = None if key is None else checked_key(name, key)
         self._whose_key = "this gateway's key"
         self._key_name = key_name
-        self._credential = CREDENTIALS[auth]
+        credential = CREDENTIALS[auth]
+        self._key_line = f"{credential.header}: {credential.scheme}".encode("ascii")  # up to the key
         self._dialect = dialect
         self._max_answer_bytes = max_answer_bytes
         self._where = f"{base.scheme}://{base.netloc}"
@@ -76,12 +77,18 @@ class Sender:
         self, path: str, body: bytes, headers: Mapping[str, str], deadline_s: float
     ) -> Awaitable[Exchange | NotReached]:
         """Send JSON; whoever gets an exchange must `end` it. Raises ValueError and UpstreamError."""
-        lines = self._lines(headers) + b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
-        return self._send(b"POST", target(path), lines, body, deadline_s)
+        head = b"POST %b%b HTTP/1.1\r\n%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (
+            self._base_path,
+            target(path),
+            self._lines(headers),
+            len(body),
+        )
+        return self._send(head, body, deadline_s)
 
     def get(self, path: str, query: str, deadline_s: float) -> Awaitable[Exchange | NotReached]:
         """As `post`, without a body."""
-        return self._send(b"GET", target(path, query), self._lines({}), b"", deadline_s)
+        head = b"GET %b%b HTTP/1.1\r\n%b\r\n" % (self._base_path, target(path, query), self._lines({}))
+        return self._send(head, b"", deadline_s)
 
     async def read(self, exchange: Exchange) -> bytes:
         """A whole body. Raises UpstreamUnavailableError."""
@@ -127,24 +134,21 @@ class Sender:
             lines = self._fixed + self._sent
         if self._key is None:
             return lines
-        text = f"{self._credential.header}: {self._credential.scheme}{self._key.reveal()}\r\n"
-        return lines + text.encode("ascii")
+        return b"%b%b%b\r\n" % (lines, self._key_line, self._key.reveal().encode("ascii"))
 
-    async def _send(
-        self, method: bytes, path: bytes, lines: bytes, body: bytes, deadline_s: float
-    ) -> Exchange | NotReached:
-        head = b"%b %b%b HTTP/1.1\r\n%b\r\n" % (method, self._base_path, path, lines)
+    async def _send(self, head: bytes, body: bytes, deadline_s: float) -> Exchange | NotReached:
         try:
             exchange = await self._client.send(head, body, deadline_s)
         except NotConnectedError as error:
             return NotReached(f"{self._where}: {error}; see {self._setting} of providers.{self.name}")
         except BrokenOffError as error:
             raise self.broke_off(error) from None
-        try:
-            self._refuse(exchange)
-        except BaseException:
-            exchange.end()
-            raise
+        if exchange.status != 200 or b"content-encoding" in exchange.headers:
+            try:
+                self._refuse(exchange)
+            except BaseException:
+                exchange.end()
+                raise
         return exchange
 
     def _refuse(self, exchange: Exchange) -> None:
