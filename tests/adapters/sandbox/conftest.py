@@ -15,28 +15,29 @@ from typing import Any
 import pytest
 
 from macroslow.adapters.sandbox.inside import landlock
+from macroslow.adapters.sandbox.inside.wire import LANDLOCK, NATIVE
 from macroslow.workflow.box import Mount
 from macroslow.workflow.sandbox import Block, BlockOutcome, BlockStatus, Level, Outcome
 
 NOBODY = 65_534
 KINDS = [
-    pytest.param(("native", 0), id="native-root"),
-    pytest.param(("native", NOBODY), id="native-user"),
-    pytest.param(("landlock", 0), id="landlock-root"),
-    pytest.param(("landlock", NOBODY), id="landlock-user"),
+    pytest.param((NATIVE, 0), id="native-root"),
+    pytest.param((NATIVE, NOBODY), id="native-user"),
+    pytest.param((LANDLOCK, 0), id="landlock-root"),
+    pytest.param((LANDLOCK, NOBODY), id="landlock-user"),
 ]
 
 
 class Gateway:
     """Drives one `gateway_process.py`."""
 
-    def __init__(self, mode: str, uid: int, folder: Path) -> None:
-        self.mode = mode
+    def __init__(self, backend: str, uid: int, folder: Path) -> None:
+        self.backend = backend
         self.folder = folder
         self.secret = f"MARK-OF-{secrets.token_hex(12)}"
         script = str(Path(__file__).with_name("gateway_process.py"))
         self.process = subprocess.Popen(
-            [sys.executable, script, "enter", str(uid), mode, str(folder)],
+            [sys.executable, script, "enter", str(uid), backend, str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -104,16 +105,16 @@ def box_gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
 
 
 @contextlib.contextmanager
-def started(mode: str, uid: int) -> Iterator[Gateway]:
+def started(backend: str, uid: int) -> Iterator[Gateway]:
     if os.geteuid() != 0 and uid == 0:
         pytest.skip("needs root")
-    if mode == "landlock" and landlock.abi() < landlock.TCP_ABI:
+    if backend == LANDLOCK and landlock.abi() < landlock.TCP_ABI:
         pytest.skip("no Landlock of ABI 4 here")
     folder = Path(tempfile.mkdtemp(prefix="sandbox-test-"))
     folder.chmod(0o755)
     if os.geteuid() == 0:
         os.chown(folder, uid, uid)
-    gateway = Gateway(mode, uid if os.geteuid() == 0 else os.geteuid(), folder)
+    gateway = Gateway(backend, uid if os.geteuid() == 0 else os.geteuid(), folder)
     yield gateway
     gateway.close()
     shutil.rmtree(folder)

@@ -1,6 +1,6 @@
 """A gateway in a process of its own, as any user, with marked secrets that no code block may find.
 
-`python gateway_process.py enter UID MODE FOLDER` (as root, or as UID itself) binds the interpreter
+`python gateway_process.py enter UID BACKEND FOLDER` (as root, or as UID itself) binds the interpreter
 into FOLDER, where that user can read it, becomes UID and starts over with `serve`. It then reads
 one job a line and writes one outcome a line. The first line that it writes says where the secrets are.
 A line with a `program` is a box: its code gets the places as the first line of its standard input.
@@ -21,7 +21,7 @@ from typing import Any
 SOURCES = str(Path(__file__).resolve().parents[3] / "src")
 
 
-def enter(uid: int, mode: str, folder: Path) -> None:
+def enter(uid: int, backend: str, folder: Path) -> None:
     from macroslow.adapters.sandbox.inside import syscalls
 
     python = Path(sys.executable).resolve()
@@ -42,7 +42,7 @@ def enter(uid: int, mode: str, folder: Path) -> None:
         "SECRET": os.environ["SECRET"],
         "TMPDIR": str(folder),
     }
-    command = [str(python), __file__, "serve", str(uid), mode, str(folder)]
+    command = [str(python), __file__, "serve", str(uid), backend, str(folder)]
     os.execve(python, command, environment)
 
 
@@ -122,11 +122,11 @@ async def in_a_box(given: dict[str, Any]) -> dict[str, Any]:
     return {"stdout": said.decode("utf-8", "replace"), "ended": ended, "last_words": last_words}
 
 
-async def serve(mode: str, folder: Path) -> None:
+async def serve(backend: str, folder: Path) -> None:
     from macroslow.adapters.sandbox import ProcessSandbox
     from macroslow.workflow.sandbox import Block, Job, Limits
 
-    sandbox = ProcessSandbox(mode, preload=())
+    sandbox = ProcessSandbox(backend, preload=())
     places = expose(folder, os.environ["SECRET"])
     print(json.dumps({"places": places, "counts_memory": sandbox.counts_memory}), flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from macroslow.adapters.sandbox import NATIVE
 from macroslow.workflow.sandbox import Block, BlockStatus, Level
 
 
@@ -27,8 +28,8 @@ def test_python_blocks_share_their_variables_and_bash_reads_the_inputs(gateway: 
     assert outcome.blocks[1].stderr == "error\n"
     assert {block.status for block in outcome.blocks} == {BlockStatus.OK}
     assert (outcome.backend, outcome.level) == (
-        gateway.mode,
-        Level.FULL if gateway.mode == "native" else Level.REDUCED,
+        gateway.backend,
+        Level.FULL if gateway.backend == NATIVE else Level.REDUCED,
     )
 
 

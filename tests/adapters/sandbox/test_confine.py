@@ -12,6 +12,7 @@ from tests import users
 
 from macroslow.adapters.sandbox import _confine, _mountinfo, hindrance
 from macroslow.adapters.sandbox.inside import landlock
+from macroslow.adapters.sandbox.inside.wire import LANDLOCK, NATIVE
 
 SCRIPT = str(Path(__file__).with_name("confined_process.py"))
 _HOLD = "import sys; held = open(sys.argv[1]); print(held.fileno(), flush=True); sys.stdin.read()"
@@ -209,14 +210,14 @@ from pathlib import Path
 from macroslow.adapters import sandbox
 from macroslow.workflow.sandbox import Block, Job, Limits
 
-hidden, work, mode = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+hidden, work, backend = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 launcher = sandbox.ZygoteLauncher.open({sandbox.NATIVE: sandbox.profile_of(sandbox.NATIVE)})
 assert sandbox.confine([hidden], [work]) == ""
 CODE = f"try: print(open({str(hidden / 'log.json')!r}).read())\\nexcept OSError: print('refused')"
 JOB = Job(run_id="a", blocks=(Block("python", "a", CODE),), inputs={}, limits=Limits())
 
 async def main():
-    box = await sandbox.choose(preferred=mode, launcher=launcher)
+    box = await sandbox.choose(preferred=backend, launcher=launcher)
     (block,) = (await box.run(JOB)).blocks
     print(box.backend, block.status.value, block.stdout.strip())
     await box.close()
@@ -226,17 +227,17 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("mode", ["native", "landlock"])
+@pytest.mark.parametrize("backend", [NATIVE, LANDLOCK])
 @pytest.mark.parametrize("uid", ["user"], indirect=True)
 def test_sandboxes_of_both_levels_start_within_it_and_their_code_reads_nothing_of_it(
-    uid: int, folder: Path, mode: str
+    uid: int, folder: Path, backend: str
 ) -> None:
     if landlock.abi() < landlock.TCP_ABI:
         pytest.skip("no Landlock of ABI 4 here")
     signer, work = folder / "outside" / "above" / "signer", folder / "work"
-    process = start(uid, "-c", _RUN, str(signer), str(work), mode, TMPDIR=str(work))
+    process = start(uid, "-c", _RUN, str(signer), str(work), backend, TMPDIR=str(work))
     out, err = process.communicate(timeout=100)
-    assert out == f"{mode} ok refused\n", err
+    assert out == f"{backend} ok refused\n", err
 
 
 _BY_THE_LAUNCHER = """

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from macroslow.adapters.sandbox import NATIVE
 from macroslow.workflow.sandbox import Block, BlockStatus
 
 HOSTILE = Path(__file__).with_name("hostile")
@@ -91,7 +92,7 @@ def test_memory_of_every_kind_ends_at_the_limit(gateway: Any, name: str) -> None
 def test_memory_that_no_process_maps_is_counted_or_refused(gateway: Any) -> None:
     (block,) = gateway.run(load("memfd_bomb.py"), limits=SMALL).blocks
     assert "BREACH" not in block.stdout
-    if gateway.counts_memory and gateway.mode == "native":
+    if gateway.counts_memory and gateway.backend == NATIVE:
         assert block.status is BlockStatus.MEMORY
     else:
         assert block.status is BlockStatus.ERROR

@@ -75,10 +75,10 @@ async def until_dead_child(launcher: ZygoteLauncher) -> None:
     [
         {"kind": "start", "name": "sh"},
         {"kind": "start"},
-        {"kind": "start", "name": NATIVE, "profile": {"mode": NATIVE, "folders": ["/root"]}},
+        {"kind": "start", "name": NATIVE, "profile": {"backend": NATIVE, "folders": ["/root"]}},
         {"kind": "start", "name": [NATIVE]},
         {"kind": "start", "name": NATIVE, "folders": ["/"]},
-        {"name": "sh", "profile": {"mode": NATIVE, "folders": ["/"], "sys_path": [], "uid": 0}},
+        {"name": "sh", "profile": {"backend": NATIVE, "folders": ["/"], "sys_path": [], "uid": 0}},
         {"kind": "seal"},
         {},
     ],

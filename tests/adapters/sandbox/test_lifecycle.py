@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from macroslow.adapters.sandbox import NoSandbox, ProcessSandbox, choose, probe
+from macroslow.adapters.sandbox import NATIVE, NoSandbox, ProcessSandbox, choose, probe
 from macroslow.adapters.sandbox._meter import _tree
-from macroslow.adapters.sandbox._zygote import folders
+from macroslow.adapters.sandbox._profile import folders
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.sandbox import Block, BlockStatus, Job, Level, Limits, Outcome
 
@@ -25,7 +25,7 @@ def job(code: str, language: str = "python", **more: object) -> Job:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[ProcessSandbox]:
-    started = ProcessSandbox("native", preload=())
+    started = ProcessSandbox(NATIVE, preload=())
     try:
         await started.run(job("print(1)"))
     except SandboxUnavailableError as error:
@@ -169,7 +169,7 @@ async def test_a_zygote_that_dies_under_a_run_is_no_fault_of_the_document(sandbo
 
 async def test_a_zygote_is_replaced_after_so_many_runs_and_its_last_runs_end_in_peace() -> None:
     before = living()
-    sandbox = ProcessSandbox("native", preload=(), runs_per_zygote=2)
+    sandbox = ProcessSandbox(NATIVE, preload=(), runs_per_zygote=2)
     try:
         slow = asyncio.create_task(sandbox.run(job("import time; time.sleep(0.8); print('late')")))
         seen = set()
@@ -270,7 +270,7 @@ async def test_limits_that_the_kernel_refuses_are_an_error_of_the_sandbox(sandbo
 
 @pytest.fixture
 async def pooled() -> AsyncIterator[ProcessSandbox]:
-    started = ProcessSandbox("native", preload=("colorsys",))
+    started = ProcessSandbox(NATIVE, preload=("colorsys",))
     started.keep_spares(2)
     try:
         await started.run(job("print(1)"))
@@ -335,7 +335,7 @@ async def test_a_module_is_loaded_ahead_once_a_job_has_named_it_and_not_before(
 
 
 async def test_a_zygote_that_takes_the_place_of_another_loads_what_a_job_has_named() -> None:
-    sandbox = ProcessSandbox("native", preload=("colorsys",), runs_per_zygote=1)
+    sandbox = ProcessSandbox(NATIVE, preload=("colorsys",), runs_per_zygote=1)
     try:
         await sandbox.run(job("import colorsys"))
         first = sandbox.zygote_pid
@@ -350,7 +350,7 @@ async def test_a_zygote_that_takes_the_place_of_another_loads_what_a_job_has_nam
 
 async def test_spares_end_with_the_sandbox() -> None:
     before = await settled_footprint()
-    sandbox = ProcessSandbox("native", preload=())
+    sandbox = ProcessSandbox(NATIVE, preload=())
     sandbox.keep_spares(3)
     try:
         await asyncio.gather(*(sandbox.run(job("print(1)")) for _ in range(4)))

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from macroslow.adapters.sandbox import ProcessSandbox
+from macroslow.adapters.sandbox import NATIVE, ProcessSandbox
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.sandbox import Block, BlockStatus, Job
 
@@ -45,7 +45,7 @@ async def test_a_block_calls_its_model_with_no_word_about_the_gateway() -> None:
         async with await asyncio.start_server(serve, sock=listener):
             yield
 
-    sandbox = ProcessSandbox("native")
+    sandbox = ProcessSandbox(NATIVE)
     environment = {"OPENAI_BASE_URL": "http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": "capability-of-the-run"}
     job = Job("r", (Block("python", "call", CODE),), {}, environment=environment, wants_egress=True)
     try:

@@ -3,11 +3,12 @@
 from macroslow.adapters.sandbox._backend import NoSandbox, ProcessSandbox
 from macroslow.adapters.sandbox._box import Box
 from macroslow.adapters.sandbox._boxes import Boxes, box_name, box_profile
-from macroslow.adapters.sandbox._choose import NATIVE, BackendReport, choose, probe
+from macroslow.adapters.sandbox._choose import BackendReport, choose, probe
 from macroslow.adapters.sandbox._confine import confine, hindrance
 from macroslow.adapters.sandbox._launcher import ZygoteLauncher
 from macroslow.adapters.sandbox._mounts import refusal as mount_refusal
-from macroslow.adapters.sandbox._zygote import profile_of
+from macroslow.adapters.sandbox._profile import profile_of
+from macroslow.adapters.sandbox.inside.wire import NATIVE
 
 __all__ = [
     "NATIVE",

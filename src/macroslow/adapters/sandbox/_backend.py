@@ -3,55 +3,56 @@
 import asyncio
 import contextlib
 import os
-import secrets
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from macroslow.adapters.sandbox import _cgroup, _folder, _zygote
+from macroslow.adapters.sandbox import _cgroup, _folder
 from macroslow.adapters.sandbox._meter import Meter
 from macroslow.adapters.sandbox._pool import Cabin, Pool, Wanted
-from macroslow.adapters.sandbox._process import meet
+from macroslow.adapters.sandbox._process import fork, pid_of
+from macroslow.adapters.sandbox._profile import sandbox_uid
 from macroslow.adapters.sandbox._run import Run
-from macroslow.adapters.sandbox._zygote import Launcher, Zygote, pid_of, profile_of
+from macroslow.adapters.sandbox._zygote import Launcher, Zygote
+from macroslow.adapters.sandbox._zygotes import Zygotes
+from macroslow.adapters.sandbox.inside.wire import NATIVE
 from macroslow.errors import SandboxUnavailableError
-from macroslow.workflow.sandbox import EgressServer, Job, Level, Limits, Outcome
+from macroslow.workflow.sandbox import EgressServer, Job, Level, Outcome
 
 PRELOADED: Final = ("openai",)
 # A new zygote after so many runs: all forks of one share the layout of their address space.
 _RUNS_PER_ZYGOTE: Final = 1000
-_START_RUN_S: Final = 20.0
 _LANGUAGES: Final = frozenset({"python", "bash"})
 
 
 @dataclass(slots=True, eq=False)
 class ProcessSandbox:
-    """Runs jobs in forks of a zygote. `mode` is "native" or "landlock".
+    """Runs jobs in forks of a zygote. `backend` is "native" or "landlock".
 
     The `preload` modules cost tens of MiB and a second: the zygote loads them for the first job whose
     Python names one of them, and all later forks have them.
     """
 
-    mode: str
+    backend: str
     preload: tuple[str, ...] = PRELOADED
     runs_per_zygote: int = _RUNS_PER_ZYGOTE
     launcher: Launcher | None = None  # who starts zygotes for us, if we may not
+    _zygotes: Zygotes = field(init=False)
     _pool: Pool = field(default_factory=Pool)
     _parent: _cgroup.GroupParent | None = field(default_factory=_cgroup.find_parent)
-    _current: Zygote | None = None
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _preloaded: bool = False  # from the first job on that names one of `preload`
-    _closed: bool = False
 
-    @property
-    def backend(self) -> str:
-        return self.mode
+    def __post_init__(self) -> None:
+        self._zygotes = Zygotes(self.backend, self.runs_per_zygote, self.launcher)
 
     @property
     def level(self) -> Level:
-        return Level.FULL if self.mode == "native" else Level.REDUCED
+        return Level.FULL if self._native else Level.REDUCED
+
+    @property
+    def _native(self) -> bool:
+        return self.backend == NATIVE
 
     @property
     def counts_memory(self) -> bool:
@@ -61,7 +62,8 @@ class ProcessSandbox:
     @property
     def zygote_pid(self) -> int | None:
         """The process that new runs are forked from, for whoever watches the gateway."""
-        return pid_of(self._current.process.pidfd) if self._current else None
+        current = self._zygotes.current
+        return pid_of(current.process.pidfd) if current else None
 
     @property
     def spare_pids(self) -> list[int]:
@@ -89,133 +91,53 @@ class ProcessSandbox:
         self._pool.size = count
 
     async def close(self) -> None:
-        self._closed = True
+        await self._zygotes.close()
         await self._pool.close()
-        if self._current is not None:
-            await self._current.close()
-            self._current = None
 
     async def _take(self, job: Job, stack: contextlib.AsyncExitStack) -> Cabin:
         """Return an empty sandbox: a spare one if there is one, else a new one."""
-        if not self._preloaded and self._names_preloaded(job):
-            await self._preload()
-        wanted = Wanted(job.limits, egress=True, cell=True)
-        spare = self._pool.take(wanted, self._current) if self.mode == "native" else None
-        if spare is not None:
-            cabin = spare
-        else:
+        if not self._zygotes.modules and self._names_preloaded(job):
+            await self._zygotes.warm(self.preload)
+        spare = Wanted(job.limits, egress=True, cell=True, modules=self._zygotes.modules)
+        cabin = self._pool.take(spare, self._zygotes.current) if self._native else None
+        if cabin is None:
             has_python = any(block.language == "python" for block in job.blocks)
-            cabin = await self._fork(Wanted(job.limits, job.wants_egress, has_python))
+            cabin = await self._fork(replace(spare, egress=job.wants_egress, cell=has_python))
         stack.push_async_callback(cabin.stack.aclose)
-        if self.mode == "native":
-            self._pool.refill(wanted, self._fork)
+        if self._native:
+            self._pool.refill(spare, self._fork)
         return cabin
 
     def _names_preloaded(self, job: Job) -> bool:
         code = [block.code for block in job.blocks if block.language == "python"]
         return any(name in text for name in self.preload for text in code)
 
-    async def _preload(self) -> None:
-        """Load the modules ahead of all forks from now on; a spare that lacks them is dropped."""
-        async with self._lock:
-            self._preloaded = True
-            self._pool.drop_all()
-            if self._current is not None:
-                await self._current.warm(self.preload)
-
     async def _fork(self, wanted: Wanted) -> Cabin:
         """Fork an empty sandbox, from a second zygote if the first has died."""
         for _ in range(2):
-            async with self._lock:
-                zygote = await self._zygote()
+            zygote = await self._zygotes.take()
             try:
                 async with contextlib.AsyncExitStack() as stack:
-                    cabin = await self._spawn(zygote, wanted, stack)
-                    cabin.stack = stack.pop_all()
-                    return cabin
+                    stack.push_async_callback(self._zygotes.leave, zygote)
+                    return await self._cabin(zygote, wanted, stack)
             except EOFError:
-                await self._discard(zygote)
+                await self._zygotes.discard(zygote)
         raise SandboxUnavailableError("the sandbox process died twice while it started a run")
 
-    async def _zygote(self) -> Zygote:
-        """Return the living zygote, a new one if need be. Call with the lock held."""
-        if self._closed:
-            raise SandboxUnavailableError("the sandbox is closed")
-        current = self._current
-        if current is not None and not current.alive:
-            await current.close()
-            current = None
-        if current is None or current.runs >= self.runs_per_zygote:
-            fresh = await Zygote.start(profile_of(self.mode), self.launcher, self.mode)
-            if current is not None:
-                await self._retire(current)
-            self._current = current = fresh
-            if self._preloaded:
-                await fresh.warm(self.preload)
-        return current
-
-    async def _retire(self, zygote: Zygote) -> None:
-        """Let a zygote finish its runs; whoever ends the last one closes it."""
-        zygote.retired = True
-        if not zygote.active:
-            await zygote.close()
-
-    async def _discard(self, zygote: Zygote) -> None:
-        async with self._lock:
-            if self._current is zygote:
-                self._current = None
-                await zygote.close()
-
-    async def _leave(self, zygote: Zygote) -> None:
-        zygote.active -= 1
-        if zygote.retired and not zygote.active:
-            await zygote.close()
-
-    async def _spawn(self, zygote: Zygote, wanted: Wanted, stack: contextlib.AsyncExitStack) -> Cabin:
-        """Fork a sandbox of this zygote; what it leaves behind is undone by `stack`."""
-        zygote.runs += 1
-        zygote.active += 1
-        stack.push_async_callback(self._leave, zygote)
-        group = self._group(wanted.limits)
-        if group is not None:
-            stack.push_async_callback(asyncio.to_thread, group.remove)
-        work, listener = "", None
-        if self.mode == "landlock":
+    async def _cabin(self, zygote: Zygote, wanted: Wanted, stack: contextlib.AsyncExitStack) -> Cabin:
+        """Fork a sandbox of this zygote, which takes over from `stack` what undoes it."""
+        work, listener, others = "", None, 0
+        if not self._native:
             work = await stack.enter_async_context(_work_folder())
-            listener = _host_listener() if wanted.egress else None
-        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        stack.callback(control.close)
-        request = self._request(wanted, work, listener, counted=group is not None)
-        with theirs, group.door() if group else contextlib.nullcontext() as door:
-            await zygote.ask(request, [theirs.fileno()] if door is None else [theirs.fileno(), door])
-        try:
-            async with asyncio.timeout(_START_RUN_S):
-                process = await meet(control)
-        except TimeoutError:
-            raise SandboxUnavailableError("the sandbox process does not answer") from None
-        process.listener = process.listener or listener
-        stack.push_async_callback(process.end, gentle=self.mode == "landlock")
-        return Cabin(process, Meter(process.pid, group), work or None, zygote, stack)
-
-    def _group(self, limits: Limits) -> _cgroup.MemoryGroup | None:
-        if self._parent is None:
-            return None
-        name = f"macroslow-{os.getpid()}-{secrets.token_hex(6)}"
-        try:
-            return self._parent.create(name, limits.memory_bytes)
-        except OSError:
-            return None
-
-    def _request(
-        self, wanted: Wanted, work: str, listener: socket.socket | None, *, counted: bool
-    ) -> dict[str, object]:
+            listener = stack.enter_context(_host_listener()) if wanted.egress else None
+            others = _tasks_of_sandbox_user()
         limits = wanted.limits
-        others = _tasks_of_sandbox_user() if self.mode == "landlock" else 0
-        return {
+        memory = _cgroup.memory_group(self._parent, _cgroup.fresh_name(), limits.memory_bytes)
+        request = {
             "kind": "run",
             "egress": wanted.egress,
             "cell": wanted.cell,
-            "shared_memory": counted,
+            "shared_memory": memory is not None,
             "work": work,
             "port": listener.getsockname()[1] if listener else 0,
             "cpu_s": limits.cpu_s,
@@ -224,6 +146,10 @@ class ProcessSandbox:
             "processes": limits.processes + 1 + others,  # init is one more
             "open_files_per_process": limits.open_files_per_process,
         }
+        groups = [] if memory is None else [memory]
+        process = await fork(zygote, request, groups, stack, gentle=not self._native)
+        process.listener = process.listener or listener
+        return Cabin(process, Meter(process.pid, memory), work or None, zygote, stack.pop_all())
 
 
 def _check(job: Job, serve_egress: EgressServer | None) -> None:
@@ -237,7 +163,7 @@ def _check(job: Job, serve_egress: EgressServer | None) -> None:
 @contextlib.asynccontextmanager
 async def _work_folder() -> AsyncIterator[str]:
     """A folder on the host's disk for a run that cannot mount one."""
-    path = _folder.make(_zygote.sandbox_uid() if os.geteuid() == 0 else None)
+    path = _folder.make(sandbox_uid() if os.geteuid() == 0 else None)
     try:
         yield path
     finally:
@@ -253,7 +179,7 @@ def _host_listener() -> socket.socket:
 
 def _tasks_of_sandbox_user() -> int:
     """How many threads the sandbox's user has already: without a user namespace the limit counts them all."""
-    uid = _zygote.sandbox_uid() if os.geteuid() == 0 else os.geteuid()
+    uid = sandbox_uid() if os.geteuid() == 0 else os.geteuid()
     count = 0
     for process in Path("/proc").iterdir():
         with contextlib.suppress(OSError):

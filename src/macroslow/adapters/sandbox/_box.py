@@ -10,11 +10,16 @@ from typing import Any, Final
 
 from macroslow.adapters.sandbox import _verdict as verdict
 from macroslow.adapters.sandbox._cgroup import MemoryGroup
+from macroslow.adapters.sandbox._channel import (
+    receive,
+    sealed_file,
+    undisturbed,
+    wait_readable,
+    wait_writable,
+)
 from macroslow.adapters.sandbox._meter import Meter
 from macroslow.adapters.sandbox._process import Process
-from macroslow.adapters.sandbox._run import sealed_file
 from macroslow.adapters.sandbox._stderr import Ring
-from macroslow.adapters.sandbox._zygote import receive, undisturbed, wait_readable
 from macroslow.adapters.sandbox.inside import wire
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.box import Program
@@ -93,7 +98,7 @@ class Box:
             try:
                 view = view[os.write(self._stdin, view) :]
             except BlockingIOError:
-                await _wait_writable(self._stdin)
+                await wait_writable(self._stdin)
 
     def hang_up(self) -> None:
         """Close the program's standard input: a server ends of itself then."""
@@ -155,7 +160,7 @@ class Box:
                 self.meter.sample()
             over = self.meter.memory_bytes > self.program.limits.memory_bytes
             self._over_memory = over if group is None else _kills(group) > 0
-        self.process.kill(gentle=False)
+        self.process.kill()
 
 
 def _kills(group: MemoryGroup | None) -> int:
@@ -164,18 +169,3 @@ def _kills(group: MemoryGroup | None) -> int:
 
 def _pipe() -> tuple[int, int]:
     return os.pipe2(os.O_CLOEXEC)
-
-
-async def _wait_writable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-
-    def notice() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    loop.add_writer(descriptor, notice)
-    try:
-        await ready
-    finally:
-        loop.remove_writer(descriptor)

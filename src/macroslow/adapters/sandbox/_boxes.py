@@ -7,9 +7,6 @@ it: a later message brings only the environment and the streams of one more star
 
 import asyncio
 import contextlib
-import os
-import secrets
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +16,14 @@ from macroslow.adapters.sandbox import _cgroup
 from macroslow.adapters.sandbox._box import Box
 from macroslow.adapters.sandbox._choose import repair
 from macroslow.adapters.sandbox._meter import Meter
-from macroslow.adapters.sandbox._process import meet
+from macroslow.adapters.sandbox._process import fork
+from macroslow.adapters.sandbox._profile import placed, profile_of
 from macroslow.adapters.sandbox._way_out import WayOut
-from macroslow.adapters.sandbox._zygote import Launcher, Zygote, placed, profile_of
+from macroslow.adapters.sandbox._zygote import Launcher, Zygote
+from macroslow.adapters.sandbox.inside.wire import NATIVE
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.box import Program
 
-_MODE: Final = "native"  # a box is of the full level, or there is none
-_START_S: Final = 20.0
 # Programs of the system, and the certificates that those which speak TLS trust.
 _FOLDERS: Final = ("/usr", "/etc/alternatives", "/etc/ssl/certs", "/etc/pki/ca-trust/extracted")
 
@@ -51,12 +48,12 @@ def box_profile(program: Program) -> dict[str, object]:
         "processes": limits.processes + 1,  # init is one more
         "open_files_per_process": limits.open_files_per_process,
     }
-    return profile_of(_MODE, own)
+    return profile_of(NATIVE, own)
 
 
 @dataclass(slots=True, eq=False)
 class Boxes:
-    """One program's boxes, one after another.
+    """One program's boxes, one after another: of the full level, or there is none.
 
     `launcher` starts the zygote, for a gateway that has restricted itself.
     """
@@ -100,40 +97,18 @@ class Boxes:
                 self._zygote = await Zygote.start(profile, self.launcher, box_name(self.program))
             except SandboxUnavailableError as error:
                 reason = f"a program needs a full sandbox, and none works here: {error.detail}"
-                raise SandboxUnavailableError(reason, fix=repair(_MODE, error.detail)) from error
+                raise SandboxUnavailableError(reason, fix=repair(error.detail)) from error
         return self._zygote
 
     async def _fork(self, zygote: Zygote, stack: contextlib.AsyncExitStack) -> Box:
         """Fork one box; what it leaves behind is undone by `stack`."""
-        memory, doors = self._groups(stack)
-        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        stack.callback(control.close)
-        with theirs, contextlib.ExitStack() as opened:
-            passed = [theirs.fileno(), *(opened.enter_context(group.door()) for group in doors)]
-            await zygote.ask({"kind": "box", "shared_memory": memory is not None}, passed)
-        try:
-            async with asyncio.timeout(_START_S):
-                process = await meet(control)
-        except TimeoutError:
-            raise SandboxUnavailableError("its box does not answer") from None
-        stack.push_async_callback(process.end, gentle=False)
-        if process.listener is not None:
-            await stack.enter_async_context(self.way_out.serve(process.listener))
-        return Box(self.program, process, Meter(process.pid, memory), stack)
-
-    def _groups(
-        self, stack: contextlib.AsyncExitStack
-    ) -> tuple[_cgroup.MemoryGroup | None, list[_cgroup.Group]]:
-        """Groups for memory and processor time, those that this machine lets us make."""
-        name, limits = f"macroslow-{os.getpid()}-{secrets.token_hex(6)}", self.program.limits
-        memory = None
-        if self._parent is not None:
-            with contextlib.suppress(OSError):
-                memory = self._parent.create(name, limits.memory_bytes)
+        name, limits = _cgroup.fresh_name(), self.program.limits
+        memory = _cgroup.memory_group(self._parent, name, limits.memory_bytes)
         groups: list[_cgroup.Group] = [] if memory is None else [memory]
         if memory is None or not memory.share(limits.cpus):
             time_share = _cgroup.share(name, limits.cpus)
             groups += [] if time_share is None else [time_share]
-        for group in groups:
-            stack.push_async_callback(asyncio.to_thread, group.remove)
-        return memory, groups
+        process = await fork(zygote, {"kind": "box", "shared_memory": memory is not None}, groups, stack)
+        if process.listener is not None:
+            await stack.enter_async_context(self.way_out.serve(process.listener))
+        return Box(self.program, process, Meter(process.pid, memory), stack)

@@ -11,10 +11,10 @@ _CHUNK_BYTES: Final = 64 * 1024
 
 @dataclass(slots=True)
 class Budget:
-    """Bytes that several captures may take together; `overrun` is called once when they want more."""
+    """Bytes that several captures may take together; `overrun` is told once that it was more."""
 
     limit_bytes: int
-    overrun: Callable[[], None]
+    overrun: Callable[[int], None]
     seen_bytes: int = 0
 
     def take(self, wanted_bytes: int) -> int:
@@ -23,7 +23,7 @@ class Budget:
         within = self.seen_bytes <= self.limit_bytes
         self.seen_bytes += wanted_bytes
         if within and self.seen_bytes > self.limit_bytes:
-            self.overrun()
+            self.overrun(self.seen_bytes)
         return min(room, wanted_bytes)
 
 

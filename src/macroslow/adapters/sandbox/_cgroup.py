@@ -8,6 +8,7 @@ Source: Linux Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst; 
 
 import contextlib
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -137,6 +138,18 @@ class GroupParent:
             if not Path("/proc", path.name.split("-")[1]).exists():
                 with contextlib.suppress(OSError):
                     path.rmdir()
+
+
+def fresh_name() -> str:
+    """A name for the groups of one run or one box, that says whose they are: see `GroupParent.sweep`."""
+    return f"macroslow-{os.getpid()}-{secrets.token_hex(6)}"
+
+
+def memory_group(parent: GroupParent | None, name: str, limit_bytes: int) -> MemoryGroup | None:
+    """Make a group, if there is where to and it can be made."""
+    with contextlib.suppress(OSError):
+        return parent.create(name, limit_bytes) if parent is not None else None
+    return None
 
 
 def find_parent() -> GroupParent | None:

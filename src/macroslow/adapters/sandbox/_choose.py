@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Final
 
 from macroslow.adapters.sandbox._backend import NoSandbox, ProcessSandbox
-from macroslow.adapters.sandbox._zygote import Launcher, folders, sandbox_uid
+from macroslow.adapters.sandbox._profile import folders, sandbox_uid
+from macroslow.adapters.sandbox._zygote import Launcher
 from macroslow.adapters.sandbox.inside import landlock
+from macroslow.adapters.sandbox.inside.wire import LANDLOCK, NATIVE
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.sandbox import Block, BlockStatus, Job, Level, Limits, Sandbox
 
-NATIVE: Final = "native"
-BACKENDS: Final = (NATIVE, "landlock")
-_LEVELS: Final = {"native": Level.FULL, "landlock": Level.REDUCED}
+BACKENDS: Final = (NATIVE, LANDLOCK)
 _SPARES: Final = 2
 _GREETING: Final = b"works"
 _TRIAL_CODE: Final = """
@@ -60,8 +60,8 @@ async def choose(*, preferred: str = "auto", launcher: Launcher | None = None) -
     if preferred == "none":
         return NoSandbox("the configuration says that no code is run", 'write [sandbox] backend = "auto"')
     reports = []
-    for mode in BACKENDS if preferred == "auto" else (preferred,):
-        sandbox, report = await _try(mode, launcher if mode == NATIVE else None)
+    for backend in BACKENDS if preferred == "auto" else (preferred,):
+        sandbox, report = await _try(backend, launcher if backend == NATIVE else None)
         if sandbox is not None:
             sandbox.keep_spares(_SPARES)  # only now: those of a trial's kind fit no job
             return sandbox
@@ -73,18 +73,18 @@ async def choose(*, preferred: str = "auto", launcher: Launcher | None = None) -
 async def probe() -> list[BackendReport]:
     """Try every backend, strongest first, and report."""
     reports = []
-    for mode in BACKENDS:
-        sandbox, report = await _try(mode)
+    for backend in BACKENDS:
+        sandbox, report = await _try(backend)
         if sandbox is not None:
             await sandbox.close()
         reports.append(report)
     return reports
 
 
-async def _try(mode: str, launcher: Launcher | None = None) -> tuple[ProcessSandbox | None, BackendReport]:
-    reason = _unfit(mode)
+async def _try(backend: str, launcher: Launcher | None = None) -> tuple[ProcessSandbox | None, BackendReport]:
+    reason = _unfit(backend)
     if not reason:
-        sandbox = ProcessSandbox(mode, launcher=launcher)
+        sandbox = ProcessSandbox(backend, launcher=launcher)
         try:
             await _trial(sandbox)
         except SandboxUnavailableError as error:
@@ -94,8 +94,8 @@ async def _try(mode: str, launcher: Launcher | None = None) -> tuple[ProcessSand
             await sandbox.close()
             raise
         else:
-            return sandbox, BackendReport(mode, True, _LEVELS[mode], "", "")
-    return None, BackendReport(mode, False, Level.NONE, reason, repair(mode, reason))
+            return sandbox, BackendReport(backend, True, sandbox.level, "", "")
+    return None, BackendReport(backend, False, Level.NONE, reason, repair(reason))
 
 
 async def _trial(sandbox: ProcessSandbox) -> None:
@@ -119,11 +119,11 @@ async def _greet(listener: socket.socket) -> AsyncIterator[None]:
         yield
 
 
-def _unfit(mode: str) -> str:
+def _unfit(backend: str) -> str:
     """What can be told without a trial."""
     if sys.platform != "linux":
         return f"code blocks need Linux; this is {platform.system()}"
-    if mode == "landlock":
+    if backend == LANDLOCK:
         if landlock.abi() < landlock.TCP_ABI:
             return f"Landlock here has ABI {landlock.abi()}; {landlock.TCP_ABI} (Linux 6.7) is needed"
         if os.geteuid() == 0 and (closed := _closed_to_others()):
@@ -140,7 +140,7 @@ def _closed_to_others() -> str:
     return ""
 
 
-def repair(mode: str, reason: str) -> str:
+def repair(reason: str) -> str:
     """One line that mends the usual causes."""
     if sys.platform != "linux":
         return "run the gateway on Linux, or in a Linux container"

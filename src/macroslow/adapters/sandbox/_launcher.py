@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from macroslow.adapters.sandbox._zygote import Started, receive, spawn, undisturbed
+from macroslow.adapters.sandbox._channel import receive, undisturbed
+from macroslow.adapters.sandbox._zygote import Started, spawn
 from macroslow.adapters.sandbox.inside import wire
 
 

@@ -5,7 +5,6 @@ All spares are alike, as the last job wanted its own; another kind of job gets a
 
 import asyncio
 import contextlib
-import select
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +23,7 @@ class Wanted:
     limits: Limits
     egress: bool
     cell: bool
+    modules: tuple[str, ...]  # that were loaded ahead of the fork
 
 
 @dataclass(slots=True, eq=False)
@@ -35,10 +35,6 @@ class Cabin:
     folder: str | None
     zygote: Zygote
     stack: contextlib.AsyncExitStack
-
-    @property
-    def alive(self) -> bool:
-        return not select.select([self.process.pidfd], [], [], 0)[0]
 
 
 @dataclass(slots=True, eq=False)
@@ -58,7 +54,7 @@ class Pool:
             self.drop_all()
         while self.spares:
             spare = self.spares.pop()
-            if spare.zygote is zygote and spare.alive:
+            if spare.zygote is zygote and spare.process.alive:
                 return spare
             self._spawn(spare.stack.aclose())
         return None

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Final
 
-from macroslow.adapters.sandbox._zygote import wait_readable
+from macroslow.adapters.sandbox._channel import wait_readable
 
 _KEPT_BYTES: Final = 32 * 1024
 _CHUNK_BYTES: Final = 8 * 1024

@@ -3,107 +3,22 @@
 import asyncio
 import contextlib
 import os
-import select
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Final, Protocol, Self
 
+from macroslow.adapters.sandbox._channel import is_readable, receive, undisturbed, wait_readable
 from macroslow.adapters.sandbox.inside import wire
 from macroslow.errors import SandboxUnavailableError
 
-START_S: Final = 20.0
+_START_S: Final = 20.0
 _CLOSE_S: Final = 1.0
 _BOOT: Final = "import sys; sys.path.insert(0, sys.argv[1]); from inside.{} import main; main()"
-_OF_INTERPRETER: Final = ("bin", "lib", "lib64")  # folders below the interpreter's prefix
-# Who root becomes. A number of our own, so that nothing else on the machine shares it; containers
-# that map few ids get the traditional nobody.
-_OWN_UID: Final = 1_879_000_000
-_NOBODY: Final = 65_534
-
-
-async def wait_readable(descriptor: int) -> None:
-    """Return once `descriptor` can be read, or its other side has gone."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-
-    def notice() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    loop.add_reader(descriptor, notice)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(descriptor)
-
-
-async def undisturbed(cleaning: Coroutine[Any, Any, None]) -> None:
-    """Do all of `cleaning` even if the caller is cancelled, once or more, and only then let that be known."""
-    task = asyncio.ensure_future(cleaning)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            cancelled = True
-    task.result()
-    if cancelled:
-        raise asyncio.CancelledError
-
-
-async def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Return the next message from the other side; see `wire.receive`."""
-    await wait_readable(channel.fileno())
-    return wire.receive(channel)
-
-
-def folders() -> list[str]:
-    """Return what a run may read: the system's programs, the interpreter and its libraries.
-
-    Not all below the interpreter's prefix, which may be somebody's home.
-    """
-    prefix = Path(sys.base_prefix).resolve()
-    interpreter = [str(prefix / name) for name in _OF_INTERPRETER]
-    wanted = ["/usr", "/etc/alternatives", *interpreter, *libraries()]
-    kept: list[str] = []
-    for path in wanted:
-        covered = any(Path(path).is_relative_to(other) for other in kept)
-        if not covered and Path(path).is_dir():
-            kept.append(path)
-    return kept
-
-
-def libraries() -> list[str]:
-    """Return the folders of installed packages that this interpreter uses."""
-    return [path for path in sys.path if Path(path).name in {"site-packages", "dist-packages"}]
-
-
-def placed(paths: Iterable[str]) -> dict[str, str]:
-    """Where each path leads to now, links followed: a zygote follows none."""
-    return {path: os.path.realpath(path) for path in paths}
-
-
-def sandbox_uid() -> int:
-    """Return the user that a gateway running as root turns its sandbox into."""
-    mapped = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
-    known = any(int(first) <= _OWN_UID < int(first) + int(count) for first, _, count in mapped)
-    return _OWN_UID if known else _NOBODY
-
-
-def profile_of(mode: str, more: Mapping[str, object] | None = None) -> dict[str, object]:
-    """What a zygote is told first; `more`: what that of a box is told besides, or instead."""
-    own: dict[str, object] = {
-        "mode": mode,
-        "folders": placed(folders()),
-        "sys_path": libraries(),
-        "uid": sandbox_uid(),
-    }
-    return own | dict(more or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +31,7 @@ class Started:
 
     @property
     def alive(self) -> bool:
-        return not select.select([self.pidfd], [], [], 0)[0]
+        return not is_readable(self.pidfd)
 
     def forget(self) -> None:
         """Wait for it, once it is dead or about to die, and close what we have of it."""
@@ -156,7 +71,7 @@ class Zygote:
         except (EOFError, OSError) as error:
             raise SandboxUnavailableError("the sandbox process did not start") from error
         try:
-            async with asyncio.timeout(START_S):
+            async with asyncio.timeout(_START_S):
                 message, _ = await receive(zygote.channel)
         except (EOFError, TimeoutError, OSError) as error:
             await zygote.close()
@@ -208,12 +123,6 @@ class Zygote:
             signal.pidfd_send_signal(self.process.pidfd, signal.SIGKILL)
         finally:
             self.process.forget()
-
-
-def pid_of(pidfd: int) -> int:
-    """The process id that a pidfd stands for, in our own numbering; -1 once it is gone."""
-    with open(f"/proc/self/fdinfo/{pidfd}") as file:  # noqa: PTH123
-        return next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
 
 
 def _spawn_zygote(profile: Mapping[str, object]) -> Started:

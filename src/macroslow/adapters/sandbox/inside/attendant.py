@@ -5,7 +5,6 @@ box's own; it is in no argument. When the program's first process ends, init doe
 ends whatever else was left running.
 """
 
-import contextlib
 import os
 import select
 import signal
@@ -13,10 +12,9 @@ import socket
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
-from . import seal, syscalls, wire
+from . import children, seal, syscalls, wire
 from .walls import CONTROL, Walls
 
-_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 _NOT_STARTED: Final = 127
 _MAX_ERROR_BYTES: Final = 2000
 
@@ -31,9 +29,7 @@ def attend(control: socket.socket, walls: Walls, port: int) -> NoReturn:
     if (refusal := _unusable(walls.mounts)) is not None:
         wire.send(control, {"kind": "refused", "error": refusal})
         os._exit(1)
-    wakeup, wakeup_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    wakeup, _ = children.ends()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # pid 1 is deaf to what it does not handle
     pid = _start(control, walls, environment, streams)
     for descriptor in descriptors:
@@ -48,7 +44,7 @@ def attend(control: socket.socket, walls: Walls, port: int) -> NoReturn:
 
 def _environment(walls: Walls, port: int) -> dict[str, str]:
     """What a program finds set if the operator does not say otherwise."""
-    found = {"PATH": _PATH, "HOME": walls.work, "TMPDIR": walls.temporary, "LANG": "C.UTF-8"}
+    found = walls.environment
     if walls.egress:
         proxy = f"http://127.0.0.1:{port}"
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
@@ -106,13 +102,9 @@ def _become_program(walls: Walls, environment: dict[str, str], streams: list[int
 
 def _reap(control: socket.socket, program: int) -> None:
     """Collect everything that died, orphans included; end if the program did."""
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            if pid == program:
-                number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
-                code = None if number else os.WEXITSTATUS(status)
-                wire.send(control, {"kind": "ended", "exit_code": code, "signal": number})
-                os._exit(0)
+    for pid, status, _ in children.dead():
+        if pid == program:
+            number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+            code = None if number else os.WEXITSTATUS(status)
+            wire.send(control, {"kind": "ended", "exit_code": code, "signal": number})
+            os._exit(0)

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from . import wire, zygote
+from . import children, wire, zygote
 
 
 def main() -> None:
@@ -38,13 +38,13 @@ def _profiles(channel: socket.socket) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _serve(channel: socket.socket, profiles: Mapping[str, Mapping[str, Any]]) -> NoReturn:
-    wakeup, wakeup_writer = zygote.ends_of_children()
+    wakeup, wakeup_writer = children.ends()
     while True:
         watched: list[Any] = [channel, wakeup]
         ready, _, _ = select.select(watched, [], [])
         if wakeup in ready:
             os.read(wakeup, 4096)
-            zygote.reap()
+            children.reap()
         if channel in ready:
             message, descriptors = wire.receive(channel)
             if message.keys() != {"kind", "name"} or message["kind"] != "start" or descriptors:

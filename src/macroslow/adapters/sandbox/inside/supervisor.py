@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Final
 
-from . import cells, landlock, namespaces, seal, syscalls, wire
+from . import cells, children, landlock, namespaces, seal, syscalls, wire
 from .walls import CONTROL, Walls
 
 _MAX_ERROR_CHARS: Final = 2000
 _MOST_EXIT_CODE: Final = 255
-_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
 @dataclass(slots=True)
@@ -47,13 +46,11 @@ class Supervisor:
         """Serve the gateway until it hangs up."""
         if self.walls.cell:
             self._start_cell()
-        wakeup, wakeup_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, self._noticed)
+        wakeup, _ = children.ends()
         # Pid 1 of a namespace is deaf to what it does not handle: there, blocks could send these.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if not self.walls.native:
-            signal.signal(signal.SIGTERM, self._noticed)
+            signal.signal(signal.SIGTERM, self._told_to_stop)
         while True:
             watched: list[Any] = [self.control, wakeup]
             if self.cell is not None:
@@ -69,8 +66,8 @@ class Supervisor:
             if self.control in ready:
                 self._hear_gateway()
 
-    def _noticed(self, number: int, _frame: FrameType | None) -> None:
-        self.stopping = self.stopping or number == signal.SIGTERM
+    def _told_to_stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.stopping = True
 
     def _hear_gateway(self) -> None:
         try:
@@ -167,13 +164,7 @@ class Supervisor:
         return CONTROL
 
     def _environment(self) -> dict[str, str]:
-        return {
-            "PATH": _PATH,
-            "HOME": self.walls.work,
-            "TMPDIR": self.walls.temporary,
-            "LANG": "C.UTF-8",
-            "MAML_INPUTS": f"{self.walls.temporary}/inputs.json",
-        }
+        return {**self.walls.environment, "MAML_INPUTS": f"{self.walls.temporary}/inputs.json"}
 
     def _hear_cell(self, cell: socket.socket) -> None:
         try:
@@ -193,13 +184,7 @@ class Supervisor:
 
     def _reap(self) -> None:
         """Collect everything that died, orphans included; report the block if it was its process."""
-        while True:
-            try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status, usage in children.dead():
             if self.current is None or pid != self.current.pid:
                 continue
             number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None

@@ -7,6 +7,7 @@ from typing import Final
 
 from . import landlock, namespaces, seal, seccomp, syscalls
 
+_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 CONTROL: Final = 3  # the descriptor of init's own socket to the gateway
 
 
@@ -31,6 +32,11 @@ class Walls:
     @property
     def temporary(self) -> str:
         return f"{self.work}/.tmp"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every program finds set, if nobody says otherwise."""
+        return {"PATH": _PATH, "HOME": self.work, "TMPDIR": self.temporary, "LANG": "C.UTF-8"}
 
     @property
     def profile(self) -> seccomp.Profile:

@@ -9,6 +9,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+# The backends, as a zygote is told which it is of.
+NATIVE: Final = "native"
+LANDLOCK: Final = "landlock"
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 _MAX_DESCRIPTORS: Final = 4
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
-from . import init, namespaces, seal, syscalls, walls, warm, wire
+from . import children, init, namespaces, seal, syscalls, walls, warm, wire
 
 _WORKS_WITHOUT: Final = -1
 
@@ -54,7 +54,7 @@ def _reset_process(sys_path: list[str]) -> None:
 
 def _enter(config: Mapping[str, Any]) -> int:
     """Take our place; returns a descriptor of the zygote's own pid namespace (native), or -1."""
-    if config["mode"] != "native":
+    if config["backend"] != wire.NATIVE:
         if os.geteuid() == 0:
             namespaces.become(config["uid"])
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
@@ -69,13 +69,13 @@ def _enter(config: Mapping[str, Any]) -> int:
 
 
 def _serve(channel: socket.socket, config: Mapping[str, Any], own_namespace: int) -> None:
-    wakeup, _ = ends_of_children()
+    wakeup, _ = children.ends()
     while True:
         watched: list[Any] = [channel, wakeup]
         ready, _, _ = select.select(watched, [], [])
         if wakeup in ready:
             os.read(wakeup, 4096)
-        reap()
+        children.reap()
         if channel in ready:
             try:
                 message, descriptors = wire.receive(channel)
@@ -85,14 +85,6 @@ def _serve(channel: socket.socket, config: Mapping[str, Any], own_namespace: int
                 warm.warm(message["modules"])
             else:
                 _spawn(descriptors, config, message, own_namespace)
-
-
-def ends_of_children() -> tuple[int, int]:
-    """A pipe that can be read once a child has ended, for `reap`: its two ends."""
-    wakeup, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-    return wakeup, writer
 
 
 def _become_init(control: int, door: Sequence[int], around: walls.Walls) -> NoReturn:
@@ -107,20 +99,11 @@ def _become_init(control: int, door: Sequence[int], around: walls.Walls) -> NoRe
         os._exit(1)
 
 
-def reap() -> None:
-    """Wait for the children that are dead."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return
-
-
 def _spawn(
     descriptors: Sequence[int], config: Mapping[str, Any], message: Mapping[str, Any], own_namespace: int
 ) -> None:
     """Fork one run; tell the gateway its pidfd over the run's own socket."""
-    native = config["mode"] == "native"
+    native = config["backend"] == wire.NATIVE
     control, *door = descriptors
     around = _walls(config, message)
     with socket.socket(fileno=control) as gateway, contextlib.ExitStack() as stack:
@@ -146,7 +129,7 @@ def _walls(config: Mapping[str, Any], message: Mapping[str, Any]) -> walls.Walls
     """Of a run, what the gateway asks for; of a box, what was settled when this zygote started."""
     wanted = message if "command" not in config else {**config, "shared_memory": message["shared_memory"]}
     return walls.Walls(
-        native=config["mode"] == "native",
+        native=config["backend"] == wire.NATIVE,
         bounds=seal.Bounds.read(wanted),
         egress=bool(wanted["egress"]),
         shared_memory=bool(wanted["shared_memory"]),
