@@ -191,6 +191,18 @@ async def test_a_closed_sandbox_refuses(sandbox: ProcessSandbox) -> None:
         await sandbox.run(job("print(1)"))
 
 
+@pytest.mark.parametrize("pauses", [1, 2, 5])
+async def test_a_sandbox_that_is_closed_while_its_zygote_starts_leaves_none(pauses: int) -> None:
+    before, sandbox = living(), ProcessSandbox(NATIVE, preload=())
+    running = asyncio.create_task(sandbox.run(job("print(1)")))
+    for _ in range(pauses):
+        await asyncio.sleep(0)
+    await sandbox.close()
+    with pytest.raises(SandboxUnavailableError):
+        await running
+    assert living() == before
+
+
 async def test_what_cannot_be_run_is_refused_before_anything_starts(sandbox: ProcessSandbox) -> None:
     with pytest.raises(ValueError, match="cobol"):
         await sandbox.run(job("", "cobol"))

@@ -48,11 +48,12 @@ class Zygotes:
                 await self.current.warm(modules)
 
     async def close(self) -> None:
-        """End the present one, and start no other."""
+        """End the present one, or the one that is about to be, and start no other."""
         self._closed = True
-        if self.current is not None:
-            await self.current.close()
-            self.current = None
+        async with self._lock:
+            if self.current is not None:
+                await self.current.close()
+                self.current = None
 
     async def _living(self) -> Zygote:
         if self._closed:
