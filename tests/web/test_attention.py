@@ -68,6 +68,33 @@ async def test_once_the_body_is_there_its_time_is_no_matter_and_a_hang_up_is_hea
     await until_asleep(watch)
 
 
+async def until_looked_at(watch: Watch, times: int) -> None:
+    for _ in range(times):
+        timer = watch._timer
+        async with asyncio.timeout(10):
+            while watch._timer is timer:
+                await asyncio.sleep(0)
+
+
+async def test_who_takes_one_message_after_the_other_is_behind_with_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attention, "STALL_S", 0.02)
+    watch, caller, ended = Watch(), Caller(), asyncio.Future[Exception]()
+    one = watch.attend(caller.receive, ended.set_result, None)
+    for _ in range(60):  # at every look something is on its way, but never the same
+        one.sending = {"type": "http.response.body", "body": b"a", "more_body": True}
+        await until_looked_at(watch, 1)
+    one.sending = None
+    await until_looked_at(watch, 30)
+    assert not ended.done()
+    one.sending = {"type": "http.response.body", "body": b"a", "more_body": True}
+    async with asyncio.timeout(10):
+        assert isinstance(await ended, CallerLeft)
+    one.close()
+    await until_asleep(watch)
+
+
 async def test_a_request_is_ended_once_for_the_first_reason() -> None:
     task = asyncio.current_task()
     visit = Visit("id", "GET", 0, task)

@@ -21,6 +21,7 @@ from macroslow.web import flow, problems, serve
 from macroslow.web.connection import Bounds
 from macroslow.web.gate import GateSettings
 from macroslow.web.lifecycle import Phase
+from macroslow.web.messages import Receive, Scope, Send
 from macroslow.web.reading import MAX_HEAD_BYTES, MAX_TARGET_BYTES
 from macroslow.web.routes import CHAT_BYTES
 from macroslow.web.visit import SECURITY_HEADERS
@@ -429,6 +430,19 @@ async def test_the_end_lets_a_request_finish_and_takes_no_other() -> None:
         leave.set()
         assert (await asking).endswith(b'{"done":1}')
         await ending
+
+
+async def test_a_request_that_is_cancelled_before_it_begins_is_not_waited_for() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("it began")
+
+    listener = serve.Listener(app, Bounds())
+    task = asyncio.create_task(app({}, asyncio.sleep, asyncio.sleep))  # type: ignore[arg-type]
+    listener._served.tasks.add(task)
+    task.cancel()
+    async with asyncio.timeout(1):
+        await listener.close(10.0)
+    assert task.cancelled()
 
 
 async def test_what_does_not_end_in_its_grace_is_cancelled_and_may_settle() -> None:

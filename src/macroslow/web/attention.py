@@ -14,14 +14,17 @@ from typing import Final
 
 from macroslow.errors import RequestTimeoutError
 from macroslow.web.bodies import CallerLeft
-from macroslow.web.messages import Receive
+from macroslow.web.messages import Message, Receive
 
 LOOK_EVERY_S: Final = 0.2
 STALL_S: Final = 60.0
 
 
 class Attention:
-    """One request on the watch, from the reading of its body to the end of its answer."""
+    """One request on the watch, from the reading of its body to the end of its answer.
+
+    `sending` is the message that is on its way to a caller, who has STALL_S to take it.
+    """
 
     __slots__ = (
         "_beside",
@@ -31,7 +34,9 @@ class Attention:
         "_listener",
         "_met",
         "_receive",
-        "_sending_since_s",
+        "_unsent",
+        "_unsent_since_s",
+        "sending",
     )
 
     def __init__(
@@ -50,19 +55,13 @@ class Attention:
         self._body_due_s = None if body_s is None else asyncio.get_running_loop().time() + body_s
         self._met = False
         self._listener: asyncio.Task[None] | None = None
-        self._sending_since_s: float | None = None
+        self.sending: Message | None = None
+        self._unsent: Message | None = None  # what was on its way at the last look
+        self._unsent_since_s = 0.0
 
     def has_body(self) -> None:
         """The body came in time."""
         self._body_due_s = None
-
-    def sending(self) -> None:
-        """Bytes are on their way: the caller has STALL_S to take them."""
-        self._sending_since_s = asyncio.get_running_loop().time()
-
-    def sent(self) -> None:
-        """The bytes are gone."""
-        self._sending_since_s = None
 
     def close(self) -> None:
         """The request is over. Idempotent."""
@@ -79,7 +78,9 @@ class Attention:
                 )
         elif self._listener is None and self._met:
             self._listener = asyncio.get_running_loop().create_task(self._listen())
-        elif self._sending_since_s is not None and now_s - self._sending_since_s > STALL_S:
+        elif self.sending is None or self.sending is not self._unsent:
+            self._unsent, self._unsent_since_s = self.sending, now_s
+        elif now_s - self._unsent_since_s > STALL_S:
             self._end(CallerLeft())
         self._met = True
 

@@ -46,7 +46,8 @@ class Bounds:
 class Served:
     """What all connections of one listener share. `common` are lines of every answer; they may change.
 
-    `refused` is told of each refusal of what never became a request: status, code and address.
+    `refused` is told of each refusal of what never became a request: status, code and address. `tasks` are
+    those of the requests under way; one that was cancelled before it began stays there, done.
     """
 
     app: ASGIApp
@@ -196,9 +197,9 @@ class Connection(asyncio.Protocol):
 
     def _start(self, exchange: Exchange) -> None:
         self._current = exchange
-        task = self._loop.create_task(exchange.run(self._served.app))
-        self._served.tasks.add(task)
-        task.add_done_callback(self._served.tasks.discard)
+        tasks = self._served.tasks
+        exchange.task = self._loop.create_task(exchange.run(self._served.app, tasks))
+        tasks.add(exchange.task)
 
     def _answered(self) -> None:
         """The answer is written, though perhaps not taken; or there is none, and the connection closes."""

@@ -56,7 +56,10 @@ class Exchange:
         "more_body",
         "scope",
         "started",
+        "task",
     )
+
+    task: "asyncio.Task[None]"
 
     def __init__(
         self,
@@ -85,8 +88,8 @@ class Exchange:
         self._held = b""  # the head, until there is a body to go with it
         self._left_bytes = 0
 
-    async def run(self, app: ASGIApp) -> None:
-        """Let the application answer."""
+    async def run(self, app: ASGIApp, tasks: "set[asyncio.Task[None]]") -> None:
+        """Let the application answer, in `task`, which is one of `tasks` until it has."""
         try:
             await app(self.scope, self.receive, self.send)
         except Exception as error:  # noqa: BLE001 - a fault of the application, which answers its own
@@ -95,6 +98,7 @@ class Exchange:
             if not (self.complete or self.gone):
                 self._transport.close()
                 self._over()
+            tasks.discard(self.task)
 
     def take(self, piece: bytes) -> None:
         """A piece of the body came."""

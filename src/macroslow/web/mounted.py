@@ -41,9 +41,9 @@ class Passed:
                 headers = message.get("headers", ())
                 visit.sending_events = any(one[1].startswith(EVENTS) for one in headers if one[0] == TYPE)
                 message = {**message, "headers": complete_headers(headers, visit)}
-            attention.sending()
+            attention.sending = message
             await send(message)
-            attention.sent()
+            attention.sending = None
             if message["type"] == "http.response.body" and not message.get("more_body", False):
                 attention.close()  # who hangs up now has his answer: the application may end in peace
 

@@ -216,8 +216,11 @@ class Listener:
         """Wait until no request is under way, at most `limit_s`."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + limit_s
-        while self._served.tasks and (left_s := until_s - loop.time()) > 0:
-            await asyncio.wait(set(self._served.tasks), timeout=left_s)
+        while (left_s := until_s - loop.time()) > 0:
+            under_way = [task for task in self._served.tasks if not task.done()]
+            if not under_way:
+                return
+            await asyncio.wait(under_way, timeout=left_s)
 
     def _connection(self) -> Connection:
         return Connection(self._served)

@@ -117,9 +117,9 @@ async def _send_stream(visit: Visit, chunks: AsyncIterator[bytes], send: Send) -
         if visit.method != "HEAD":
             visit.sending_events = True
             async for chunk in chunks:
-                attention.sending()
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                attention.sent()
+                message = attention.sending = {"type": "http.response.body", "body": chunk, "more_body": True}
+                await send(message)
+                attention.sending = None
     except Exception as error:  # noqa: BLE001 - the headers are out: all that is left is to break off
         log_failure(visit, error)
         return
