@@ -10,7 +10,7 @@ import jsonschema_rs
 from tests.conftest import ROOT
 
 import macroslow
-from macroslow.cli._client_key import KEY_VARIABLE
+from macroslow.cli._configured import KEY_VARIABLE
 from macroslow.cli.serve import serve
 
 TEXT = {"type": "string", "minLength": 1}

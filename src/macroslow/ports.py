@@ -10,6 +10,7 @@ MINUTE_NS: Final = 60 * NS_PER_S
 HOUR_NS: Final = 60 * MINUTE_NS
 DAY_NS: Final = 24 * HOUR_NS
 """Clocks here tell nanoseconds; files, protocols and timers take seconds."""
+MIB: Final = 1024 * 1024
 _POOLED_NAMES: Final = 256
 Progress = Callable[[int, int], None]
 """Long work tells it how far it is: so much is done, of so much. What it raises ends the work."""

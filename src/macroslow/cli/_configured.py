@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -12,6 +12,8 @@ from macroslow.errors import ConfigurationError
 from macroslow.settings import FILE_NAME, Settings, load
 
 F = TypeVar("F", bound=Callable[..., Any])
+KEY_VARIABLE: Final = "MACROSLOW_API_KEY"
+"""It has a client's key: MCP clients are told its name, and `serve --stdio` reads it."""
 
 
 def config_option(command: F) -> F:

@@ -14,9 +14,9 @@ from macroslow.bootstrap.edges.conformance import CONFORMANCE, throw_away
 from macroslow.bootstrap.edges.modes import PRODUCTION, Mode
 from macroslow.bootstrap.edges.serving import Started
 from macroslow.bootstrap.edges.serving import serve as serve_gateway
+from macroslow.cli._places import hidden
 from macroslow.cli.console.logging import log_to_stderr
 from macroslow.cli.console.output import emit
-from macroslow.cli.setup._places import hidden
 from macroslow.settings import Settings
 
 _M_ARENA_MAX: Final = -8  # glibc, malloc.h

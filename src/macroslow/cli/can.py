@@ -8,8 +8,7 @@ import click
 
 from macroslow.authn.api_keys import id_of
 from macroslow.cli._configured import config_option
-from macroslow.cli._credential import read_credential
-from macroslow.cli._issuers import ask_of_issuers, every
+from macroslow.cli._credential import ask_of_issuers, every, read_credential
 from macroslow.cli._operator import ask
 from macroslow.cli.console.ask import STDIN
 from macroslow.cli.console.errors import CHECKED_IS_BAD

@@ -8,15 +8,13 @@ import click
 
 from macroslow.authn.jwt.check import PRINCIPAL_PREFIX
 from macroslow.cli._configured import config_option
-from macroslow.cli._credential import read_credential
-from macroslow.cli._issuers import RESTART, ask_of_issuers, every, unknown_to_it
-from macroslow.cli._key_options import Instant, Span
+from macroslow.cli._credential import RESTART, ask_of_issuers, every, read_credential, unknown_to_it
 from macroslow.cli._operator import ask
 from macroslow.cli.console.ask import STDIN
-from macroslow.cli.console.columns import columns
+from macroslow.cli.console.columns import columns, in_utc
 from macroslow.cli.console.errors import CHECKED_IS_BAD
 from macroslow.cli.console.output import emit, json_option
-from macroslow.cli.keys._words import in_utc
+from macroslow.cli.console.typed import Instant, Span
 
 _REASON = click.option("--reason", default="", help="Kept in the log.")
 

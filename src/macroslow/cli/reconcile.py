@@ -13,10 +13,10 @@ from macroslow.bootstrap.models.catalogue import complete_catalogue
 from macroslow.bootstrap.models.providers import reported
 from macroslow.cli._configured import config_option, settings_of
 from macroslow.cli._operator import ask_with
+from macroslow.cli._places import secret_sources
 from macroslow.cli.console.columns import columns, usd
 from macroslow.cli.console.errors import CANNOT_DECIDE, CHECKED_IS_BAD
 from macroslow.cli.console.output import emit, json_option
-from macroslow.cli.setup._places import secret_sources
 from macroslow.errors import ConfigurationError, UpstreamError, UpstreamRefusedError
 from macroslow.metering.ledger import DailyUsage
 from macroslow.secretstore.resolve import resolve

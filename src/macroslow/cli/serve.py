@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from macroslow.bootstrap.edges.stdio import claim_pipes, serve_stdio
-from macroslow.cli._client_key import KEY_VARIABLE
-from macroslow.cli._configured import config_option, require_configured, settings_of
+from macroslow.cli._configured import KEY_VARIABLE, config_option, require_configured, settings_of
 from macroslow.cli.console.logging import log_to_stderr
 from macroslow.cli.console.output import json_option
 from macroslow.control import RemoteError

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Self
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
 from macroslow.authz.scopes import is_server_scope, server_scope
+from macroslow.ports import MIB
 from macroslow.secretstore.reference import Reference
 from macroslow.settings.fields import (
     AsTexts,
@@ -25,7 +26,6 @@ from macroslow.settings.fields import (
 from macroslow.settings.mcp_program import ServerProgram
 from macroslow.settings.section import Section
 
-MIB: Final = 1024 * 1024
 MAX_SERVERS: Final = 100
 MAX_SERVER_NAME: Final = 32  # so that room is left for a tool's: names of 64 characters travel everywhere
 MAX_HEADERS: Final = 16

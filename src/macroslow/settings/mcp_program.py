@@ -12,6 +12,7 @@ from typing import Annotated, Final, Self, TypeVar
 
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
+from macroslow.ports import MIB
 from macroslow.settings.fields import AsTexts, SecretReference, Texts, refuse
 from macroslow.settings.section import Section
 from macroslow.workflow.box import BoxLimits, Program, check_mounts, read_host, read_mount
@@ -19,7 +20,6 @@ from macroslow.workflow.box import BoxLimits, Program, check_mounts, read_host, 
 T = TypeVar("T")
 MAX_NAMED: Final = 64  # of each: arguments, mounts, hosts, variables
 MAX_TEXT: Final = 32 * 1024  # of command and mounts, escaped: they travel in one message
-_MIB: Final = 1024 * 1024
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
@@ -64,7 +64,7 @@ class ServerProgram(Section):
         AfterValidator(_variables),
         AsTexts,
     ] = Field(default_factory=dict)
-    memory_mib: Annotated[int, Field(ge=32, le=1024 * 1024)] = BoxLimits().memory_bytes // _MIB
+    memory_mib: Annotated[int, Field(ge=32, le=1024 * 1024)] = BoxLimits().memory_bytes // MIB
     processes: Annotated[int, Field(ge=1, le=4096)] = BoxLimits().processes
 
     @model_validator(mode="after")
@@ -90,5 +90,5 @@ class ServerProgram(Section):
             self.command,
             tuple(map(read_mount, self.mounts)),
             tuple(map(read_host, self.hosts)),
-            BoxLimits(memory_bytes=self.memory_mib * _MIB, processes=self.processes),
+            BoxLimits(memory_bytes=self.memory_mib * MIB, processes=self.processes),
         )

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from macroslow.ports import MIB
 from macroslow.settings.fields import (
     LOOPBACK_NAMES,
     BaseURL,
@@ -30,7 +31,6 @@ from macroslow.settings.fields import (
 from macroslow.settings.section import Section, needs_extra, only
 from macroslow.workflow.sandbox import Limits
 
-MIB: Final = 1024 * 1024
 _LIMITS: Final = Limits()
 PRODUCTION: Final = "production"
 SignatureRule = Literal["required", "flagged", "optional"]

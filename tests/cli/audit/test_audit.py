@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from macroslow.cli._moments import Past
 from macroslow.cli.audit import entries as audit_entries
 from macroslow.cli.audit import search as audit_search
 from macroslow.cli.audit._entry_lines import line_of, print_entries
 from macroslow.cli.console import progress as _progress
 from macroslow.cli.console.columns import columns
 from macroslow.cli.console.progress import on_terminal
+from macroslow.cli.console.typed import Past
 
 MORE = "more to look through: 1 entry shown; go on with --start 1, or -n all\n"
 CONFIGURATION = '[sandbox]\nbackend = "none"\n'

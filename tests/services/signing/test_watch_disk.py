@@ -5,8 +5,9 @@ import os
 
 import pytest
 
+from macroslow.ports import MIB
 from macroslow.services.signing.log_health import LogHealth
-from macroslow.services.signing.watch_disk import MIB, WatchDisk
+from macroslow.services.signing.watch_disk import WatchDisk
 
 RESERVE_BYTES = 100 * MIB
 SHORT = "the disk of /state has 0 MiB free, less than the 100 MiB of [log] disk_reserve_mib"

@@ -12,6 +12,7 @@ from macroslow.bootstrap.watching.kept_running import kept_running
 from macroslow.bootstrap.watching.telemetry import span_exporter
 from macroslow.bootstrap.watching.watched_log import WatchedLog, watch_log
 from macroslow.errors import LogUnavailableError
+from macroslow.ports import MIB
 from macroslow.secretstore.secret import Secret
 from macroslow.services.alerts.send_alerts import SendAlerts
 from macroslow.services.calls.reap_reservations import ReapReservations
@@ -21,7 +22,7 @@ from macroslow.services.identity.alert_guessing import AlertGuessing
 from macroslow.services.identity.follow_identities import FollowIdentities
 from macroslow.services.identity.note_key_uses import NoteKeyUses
 from macroslow.services.recovery.reap_the_dead import ReapTheDead
-from macroslow.services.signing.watch_disk import MIB, WatchDisk
+from macroslow.services.signing.watch_disk import WatchDisk
 from macroslow.services.spending.watch_budgets import WatchBudgets
 from macroslow.settings import Settings
 

@@ -9,11 +9,11 @@ from typing import Any, Final
 import click
 
 from macroslow.cli._configured import config_option
-from macroslow.cli._key_options import Number
 from macroslow.cli._operator import ask
 from macroslow.cli.audit._entry_lines import print_entries
 from macroslow.cli.console.output import emit, json_option
 from macroslow.cli.console.terminal import one_line
+from macroslow.cli.console.typed import Number
 
 FOLLOW_S: Final = 0.5
 

@@ -8,7 +8,6 @@ import click
 
 from macroslow.cli._configured import config_option
 from macroslow.cli._log_files import FILE, checkpoint_of, log_key_of
-from macroslow.cli._moments import Past
 from macroslow.cli._operator import ask
 from macroslow.cli.console.columns import day_and_second
 from macroslow.cli.console.counted import counted
@@ -16,6 +15,7 @@ from macroslow.cli.console.errors import CHECKED_IS_BAD
 from macroslow.cli.console.errors import report as report_error
 from macroslow.cli.console.output import emit, json_option
 from macroslow.cli.console.terminal import one_line
+from macroslow.cli.console.typed import Past
 from macroslow.errors import NotFoundError
 
 

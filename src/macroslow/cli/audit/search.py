@@ -8,12 +8,11 @@ from typing import Any, Final
 import click
 
 from macroslow.cli._configured import config_option
-from macroslow.cli._key_options import Number
-from macroslow.cli._moments import Past
 from macroslow.cli._operator import ask
 from macroslow.cli.audit._entry_lines import print_entries
 from macroslow.cli.console.counted import counted
 from macroslow.cli.console.output import emit, json_option
+from macroslow.cli.console.typed import Number, Past
 
 PAGE: Final = 1_000  # entries that the gateway returns at once, at most
 ALL: Final = "all"

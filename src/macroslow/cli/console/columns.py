@@ -1,6 +1,7 @@
-"""Tables on a terminal, and amounts as people read them."""
+"""Tables on a terminal, and amounts and moments as people read them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import click
 
@@ -43,6 +44,11 @@ def day_and_time(moment: object) -> str:
 def day_and_second(moment: object) -> str:
     """The same to the second, as a line has it: 2026-01-31T12:00:00+00:00 → 2026-01-31 12:00:00."""
     return "-" if moment is None else str(moment).replace("T", " ")[:19]
+
+
+def in_utc(told: str, *, to_the: str = "minutes") -> str:
+    """An instant of UTC, as a verb tells it: 2026-01-31T12:00:00+00:00 → 2026-01-31 12:00 UTC."""
+    return f"{datetime.fromisoformat(told).replace(tzinfo=None).isoformat(' ', to_the)} UTC"
 
 
 def _cell(value: object) -> str:

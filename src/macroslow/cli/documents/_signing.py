@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from macroslow.cli._files import write_over
-from macroslow.cli._key_options import Number
 from macroslow.cli.console.errors import CANNOT_DECIDE, CHECKED_IS_BAD
 from macroslow.cli.console.output import emit, json_option
+from macroslow.cli.console.typed import Number
 from macroslow.cli.documents._signer_keys import private_key, public_key
 from macroslow.crypto import documents
 from macroslow.errors import ConflictError, InvalidDocumentError

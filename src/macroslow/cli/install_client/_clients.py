@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from macroslow.cli._client_key import KEY_VARIABLE
+from macroslow.cli._configured import KEY_VARIABLE
 
 Entry = Mapping[str, object]
 

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from macroslow.cli._client_key import KEY_VARIABLE
-from macroslow.cli._configured import config_option, require_configured, settings_of
+from macroslow.cli._configured import KEY_VARIABLE, config_option, require_configured, settings_of
 from macroslow.cli.console.output import emit, json_option
 from macroslow.cli.install_client._clients import CLIENTS, Client, Server
 from macroslow.cli.install_client._files import put, rendered, with_entry

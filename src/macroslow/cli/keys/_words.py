@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from macroslow.cli.console.columns import Amount
+from macroslow.cli.console.columns import Amount, in_utc
 from macroslow.metering.money import in_cents
 
 Key = Mapping[str, Any]
@@ -125,11 +125,6 @@ def when(moment: datetime, now: datetime) -> str:
     if minutes >= 2 * 24 * 60:
         count, unit = minutes // (24 * 60), "days"
     return f"{count} {unit} ago" if moment <= now else f"in {count} {unit}"
-
-
-def in_utc(told: str, *, to_the: str = "minutes") -> str:
-    """An instant of UTC, as a verb tells it: 2026-01-31T12:00:00+00:00 → 2026-01-31 12:00 UTC."""
-    return f"{datetime.fromisoformat(told).replace(tzinfo=None).isoformat(' ', to_the)} UTC"
 
 
 def _near(told: str | None, now: datetime) -> str:

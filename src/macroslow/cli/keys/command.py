@@ -15,13 +15,14 @@ from macroslow.authz.scopes import ADMIN, administrates
 from macroslow.bootstrap.commands import key_defaults
 from macroslow.bootstrap.machine import clock
 from macroslow.cli._configured import config_option, settings_of
-from macroslow.cli._key_options import Span, bounds, given
 from macroslow.cli._operator import ask
-from macroslow.cli.console.columns import columns
+from macroslow.cli.console.columns import columns, in_utc
 from macroslow.cli.console.output import emit, json_option
 from macroslow.cli.console.terminal import one_line
+from macroslow.cli.console.typed import Span
 from macroslow.cli.keys._check import check
-from macroslow.cli.keys._words import BUDGETS, fitted, in_utc, page_of, rows_of, terms_of
+from macroslow.cli.keys._options import bounds, given
+from macroslow.cli.keys._words import BUDGETS, fitted, page_of, rows_of, terms_of
 from macroslow.ports import NS_PER_S
 
 

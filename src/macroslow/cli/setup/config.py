@@ -9,9 +9,9 @@ import click
 from macroslow.bootstrap.models.catalogue import complete_catalogue
 from macroslow.bootstrap.notes import warnings_on
 from macroslow.cli._configured import config_option, settings_of
+from macroslow.cli._places import all_secrets, problems_of, usage_problems, warnings_about
 from macroslow.cli.console.errors import BAD_CONFIGURATION, problem_lines
 from macroslow.cli.console.output import emit, json_option
-from macroslow.cli.setup._places import all_secrets, problems_of, usage_problems, warnings_about
 from macroslow.cli.setup._toml import annotated
 from macroslow.errors import ConfigurationError, Problem
 from macroslow.settings import Settings, dotted, schema

@@ -17,11 +17,12 @@ import click
 from macroslow import __version__
 from macroslow.adapters.statefolder import StateFolder
 from macroslow.cli._configured import config_option, settings_of
+from macroslow.cli._places import problems_of
 from macroslow.cli.console.errors import BAD_CONFIGURATION, CHECKED_IS_BAD, problem_lines
 from macroslow.cli.console.output import emit, json_option
-from macroslow.cli.setup._places import problems_of
 from macroslow.errors import ConfigurationError
-from macroslow.services.signing.watch_disk import MIB, shortage
+from macroslow.ports import MIB
+from macroslow.services.signing.watch_disk import shortage
 from macroslow.settings import Settings
 
 if TYPE_CHECKING:

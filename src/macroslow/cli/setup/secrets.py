@@ -9,11 +9,11 @@ import click
 
 from macroslow.bootstrap.references import shapes
 from macroslow.cli._configured import config_option, settings_of
+from macroslow.cli._keystore import open_keystore
+from macroslow.cli._places import all_secrets, has_keystore, place_of, secret_sources, warnings_about
 from macroslow.cli.console.ask import STDIN, at_terminal, from_stdin, without_echo
 from macroslow.cli.console.errors import CHECKED_IS_BAD
 from macroslow.cli.console.output import emit, json_option
-from macroslow.cli.setup._keystore import open_keystore
-from macroslow.cli.setup._places import all_secrets, has_keystore, place_of, secret_sources, warnings_about
 from macroslow.errors import ConfigurationError
 from macroslow.ports import NS_PER_S
 from macroslow.secretstore.reference import Reference, Scheme, is_entry_name

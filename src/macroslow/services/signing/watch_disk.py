@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
+from macroslow.ports import MIB
 from macroslow.services.signing.log_health import LogHealth
 
 LOOK_EVERY_S: Final = 1.0
-MIB: Final = 1024 * 1024
 
 
 def shortage(path: str, free_bytes: int, reserve_bytes: int) -> str:

@@ -30,7 +30,7 @@ class _KeystoreSource:
         if not has_keystore(self.settings):
             raise absent(reference)  # opening it would make the gateway's keys, and checking makes nothing
         # Only here: what opens it costs 50 ms that a start without a keystore need not pay.
-        from macroslow.cli.setup._keystore import open_keystore
+        from macroslow.cli._keystore import open_keystore
 
         return await open_keystore(self.settings).read(reference)
 

@@ -1,24 +1,21 @@
-"""Options that say what a client key may do and how much of it, and how their values are written."""
+"""Values as people type them: amounts, numbers, spans of time and moments."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import click
 
-from macroslow.authn.terms import MAX_WEIGHT
-from macroslow.authz.scopes import ALL, KNOWN, is_server_scope
 from macroslow.bootstrap.machine import clock
 from macroslow.metering.ledger import MAX_COUNT
 from macroslow.metering.money import MICROS_PER_USD, in_cents
 from macroslow.ports import NS_PER_S
 from macroslow.services.verbs import MAX_TIME_NS
 
-F = TypeVar("F", bound=Callable[..., Any])
 NONE: Final = "none"
-SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_AGO: Final = re.compile("([0-9]{1,6})([smhd])")
 
 
 class Dollars(click.ParamType[int | str]):
@@ -43,17 +40,6 @@ class Dollars(click.ParamType[int | str]):
         if micros > MAX_COUNT:
             self.fail(f"{value!r} is more than {in_cents(MAX_COUNT)}", param, ctx)
         return int(micros)
-
-
-class Scope(click.Choice[str]):
-    """One of the list, or the scope of an MCP server."""
-
-    def __init__(self) -> None:
-        super().__init__(sorted(ALL))
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
-        return text if is_server_scope(text) else super().convert(text, param, ctx)
 
 
 class Rate(click.ParamType[int | str]):
@@ -101,7 +87,7 @@ class Span(click.ParamType[int]):
         found = re.fullmatch("([0-9]{1,6})([smhd])", str(value))
         if found is None:
             self.fail(f"{value!r} is not a span of time such as 24h", param, ctx)
-        return int(found[1]) * SECONDS[found[2]]
+        return int(found[1]) * _SECONDS[found[2]]
 
 
 class Instant(click.ParamType[int]):
@@ -142,75 +128,24 @@ class Moment(click.ParamType[int | str]):
         return time_ns
 
 
+class Past(click.ParamType[int]):
+    """An instant, in nanoseconds since 1970: so long ago, or a date, or a date and time, of UTC."""
+
+    name = "WHEN"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if ago := _AGO.fullmatch(str(value)):
+            return max(0, clock.now_ns() - int(ago[1]) * _SECONDS[ago[2]] * NS_PER_S)
+        try:
+            return of_date(str(value)) * NS_PER_S
+        except (ValueError, OverflowError):
+            wanted = "how long ago, such as 2h or 7d, nor a date such as 2026-01-31 or 2026-01-31T12:00:00"
+            self.fail(f"{value!r} is neither {wanted}", param, ctx)
+
+
 def of_date(text: str) -> int:
     """Seconds since 1970, of UTC where the text names no other zone; ValueError."""
     moment = datetime.fromisoformat(text)
     return max(0, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))
-
-
-def given(options: dict[str, Any]) -> dict[str, object]:
-    """Those options that were given, as arguments of a verb: what is `none` is no bound."""
-    found: dict[str, object] = {}
-    for name, value in options.items():
-        if isinstance(value, tuple):
-            if value:
-                found[name] = [] if value == (NONE,) else [*value]
-        elif value is not None:
-            found[name] = None if value == NONE else value
-    return found
-
-
-def bounds(command: F, *, or_none: bool) -> F:
-    """The options that bound a key, each passed on under its verb's own name."""
-    dollars = Dollars(or_none=or_none)
-    no_bound = f" ({NONE}: no bound)" if or_none else ""
-    options = [
-        click.option(
-            "--budget", "budget_usd_micros", type=dollars, help=f"Most it may spend in all{no_bound}."
-        ),
-        click.option("--budget-day", "day_usd_micros", type=dollars, help=f"Most in a day of UTC{no_bound}."),
-        click.option(
-            "--budget-month", "month_usd_micros", type=dollars, help=f"Most in a month of UTC{no_bound}."
-        ),
-        click.option(
-            "--rpm",
-            "requests_per_minute",
-            type=Rate(or_none=or_none),
-            help=f"Requests per minute{no_bound}.",
-        ),
-        click.option(
-            "--concurrent",
-            "concurrent_requests",
-            type=Rate(or_none=or_none),
-            help=f"Requests under way at once{no_bound}.",
-        ),
-        click.option("--expires", "expires_ns", type=Moment(), help="When it ends: 30d, 2030-01-31 or none."),
-        click.option(
-            "--address",
-            "addresses",
-            multiple=True,
-            metavar="CIDR",
-            help="Network it may be used from. Repeatable; none: anywhere.",
-        ),
-        click.option(
-            "--scope",
-            "scopes",
-            multiple=True,
-            type=Scope(),
-            metavar="SCOPE",
-            help=f"What it may be used for. Repeatable: {KNOWN}.",
-        ),
-        click.option(
-            "--grant", "grants", multiple=True, metavar="URI", help="URI pattern it may use. Repeatable."
-        ),
-        click.option("--team", help="Whose budget and reports it counts to besides its own."),
-        click.option(
-            "--weight",
-            type=Number(1, MAX_WEIGHT),
-            help=f"Its share where calls must wait (1 to {MAX_WEIGHT}).",
-        ),
-        click.option("--note", help="What it is for."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
