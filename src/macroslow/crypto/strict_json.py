@@ -12,7 +12,8 @@ from typing import Final, NoReturn
 import orjson
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
-_PLAIN: Final = frozenset({str, bool, int, type(None)})
+_SCALARS: Final = (str, int, type(None))
+_PLAIN: Final = frozenset({*_SCALARS, bool})
 
 
 def parse(raw: bytes, *, limit_bytes: int, max_depth: int, floats: bool = False) -> object:
@@ -96,7 +97,7 @@ def _check_text(text: str) -> None:
 def _check(value: object, depth: int) -> None:
     """Kinds and depth; how large an integer may be is the encoder's to check."""
     if not isinstance(value, (dict, list, tuple)):
-        if not isinstance(value, (str, int)) and value is not None:
+        if not isinstance(value, _SCALARS):
             _refuse_type(value)
         return
     if depth == 0:
@@ -104,7 +105,7 @@ def _check(value: object, depth: int) -> None:
     members = value.values() if isinstance(value, dict) else value
     if not _PLAIN.issuperset(map(type, members)):  # mostly it is: this keeps a log entry cheap
         for member in members:
-            if type(member) not in _PLAIN:
+            if not isinstance(member, _SCALARS):
                 _check(member, depth - 1)
 
 

@@ -167,8 +167,8 @@ class Ledger:
             account.limit_usd_micros,
             account.spent_usd_micros,
             account.held_usd_micros,
-            account.closed,
-            account.counter,
+            int(account.closed),
+            int(account.counter),
             account.resets_s,
         )
 

@@ -1,7 +1,8 @@
 """The log as the writer grows it: leaves and payloads in, completed tiles stored, the edge in memory."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Sequence
 from typing import Final
 
 from macroslow.adapters.sqlite._names import Names
@@ -27,6 +28,7 @@ from macroslow.tlog.tree import Edge
 PARTS_OF_ENTRY: Final = 256
 """A part's number is its entry's times this, and its place."""
 _POOLED_PAIRS: Final = 64
+_PAIR: Final = struct.Struct(f"{SALT_BYTES}s{NONCE_BYTES}s")
 
 
 class Log:
@@ -134,11 +136,5 @@ class _Fresh:
     def pair(self) -> tuple[bytes, bytes]:
         """A salt and a nonce that were never given before."""
         if not self._pairs:
-            salts = self._entropy.random(_POOLED_PAIRS * SALT_BYTES)
-            nonces = self._entropy.random(_POOLED_PAIRS * NONCE_BYTES)
-            self._pairs = list(zip(_pieces(salts, SALT_BYTES), _pieces(nonces, NONCE_BYTES), strict=True))
+            self._pairs.extend(_PAIR.iter_unpack(self._entropy.random(_POOLED_PAIRS * _PAIR.size)))
         return self._pairs.pop()
-
-
-def _pieces(pool: bytes, piece_bytes: int) -> Iterator[bytes]:
-    return (pool[at : at + piece_bytes] for at in range(0, len(pool), piece_bytes))

@@ -6,7 +6,7 @@ one list costs no statement of its own, and the rows of a batch go to SQLite sta
 
 import sqlite3
 from collections.abc import Callable, Hashable, Iterable
-from itertools import chain
+from itertools import chain, compress
 from typing import Any, Final, Generic, TypeVar
 
 from macroslow.adapters.sqlite._statements import IN_ORDER, OF_MANY_ROWS, OF_SUBJECTS, with_rows
@@ -65,10 +65,14 @@ class Cache(Generic[K, V]):
 
 
 class Stage:
-    """The rows of one batch, those of an undecided list last."""
+    """The rows of one batch, those of an undecided list last.
+
+    `keep` says that the list stands. It is `clear` of what was noted to undo the list.
+    """
 
     def __init__(self) -> None:
         self.undo: list[Undo] = []  # what the undecided list did
+        self.keep: Callable[[], None] = self.undo.clear
         self.bounded: list[tuple[dict[Any, Any], int]] = []  # what caches hold, and how much at most
         self._rows: dict[str, list[Row]] = {statement: [] for statement in (*OF_SUBJECTS, *IN_ORDER)}
 
@@ -84,10 +88,6 @@ class Stage:
         It is the same list in every batch.
         """
         return self._rows[statement]
-
-    def keep(self) -> None:
-        """The list stands."""
-        self.undo.clear()
 
     def drop(self) -> None:
         """The list is refused: everything is as before it."""
@@ -105,10 +105,9 @@ class Stage:
 
         Many in one step, where the statement can: between two steps the event loop may take the interpreter.
         """
-        for statement in statements:
+        due = list(statements)
+        for statement in compress(due, map(self._rows.__getitem__, due)):
             rows = self._rows[statement]
-            if not rows:
-                continue
             if statement not in OF_MANY_ROWS:
                 connection.executemany(statement, rows)
                 continue
@@ -119,9 +118,8 @@ class Stage:
     def clear(self) -> None:
         """The batch is over."""
         self.keep()
-        for rows in self._rows.values():
-            if rows:
-                rows.clear()
+        for rows in filter(None, self._rows.values()):
+            rows.clear()
         for values, most in self.bounded:
             if len(values) > most:
                 values.clear()

@@ -43,6 +43,9 @@ _CALLERS_FAULTS: Final = (sqlite3.DataError, sqlite3.InterfaceError, sqlite3.Pro
 _PLACED: Final = frozenset({KeepReceipt, EraseSubject})
 """Changes that have their place in a list."""
 
+_BEFORE_ENTRY: Final = frozenset({AcceptRun, FinishRun, EraseSubject})
+"""Changes that a log entry must follow."""
+
 _READERS_WAIT_MS: Final = 500
 """For readers to let go of what was erased. One that takes longer delays only how soon no log holds it."""
 
@@ -175,7 +178,7 @@ class Writing:
             if entry is not None:
                 entries.append(entry)
                 entry_due = False
-            elif kind is AcceptRun or kind is FinishRun or kind is EraseSubject:
+            elif kind in _BEFORE_ENTRY:
                 entry_due = True
         if entry_due:
             raise ValueError(
