@@ -29,7 +29,7 @@ def test_together_they_may_no_more_than_either_alone(
     token = Principal("jwt/main/alice", "jwt/main/alice", **of_token)  # type: ignore[arg-type]
     both = together(key, token)
     assert both.scopes == key.scopes & token.scopes
-    assert both.credentials == (key, token)
+    assert both.credentials() == (key, token)
     assert both.weight <= min(key.weight, token.weight)
     for each in (key, token):
         assert each.expires_ns is None or (both.expires_ns or 99) <= each.expires_ns
@@ -46,7 +46,7 @@ def test_the_token_acts_and_the_key_pays_for_its_own_team() -> None:
 
 def test_alone_a_credential_is_the_only_one() -> None:
     key = Principal("bot", "key/1", "1")
-    assert key.credentials == (key,)
+    assert key.credentials() == (key,)
 
 
 def test_no_term_is_added_without_a_thought_of_what_two_of_it_are() -> None:

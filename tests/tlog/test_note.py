@@ -240,3 +240,15 @@ def test_the_vkey_helper_makes_good_ones() -> None:
 def test_what_is_no_vkey_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         NotePublicKey.from_vkey(text)
+
+
+def test_every_control_character_but_the_line_feed_is_refused_wherever_it_stands() -> None:
+    for code in set(range(32)) - {10}:
+        for at in (0, 5, len(SIGNED)):
+            with pytest.raises(VerificationError, match="control characters"):
+                note.parse(SIGNED[:at] + bytes([code]) + SIGNED[at:])
+
+
+@given(st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"]), min_size=1))
+def test_no_other_character_is_taken_for_one(text: str) -> None:
+    assert note.parse(text.encode() + b"\n" + SIGNED).text == f"{text}\n{TEXT}"

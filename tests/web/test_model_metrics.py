@@ -26,7 +26,8 @@ def report(
     **under_way: Any,
 ) -> Any:
     call = SimpleNamespace(
-        provider="azure", model=model, order=SimpleNamespace(operation=SimpleNamespace(name=operation))
+        target=SimpleNamespace(model=SimpleNamespace(provider="azure", name=model)),
+        order=SimpleNamespace(operation=SimpleNamespace(name=operation)),
     )
     facts = {"attempts": 1, "waited_ns": 0, "repeated": (), **under_way}
     return SimpleNamespace(

@@ -34,7 +34,6 @@ class Principal(Terms):
     makers: tuple["Principal", ...] = ()
     own_key: OwnKey | None = field(default=None, repr=False, compare=False)
 
-    @property
     def credentials(self) -> tuple["Principal", ...]:
         """Each credential that came: the bounds of all of them hold, and each must cover a URI."""
         return (self,) if self.key is None or self.token is None else (self.key, self.token)

@@ -23,7 +23,7 @@ def require_scope(holder: Terms, scope: str) -> None:
     """
     if scope in holder.scopes:
         return
-    credentials = holder.credentials if isinstance(holder, Principal) else (holder,)
+    credentials = holder.credentials() if isinstance(holder, Principal) else (holder,)
     lacking = [each for each in credentials if scope not in each.scopes] or [holder]
     who = " and the ".join("token" if isinstance(each, TokenPrincipal) else "key" for each in lacking)
     raise MissingScopeError(

@@ -101,7 +101,7 @@ def own_rules(principal: Principal) -> tuple[BudgetRule, ...]:
     bound it too.
     """
     rules: list[BudgetRule] = []
-    for credential in principal.credentials:
+    for credential in principal.credentials():
         for each in (credential, *credential.makers):
             if each.day_usd_micros is not None:
                 rules.append(_own_rule(each, Period.DAY, each.day_usd_micros))

@@ -53,14 +53,14 @@ class Doorkeeper:
 
     def count(self, visit: Visit, principal: Principal) -> None:
         """Count a request of somebody who is known, and note that he is here. RateLimitedError."""
-        for credential in principal.credentials:
+        for credential in principal.credentials():
             self.credentials.admit(visit, credential)
             self._present.enter(visit, credential)
 
     def leave(self, visit: Visit) -> None:
         """Note that a request is over, however far it came."""
         if visit.principal is not None:
-            for credential in visit.principal.credentials:
+            for credential in visit.principal.credentials():
                 self._present.leave(visit, credential)
 
     def withdraw(self, admits: Callable[[Principal], bool]) -> None:
@@ -76,6 +76,6 @@ class Doorkeeper:
             if principal.token is not None or not principal.key_id:
                 raise bad_credential(Refusal.ADMINISTRATIVE)
             return
-        for each in principal.credentials:
+        for each in principal.credentials():
             if administrates(each.scopes):
                 raise bad_credential(Refusal.ADMINISTRATIVE)

@@ -123,7 +123,8 @@ class ModelMetrics(Collector):
         """Count one call that is over."""
         under_way, ended = report.under_way, report.ended
         call, usage = under_way.call, ended.usage
-        provider, model, operation = call.provider, call.model, call.order.operation.name
+        asked, operation = call.target.model, call.order.operation.name
+        provider, model = asked.provider, asked.name
         line = self._lines.get((operation, provider, model)) or self._line(operation, provider, model)
         end = line.ends.get((ended.outcome, ended.status)) or self._end(line, ended)
         end.noted.append(

@@ -251,7 +251,7 @@ async def test_a_key_and_a_token_must_both_be_valid_and_their_rights_meet() -> N
         made.record.id,
     )
     assert both.scopes == {"inference:chat"}
-    assert [each.name for each in both.credentials] == ["bot", "jwt/main/alice"]
+    assert [each.name for each in both.credentials()] == ["bot", "jwt/main/alice"]
     assert both.team == "red"
     assert await reason(house, token(claims(exp=1)), made.text) == "jwt-expiry"
     assert (

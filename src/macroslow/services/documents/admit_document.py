@@ -72,7 +72,7 @@ class AdmitDocument:
         received = stages.receive(submission.raw)
         attested = stages.attest(received, self.signers.trusted, self.clock.now_ns())
         document = stages.read(attested, rules.signatures)
-        grants = [each.grants for each in principal.credentials]
+        grants = [each.grants for each in principal.credentials()]
         authorised = stages.authorise(document, caller_grants=grants, operator=rules.operator)
         planned = plan.make(document, rules.runtime)
         signed = attested.signer is not None

@@ -118,7 +118,7 @@ class Authenticate:
 
         What began under a token that is over in the meantime goes on: tokens last for minutes.
         """
-        return all(self._still_admits(each) for each in principal.credentials)
+        return all(self._still_admits(each) for each in principal.credentials())
 
     def _still_admits(self, credential: Principal) -> bool:
         if isinstance(credential, TokenPrincipal):

@@ -75,7 +75,7 @@ class Conversations:
     def _holder_of(self, key: bytes) -> Who:
         async def who() -> Principal:
             principal = await self._authenticate(Credentials(bearer=key, address=LOOPBACK))
-            if any(administrates(each.scopes) for each in principal.credentials):
+            if any(administrates(each.scopes) for each in principal.credentials()):
                 raise bad_credential(Refusal.ADMINISTRATIVE)
             return principal
 
