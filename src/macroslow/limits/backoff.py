@@ -42,6 +42,4 @@ def repeatable(status: int, headers: Mapping[str, str]) -> bool:
 
     A provider's `x-should-retry: false` is honoured, its "true" proves nothing.
     """
-    if headers.get("x-should-retry", "").strip().lower() == "false":
-        return False
-    return status in REFUSED_STATUSES
+    return status in REFUSED_STATUSES and headers.get("x-should-retry", "").strip().lower() != "false"

@@ -155,7 +155,7 @@ async def test_another_account_answers_where_one_cannot(first):
 
 async def fill(world: World, account: str) -> None:
     """Take a place of this account."""
-    await world.admission.enter("openai", "gpt-4o", Demand("other", 1), among=(account,))
+    await world.admission.enter("openai", "gpt-4o", Demand("other", 1, among=(account,)))
 
 
 @pytest.mark.parametrize("first", [NotReached("refused"), refusal(500)], ids=["not reached", "500"])

@@ -117,19 +117,19 @@ class PaidCall:
     @property
     def reserve(self) -> Reserve:
         """The change that holds the most this call can cost."""
-        order = self.order
+        order, principal, model = self.order, self.order.principal, self.target.model
         return Reserve(
             id=self.reservation_id,
             account=order.account,
             usd_micros=self.target.bounds.usd_micros,
-            principal=order.principal.name,
-            key_id=order.principal.key_id,
-            provider=self.provider if order.principal.own_key is None else f"{self.provider}{OWN}",
-            model=self.model,
+            principal=principal.name,
+            key_id=principal.key_id,
+            provider=model.provider if principal.own_key is None else f"{model.provider}{OWN}",
+            model=model.name,
             created_ns=order.created_ns,
             tag=order.tag,
             run_id=order.run_id,
-            team=order.principal.team,
+            team=principal.team,
             budgets=order.budgets,
             owner=order.owner,
             expires_ns=order.expires_ns,
@@ -210,14 +210,14 @@ class UnderWay:
 
     def _fields(self, ended: Settlement) -> dict[str, object]:
         """What the log keeps for ever: what is as usual is left out, and its absence says just that."""
-        call, order = self.call, self.call.order
-        always = {
+        call, order, model = self.call, self.call.order, self.call.target.model
+        fields: dict[str, object] = {
             "request_id": order.request_id,
             "principal": order.principal.name,
             "key_id": order.principal.key_id,
             "operation": order.operation.name,
-            "provider": call.provider,
-            "model": call.model,
+            "provider": model.provider,
+            "model": model.name,
             "input_tokens": ended.usage.input_tokens,
             "output_tokens": ended.usage.output_tokens,
             "usd_micros": ended.usage.usd_micros,
@@ -225,17 +225,26 @@ class UnderWay:
             "outcome": ended.outcome,
             "request_sha256": order.request_sha256,
         }
-        seldom: dict[str, tuple[object, object]] = {  # what there is to say, and the usual
-            "account": (self.account, call.provider),
-            "asked_model": (order.asked_model, call.model),
-            "attempts": (self.attempts, 1),
-            "waited_ms": (self.waited_ns // NS_PER_MS, 0),
-            "disputed": (ended.disputed, False),
-            "would_refuse": (call.over_budget, ""),
-            "tag": (order.tag, ""),
-            "run_id": (order.run_id, ""),
-            "answer_sha256": (ended.answer_sha256, None),
-            "stream": (order.stream, False),
-            "emulator": (call.emulator, False),
-        }
-        return always | {name: said for name, (said, usual) in seldom.items() if said != usual}
+        if self.account != model.provider:
+            fields["account"] = self.account
+        if order.asked_model != model.name:
+            fields["asked_model"] = order.asked_model
+        if self.attempts != 1:
+            fields["attempts"] = self.attempts
+        if self.waited_ns >= NS_PER_MS:
+            fields["waited_ms"] = self.waited_ns // NS_PER_MS
+        if ended.disputed:
+            fields["disputed"] = True
+        if call.over_budget:
+            fields["would_refuse"] = call.over_budget
+        if order.tag:
+            fields["tag"] = order.tag
+        if order.run_id:
+            fields["run_id"] = order.run_id
+        if ended.answer_sha256 is not None:
+            fields["answer_sha256"] = ended.answer_sha256
+        if order.stream:
+            fields["stream"] = True
+        if call.emulator:
+            fields["emulator"] = True
+        return fields
