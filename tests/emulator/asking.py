@@ -18,17 +18,6 @@ EMBEDDER = "text-embedding-3-small"
 
 
 @dataclass
-class FakeClock:
-    time_ns: int = 1_760_000_000 * 10**9
-
-    def now_ns(self) -> int:
-        return self.time_ns
-
-    def monotonic_ns(self) -> int:
-        return self.time_ns
-
-
-@dataclass
 class Reply:
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)

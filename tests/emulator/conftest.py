@@ -3,18 +3,19 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.emulator.asking import Ask, FakeClock, Reply, call, chat_body
+from tests.emulator.asking import Ask, Reply, call, chat_body
+from tests.machine import SetClock
 
 from macroslow.emulator import Emulator, create_emulator, running
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+def clock() -> SetClock:
+    return SetClock()
 
 
 @pytest.fixture
-def app(clock: FakeClock) -> Emulator:
+def app(clock: SetClock) -> Emulator:
     """An emulator without limits, on a clock that stands still."""
     return create_emulator(clock=clock)
 

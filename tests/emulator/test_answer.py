@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.emulator.asking import Ask, FakeClock, Reply, call, chat_body
+from tests.emulator.asking import Ask, Reply, call, chat_body
+from tests.machine import SetClock
 
 from macroslow.adapters import packaged
 from macroslow.emulator import Charge, Limits, create_emulator
@@ -41,7 +42,7 @@ async def test_any_other_message_is_summed_up(ask: Ask) -> None:
     assert content(await ask("")) == "Emulated answer to no words."
 
 
-async def test_the_same_request_gets_the_same_answer_under_another_id(clock: FakeClock, ask: Ask) -> None:
+async def test_the_same_request_gets_the_same_answer_under_another_id(clock: SetClock, ask: Ask) -> None:
     first, second = await ask("Hi"), await ask("Hi")
     assert content(first) == content(second)
     assert first.json()["created"] == clock.time_ns // 10**9
@@ -88,14 +89,14 @@ def test_a_cut_answer_fits_and_is_a_beginning(text: str, most: int) -> None:
 async def test_the_token_bucket_is_charged_as_chosen(
     charge: Charge, members: dict[str, int], taken: Callable[[dict[str, int]], int]
 ) -> None:
-    app = create_emulator(Limits(tokens=10_000, charge=charge), clock=FakeClock())
+    app = create_emulator(Limits(tokens=10_000, charge=charge), clock=SetClock())
     reply = await call(app, chat_body("Answer with exactly: a b c", **members))
     remaining = int(reply.headers["x-ratelimit-remaining-tokens"])
     assert 10_000 - remaining == taken(reply.json()["usage"])
 
 
 async def test_limits_are_each_models_own_under_all_its_names() -> None:
-    app = create_emulator(Limits(requests=1), clock=FakeClock())
+    app = create_emulator(Limits(requests=1), clock=SetClock())
     assert (await call(app, chat_body(model="gpt-4o"))).status == 200
     assert (await call(app, chat_body(model="gpt-4o-mini"))).status == 200
     for name, model in packaged.catalogue().names():
@@ -104,7 +105,7 @@ async def test_limits_are_each_models_own_under_all_its_names() -> None:
 
 
 async def test_a_call_that_could_never_pass_is_called_too_large() -> None:
-    app = create_emulator(Limits(tokens=5), clock=FakeClock())
+    app = create_emulator(Limits(tokens=5), clock=SetClock())
     reply = await call(app, chat_body())
     assert reply.status == 429
     assert reply.json()["error"]["message"].startswith("Request too large for gpt-4o-mini in organization")
@@ -112,7 +113,7 @@ async def test_a_call_that_could_never_pass_is_called_too_large() -> None:
 
 
 async def test_the_statistics_add_up_and_hold_no_key() -> None:
-    app = create_emulator(Limits(requests=3), clock=FakeClock())
+    app = create_emulator(Limits(requests=3), clock=SetClock())
     texts = ("a", "b c", "Answer with 90 words")
     usages = [(await call(app, chat_body(text))).json()["usage"] for text in texts]
     assert (await call(app, chat_body())).status == 429

@@ -3,7 +3,8 @@
 from email.utils import parsedate_to_datetime
 
 import pytest
-from tests.emulator.asking import KEY, FakeClock, call, chat_body, message
+from tests.emulator.asking import KEY, call, chat_body, message
+from tests.machine import SetClock
 
 from macroslow.adapters import packaged
 from macroslow.emulator import Limits, create_emulator, parse_limits
@@ -13,7 +14,7 @@ OTHER = "sk-emulator-other"
 
 
 async def test_every_key_has_limits_of_its_own() -> None:
-    app = create_emulator(parse_limits(f"rpm=1;{OTHER}:rpm=2"), clock=FakeClock())
+    app = create_emulator(parse_limits(f"rpm=1;{OTHER}:rpm=2"), clock=SetClock())
     statuses = [(await call(app, chat_body(), key=key)).status for key in [KEY, KEY, OTHER, OTHER, OTHER]]
     assert statuses == [200, 429, 200, 200, 429]
     keys = app.statistics.report(0)["keys"]
@@ -22,7 +23,7 @@ async def test_every_key_has_limits_of_its_own() -> None:
 
 
 async def test_keys_without_end_are_limited_as_one_after_the_first_thousand() -> None:
-    app = create_emulator(Limits(requests=2), clock=FakeClock())
+    app = create_emulator(Limits(requests=2), clock=SetClock())
     for number in range(1_000):
         app.statistics.key_seen(f"sk-emulator-{number}")
     statuses = [(await call(app, chat_body(), key=f"sk-emulator-x{number}")).status for number in range(3)]
@@ -31,7 +32,7 @@ async def test_keys_without_end_are_limited_as_one_after_the_first_thousand() ->
 
 
 async def test_limits_are_each_familys_own_under_all_its_names() -> None:
-    app = create_emulator(Limits(requests=1), clock=FakeClock())
+    app = create_emulator(Limits(requests=1), clock=SetClock())
     assert (await call(app, chat_body(model="gpt-4o"))).status == 200
     assert (await call(app, chat_body(model="gpt-4o-mini"))).status == 200
     names = [name for name, model in packaged.catalogue().names() if model.family == "gpt-4o"]
@@ -42,7 +43,7 @@ async def test_limits_are_each_familys_own_under_all_its_names() -> None:
 
 @pytest.mark.parametrize("skew_ms", [-90_000, 0, 2_000])
 async def test_the_providers_clock_dates_its_answers_and_cuts_its_minutes(skew_ms: int) -> None:
-    clock = FakeClock()
+    clock = SetClock()
     app = create_emulator(Limits(requests=1, algorithm="fixed", skew_ms=skew_ms), clock=clock)
     reply = await call(app, chat_body())
     ours_s = clock.time_ns // 10**9
@@ -56,7 +57,7 @@ async def test_the_providers_clock_dates_its_answers_and_cuts_its_minutes(skew_m
 
 
 async def test_headers_that_lag_do_not_know_of_the_call_they_come_with() -> None:
-    clock = FakeClock()
+    clock = SetClock()
     app = create_emulator(Limits(requests=60, lag_ms=500), clock=clock)
     assert (await call(app, chat_body())).headers["x-ratelimit-remaining-requests"] == "60"
     clock.time_ns += 499 * 10**6
@@ -66,7 +67,7 @@ async def test_headers_that_lag_do_not_know_of_the_call_they_come_with() -> None
 
 
 async def test_what_the_limits_were_charged_with_is_told_beside_what_was_billed() -> None:
-    clock = FakeClock()
+    clock = SetClock()
     app = create_emulator(parse_limits("tpm=1000,charge=max_tokens"), clock=clock)
     usage = (await call(app, chat_body("Answer with exactly: a", max_tokens=200, n=2))).json()["usage"]
     clock.time_ns += 1_500_000_000

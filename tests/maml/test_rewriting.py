@@ -1,12 +1,12 @@
 """new, fmt and validate --fix: what they write, and what they leave alone."""
 
-import itertools
 import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.machine import CountingEntropy
 from tests.maml.samples import FRONT, document, problems
 
 from macroslow.crypto import documents
@@ -22,16 +22,6 @@ from macroslow.maml.yaml_tree import plain, read_yaml
 VALID = sorted((Path(__file__).parent / "corpus" / "valid").glob("*.maml.md"))
 BAD = sorted((Path(__file__).parent / "corpus" / "bad").glob("*.maml.md"))
 ID, CREATED_AT = "urn:uuid:123e4567-e89b-12d3-a456-426614174000", "2025-10-17T14:30:00Z"
-
-
-class CountingEntropy:
-    """Bytes that differ from call to call and from run to run not at all."""
-
-    def __init__(self) -> None:
-        self._numbers = itertools.count(1)
-
-    def random(self, size_bytes: int) -> bytes:
-        return next(self._numbers).to_bytes(size_bytes, "big")
 
 
 KEY = HybridPrivateKey.generate("document", CountingEntropy())

@@ -1,10 +1,10 @@
 """The stages of trust: what each refuses, and that none can be skipped."""
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
 
 import pytest
+from tests.machine import CountingEntropy
 from tests.maml.samples import document
 
 from macroslow.authn.ports import SignerRecord
@@ -17,16 +17,6 @@ from macroslow.maml.signers import TrustedSigners
 from macroslow.maml.stages import SignatureRule
 
 NOW_NS = 1_760_000_000_000_000_000
-
-
-class CountingEntropy:
-    """Bytes that differ from call to call and from run to run not at all."""
-
-    def __init__(self, start: int) -> None:
-        self._numbers = itertools.count(start)
-
-    def random(self, size_bytes: int) -> bytes:
-        return next(self._numbers).to_bytes(size_bytes, "big")
 
 
 KEY = HybridPrivateKey.generate("document", CountingEntropy(1))

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from tests.machine import until
 from tests.ports import held_port
 
 from macroslow.adapters.otlp import Collector, Later, SpanExporter, Taken, encode
@@ -89,12 +90,6 @@ async def house(every_s: float = 0.01) -> AsyncIterator[House]:
         finally:
             opened.hold.set()
             await runner.cleanup()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

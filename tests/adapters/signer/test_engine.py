@@ -6,13 +6,13 @@ import pytest
 from tests.adapters.signer.trees import (
     LOG_KEY,
     ORIGIN,
-    FixedClock,
     MemoryFiles,
     engine_of,
     head,
     note_of,
     proof,
 )
+from tests.machine import SetClock
 from tests.tlog.logs import NOW_NS, small_log
 
 from macroslow.adapters.signer import HighWaterMarks
@@ -91,15 +91,15 @@ def test_a_key_that_the_log_was_made_to_name_is_never_handed_over_to() -> None:
 
 
 def test_changes_of_keys_have_their_time_between_them() -> None:
-    clock = FixedClock()
+    clock = SetClock()
     engine, link = engine_of(clock=clock), LOG_KEY
     engine.checkpoint(7, head(7).root, [])
     engine.hand_over(hand_over(engine.stage(), link))
-    clock.since_ns = CHANGE_EVERY_S * 10**9 - 1
+    clock.ran_ns = CHANGE_EVERY_S * 10**9 - 1
     with pytest.raises(VerificationError, match="within the last 60 seconds"):
         engine.stage()
     assert engine.staged is None
-    clock.since_ns += 1
+    clock.ran_ns += 1
     engine.stage()
 
 

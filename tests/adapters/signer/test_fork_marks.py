@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 from tests.adapters.signer.trees import (
     LOG_KEY,
-    FixedClock,
+    NOW_NS,
     MemoryFiles,
     engine_of,
     head,
     note_of,
     proof,
 )
+from tests.machine import SetClock
 
 from macroslow.adapters.signer import HighWaterMarks
 from macroslow.errors import ConfigurationError, VerificationError
@@ -24,7 +25,7 @@ SECOND = f"{KEY.origin}.2"
 
 
 def marks_of(state: str, folder: Path) -> HighWaterMarks:
-    return HighWaterMarks(folder, Path(state), FixedClock())
+    return HighWaterMarks(folder, Path(state), SetClock(NOW_NS))
 
 
 def test_who_signed_last_is_told_to_others_and_when_to_all(tmp_path: Path) -> None:

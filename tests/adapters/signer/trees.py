@@ -3,6 +3,8 @@
 import hashlib
 from dataclasses import dataclass, field
 
+from tests.machine import SetClock
+
 from macroslow.adapters.signer import Engine, HighWaterMarks
 from macroslow.adapters.system import SystemEntropy
 from macroslow.crypto.hybrid import HybridPrivateKey, KeyUse
@@ -18,19 +20,6 @@ RIVALS = [*HASHES[:7], *HASHES[20:]]
 LOG_KEY = LogPrivateKey(ORIGIN, bytes([1]) * 32, bytes([2]) * 32)
 ANSWER_KEY = HybridPrivateKey(KeyUse.ANSWER, bytes([3]) * 32, bytes([4]) * 32)
 HISTORY_KEY = HybridPrivateKey(KeyUse.HISTORY, bytes([5]) * 32, bytes([6]) * 32)
-
-
-class FixedClock:
-    """`since_ns`: what has passed since the start."""
-
-    def __init__(self) -> None:
-        self.since_ns = 0
-
-    def now_ns(self) -> int:
-        return NOW_NS
-
-    def monotonic_ns(self) -> int:
-        return self.since_ns
 
 
 @dataclass
@@ -53,13 +42,13 @@ def engine_of(
     marks: HighWaterMarks | None = None,
     files: MemoryFiles | None = None,
     retired: tuple[Retired, ...] = (),
-    clock: FixedClock | None = None,
+    clock: SetClock | None = None,
 ) -> Engine:
     return Engine(
         log_key=LOG_KEY,
         answer_key=answer,
         history_key=history,
-        clock=clock or FixedClock(),
+        clock=clock or SetClock(NOW_NS),
         entropy=SystemEntropy(),
         marks=marks or HighWaterMarks(None),
         files=files or MemoryFiles(),

@@ -10,13 +10,13 @@ from tests.emulator.asking import (
     CLAUDE,
     KEY,
     VERSION,
-    FakeClock,
     Reply,
     call,
     events_of,
     message,
     message_body,
 )
+from tests.machine import SetClock
 
 from macroslow.emulator import Emulator, create_emulator, parse_limits
 from macroslow.emulator.exchange import MAX_BODY_BYTES
@@ -286,7 +286,7 @@ async def test_models_have_the_shape_of_whom_is_asked() -> None:
 
 
 async def test_a_limit_is_refused_in_the_services_words_and_headers() -> None:
-    app = create_emulator(parse_limits("rpm=2,itpm=1000,otpm=100,charge=max_tokens"), clock=FakeClock())
+    app = create_emulator(parse_limits("rpm=2,itpm=1000,otpm=100,charge=max_tokens"), clock=SetClock())
     first = await message(app, max_tokens=60)
     assert first.headers["anthropic-ratelimit-requests-remaining"] == "1"
     assert first.headers["anthropic-ratelimit-output-tokens-remaining"] == "40"

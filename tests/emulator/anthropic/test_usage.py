@@ -1,7 +1,8 @@
 """The organization's reports: buckets, groups, pages, cents, and who may read them."""
 
 import pytest
-from tests.emulator.asking import ADMIN_KEY, KEY, VERSION, FakeClock, call, chat_body, get, message
+from tests.emulator.asking import ADMIN_KEY, KEY, VERSION, call, chat_body, get, message
+from tests.machine import SetClock
 
 from macroslow.emulator import Emulator
 
@@ -11,7 +12,7 @@ DAY = "2025-10-09T00:00:00Z"  # of the clock's first time
 MODEL = "claude-sonnet-4-5-20250929"
 
 
-async def busy(app: Emulator, clock: FakeClock) -> None:
+async def busy(app: Emulator, clock: SetClock) -> None:
     """Two calls on the first day, of two models, one of somebody else's; one call the next day."""
     await message(app, "Answer with 20 words")
     await message(app, "Answer with 30 words", model="claude-haiku-4-5")
@@ -20,7 +21,7 @@ async def busy(app: Emulator, clock: FakeClock) -> None:
     await message(app)
 
 
-async def test_days_are_buckets_up_to_the_one_that_is_running(app: Emulator, clock: FakeClock) -> None:
+async def test_days_are_buckets_up_to_the_one_that_is_running(app: Emulator, clock: SetClock) -> None:
     await busy(app, clock)
     report = (await get(app, USAGE, f"starting_at={DAY}&group_by[]=model")).json()
     assert (report["has_more"], report["next_page"]) == (False, None)
@@ -42,7 +43,7 @@ async def test_days_are_buckets_up_to_the_one_that_is_running(app: Emulator, clo
     }
 
 
-async def test_what_the_reports_say_is_what_was_billed(app: Emulator, clock: FakeClock) -> None:
+async def test_what_the_reports_say_is_what_was_billed(app: Emulator, clock: SetClock) -> None:
     await busy(app, clock)
     usage = (await get(app, USAGE, f"starting_at={DAY}")).json()
     costs = (await get(app, COSTS, f"starting_at={DAY}&group_by[]=description")).json()
@@ -62,14 +63,14 @@ async def test_what_the_reports_say_is_what_was_billed(app: Emulator, clock: Fak
     assert kinds == {"uncached_input_tokens", "output_tokens"}
 
 
-async def test_a_bucket_is_reported_when_it_ends_by_the_end(app: Emulator, clock: FakeClock) -> None:
+async def test_a_bucket_is_reported_when_it_ends_by_the_end(app: Emulator, clock: SetClock) -> None:
     await busy(app, clock)
     for ending_at, buckets in (("2025-10-10T00:00:00Z", 1), ("2025-10-10T23:59:59%2B00:00", 1)):
         report = (await get(app, USAGE, f"starting_at={DAY}&ending_at={ending_at}")).json()
         assert len(report["data"]) == buckets
 
 
-async def test_pages_follow_one_another_without_a_gap(app: Emulator, clock: FakeClock) -> None:
+async def test_pages_follow_one_another_without_a_gap(app: Emulator, clock: SetClock) -> None:
     await busy(app, clock)
     whole = (await get(app, USAGE, f"starting_at={DAY}&bucket_width=1h&limit=168")).json()
     first = (await get(app, USAGE, f"starting_at={DAY}&bucket_width=1h&limit=20")).json()

@@ -3,7 +3,8 @@
 import zlib
 
 import pytest
-from tests.emulator.asking import KEY, FakeClock, Reply, call
+from tests.emulator.asking import KEY, Reply, call
+from tests.machine import SetClock
 
 from macroslow.emulator import Emulator, ImageLimits, create_emulator
 from macroslow.ports import HOUR_NS, MINUTE_NS
@@ -12,7 +13,7 @@ BEARER = {"authorization": f"Client-ID {KEY}", "host": "127.0.0.1:8100"}
 
 
 @pytest.fixture
-def app(clock: FakeClock) -> Emulator:
+def app(clock: SetClock) -> Emulator:
     return create_emulator(clock=clock, image_limits=ImageLimits(unsplash_per_hour=3, pixabay_per_minute=2))
 
 
@@ -58,7 +59,7 @@ async def test_unsplash_wants_its_own_form_of_a_key(app: Emulator, credential: s
     assert (reply.status, reply.json()["errors"]) == (401, ["OAuth error: The access token is invalid"])
 
 
-async def test_unsplashs_hour_ends_and_begins_anew(app: Emulator, clock: FakeClock) -> None:
+async def test_unsplashs_hour_ends_and_begins_anew(app: Emulator, clock: SetClock) -> None:
     clock.time_ns = clock.time_ns // HOUR_NS * HOUR_NS
     left = [(await unsplash(app)).headers["x-ratelimit-remaining"] for _ in range(3)]
     assert left == ["2", "1", "0"]
@@ -79,7 +80,7 @@ async def test_a_search_of_pixabay_has_its_shape(app: Emulator) -> None:
     assert (await pixabay(app, "q=nothing")).json()["hits"] == []
 
 
-async def test_pixabays_minute_says_when_it_ends(app: Emulator, clock: FakeClock) -> None:
+async def test_pixabays_minute_says_when_it_ends(app: Emulator, clock: SetClock) -> None:
     clock.time_ns = clock.time_ns // MINUTE_NS * MINUTE_NS + MINUTE_NS // 4
     replies = [await pixabay(app) for _ in range(3)]
     assert [one.status for one in replies] == [200, 200, 429]

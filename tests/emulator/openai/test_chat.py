@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 
 import openai
 import pytest
-from tests.emulator.asking import KEY, FakeClock
+from tests.emulator.asking import KEY
+from tests.machine import SetClock
 
 from macroslow.emulator import AcceptedKeys, Emulator, Latency, Limits, create_emulator, parse_faults, running
 
@@ -131,7 +132,7 @@ async def test_more_than_the_context_is_a_bad_request(client: openai.AsyncOpenAI
 
 
 async def test_the_limit_is_a_rate_limit_error_at_exactly_its_edge() -> None:
-    clock = FakeClock()
+    clock = SetClock()
     app = create_emulator(Limits(requests=3, tokens=10_000), clock=clock)
     async with running(app) as base_url, sdk(base_url) as client:
         for left in (2, 1, 0):
@@ -162,7 +163,7 @@ async def test_a_client_that_retries_gets_through_after_one_wait() -> None:
 
 
 async def test_of_many_calls_at_once_exactly_as_many_pass_as_the_limit_says() -> None:
-    app = create_emulator(Limits(requests=20), clock=FakeClock(), latency=Latency(first_s=0.01))
+    app = create_emulator(Limits(requests=20), clock=SetClock(), latency=Latency(first_s=0.01))
     async with running(app) as base_url, sdk(base_url) as client:
         calls = [client.chat.completions.create(model=MODEL, messages=HELLO) for _ in range(50)]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)

@@ -9,13 +9,13 @@ from tests.emulator.asking import (
     ADMIN_KEY,
     EMBEDDER,
     KEY,
-    FakeClock,
     call,
     chat_body,
     get,
     message,
     response_body,
 )
+from tests.machine import SetClock
 
 from macroslow.emulator import Emulator, create_emulator, running
 
@@ -25,7 +25,7 @@ DAY_S = 86_400
 START_S = 1_760_000_000 // DAY_S * DAY_S  # the clock's first day
 
 
-async def busy(app: Emulator, clock: FakeClock) -> None:
+async def busy(app: Emulator, clock: SetClock) -> None:
     """Two calls on the first day, with two keys; one each of another kind; one call two days later."""
     await call(app, chat_body("Answer with 20 words"))
     await call(
@@ -37,7 +37,7 @@ async def busy(app: Emulator, clock: FakeClock) -> None:
     await call(app, chat_body("Hi"))
 
 
-async def test_days_are_buckets_and_one_without_calls_is_empty(app: Emulator, clock: FakeClock) -> None:
+async def test_days_are_buckets_and_one_without_calls_is_empty(app: Emulator, clock: SetClock) -> None:
     await busy(app, clock)
     report = (await get(app, COMPLETIONS, f"start_time={START_S + 5}")).json()
     assert (report["object"], report["has_more"], report["next_page"]) == ("page", False, None)
@@ -50,7 +50,7 @@ async def test_days_are_buckets_and_one_without_calls_is_empty(app: Emulator, cl
     ]
 
 
-async def test_what_the_reports_say_is_what_was_billed(app: Emulator, clock: FakeClock) -> None:
+async def test_what_the_reports_say_is_what_was_billed(app: Emulator, clock: SetClock) -> None:
     await busy(app, clock)
     usage = (await get(app, COMPLETIONS, f"start_time={START_S}&group_by[]=model")).json()
     embeddings = (await get(app, "/v1/organization/usage/embeddings", f"start_time={START_S}")).json()
@@ -66,7 +66,7 @@ async def test_what_the_reports_say_is_what_was_billed(app: Emulator, clock: Fak
     assert {one["model"] for one in rows} == {"gpt-4o-mini", "gpt-4o", None}
 
 
-async def test_groups_and_filters(app: Emulator, clock: FakeClock) -> None:
+async def test_groups_and_filters(app: Emulator, clock: SetClock) -> None:
     await busy(app, clock)
     query = f"start_time={START_S}&end_time={START_S + DAY_S}"
     by_key = (await get(app, COMPLETIONS, f"{query}&group_by[]=api_key_id&group_by[]=model")).json()
@@ -90,7 +90,7 @@ async def test_groups_and_filters(app: Emulator, clock: FakeClock) -> None:
     assert sum(one["amount"]["value"] for one in items) == pytest.approx(total[0]["amount"]["value"])
 
 
-async def test_pages_follow_one_another_without_a_gap(app: Emulator, clock: FakeClock) -> None:
+async def test_pages_follow_one_another_without_a_gap(app: Emulator, clock: SetClock) -> None:
     await busy(app, clock)
     start_s = START_S - 5 * 3_600
     whole = (await get(app, COMPLETIONS, f"start_time={start_s}&bucket_width=1h&limit=168")).json()

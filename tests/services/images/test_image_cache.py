@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 
-from tests.services.images.test_provider_rate import Clock
+from tests.machine import SetClock
 
 from macroslow.images.search import Addresses, Attribution, Author, FoundImages, Image, ImageQuery
 from macroslow.ports import DAY_NS
@@ -21,7 +21,7 @@ def key(number: int) -> tuple[str, ImageQuery]:
 
 
 def test_what_was_found_is_there_for_a_day_and_not_longer() -> None:
-    clock = Clock()
+    clock = SetClock()
     cache = ImageCache(clock)
     kept = cache.put(KEY, ONE)
     clock.time_ns += DAY_NS - 1
@@ -31,14 +31,14 @@ def test_what_was_found_is_there_for_a_day_and_not_longer() -> None:
 
 
 def test_another_provider_or_another_search_is_another_answer() -> None:
-    cache = ImageCache(Clock())
+    cache = ImageCache(SetClock())
     cache.put(KEY, ONE)
     assert cache.get(("unsplash", KEY[1])) is None
     assert cache.get(("pixabay", replace(KEY[1], safe=False))) is None
 
 
 def test_the_answer_unused_for_longest_makes_room() -> None:
-    cache = ImageCache(Clock(), max_entries=2)
+    cache = ImageCache(SetClock(), max_entries=2)
     cache.put(key(1), ONE)
     cache.put(key(2), ONE)
     cache.get(key(1))
@@ -48,7 +48,7 @@ def test_the_answer_unused_for_longest_makes_room() -> None:
 
 def test_bytes_are_bounded_whatever_is_found() -> None:
     large = FoundImages((replace(IMAGE, description=300 * "😀"),) * 30, 30)
-    cache = ImageCache(Clock(), max_bytes=200_000)
+    cache = ImageCache(SetClock(), max_bytes=200_000)
     for number in range(1, 17):
         cache.put(key(number), large)
     held = [number for number in range(1, 17) if cache.get(key(number))]
@@ -57,7 +57,7 @@ def test_bytes_are_bounded_whatever_is_found() -> None:
 
 
 def test_what_is_replaced_or_has_ended_takes_no_room() -> None:
-    clock = Clock()
+    clock = SetClock()
     cache = ImageCache(clock, max_bytes=12_000)
     for _ in range(100):
         cache.put(KEY, ONE)
@@ -69,7 +69,7 @@ def test_what_is_replaced_or_has_ended_takes_no_room() -> None:
 
 
 async def test_one_at_a_time_asks_for_the_same() -> None:
-    cache = ImageCache(Clock())
+    cache = ImageCache(SetClock())
     order: list[str] = []
 
     async def ask(name: str, wanted: tuple[str, ImageQuery]) -> None:

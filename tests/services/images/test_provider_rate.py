@@ -2,11 +2,11 @@
 
 import math
 import random
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.machine import SetClock
 
 from macroslow.emulator.limits.fixed import FixedWindow
 from macroslow.emulator.limits.sliding import SlidingWindow
@@ -16,18 +16,7 @@ from macroslow.ports import NS_PER_S
 from macroslow.services.images.provider_rate import MARGIN, PROBES, ProviderRate
 
 
-@dataclass
-class Clock:
-    time_ns: int = 10**18
-
-    def now_ns(self) -> int:
-        return self.time_ns
-
-    def monotonic_ns(self) -> int:
-        return self.time_ns
-
-
-def rate_of(clock: Clock, requests: int = 100, period_s: int = 60) -> ProviderRate:
+def rate_of(clock: SetClock, requests: int = 100, period_s: int = 60) -> ProviderRate:
     return ProviderRate("pixabay", ImageTerms("", HotLink.DAY, requests, period_s), clock)
 
 
@@ -49,7 +38,7 @@ def at_once(rate: ProviderRate) -> int:
     st.sampled_from([SlidingWindow, FixedWindow]),
 )
 def test_the_provider_never_refuses_however_it_counts(half: int, waits_s: list[float], window: type) -> None:
-    clock = Clock()
+    clock = SetClock()
     rate = rate_of(clock, 2 * half)
     theirs = window(2 * half, 60 * NS_PER_S)
     for wait_s in waits_s:
@@ -61,7 +50,7 @@ def test_the_provider_never_refuses_however_it_counts(half: int, waits_s: list[f
 
 
 def test_half_goes_at_once_and_half_evenly() -> None:
-    clock = Clock()
+    clock = SetClock()
     rate = rate_of(clock)
     assert at_once(rate) == 50 - MARGIN
     for _ in range(100):
@@ -70,7 +59,7 @@ def test_half_goes_at_once_and_half_evenly() -> None:
 
 
 def test_a_refusal_says_when_and_keeps_its_word() -> None:
-    clock = Clock()
+    clock = SetClock()
     rate = rate_of(clock, 50, 3600)
     at_once(rate)
     with pytest.raises(RateLimitedError) as refused:
@@ -86,19 +75,19 @@ def test_a_refusal_says_when_and_keeps_its_word() -> None:
 
 
 def test_a_larger_limit_is_learned() -> None:
-    rate = rate_of(Clock(), 50, 3600)
+    rate = rate_of(SetClock(), 50, 3600)
     rate.over(rate.take(), Allowance(5000, 4999))
     assert at_once(rate) > 2000
 
 
 def test_a_smaller_limit_is_learned() -> None:
-    rate = rate_of(Clock())
+    rate = rate_of(SetClock())
     rate.over(rate.take(), Allowance(10, 9))
     assert at_once(rate) < 5
 
 
 def test_what_another_program_uses_of_the_key_counts() -> None:
-    clock = Clock()
+    clock = SetClock()
     rate = rate_of(clock)
     rate.over(rate.take(), Allowance(100, 2, reset_s=30))
     assert at_once(rate) == 2
@@ -110,7 +99,7 @@ def test_what_another_program_uses_of_the_key_counts() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_answers_that_overtake_each_other_give_no_room_twice(seed: int) -> None:
-    rate = rate_of(Clock())
+    rate = rate_of(SetClock())
     answers = [(rate.take(), 14 - sent) for sent in range(10)]
     random.Random(seed).shuffle(answers)
     for number, remaining in answers:
@@ -119,14 +108,14 @@ def test_answers_that_overtake_each_other_give_no_room_twice(seed: int) -> None:
 
 
 def test_a_window_that_began_anew_gives_its_room_back() -> None:
-    rate = rate_of(Clock())
+    rate = rate_of(SetClock())
     rate.over(rate.take(), Allowance(100, 1))
     rate.over(rate.take(), Allowance(100, 99))
     assert at_once(rate) == 50 - MARGIN - 2
 
 
 def test_a_refusal_of_the_provider_is_waited_out() -> None:
-    clock = Clock()
+    clock = SetClock()
     rate = rate_of(clock)
     assert rate.refused(rate.take(), Allowance(100, 0, reset_s=17)).retry_after_s == 17
     clock.time_ns += 17 * NS_PER_S - 1
@@ -136,6 +125,6 @@ def test_a_refusal_of_the_provider_is_waited_out() -> None:
 
 
 def test_without_a_moment_it_is_tried_again_now_and_then() -> None:
-    clock = Clock()
+    clock = SetClock()
     rate = rate_of(clock, 50, 3600)
     assert rate.refused(rate.take(), None).retry_after_s == 3600 / PROBES

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from tests.contract.fake_books import FakeBooks
+from tests.machine import SetClock
 from tests.services.images.test_image_cache import IMAGE
-from tests.services.images.test_provider_rate import Clock
 
 from macroslow.authn.principal import Principal
 from macroslow.errors import (
@@ -74,7 +74,7 @@ class Provider:
 
 @dataclass
 class House:
-    clock: Clock = field(default_factory=Clock)
+    clock: SetClock = field(default_factory=SetClock)
     books: FakeBooks = field(default_factory=FakeBooks)
     unsplash: Provider = field(
         default_factory=lambda: Provider(
@@ -159,7 +159,7 @@ async def test_the_same_search_costs_nothing_for_a_day_whoever_makes_it(house: H
 
 
 async def test_addresses_for_a_day_are_told_until_when_counted_from_their_coming(house: House) -> None:
-    ends = "2001-09-10T01:46:40+00:00"  # a day after the clock's 10**9 s
+    ends = "2025-10-10T08:53:20+00:00"  # a day after the clock's moment
     for _ in range(2):
         (image,) = (await house.search(provider="pixabay"))["images"]
         assert image["terms"] == {"hotlink": "24h", "urls_valid_until": ends, "report_use": False}

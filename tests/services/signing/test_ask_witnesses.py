@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 import pytest
+from tests.machine import until
 from tests.services.signing.witness_house import (
     KEY,
     NOW_S,
@@ -15,7 +16,6 @@ from tests.services.signing.witness_house import (
     log,
     published_at,
     serving,
-    until,
     witnesses,
 )
 from tests.tlog.logs import octets

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.adapters.signer.trees import LOG_KEY, engine_of
 from tests.contract.fake_books import FakeBooks
+from tests.machine import until
 from tests.services.house import CLOCK, House
-from tests.services.signing.witness_house import until
 
 from macroslow.adapters.signer import HighWaterMarks, LocalSigner
 from macroslow.errors import LogUnavailableError

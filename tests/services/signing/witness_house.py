@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -170,13 +170,6 @@ async def serving(
 
 async def _shortly(_seconds: float) -> None:
     await asyncio.sleep(0.001)
-
-
-async def until(true: Callable[[], object]) -> None:
-    """Let others run until `true()`."""
-    async with asyncio.timeout(30):
-        while not true():
-            await asyncio.sleep(0.001)
 
 
 async def published_at(process: Process, size: int) -> Judged:

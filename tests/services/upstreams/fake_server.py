@@ -7,6 +7,7 @@ from typing import Any
 
 import mcp_types as types
 from tests.contract.fake_books import FakeBooks
+from tests.machine import SetClock
 
 from macroslow.authn.principal import Principal
 from macroslow.errors import MacroslowError
@@ -29,19 +30,6 @@ ADD = {
     "outputSchema": {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]},
 }
 SAY = {"name": "say", "inputSchema": {"type": "object"}}
-
-
-class FixedClock:
-    """Time stands still, but for `passed_ns`."""
-
-    def __init__(self) -> None:
-        self.passed_ns = 0
-
-    def now_ns(self) -> int:
-        return 1_800_000_000_000_000_000 + self.passed_ns
-
-    def monotonic_ns(self) -> int:
-        return 10**12 + self.passed_ns
 
 
 class FakeServer:
@@ -124,7 +112,7 @@ class Servers:
     """A gateway's other servers, wired as they are for real, over books in memory."""
 
     def __init__(self, *, approved: Mapping[str, Approved] | None = None, **servers: FakeServer) -> None:
-        self.clock = FixedClock()
+        self.clock = SetClock()
         self.books = FakeBooks()
         self.outlet = Outlet()
         self.store = PinsInMemory()

@@ -130,7 +130,7 @@ async def test_who_changes_again_and_again_is_told_of_a_few_times_and_then_when_
         house.ports["s"].tools = ({**SAY, "name": f"t{n}"},)
         await house.watch.look(house.watched["s"])
     assert len(house.outlet.sent) == len(await house.events(EventType.MCP_BLOCKED)) == MAX_TOLD
-    house.clock.passed_ns += 3600 * 10**9
+    house.clock.time_ns += 3600 * 10**9
     await house.watch.look(house.watched["s"])
     told = await house.events(EventType.MCP_BLOCKED)
     assert [item["name"] for item in told[-1]["items"]] == ["", f"t{MAX_TOLD + 4}"]
