@@ -147,14 +147,15 @@ class ScriptedProvider:
         self, path: str, body: bytes, *, headers: Mapping[str, str] = {}, deadline_s: float
     ) -> AsyncIterator[object]:
         assert self.books is None or self.books.held, "sent before the reservation was durable"
-        self.bodies.append(orjson.loads(body))
+        asked = orjson.loads(body)
+        self.bodies.append(asked)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
             await self._turns()
             if self.hold is not None:
                 await self.hold.wait()
-            outcome = self.script(self.bodies[-1])
+            outcome = self.script(asked)
             if isinstance(outcome, BaseException):
                 raise outcome
             if isinstance(outcome, list):

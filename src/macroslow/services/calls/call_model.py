@@ -95,7 +95,7 @@ class CallModel:
                 fix="send another x-macroslow-tag, or none",
             )
         asked = await self.quote.read(operation, body, principal.name, principal.own_key)
-        models = _granted(asked.models, providers)
+        models = asked.models if providers is None else _granted(asked.models, providers)
         now_ns = self.clock.now_ns()
         order = Order(
             principal=principal,
@@ -121,7 +121,12 @@ class CallModel:
             answer = await self._try(order, asked, model, tried)
             if answer is not None:
                 return answer
-        return await self._last(order, asked, models[-1], tried)
+        try:
+            return await self._send(await self._reserve(order, asked, models[-1], None), asked)
+        except UpstreamUnavailableError as error:
+            if not tried:
+                raise
+            raise _after(tried, error) from error
 
     async def close(self) -> None:
         """Wait for bookings that outlived their callers."""
@@ -155,25 +160,12 @@ class CallModel:
             return None
         return answer
 
-    async def _last(
-        self, order: Order, asked: Asked, model: Model, tried: list[str]
-    ) -> ModelAnswer | ModelStream:
-        """The answer of the last model of the chain, or its error, which tells what was tried before."""
-        try:
-            return await self._send(await self._reserve(order, asked, model, None), asked)
-        except UpstreamUnavailableError as error:
-            if not tried:
-                raise
-            raise UpstreamUnavailableError(
-                f"{error.detail}; before that {'; '.join(tried)}",
-                upstream=error.upstream,
-                fix=error.fix,
-                reason=error.reason,
-                nothing_done=error.nothing_done,
-                retry_after_s=error.retry_after_s,
-            ) from error
-
     async def _send(self, under_way: UnderWay, asked: Asked) -> ModelAnswer | ModelStream:
+        if not under_way.call.order.stream:
+            under_way, reached = await self.reach.send(under_way, None)
+            if isinstance(reached, ProviderStream):
+                raise AssertionError("a plain call opens no stream")
+            return await self.settle.whole(under_way, reached)
         async with AsyncExitStack() as stack:
             under_way, reached = await self.reach.send(under_way, stack)
             if not isinstance(reached, ProviderStream):
@@ -218,10 +210,20 @@ class CallModel:
         return budgets_of((*self.rules, *own), spender, now_ns)
 
 
-def _granted(models: Sequence[Model], providers: Collection[str] | None) -> Sequence[Model]:
+def _after(tried: Sequence[str], error: UpstreamUnavailableError) -> UpstreamUnavailableError:
+    """The error of the last model of the chain, which tells what was tried before."""
+    return UpstreamUnavailableError(
+        f"{error.detail}; before that {'; '.join(tried)}",
+        upstream=error.upstream,
+        fix=error.fix,
+        reason=error.reason,
+        nothing_done=error.nothing_done,
+        retry_after_s=error.retry_after_s,
+    )
+
+
+def _granted(models: Sequence[Model], providers: Collection[str]) -> Sequence[Model]:
     """Those models of the chain whose provider a run was granted."""
-    if providers is None:
-        return models
     granted = [model for model in models if model.provider in providers]
     if not granted or granted[0] is not models[0]:
         raise MissingRightError(

@@ -59,48 +59,48 @@ class ReachProvider:
         place = await self._place(call, wait_s, call.target.accounts)
         since_ns = self.clock.monotonic_ns()
         try:
-            held = await self._hold(call)
+            try:
+                await self.books.commit(call.reserve)
+            except BudgetExhaustedError as error:
+                if call.order.enforced:
+                    raise
+                call = replace(call, over_budget=error.budget)
+                await self.books.commit(call.reserve)
         except BaseException as error:
             self.admission.withdraw(place)
             if isinstance(error, asyncio.CancelledError):  # the reservation may be on its way
                 self.settle.booking(self.settle.undo(UnderWay(call, since_ns, None, place.account)))
             raise
-        return UnderWay(held, since_ns, place, place.account, waited_ns=place.waited_ns)
-
-    async def _hold(self, call: PaidCall) -> PaidCall:
-        """The call with its reservation; where budgets are only observed, also one that is over a budget."""
-        try:
-            await self.books.commit(call.reserve)
-        except BudgetExhaustedError as error:
-            if call.order.enforced:
-                raise
-            call = replace(call, over_budget=error.budget)
-            await self.books.commit(call.reserve)
-        return call
+        return UnderWay(call, since_ns, place, place.account, waited_ns=place.waited_ns)
 
     async def send(
-        self, under_way: UnderWay, stack: AsyncExitStack
+        self, under_way: UnderWay, stack: AsyncExitStack | None
     ) -> tuple[UnderWay, ProviderAnswer | ProviderStream | NotReached]:
-        """Send the call until its answer is final; an open stream is closed with `stack`.
+        """Send the call until its answer is final; an open stream is closed with `stack`, None: a plain call.
 
         Where no answer came that may be passed on, it is settled and raised: UpstreamRefusedError,
         UpstreamUnavailableError, CancelledError.
         """
         tried: dict[str, Reached] = {}
         while True:
-            reached = await self._attempt(under_way, stack)
-            if not _is_repeatable(reached):
-                return under_way, _final(reached)
-            again = await self._again(under_way, reached, tried)
-            if again.place is None:
+            place = under_way.place
+            if place is None:
+                raise AssertionError("a call is sent from its place")
+            reached = await self._attempt(under_way, place, stack)
+            if isinstance(reached, ProviderStream) or (
+                isinstance(reached, ProviderAnswer) and not repeatable(reached.status, reached.headers)
+            ):
+                return under_way, reached
+            under_way = await self._again(under_way, place, reached, tried)
+            if under_way.place is None:
                 if isinstance(reached, UpstreamRefusedError):
-                    await self.settle.failed(again, reached)
-                return again, _final(reached)
-            under_way = again
+                    await self.settle.failed(under_way, reached)
+                    raise reached
+                return under_way, reached
 
-    async def _attempt(self, under_way: UnderWay, stack: AsyncExitStack) -> Reached:
+    async def _attempt(self, under_way: UnderWay, place: Place, stack: AsyncExitStack | None) -> Reached:
         """Send the call once, to the account of its place."""
-        call, place = under_way.call, _placed(under_way)
+        call = under_way.call
         provider = call.target.accounts[place.account]
         deadline_s = self._left_s(under_way)
         path, body, headers = call.order.operation.path, call.target.forwarded, call.order.headers
@@ -108,7 +108,7 @@ class ReachProvider:
             headers = {**headers, "traceparent": call.trace.header}
         reached: Reached
         try:
-            if call.order.stream:
+            if stack is not None:
                 opened = AsyncExitStack()
                 stack.push_async_callback(opened.aclose)
                 opening = provider.stream(path, body, headers=headers, deadline_s=deadline_s)
@@ -128,12 +128,13 @@ class ReachProvider:
             self.admission.heard(place, reached.headers)
         return reached
 
-    async def _again(self, under_way: UnderWay, reached: Reached, tried: dict[str, Reached]) -> UnderWay:
+    async def _again(
+        self, under_way: UnderWay, place: Place, reached: Reached, tried: dict[str, Reached]
+    ) -> UnderWay:
         """The call with a place for another attempt; without a place if there is to be none.
 
         `tried` is what came last of each account that was asked.
         """
-        place = _placed(under_way)
         tried[place.account] = reached
         self.admission.leave(place, self._refused(reached))
         waiting = replace(under_way, place=None)
@@ -173,12 +174,12 @@ class ReachProvider:
 
     async def _place(self, call: PaidCall, wait_s: float | None, among: Collection[str]) -> Place:
         """A place at one of the accounts `among` those of the call."""
-        bounds, caller = call.target.bounds, call.order.principal
-        demand = Demand(caller.name, bounds.likely_tokens, caller.weight, among)
+        model, caller = call.target.model, call.order.principal
+        demand = Demand(caller.name, call.target.bounds.likely_tokens, caller.weight, among)
         if caller.own_key is not None:
             (own,) = call.target.accounts
-            return self.admission.enter_alone(call.provider, call.model, demand, own)
-        return await self.admission.enter(call.provider, call.model, demand, wait_s=wait_s)
+            return self.admission.enter_alone(model.provider, model.name, demand, own)
+        return await self.admission.enter(model.provider, model.name, demand, wait_s=wait_s)
 
     def _refused(self, reached: Reached) -> Ended:
         """What an attempt that came to nothing says about the account that served it."""
@@ -193,28 +194,6 @@ class ReachProvider:
         return max(0.0, self.deadline_s - elapsed_ns / NS_PER_S)
 
 
-def _is_repeatable(reached: Reached) -> bool:
-    match reached:
-        case ProviderAnswer():
-            return repeatable(reached.status, reached.headers)
-        case ProviderStream():
-            return False
-        case _:
-            return True
-
-
 def _status(reached: Reached) -> int:
     """The provider's status; 0: none came."""
     return reached.status if isinstance(reached, ProviderAnswer | UpstreamRefusedError) else 0
-
-
-def _final(reached: Reached) -> ProviderAnswer | ProviderStream | NotReached:
-    if isinstance(reached, UpstreamRefusedError):
-        raise reached
-    return reached
-
-
-def _placed(under_way: UnderWay) -> Place:
-    if under_way.place is None:
-        raise AssertionError("a call is sent from its place")
-    return under_way.place
