@@ -39,8 +39,8 @@ def listening() -> tuple[Listening, Counters]:
 def test_what_is_remembered_is_what_would_be_counted(prompts):
     remembered = Remembered(most=3)
     for at, texts in enumerate(prompts):
-        mine = RememberedCounters(counters(), remembered, "ab"[at % 2])[NAME]
-        assert mine.texts(texts) == counter().texts(texts)
+        mine = RememberedCounters(counters(), remembered, "ab"[at % 2])
+        assert mine.texts(NAME, texts) == counter().texts(texts)
         assert len(remembered) <= 6
 
 
@@ -50,25 +50,25 @@ def test_a_text_is_counted_once_for_each_principal_and_vocabulary():
     for principal in ("alice", "bob"):
         for encoding in (NAME, "cl100k_base"):
             one = RememberedCounters(made, remembered, principal)
-            assert [one[encoding].texts(["system", "turn"]) for _ in range(3)] == [10, 10, 10]
+            assert [one.texts(encoding, ["system", "turn"]) for _ in range(3)] == [10, 10, 10]
     assert encoder.asked == ["system", "turn"] * 4
 
 
 def test_no_name_goes_on_in_a_text():
     encoder, made = listening()
     remembered = Remembered()
-    RememberedCounters(made, remembered, "ann")[NAME].texts(["abc"])
-    RememberedCounters(made, remembered, "anna")[NAME].texts(["bc"])
+    RememberedCounters(made, remembered, "ann").texts(NAME, ["abc"])
+    RememberedCounters(made, remembered, "anna").texts(NAME, ["bc"])
     assert encoder.asked == ["abc", "bc"]
 
 
 def test_what_is_asked_for_stays_and_the_rest_is_forgotten():
     encoder, made = listening()
-    mine = RememberedCounters(made, Remembered(most=2), "alice")[NAME]
+    mine = RememberedCounters(made, Remembered(most=2), "alice")
     for number in range(20):
-        mine.texts(["kept", str(number)])
+        mine.texts(NAME, ["kept", str(number)])
     assert encoder.asked.count("kept") == 1
-    mine.texts(["0"])
+    mine.texts(NAME, ["0"])
     assert encoder.asked.count("0") == 2
 
 
@@ -76,7 +76,7 @@ def test_no_text_is_kept():
     _, made = listening()
     remembered = Remembered()
     text = "a prompt that nobody should find"
-    RememberedCounters(made, remembered, "alice")[NAME].texts([text])
+    RememberedCounters(made, remembered, "alice").texts(NAME, [text])
     kept = [held for found in (remembered._young, remembered._old) for held in gc.get_referents(found)]
     assert kept
     assert not any(isinstance(each, str) or (isinstance(each, bytes) and len(each) != 32) for each in kept)

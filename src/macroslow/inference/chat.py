@@ -25,7 +25,7 @@ from macroslow.inference.operation import AnswerUnreadableError, ModelRequest, P
 from macroslow.inference.request import ParsedRequest, members_of, require_few
 from macroslow.inference.shapes import fields
 from macroslow.inference.sse import data_of
-from macroslow.inference.usage import openai_usage
+from macroslow.inference.usage import Names, openai_usage
 from macroslow.metering.encodings import Counter
 from macroslow.metering.images import Image
 from macroslow.metering.prices import TokenCounts
@@ -33,6 +33,7 @@ from macroslow.metering.prompts import Prompt, prompt_of
 
 _SHAPE: Final = fields(REQUIRED, OPTIONAL)
 _SHORT, _LONG = _BOUNDS = ("max_tokens", "max_completion_tokens")
+_USAGE: Final = Names("prompt_tokens", "completion_tokens", "prompt_tokens_details")
 _DONE: Final = b"[DONE]"
 
 
@@ -63,7 +64,8 @@ class ChatCompletions:
     def read(self, body: bytes, possible: Possible) -> WholeAnswer:
         """Read a plain answer. Raises AnswerUnreadableError unless it is a JSON object."""
         parsed = parsed_object(body)
-        return WholeAnswer(_usage(parsed, possible), _texts(parsed))
+        usage = _usage(parsed, possible)
+        return WholeAnswer(usage, _texts(parsed) if usage is None else ())
 
     def reader(self, request: ModelRequest, counter: Counter, possible: Possible) -> EventReader:
         """Read a streamed answer to `request`."""
@@ -100,9 +102,7 @@ class ChatReader(EventReader):
 
 
 def _usage(parsed: Mapping[str, Any], possible: Possible) -> TokenCounts | None:
-    return openai_usage(
-        parsed.get("usage"), possible, input_name="prompt_tokens", output_name="completion_tokens"
-    )
+    return openai_usage(parsed.get("usage"), possible, _USAGE)
 
 
 def _texts(parsed: Mapping[str, Any]) -> Iterator[str]:

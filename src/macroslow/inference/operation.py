@@ -29,9 +29,9 @@ class Possible:
 
 @value
 class WholeAnswer:
-    """A plain answer: the usage it reports, if one can be believed, and every text that the model wrote.
+    """A plain answer: the usage it reports, if one can be believed, or else every text that the model wrote.
 
-    The texts are looked for as they are read, once: with a usage nobody asks for them.
+    The texts are looked for as they are read, once. With a usage nobody asks for them: they may be left out.
     `id` is the answer's own where the provider keeps it for later requests, else empty.
     """
 

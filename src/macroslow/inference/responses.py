@@ -28,12 +28,13 @@ from macroslow.inference.prompting import Gathered, json_text
 from macroslow.inference.request import ParsedRequest, members_of, require_few
 from macroslow.inference.responses_members import RESPONSE_OPTIONAL, RESPONSE_REQUIRED
 from macroslow.inference.shapes import fields
-from macroslow.inference.usage import openai_usage
+from macroslow.inference.usage import Names, openai_usage
 from macroslow.metering.encodings import Counter
 from macroslow.metering.prices import TokenCounts
 from macroslow.metering.prompts import Prompt
 
 _SHAPE: Final = fields(RESPONSE_REQUIRED, RESPONSE_OPTIONAL)
+_USAGE: Final = Names("input_tokens", "output_tokens", "input_tokens_details")
 _LAST: Final = ("response.completed", "response.incomplete", "response.failed")
 _LABELS: Final = frozenset({"type", "id", "status", "role", "phase", "execution", "max_output_length"})
 
@@ -100,9 +101,7 @@ def _require_bill(usage: TokenCounts | None, *, failed: bool) -> None:
 
 
 def _usage(response: Mapping[str, Any], possible: Possible) -> TokenCounts | None:
-    return openai_usage(
-        response.get("usage"), possible, input_name="input_tokens", output_name="output_tokens"
-    )
+    return openai_usage(response.get("usage"), possible, _USAGE)
 
 
 def _written(response: Mapping[str, Any]) -> Iterator[str]:

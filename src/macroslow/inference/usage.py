@@ -10,6 +10,7 @@ reference, "Messages", usage.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from macroslow.inference.operation import Possible
@@ -34,23 +35,35 @@ def in_detail(
     whole_output = count(output_tokens, possible.output_tokens)
     if whole_input is None or whole_output is None:
         return None
+    if not cached and not written and not long:
+        return TokenCounts(whole_input, whole_output)
     read = count(cached, whole_input) or 0
     written_long = count(long, whole_input - read) or 0
     all_written = max(count(written, whole_input - read) or 0, written_long)
     return TokenCounts(whole_input, whole_output, read, all_written - written_long, written_long)
 
 
-def openai_usage(
-    reported: object, possible: Possible, *, input_name: str, output_name: str
-) -> TokenCounts | None:
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What an API of OpenAI's calls the two counts, and the parts of the first."""
+
+    input: str
+    output: str
+    details: str
+
+
+def openai_usage(reported: object, possible: Possible, names: Names) -> TokenCounts | None:
     """The usage in OpenAI's shape, whose two counts have other names in each API."""
     if not isinstance(reported, dict):
         return None
-    details = _dict(reported.get(f"{input_name}_details"))
+    input_tokens, output_tokens = reported.get(names.input), reported.get(names.output)
+    details = reported.get(names.details)
+    if not isinstance(details, dict):
+        return in_detail(input_tokens, output_tokens, 0, 0, 0, possible)
     written = _dict(details.get("cache_write_tokens_details"))
     return in_detail(
-        reported.get(input_name),
-        reported.get(output_name),
+        input_tokens,
+        output_tokens,
         details.get("cached_tokens"),
         details.get("cache_write_tokens"),
         written.get("ttl_12h_tokens"),

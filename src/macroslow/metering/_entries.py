@@ -98,7 +98,7 @@ def _family(name: str, table: Any, rules: Mapping[str, ImageRule]) -> list[Model
 
 def _prices(table: Mapping[str, int]) -> Prices:
     whole = {**dict.fromkeys(_members.CACHE_PRICES, table["input_usd_micros"]), **table}
-    return Prices(**{field.name: whole[field.name] for field in fields(Prices)})
+    return Prices(**{price.name: whole[price.name] for price in fields(Prices) if price.init})
 
 
 def _long_prompts(table: Mapping[str, int] | None) -> LongPrompts | None:
@@ -125,5 +125,5 @@ def _long_prompt_problems(where: str, table: Any, model: Mapping[str, int]) -> l
     return [
         Problem("is below the price of shorter prompts", field=f"{where}.{price.name}")
         for price in fields(Prices)
-        if getattr(long, price.name) < getattr(short, price.name)
+        if price.init and getattr(long, price.name) < getattr(short, price.name)
     ]

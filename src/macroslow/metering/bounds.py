@@ -36,12 +36,12 @@ class Bounds:
     @property
     def likely_tokens(self) -> int:
         """What a provider's rate limit will probably count beforehand: the prompt, and all allowed output."""
-        return self.input_tokens + self.output_tokens
+        return self.input.tokens + self.output_tokens
 
     @property
     def usd_micros(self) -> int:
         """What is reserved: the cost of using all of it, the input at its dearest."""
-        return self.model.estimate(self.most_input_tokens, self.output_tokens)
+        return self.model.estimate(self.input.most_tokens, self.output_tokens)
 
     @property
     def in_full(self) -> Usage:
@@ -50,17 +50,13 @@ class Bounds:
 
     def believes(self, used: TokenCounts) -> bool:
         """Whether this call can have used so much."""
-        parts = (
-            used.cached_input_tokens,
-            used.cache_write_5m_input_tokens,
-            used.cache_write_1h_input_tokens,
-            used.fresh_input_tokens,
-            used.output_tokens,
-        )
         return (
-            min(parts) >= 0
-            and used.input_tokens <= self.most_input_tokens
-            and used.output_tokens <= self.output_tokens
+            used.input_tokens <= self.input.most_tokens
+            and 0 <= used.output_tokens <= self.output_tokens
+            and used.cached_input_tokens >= 0
+            and used.cache_write_5m_input_tokens >= 0
+            and used.cache_write_1h_input_tokens >= 0
+            and used.fresh_input_tokens >= 0
         )
 
     def reported(self, used: TokenCounts) -> Usage:

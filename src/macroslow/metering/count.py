@@ -36,16 +36,10 @@ class Counted:
         return Counted(self.tokens + tokens, self.most_tokens + tokens)
 
 
-class TextCounter(Protocol):
-    """Counts tokens of one vocabulary."""
-
-    def texts(self, texts: Iterable[str]) -> int: ...
-
-
 class TextCounters(Protocol):
-    """Counters by the names of their vocabularies."""
+    """Counts tokens of every vocabulary, by its name."""
 
-    def __getitem__(self, encoding: str) -> TextCounter: ...
+    def texts(self, encoding: str, texts: Iterable[str]) -> int: ...
 
 
 def count_prompt(prompt: Prompt, model: Model, counters: TextCounters, param: str = "messages") -> Counted:
@@ -53,7 +47,7 @@ def count_prompt(prompt: Prompt, model: Model, counters: TextCounters, param: st
 
     Raises InvalidModelRequestError, naming `param`, for images that have no price with this model.
     """
-    text_tokens = counters[model.encoding].texts(prompt.texts)
+    text_tokens = counters.texts(model.encoding, prompt.texts)
     framing_tokens = prompt.framing_tokens
     image_tokens, most_image_tokens = _images(prompt.images, model, param) if prompt.images else (0, 0)
     if model.counting == "exact":
@@ -61,7 +55,7 @@ def count_prompt(prompt: Prompt, model: Model, counters: TextCounters, param: st
     else:
         likely_tokens = -(-(text_tokens + framing_tokens) * model.tokens_per_1000_counted // 1000)
         tokens = likely_tokens + image_tokens
-        most_tokens = sum(map(upper_bound_tokens, prompt.texts)) + 2 * framing_tokens + most_image_tokens
+        most_tokens = upper_bound_tokens("".join(prompt.texts)) + 2 * framing_tokens + most_image_tokens
     most_tokens = max(most_tokens, tokens)
     drift_tokens = max(LEAST_DRIFT_TOKENS, -(-most_tokens // DRIFT_SHARE))
     return Counted(tokens, max(tokens, min(most_tokens + drift_tokens, model.max_input_tokens)))

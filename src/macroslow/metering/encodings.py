@@ -118,6 +118,10 @@ class Counters:
             counter = self._loaded[encoding] = load(self.read(encoding), encoding)
         return counter
 
+    def texts(self, encoding: str, texts: Iterable[str]) -> int:
+        """Tokens of all `texts`, each counted by itself. Raises ConfigurationError (see `load`)."""
+        return self[encoding].texts(texts)
+
 
 def vocabulary_file(encoding: str) -> str:
     """The name of an encoding's file in `vocabularies/`."""

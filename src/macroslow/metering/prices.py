@@ -3,7 +3,7 @@
 So no sum of calls is charged below its true cost. Pure arithmetic.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from macroslow.values import value
@@ -36,23 +36,27 @@ class TokenCounts:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Micro-dollars for a million tokens of each kind."""
+    """Micro-dollars for a million tokens of each kind.
+
+    `dearest_input_usd_micros` is the most that an input token can cost: fresh, read from a cache or
+    written into one.
+    """
 
     input_usd_micros: int
     cached_input_usd_micros: int
     cache_write_5m_usd_micros: int
     cache_write_1h_usd_micros: int
     output_usd_micros: int
+    dearest_input_usd_micros: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def dearest_input_usd_micros(self) -> int:
-        """The most that an input token can cost: fresh, read from a cache or written into one."""
-        return max(
+    def __post_init__(self) -> None:
+        dearest = max(
             self.input_usd_micros,
             self.cached_input_usd_micros,
             self.cache_write_5m_usd_micros,
             self.cache_write_1h_usd_micros,
         )
+        object.__setattr__(self, "dearest_input_usd_micros", dearest)
 
     def of(self, used: TokenCounts) -> int:
         """Micro-dollars that `used` costs, rounded up."""

@@ -28,31 +28,21 @@ class Remembered:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def tokens(self, owner: bytes, text: str, counter: Counter) -> int:
-        """Tokens of `text`, by `counter` if `owner` has not had it counted lately."""
-        key = hashlib.sha256(owner + text.encode()).digest()
-        known = self._young.get(key)
-        if known is None:
-            known = self._old.get(key)
+    def tokens(self, owner: bytes, texts: Iterable[str], counter: Counter) -> int:
+        """Tokens of all `texts`, of each by `counter` if `owner` has not had it counted lately."""
+        tokens = 0
+        for text in texts:
+            key = hashlib.sha256(owner + text.encode()).digest()
+            known = self._young.get(key)
             if known is None:
-                known = counter.text(text)
-            if len(self._young) >= self._most:
-                self._old, self._young = self._young, {}
-            self._young[key] = known
-        return known
-
-
-@value
-class RememberedTexts:
-    """Counts texts of one principal in one vocabulary."""
-
-    counter: Counter
-    remembered: Remembered
-    owner: bytes
-
-    def texts(self, texts: Iterable[str]) -> int:
-        """As `Counter.texts`."""
-        return sum([self.remembered.tokens(self.owner, text, self.counter) for text in texts])
+                known = self._old.get(key)
+                if known is None:
+                    known = counter.text(text)
+                if len(self._young) >= self._most:
+                    self._old, self._young = self._young, {}
+                self._young[key] = known
+            tokens += known
+        return tokens
 
 
 @value
@@ -63,9 +53,9 @@ class RememberedCounters:
     remembered: Remembered
     principal: str
 
-    def __getitem__(self, encoding: str) -> RememberedTexts:
-        """The counter for `encoding`. Raises ConfigurationError (see `load`)."""
-        return RememberedTexts(self.counters[encoding], self.remembered, _owner(encoding, self.principal))
+    def texts(self, encoding: str, texts: Iterable[str]) -> int:
+        """As `Counters.texts`."""
+        return self.remembered.tokens(_owner(encoding, self.principal), texts, self.counters[encoding])
 
 
 @lru_cache(maxsize=4096)

@@ -123,7 +123,9 @@ class QuoteCall:
         """
         request, limits = asked.request, self.limits(asked.operation, model)
         fit.require_size(model, limits, asked.size_bytes)
-        counted = await self._count(asked, model)
+        counted = await self.count(request, model, asked.size_bytes, asked.principal)
+        if asked.continued is not None:
+            counted = counted.plus(asked.continued.tokens)
         fit.require_input(model, limits, counted, request.prompt_member)
         output_tokens = 0
         if request.writes:
@@ -146,29 +148,28 @@ class QuoteCall:
             self.counters[model.encoding],
         )
 
-    async def _count(self, asked: Asked, model: Model) -> Counted:
-        counted = await self.count(asked.request, model, asked.size_bytes, asked.principal)
-        return counted if asked.continued is None else counted.plus(asked.continued.tokens)
-
     async def count(self, request: ModelRequest, model: Model, size_bytes: int, principal: str) -> Counted:
         """The input of `request`, which came in `size_bytes`, without what it goes on from."""
         counters = RememberedCounters(self.counters, self.remembered, principal)
-        asked = (request.prompt, model, counters, request.prompt_member)
         # The first call that needs a vocabulary loads it: most gateways use one of them, and some none.
         if size_bytes <= OFF_LOOP_BYTES and model.encoding in self.counters:
-            return count_prompt(*asked)
+            return count_prompt(request.prompt, model, counters, request.prompt_member)
+        asked = (request.prompt, model, counters, request.prompt_member)
         return await self.off_loop(principal, count_prompt, *asked)
 
     def chain(self, operation: Operation, request: ModelRequest) -> tuple[Model, ...]:
         """The model and its fall-backs, if they serve this operation; ModelNotFoundError if it does not."""
         asked = operation.name, request.model
         models = self._chains.get(asked)
-        if models is None:
-            found = self.catalogue.chain(request.model)
-            models = tuple(model for model in found if self._serves(model, operation))
-            if not models or models[0] is not found[0]:
-                raise unserved(request.model, operation, self.catalogue, self._serves, self.listed)
-            self._chains[asked] = models  # as many as the catalogue has names
+        if models is None:  # kept: as many as the catalogue has names
+            models = self._chains[asked] = self._serving(operation, request.model)
+        return models
+
+    def _serving(self, operation: Operation, name: str) -> tuple[Model, ...]:
+        found = self.catalogue.chain(name)
+        models = tuple([model for model in found if self._serves(model, operation)])
+        if not models or models[0] is not found[0]:
+            raise unserved(name, operation, self.catalogue, self._serves, self.listed)
         return models
 
     def _serves(self, model: Model, operation: Operation) -> bool:
