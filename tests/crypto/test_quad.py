@@ -167,6 +167,22 @@ def test_rewrapping_for_another_subject_is_refused() -> None:
         QUAD.rewrap(QUAD.seal(SECRET, "alice"), "bob", QUAD)
 
 
+def test_a_stream_in_uneven_pieces_is_the_same_object() -> None:
+    pieces = [LARGE[:1], b"", LARGE[1:20_000], LARGE[20_000:150_000], LARGE[150_000:]]
+    sealed = b"".join(QUAD.seal_stream(pieces, "alice"))
+    assert QUAD.open(sealed, "alice") == LARGE
+    for step in (1000, 16_400, 70_000):
+        chunks = [sealed[at : at + step] for at in range(0, len(sealed), step)]
+        assert b"".join(QUAD.open_stream(chunks, "alice")) == LARGE
+
+
+def test_a_truncated_stream_never_ends_well() -> None:
+    with pytest.raises(DecryptionFailedError):
+        list(QUAD.open_stream([LARGE_SEALED[:-17]], "alice"))
+    with pytest.raises(DecryptionFailedError):
+        list(QUAD.open_stream([], "alice"))
+
+
 def test_no_two_objects_share_a_salt() -> None:
     salts = {QUAD.seal(b"", "alice")[HEADER_BYTES - 48 : HEADER_BYTES] for _ in range(1000)}
     assert len(salts) == 1000

@@ -82,30 +82,47 @@ class Quad(Guarded):
 
         ValueError if `purpose` is not 1 to 64 ASCII characters.
         """
-        return _joined(self._seal(plaintext, subject, purpose))
+        return _joined(self._seal(_steps(plaintext), subject, purpose))
 
     def open(self, sealed: bytes, subject: str, *, purpose: str = "object") -> bytes:
         """Return the plaintext, all four layers verified; else DecryptionFailedError."""
-        return _joined(self._open(sealed, subject, purpose))
+        return _joined(self._open(_steps(sealed), subject, purpose))
 
-    def _seal(self, plaintext: bytes, subject: str, purpose: str) -> Iterator[Bytes]:
+    def seal_stream(
+        self, chunks: Iterable[bytes], subject: str, *, purpose: str = "object"
+    ) -> Iterator[bytes]:
+        """Seal what `chunks` give, in constant memory if they are small (64 KiB is a good size)."""
+        return map(bytes, self._seal(chunks, subject, purpose))
+
+    def open_stream(
+        self, chunks: Iterable[bytes], subject: str, *, purpose: str = "object"
+    ) -> Iterator[bytes]:
+        """Open what `chunks` give. Believe nothing before the end: the last step checks the whole.
+
+        Write to a temporary place, and keep it only if no DecryptionFailedError came.
+        """
+        return map(bytes, self._open(chunks, subject, purpose))
+
+    def _seal(self, chunks: Iterable[Bytes], subject: str, purpose: str) -> Iterator[Bytes]:
         header = _header(purpose, self._entropy)
         digest = _digest(header, subject)
         keys = self._entropy.random(LAYERS * KEY_BYTES)
         data_keys = [keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES)]
         yield header + self._wrap(data_keys, digest)
         cascade = cobblestone.encrypting(_layers(data_keys, digest))
-        for step in _steps(memoryview(plaintext)):
-            yield cascade.update(step)
+        for chunk in chunks:
+            yield cascade.update(chunk)
         yield cascade.finalize()
 
-    def _open(self, sealed: bytes, subject: str, purpose: str) -> Iterator[Bytes]:
-        head_bytes = _head_bytes(purpose)
-        header, wrapped = _parse(sealed[:head_bytes], purpose)
+    def _open(self, chunks: Iterable[Bytes], subject: str, purpose: str) -> Iterator[Bytes]:
+        source = iter(chunks)
+        head, first = _take(source, _head_bytes(purpose))
+        header, wrapped = _parse(head, purpose)
         digest = _digest(header, subject)
         cascade = cobblestone.decrypting(_layers(self._unwrap(wrapped, digest), digest))
-        for step in _steps(memoryview(sealed)[head_bytes:]):
-            yield cascade.update(step)
+        yield cascade.update(first)
+        for chunk in source:
+            yield cascade.update(chunk)
         yield cascade.finalize()
 
     def rewrap(self, sealed: bytes, subject: str, onto: "Quad", *, purpose: str = "object") -> bytes:
@@ -170,8 +187,22 @@ def _parse(head: bytes, purpose: str) -> tuple[bytes, list[_Wrapped]]:
     return head[:block_at], wrapped
 
 
-def _steps(data: memoryview) -> Iterator[memoryview]:
-    return (data[at : at + STEP_BYTES] for at in range(0, len(data), STEP_BYTES))
+def _take(source: Iterator[Bytes], size_bytes: int) -> tuple[bytes, Bytes]:
+    """The first `size_bytes` of the source (fewer if it ends), and what came with them."""
+    head, rest = bytearray(), memoryview(b"")
+    while len(head) < size_bytes:
+        chunk = next(source, None)
+        if chunk is None:
+            break
+        missing = size_bytes - len(head)
+        head += chunk[:missing]
+        rest = memoryview(chunk)[missing:]
+    return bytes(head), rest
+
+
+def _steps(data: bytes) -> Iterator[Bytes]:
+    view = memoryview(data)
+    return (view[at : at + STEP_BYTES] for at in range(0, len(data), STEP_BYTES))
 
 
 def _joined(pieces: Iterable[Bytes]) -> bytes:
