@@ -1,7 +1,7 @@
 """Print the Python to make the virtual environment with: this one, or one on this machine that is faster.
 
 How a Python was built decides what all of its work costs: without profile-guided optimisation, as pyenv
-builds by default, the gateway takes about a fifth more CPU. So the candidates are tried on a moment's work of
+builds by default, the gateway takes clearly more CPU. So the candidates are tried on a moment's work of
 the kind that a gateway does, calls and small objects, and another than this one is named only where it needs
 a tenth less. Any Python 3 runs this; one that is older than 3.11 names a newer one, or nothing.
 """

@@ -1,6 +1,6 @@
-"""A credential that a command asks about, and the question, which a running gateway may be too old for.
+"""Questions about a credential, which comes on stdin alone, to a gateway that may be older than the configuration.
 
-It comes on stdin alone, so that no list of processes or history has it.
+So no list of processes and no history of a shell has the credential.
 """
 
 import sys
