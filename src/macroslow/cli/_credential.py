@@ -1,6 +1,6 @@
-"""Questions about a credential, which comes on stdin alone, to a gateway that may be older than the configuration.
+"""Questions about a credential to a running gateway, which may be older than the configuration.
 
-So no list of processes and no history of a shell has the credential.
+The credential comes on stdin alone, so that no list of processes and no history of a shell has it.
 """
 
 import sys
