@@ -39,10 +39,6 @@ steps = st.lists(
 )
 
 
-def end(slots: Slots, at_ns: int, units: int, used: int) -> None:
-    slots.change(at_ns, max(0, used - units), -units, used)
-
-
 def play(history) -> tuple[Slots, list[Call], int]:
     """The window, the calls that were let in, and the time at the end."""
     slots, calls, now_ns = Slots(PERIOD_NS, SLOT_NS, ARRIVAL_NS, REMEMBER_NS), [], START_NS
@@ -56,11 +52,11 @@ def play(history) -> tuple[Slots, list[Call], int]:
             calls.append(Call(now_ns, most))
         elif kind == "end" and pending:
             call = pending[which % len(pending)]
-            end(slots, call.at_ns, call.most, used)
+            slots.end(call.at_ns, call.most, used)
             call.used = used
         elif kind == "back" and pending:
             call = pending[which % len(pending)]
-            slots.change(call.at_ns, -call.most, -call.most, 0)
+            slots.take_back(call.at_ns, call.most)
             calls.remove(call)
     return slots, calls, now_ns
 
@@ -120,7 +116,7 @@ def test_a_window_that_was_stored_goes_on_as_if_it_had_not_been(history, later_n
     for each in (slots, restored):
         for call in calls:
             if call.used is None:
-                end(each, call.at_ns, call.most, used)
+                each.end(call.at_ns, call.most, used)
     assert (restored.most, restored.open, restored.used) == (slots.most, slots.open, slots.used)
     assert restored.state() == slots.state()
 
@@ -129,6 +125,6 @@ def test_the_end_of_a_call_that_has_left_the_window_changes_nothing():
     slots = Slots(PERIOD_NS, SLOT_NS, ARRIVAL_NS)
     slots.add(START_NS, 100, START_NS)
     slots.advance(START_NS + 100 * S)
-    end(slots, START_NS, 100, 50)
-    slots.change(START_NS, -100, -100, 0)
+    slots.end(START_NS, 100, 50)
+    slots.take_back(START_NS, 100)
     assert (slots.most, slots.open, slots.used, slots.state()) == (0, 0, 0, [])

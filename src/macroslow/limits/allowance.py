@@ -206,8 +206,8 @@ class Allowance:
         """The head of an answer came. `wall_ns` is nanoseconds since 1970."""
         arrival_ns = granted.counted_ns + PACE_ARRIVAL_NS
         if now_ns < arrival_ns:
-            self._pace.change(arrival_ns, -1, -1, 0)
-            self._pace.change(now_ns, 1, 0, 1)
+            self._pace.take_back(arrival_ns, 1)
+            self._pace.note(now_ns, 1)
         first, self._heard = not self._heard, True
         if not first and now_ns - self._observed_ns < OBSERVE_NS:
             return
@@ -246,9 +246,9 @@ class Allowance:
         """The call never went out."""
         if self._leases.pop(granted.lease, None) is None:
             return
-        self._pace.change(granted.counted_ns + PACE_ARRIVAL_NS, -1, -1, 0)
+        self._pace.take_back(granted.counted_ns + PACE_ARRIVAL_NS, 1)
         if self._day is not None:
-            self._day.change(granted.entered_ns, -1, -1, 0)
+            self._day.take_back(granted.entered_ns, 1)
         self.requests.take_back(granted.requests_taken_ns, 1, granted.counted_ns, now_ns)
         self.tokens.take_back(granted.tokens_taken_ns, granted.tokens, granted.counted_ns, now_ns)
 
@@ -263,7 +263,7 @@ class Allowance:
         at_ns = now_ns - call.age_ns
         if self._day is not None and call.age_ns < DAY_NS:
             self._day.advance(at_ns)
-            self._day.change(at_ns, 1, 0, 1)
+            self._day.note(at_ns, 1)
         if call.age_ns < 2 * MINUTE_NS:
             self.requests.seed(at_ns, 1, 1)
             self.tokens.seed(at_ns, call.most_tokens, call.used_tokens)

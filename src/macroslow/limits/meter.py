@@ -145,21 +145,21 @@ class Meter:
 
     def end(self, taken_ns: Taken, units: int, counted_ns: int, used: int, now_ns: int) -> None:
         """What was let in as `units` has used `used`."""
-        self.slots.change(counted_ns, used - units if used > units else 0, -units, used)
+        self.slots.end(counted_ns, units, used)
         if self._bucket is not None:
             self._bucket.end(taken_ns, units, used, now_ns)
 
     def take_back(self, taken_ns: Taken, units: int, counted_ns: int, now_ns: int) -> None:
         """What was let in never went out."""
         self._even_ns = 0
-        self.slots.change(counted_ns, -units, -units, 0)
+        self.slots.take_back(counted_ns, units)
         if self._bucket is not None:
             self._bucket.take_back(taken_ns, units, now_ns)
 
     def seed(self, at_ns: int, most: int, used: int) -> None:
         """A call of before our time, let in at `at_ns`; oldest first."""
         self.slots.add(at_ns, most, at_ns)
-        self.slots.change(at_ns, max(0, used - most), -most, used)
+        self.slots.end(at_ns, most, used)
         if self._bucket is not None:
             self._bucket.note(max(most, used), used, at_ns)
 
@@ -245,7 +245,7 @@ class Meter:
     def _note(self, excess: int, said: Figures, now_ns: int) -> None:
         """Somebody else uses this account too, or what it used before our time."""
         lasts_ns = MINUTE_NS if said.reset_ns is None else min(MINUTE_NS, said.reset_ns)
-        self.slots.change(now_ns + lasts_ns - MINUTE_NS, excess, 0, excess)
+        self.slots.note(now_ns + lasts_ns - MINUTE_NS, excess)
         if self._bucket is not None:
             self._bucket.note(excess, excess, now_ns)
 

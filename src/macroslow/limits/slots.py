@@ -77,13 +77,20 @@ class Slots:
         self.most += units
         self.open += units
 
-    def change(self, at_ns: int, most: int, opened: int, used: int) -> None:
-        """Add to the sums of what was let in at `at_ns`; nothing, where that is forgotten.
+    def end(self, at_ns: int, units: int, used: int) -> None:
+        """What was added as `units` has used `used`: the most that counts of it is the larger."""
+        self._change(at_ns, max(0, used - units), -units, used)
 
-        What was added as `units` and has used `used`: (max(0, used - units), -units, used), since the most
-        that counts of it is the larger. What never went out: (-units, -units, 0). What somebody else used:
-        (units, 0, units).
-        """
+    def take_back(self, at_ns: int, units: int) -> None:
+        """What was added never went out."""
+        self._change(at_ns, -units, -units, 0)
+
+    def note(self, at_ns: int, units: int) -> None:
+        """Count `units` that were used at `at_ns`: their end is known."""
+        self._change(at_ns, units, 0, units)
+
+    def _change(self, at_ns: int, most: int, opened: int, used: int) -> None:
+        """Add to the sums of what was let in at `at_ns`; nothing, where that is forgotten."""
         slot = at_ns // self.slot_ns
         if slot < self._forgotten:
             return
@@ -161,4 +168,4 @@ class Slots:
         """Take up what `state` returned, in an empty window, at a later time."""
         self.advance(now_ns)
         for slot, most, opened, used in state:
-            self.change(slot * self.slot_ns, most, opened, used)
+            self._change(slot * self.slot_ns, most, opened, used)
