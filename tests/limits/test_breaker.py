@@ -55,7 +55,7 @@ def test_failures_of_long_ago_do_not_count_for_the_share():
     for at in range(4 * LEAST_CALLS):
         now_ns = NOW + at * WINDOW_NS // 10
         breaker.ended(breaker.admit(now_ns), Verdict.ANSWERED if at % 5 in {1, 3} else Verdict.FAILED, now_ns)
-    assert breaker.opened_ns is None
+    assert breaker.closed()
 
 
 def test_refusals_for_want_of_room_and_callers_who_leave_say_nothing():
@@ -63,7 +63,7 @@ def test_refusals_for_want_of_room_and_callers_who_leave_say_nothing():
     for verdict in (Verdict.LIMITED, Verdict.UNKNOWN):
         for _ in range(100):
             breaker.ended(breaker.admit(NOW), verdict, NOW)
-    assert breaker.opened_ns is None
+    assert breaker.closed()
 
 
 def test_after_its_rest_one_call_goes_and_its_answer_closes_it():
@@ -75,7 +75,7 @@ def test_after_its_rest_one_call_goes_and_its_answer_closes_it():
     probe = breaker.admit(then_ns)
     assert breaker.rests_ns(then_ns) > 0  # nobody else
     breaker.ended(probe, Verdict.ANSWERED, then_ns + 1)
-    assert breaker.opened_ns is None
+    assert breaker.closed()
 
 
 def test_a_probe_that_fails_doubles_the_rest_up_to_a_bound():
@@ -111,7 +111,7 @@ def test_calls_from_before_say_nothing_afterwards():
     breaker.ended(breaker.admit(now_ns), Verdict.ANSWERED, now_ns)
     for each in old:
         breaker.ended(each, Verdict.FAILED, now_ns)
-    assert breaker.opened_ns is None
+    assert breaker.closed()
 
 
 @given(st.lists(st.tuples(st.sampled_from(Verdict), st.integers(0, 40 * 10**9)), max_size=80))

@@ -57,39 +57,43 @@ class Breaker:
         "_era",
         "_failures",
         "_in_a_row",
+        "_opened_ns",
         "_probe_ns",
         "_rest_ns",
         "_since_ns",
-        "opened_ns",
     )
 
     def __init__(self) -> None:
         self._era = 0
         self._in_a_row = 0
         self._calls = self._failures = self._since_ns = 0
-        self.opened_ns: int | None = None  # closed: calls go as if there were no breaker
+        self._opened_ns: int | None = None
         self._rest_ns = REST_NS
         self._probe_ns: int | None = None
         self._admittance = Admittance(0, probe=False)
 
+    def closed(self) -> bool:
+        """Whether calls go as if there were no breaker."""
+        return self._opened_ns is None
+
     def state(self, now_ns: int) -> BreakerState:
         """Where it stands."""
-        if self.opened_ns is None:
+        if self._opened_ns is None:
             return BreakerState.CLOSED
-        return BreakerState.OPEN if now_ns < self.opened_ns + self._rest_ns else BreakerState.HALF_OPEN
+        return BreakerState.OPEN if now_ns < self._opened_ns + self._rest_ns else BreakerState.HALF_OPEN
 
     def rests_ns(self, now_ns: int) -> int:
         """How much longer no call may go; 0: one may."""
-        if self.opened_ns is None:
+        if self._opened_ns is None:
             return 0
-        until_ns = self.opened_ns + self._rest_ns
+        until_ns = self._opened_ns + self._rest_ns
         if self._probe_ns is not None:
             until_ns = max(until_ns, self._probe_ns + PROBE_NS)
         return max(0, until_ns - now_ns)
 
     def admit(self, now_ns: int) -> Admittance:
         """Let a call go; only where `rests_ns` is 0. In the half-open state it is the probe."""
-        if self.opened_ns is None:
+        if self._opened_ns is None:
             return self._admittance
         self._probe_ns = now_ns
         return Admittance(self._era, probe=True)
@@ -122,11 +126,11 @@ class Breaker:
             self._close()
 
     def _open(self, now_ns: int, rest_ns: int) -> None:
-        self.opened_ns, self._rest_ns = now_ns, rest_ns
+        self._opened_ns, self._rest_ns = now_ns, rest_ns
         self._restart()
 
     def _close(self) -> None:
-        self.opened_ns, self._rest_ns = None, REST_NS
+        self._opened_ns, self._rest_ns = None, REST_NS
         self._restart()
 
     def _restart(self) -> None:

@@ -237,7 +237,7 @@ class LocalLine(Line):
         now_ns = self._clock.monotonic_ns()
         first, tokens = self.allowances[0], demand.tokens
         # What the planner would come to, for the common case.
-        if self._simple and self._breakers[0].opened_ns is None and first.admits(tokens, now_ns):
+        if self._simple and self._breakers[0].closed() and first.admits(tokens, now_ns):
             return self._place(demand, 0, first.enter(next(self._leases), tokens, now_ns), 0, now_ns)
         outcome = self._planner(self.allowances, now_ns).try_one(demand)
         if isinstance(outcome, Grant):
