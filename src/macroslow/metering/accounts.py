@@ -22,17 +22,13 @@ Check = Callable[[Account, int], None]
 def bounded(count: int) -> int:
     """Return `count`, or raise ValueError unless it is an integer in 0..MAX_COUNT."""
     if type(count) is not int or not 0 <= count <= MAX_COUNT:
-        raise _beyond(count)
+        raise ValueError(f"{count!r} is not an integer in 0..{MAX_COUNT}")
     return count
 
 
 def bounded_counts(usage: Usage) -> tuple[int, int, int]:
     """Return input tokens, output tokens and micro-dollars, each `bounded`."""
-    counts = usage.input_tokens, usage.output_tokens, usage.usd_micros
-    for count in counts:
-        if type(count) is not int or not 0 <= count <= MAX_COUNT:
-            raise _beyond(count)
-    return counts
+    return bounded(usage.input_tokens), bounded(usage.output_tokens), bounded(usage.usd_micros)
 
 
 def share(account: Account) -> int:
@@ -101,7 +97,7 @@ def reserved(
     refuse = require_room if change.enforced else require_open
     usd_micros = bounded(change.usd_micros)
     refuse(before, usd_micros)
-    changed = _booked(before, 0, usd_micros, parent_of, refuse)
+    changed = ripple(before, _moved(before, 0, usd_micros), parent_of, refuse)
     if change.budgets:
         if len({budget.id for budget in change.budgets}) != len(change.budgets):
             raise ValueError("a reservation names a budget twice")
@@ -135,7 +131,7 @@ def settled(
     `counters` are those of the budgets that it was held in.
     """
     spent = bounded(spent_usd_micros)
-    changed = _booked(before, spent, -held_usd_micros, parent_of, None)
+    changed = ripple(before, _moved(before, spent, -held_usd_micros), parent_of, None)
     for counter in counters:
         changed.append(_moved(counter, spent, -held_usd_micros))
     return changed
@@ -149,8 +145,7 @@ def require_open(account: Account, _needed_usd_micros: int) -> None:
 
 def require_room(account: Account, needed_usd_micros: int) -> None:
     """Raise unless `account` is an open one (ConflictError) and has room (BudgetExhaustedError)."""
-    if account.closed or account.counter:
-        raise _unfit(account)
+    require_open(account, needed_usd_micros)
     limit = account.limit_usd_micros
     if limit is not None and account.spent_usd_micros + account.held_usd_micros + needed_usd_micros > limit:
         raise _exhausted(account, limit, needed_usd_micros, None)
@@ -187,35 +182,19 @@ def _fix(account: Account, limit: int, needed: int, resets_s: int | None) -> str
     return f"{', '.join(ways[:-1])}, or {ways[-1]}"
 
 
-def _beyond(count: object) -> ValueError:
-    return ValueError(f"{count!r} is not an integer in 0..{MAX_COUNT}")
-
-
 def _unfit(account: Account) -> ConflictError:
     if account.counter:
         return ConflictError(f"{account.id} is the counter of a budget, not an account")
     return ConflictError(f"account {account.id} is closed")
 
 
-def _booked(
-    before: Account, spent: int, held: int, parent_of: AccountOf, refuse: Check | None
-) -> list[Account]:
-    """Return every account that changes when so much more is spent and held in one."""
-    after = _moved(before, spent, held)
-    return [after] if after.parent is None else ripple(before, after, parent_of, refuse)
-
-
 def _moved(account: Account, more_spent: int, more_held: int) -> Account:
-    spent = account.spent_usd_micros + more_spent
-    held = account.held_usd_micros + more_held
-    if not 0 <= spent <= MAX_COUNT or not 0 <= held <= MAX_COUNT:
-        raise _beyond(spent if not 0 <= spent <= MAX_COUNT else held)
     return Account(
         account.id,
         account.parent,
         account.limit_usd_micros,
-        spent,
-        held,
+        bounded(account.spent_usd_micros + more_spent),
+        bounded(account.held_usd_micros + more_held),
         account.closed,
         account.counter,
         account.resets_s,
