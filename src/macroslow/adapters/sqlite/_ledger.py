@@ -30,10 +30,8 @@ FROM reservations r JOIN names a ON a.n = r.account JOIN names b ON b.n = r.budg
 """
 
 
-_Held = tuple[str, tuple[str, ...], Row]
-"""An open reservation: the account and the budgets that hold it, and its row as far as a call's begins so."""
-_HELD_USD_MICROS: Final = 2
-"""Where such a row says how much is held."""
+_Held = tuple[str, tuple[str, ...], int, Row]
+"""An open reservation: account, budgets, micro-dollars, and its row, with which a call's begins."""
 
 _Labels = tuple[int, int, Row]
 """The numbers of account and owner, and of what else a call names."""
@@ -71,7 +69,7 @@ class Ledger:
         budgets = tuple([budget.id for budget in change.budgets]) if change.budgets else ()
         account, owner, labels = self._numbers(change, budgets)
         row = (name, account, change.usd_micros, *labels, change.created_ns)
-        self._open.put(name, (change.account, budgets, row))
+        self._open.put(name, (change.account, budgets, change.usd_micros, row))
         self._stage.write(PUT_RESERVATION, (*row, owner, change.expires_ns))
 
     def settle(self, change: Settle) -> None:
@@ -84,9 +82,8 @@ class Ledger:
             if change.once:
                 raise ConflictError(f"the reservation {name} was settled before", step="settle")
             return
-        account, budgets, row = held
+        account, budgets, usd_micros, row = held
         counters = [self._account(budget) for budget in budgets] if budgets else ()
-        usd_micros = row[_HELD_USD_MICROS]
         self._put(settled(self._account(account), counters, usd_micros, usage.usd_micros, self._account))
         self._last_settled = max(self._last_settled, name)
         self._stage.write(DELETE_RESERVATION, (name,))
@@ -112,7 +109,7 @@ class Ledger:
         (self._last_settled,) = self._connection.execute(_LAST_SETTLED).fetchone()
         for account, budgets, *row in self._connection.execute(_RESERVATIONS).fetchall():
             counters = tuple(self._names.name(int(number)) for number in budgets.split(",") if number)
-            self._open.learn(row[0], (account, counters, tuple(row)))
+            self._open.learn(row[0], (account, counters, row[2], tuple(row)))
 
     def _put(self, accounts: Iterable[Account]) -> None:
         for account in accounts:
