@@ -16,23 +16,22 @@ CIPHERS_KEPT: Final = 1_024
 
 def encrypt(key: bytes, nonce: bytes, plaintext: bytes, associated_data: bytes) -> bytes:
     """Return ciphertext and tag. A (key, nonce) pair is for one message only."""
-    if len(key) != KEY_BYTES or len(nonce) != NONCE_BYTES:
-        raise _misfit()
+    _check(key, nonce)
     return _cipher(key).encrypt(nonce, plaintext, associated_data)
 
 
 def decrypt(key: bytes, nonce: bytes, ciphertext: bytes, associated_data: bytes) -> bytes:
     """Return the plaintext; DecryptionFailedError if anything about it is not as it was sealed."""
-    if len(key) != KEY_BYTES or len(nonce) != NONCE_BYTES:
-        raise _misfit()
+    _check(key, nonce)
     try:
         return _cipher(key).decrypt(nonce, ciphertext, associated_data)
     except InvalidTag:
         raise DecryptionFailedError("the sealed bytes do not open", reason="AES-256-GCM tag") from None
 
 
-def _misfit() -> ValueError:
-    return ValueError("AES-256-GCM takes a key of 32 bytes and a nonce of 12")
+def _check(key: bytes, nonce: bytes) -> None:
+    if len(key) != KEY_BYTES or len(nonce) != NONCE_BYTES:
+        raise ValueError("AES-256-GCM takes a key of 32 bytes and a nonce of 12")
 
 
 @lru_cache(CIPHERS_KEPT)
