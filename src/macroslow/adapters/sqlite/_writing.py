@@ -54,7 +54,7 @@ class Writing:
     """The writing connections and what is kept in memory beside them. One thread at a time may call it."""
 
     def __init__(self, path: Path, writers: Writers, sealer: Sealer, entropy: Entropy) -> None:
-        self._path = path
+        self._translated = _Translated(path)
         self._connection = connection = writers.books
         self._stage = stage = Stage()
         names = Names(connection, stage)
@@ -96,7 +96,7 @@ class Writing:
 
     def begin(self) -> None:
         """Begin a batch. LogUnavailableError if the store cannot be written."""
-        try:
+        with self._translated:
             self._finish_erasure()
             self._connection.execute("BEGIN IMMEDIATE")
             version = self._data_version()
@@ -104,8 +104,6 @@ class Writing:
                 for part in self._parts:
                     part.reload()
                 self._version = version
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
 
     def apply(self, changes: Sequence[Change]) -> list[Entry]:
         """Decide one list of changes, whole or not at all.
@@ -114,11 +112,10 @@ class Writing:
         """
         try:
             entries = self._decide(changes)
-        except BaseException as error:
+        except BaseException:
             self._stage.drop()
-            if isinstance(error, sqlite3.Error):
-                raise self._explained(error) from error
-            raise
+            with self._translated:
+                raise
         self._stage.keep()
         return entries
 
@@ -127,7 +124,7 @@ class Writing:
 
         LogUnavailableError is about the store, any other error about a row that it does not take.
         """
-        try:
+        with self._translated:
             self._ledger.flush()
             self.log.flush()
             self._replies.flush()
@@ -137,18 +134,14 @@ class Writing:
             self._stage.clear()
             self.log.committed()
             self._finish_erasure()
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
 
     def rollback(self) -> None:
         """Undo the batch, in the store and in memory. LogUnavailableError if the store is out of reach."""
         self._stage.clear()
         self._version = None
-        try:
+        with self._translated:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
 
     @property
     def unfinished(self) -> bool:
@@ -157,10 +150,8 @@ class Writing:
 
     def finish(self) -> None:
         """Empty the write-ahead logs if no reader needs them any more. LogUnavailableError as `begin`."""
-        try:
+        with self._translated:
             self._finish_erasure()
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
 
     def close(self) -> None:
         """Fold the write-ahead logs into the files and release them."""
@@ -201,13 +192,30 @@ class Writing:
             self._erasing = not self._subjects.destroy_erased(self._wait_ms)
             self._wait_ms = 0  # who waits for a commit does not wait for a long reader again and again
 
-    def _explained(self, error: sqlite3.Error) -> ConflictError | ValueError | LogUnavailableError:
-        if isinstance(error, sqlite3.IntegrityError):
-            return ConflictError("a change contradicts what is stored", reason=str(error))
-        if isinstance(error, _CALLERS_FAULTS):
-            return ValueError(f"a change cannot be stored: {error}")
-        return failure(self._path, error, LogUnavailableError)
-
     def _data_version(self) -> int:
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         return int(version)
+
+
+class _Translated:
+    """In its block, an error of SQLite becomes one of ours: `contextmanager` would cost each batch more."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise _explained(self._path, error) from error
+
+
+def _explained(path: Path, error: sqlite3.Error) -> ConflictError | ValueError | LogUnavailableError:
+    if isinstance(error, sqlite3.IntegrityError):
+        return ConflictError("a change contradicts what is stored", reason=str(error))
+    if isinstance(error, _CALLERS_FAULTS):
+        return ValueError(f"a change cannot be stored: {error}")
+    return failure(path, error, LogUnavailableError)
