@@ -65,14 +65,10 @@ class Cache(Generic[K, V]):
 
 
 class Stage:
-    """The rows of one batch, those of an undecided list last.
-
-    `keep` says that the list stands. It is `clear` of what was noted to undo the list.
-    """
+    """The rows of one batch, those of an undecided list last."""
 
     def __init__(self) -> None:
         self.undo: list[Undo] = []  # what the undecided list did
-        self.keep: Callable[[], None] = self.undo.clear
         self.bounded: list[tuple[dict[Any, Any], int]] = []  # what caches hold, and how much at most
         self._rows: dict[str, list[Row]] = {statement: [] for statement in (*OF_SUBJECTS, *IN_ORDER)}
 
@@ -88,6 +84,10 @@ class Stage:
         It is the same list in every batch.
         """
         return self._rows[statement]
+
+    def keep(self) -> None:
+        """The list stands."""
+        self.undo.clear()
 
     def drop(self) -> None:
         """The list is refused: everything is as before it."""
