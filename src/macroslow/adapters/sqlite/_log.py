@@ -71,8 +71,9 @@ class Log:
         sealed = seal_event(event, key, salt=salt, nonce=nonce, parts=parts)
         index = self.next_index
         subject = self._names.number(event.subject)
+        # For `bytes`, sqlite3 would look for an adapter, at each row.
         row = (index, bytearray(sealed.leaf), bytearray(sealed.payload), subject)
-        self._stage.write(PUT_ENTRY, row)  # for `bytes`, sqlite3 would look for an adapter, at each row
+        self._stage.write(PUT_ENTRY, row)
         others = self._put_parts(index, parts) if parts else ()
         return Entry(index, sealed.leaf, sealed.canonical, sealed.salt, others)
 
