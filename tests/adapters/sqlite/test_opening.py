@@ -53,6 +53,12 @@ def from_the_future(path: Path) -> None:
     connection.close()
 
 
+def from_nobody(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 0")
+    connection.close()
+
+
 def without_an_entry(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("DELETE FROM entries WHERE n = 590")
@@ -67,6 +73,7 @@ def without_an_entry(path: Path) -> None:
         (cut_short, "damaged or cut short"),
         (of_another_program, "another program"),
         (from_the_future, "schema 999"),
+        (from_nobody, "schema 0"),
         (without_an_entry, "log in .* is damaged"),
     ],
 )
@@ -83,6 +90,17 @@ async def test_a_damaged_file_is_refused_with_a_repair_and_not_touched(
     if damage in {emptied, text, cut_short, without_an_entry}:
         assert "restore the newest backup" in refused.value.fix
     assert path.read_bytes() == before
+
+
+async def test_subjects_keys_of_another_schema_are_refused_and_not_touched(tmp_path: Path) -> None:
+    await filled(tmp_path / "books.sqlite")
+    keys = tmp_path / "subjects.sqlite"
+    from_the_future(keys)
+    before = keys.read_bytes()
+    with pytest.raises(ConfigurationError, match=r"subjects.sqlite has schema 999") as refused:
+        await open_books(tmp_path / "books.sqlite")
+    assert "version of Macroslow that wrote it" in refused.value.fix
+    assert keys.read_bytes() == before
 
 
 async def test_a_missing_file_beside_its_write_ahead_log_is_not_replaced(tmp_path: Path) -> None:

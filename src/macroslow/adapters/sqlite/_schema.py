@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from macroslow.adapters.sqlite._errors import translated
-from macroslow.adapters.sqlite._migrations import migrate
 from macroslow.adapters.sqlite._tables import SUBJECT_TABLES, TABLES
 from macroslow.durable_files import sync_folder
 from macroslow.errors import ConfigurationError
 
-VERSION: Final = 3
 BUSY_TIMEOUT_S: Final = 5.0
 MINIMUM_SQLITE: Final = (3, 38, 0)  # JSON functions; STRICT tables came with 3.37
 SUBJECTS_FILE: Final = "subjects.sqlite"
@@ -34,7 +32,7 @@ class Kind(NamedTuple):
     tables: str
 
 
-BOOKS: Final = Kind(0x4D534C57, VERSION, TABLES)  # "MSLW"
+BOOKS: Final = Kind(0x4D534C57, 1, TABLES)  # "MSLW"
 SUBJECTS: Final = Kind(0x4D534C53, 1, SUBJECT_TABLES)  # "MSLS"
 
 
@@ -48,10 +46,9 @@ class Writers(NamedTuple):
 def open_writers(path: Path, *, begin: bool) -> Writers:
     """Open the books at `path` for writing, and the keys beside them.
 
-    Missing or empty books are made if they may `begin`. Books of an older schema are brought to this one, all
-    of it or nothing. Raises ConfigurationError, with the repair, if books were lost, or a file is truncated,
-    no SQLite database, not ours, of a newer schema or not writable, or if the keys of books are missing;
-    VerificationError if a log to be migrated is damaged.
+    Missing or empty books are made if they may `begin`. Raises ConfigurationError, with the repair, if books
+    were lost, or a file is truncated, no SQLite database, not ours, of another schema or not writable, or if
+    the keys of books are missing.
     """
     if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
         raise ConfigurationError(
@@ -74,7 +71,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 
 def open_still(path: Path) -> sqlite3.Connection:
-    """Open books of any schema of ours to look at; where SQLite keeps no WAL beside them it makes none."""
+    """Open books to look at; where SQLite keeps no WAL beside them it makes none."""
     beside = path.with_name(f"{path.name}-wal").exists()
     connection = _connect(path, "ro" if beside else "ro&immutable=1")
     try:
@@ -140,39 +137,29 @@ def _make(path: Path, kind: Kind) -> None:
 
 def _open_existing(path: Path) -> Writers:
     books = _writable(path, BOOKS)
-    subjects = None
     try:
         books.execute("PRAGMA foreign_keys = ON")
         books.execute("BEGIN IMMEDIATE")  # fails here, not at the first call, if it cannot be written
-        subjects = _open_subjects(path.with_name(SUBJECTS_FILE), books)
-        migrated = migrate(books, subjects, VERSION)
         books.execute("COMMIT")
-        if (
-            migrated
-        ):  # the keys that the books let go are overwritten in the file itself, not in its log alone
-            books.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return Writers(books, _open_subjects(path.with_name(SUBJECTS_FILE), books))
     except BaseException:
-        if subjects is not None:
-            subjects.close()
         books.close()
         raise
-    return Writers(books, subjects)
 
 
 def _open_subjects(path: Path, books: sqlite3.Connection) -> sqlite3.Connection:
-    """Open the keys; make them where the books held none elsewhere, or where an empty file says so."""
+    """Open the keys; make them where nothing is sealed yet, or where an empty file says so."""
     with translated(path, ConfigurationError):
         if not path.exists():
-            _require_no_keys_elsewhere(path, books)
+            _require_nothing_sealed(path, books)
         if _size_bytes(path) == 0:
             _make(path, SUBJECTS)
         return _writable(path, SUBJECTS)
 
 
-def _require_no_keys_elsewhere(path: Path, books: sqlite3.Connection) -> None:
-    (version,) = books.execute("PRAGMA user_version").fetchone()
+def _require_nothing_sealed(path: Path, books: sqlite3.Connection) -> None:
     (sealed,) = books.execute("SELECT EXISTS (SELECT 1 FROM entries)").fetchone()
-    if version == VERSION and sealed:
+    if sealed:
         raise ConfigurationError(
             f"{path} is missing: it holds the keys of what is sealed in the books beside it",
             fix=f"put it back from where it was moved to; to go on without, and never read what is sealed,"
@@ -201,7 +188,7 @@ def _require_ours(path: Path, connection: sqlite3.Connection, kind: Kind) -> Non
             f"{path} is an SQLite database of another program",
             fix="move it away, or correct the state folder in the configuration",
         )
-    if not 1 <= version <= kind.version:
+    if version != kind.version:
         raise ConfigurationError(
             f"{path} has schema {version}; this version of Macroslow knows {kind.version}",
             fix="run the version of Macroslow that wrote it, or a newer one",

@@ -20,7 +20,7 @@ from macroslow.adapters.sqlite._held import held, newest_tiles
 from macroslow.adapters.sqlite._stage import Cache, Stage
 from macroslow.adapters.sqlite._statements import OF_SUBJECTS, PUT_ERASED_KEY, PUT_SUBJECT_KEY
 from macroslow.crypto.rows import KEY_BYTES
-from macroslow.errors import ConfigurationError, DecryptionFailedError
+from macroslow.errors import DecryptionFailedError
 from macroslow.ports import Entropy
 from macroslow.secretstore.ports import Sealer
 from macroslow.tlog.event import EventClass
@@ -162,37 +162,6 @@ def _emptied(connection: sqlite3.Connection, wait_ms: int) -> bool:
 def key_name(subject: str, kind: EventClass) -> bytes:
     """Return what a key is found under: SHA-256 of the class (one byte) and the subject's name."""
     return hashlib.sha256(bytes([kind]) + subject.encode()).digest()
-
-
-def import_keys(books: sqlite3.Connection, subjects: sqlite3.Connection) -> None:
-    """Copy the keys of books that still hold them, one for all classes, durably before they let go.
-
-    A key that was imported once is not imported again, lest an old backup of such books bring back what was
-    erased since. ConfigurationError if a subject has another key here.
-    """
-    query = "SELECT s.name, k.wrapped FROM subject_keys k JOIN names s ON s.n = k.subject"
-    subjects.execute("BEGIN IMMEDIATE")
-    try:
-        for subject, wrapped in books.execute(query):
-            sha256 = hashlib.sha256(wrapped).digest()
-            if subjects.execute("SELECT 1 FROM imported WHERE sha256 = ?", (sha256,)).fetchone() is None:
-                subjects.execute("INSERT INTO imported VALUES (?)", (sha256,))
-                _import(subjects, subject, wrapped)
-        subjects.execute("COMMIT")
-    except BaseException:
-        subjects.execute("ROLLBACK")
-        raise
-
-
-def _import(subjects: sqlite3.Connection, subject: str, wrapped: bytes) -> None:
-    for kind in EventClass:
-        name = key_name(subject, kind)
-        if subjects.execute(_OF_NAME, (name,)).fetchone() is not None:
-            raise ConfigurationError(
-                "the keys in subjects.sqlite are those of other books than the older ones beside it",
-                fix="put the two files that belong together in one folder",
-            )
-        subjects.execute(PUT_SUBJECT_KEY, (name, wrapped))
 
 
 Unwrap = Callable[[str, bytes], bytes]

@@ -216,7 +216,5 @@ CREATE TABLE bound_ids (
 SUBJECT_TABLES: Final = """
 CREATE TABLE keys (n INTEGER PRIMARY KEY, name BLOB NOT NULL, wrapped BLOB NOT NULL) STRICT;
 CREATE INDEX keys_by_name ON keys (name);
-
-CREATE TABLE imported (sha256 BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
-"""A key's name says nothing of its subject (`_subjects`); `imported` are those that older books held."""
+"""A key's name says nothing of its subject; see `_subjects`."""

@@ -1,4 +1,4 @@
-"""How many entries books hold, told without opening them for use: nothing is made, migrated or locked."""
+"""How many entries books hold, told without opening them for use: nothing is made, changed or locked."""
 
 from contextlib import closing
 from pathlib import Path
