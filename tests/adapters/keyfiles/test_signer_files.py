@@ -15,7 +15,6 @@ from macroslow.tlog.checkpoint import LogPrivateKey
 from macroslow.tlog.succession import Retired
 
 ORIGIN = "gateway.example/log"
-SEEDS = ("log.json", "answer.json", "history.json")
 
 
 class CutOffError(BaseException):
@@ -30,13 +29,6 @@ def state(tmp_path: Path) -> Path:
 
 def files_of(state: Path) -> SignerFiles:
     return SignerFiles(signer_folder(state))
-
-
-def as_it_once_was(state: Path) -> None:
-    """Put the seeds where they lay before they had a folder of their own."""
-    for name in SEEDS:
-        (state / "keys" / "signer" / name).rename(state / "keys" / name)
-    (state / "keys" / "signer").rmdir()
 
 
 def cut_off_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
@@ -55,31 +47,6 @@ def cut_off_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], i
     for name in ("rename", "link", "unlink"):
         monkeypatch.setattr(os, name, counted(getattr(os, name)))
     return lambda: count[0]
-
-
-def test_seeds_beside_the_other_keys_get_their_own_folder(state: Path) -> None:
-    before = files_of(state).load(ORIGIN)
-    as_it_once_was(state)
-    keyfiles.ensure(state, "another", SystemEntropy(), INSIDE)
-    after = files_of(state).load(ORIGIN)
-    assert after.log.public == before.log.public
-    assert not any((state / "keys" / name).exists() for name in SEEDS)
-
-
-@pytest.mark.parametrize("calls", range(4))
-def test_a_move_that_was_cut_off_is_completed(
-    calls: int, state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = files_of(state).load(ORIGIN)
-    as_it_once_was(state)
-    with monkeypatch.context() as patch:
-        cut_off_after(calls, patch)
-        with pytest.raises(CutOffError):
-            keyfiles.ensure(state, ORIGIN, SystemEntropy(), INSIDE)
-    keyfiles.ensure(state, ORIGIN, SystemEntropy(), INSIDE)
-    after = files_of(state).load(ORIGIN)
-    assert (after.log.public, after.answer.public) == (before.log.public, before.answer.public)
-    assert not (state / "keys" / "signer.new").exists()
 
 
 def test_a_change_of_keys_keeps_the_public_half_and_destroys_the_other(state: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 import orjson
 
 from macroslow import durable_files
-from macroslow.adapters.keyfiles import private_files, signer_files
+from macroslow.adapters.keyfiles import private_files
 from macroslow.adapters.keyfiles.place import (
     RECORD,
     Place,
@@ -57,7 +57,6 @@ def ensure(folder: Path, origin: str, entropy: Entropy, place: Place) -> None:
         _create(folder, entropy, lambda fresh: create_signer(fresh, origin, entropy, place))
     else:
         private_files.check_folder(keys)
-        signer_files.part(keys)
         settle(keys, entropy, place)
 
 

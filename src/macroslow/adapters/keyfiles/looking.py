@@ -13,12 +13,11 @@ def look(state: Path, place: Place) -> Path:
     if not keys.exists() and not keys.is_symlink():
         return keys if place.base is None else _usable(place.base)
     private_files.check_folder(keys)
-    if lies_inside(state):
-        private_files.check_folder(keys / signer_files.FOLDER)
-    elif not signer_files.is_unparted(keys):
+    if not lies_inside(state):
         folder = find(keys, place)
         private_files.check_folder(folder)
         return folder.parent
+    private_files.check_folder(keys / signer_files.FOLDER)
     return _usable(place.base) if place.base is not None and is_to_leave(keys, place) else keys
 
 

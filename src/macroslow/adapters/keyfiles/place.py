@@ -52,7 +52,7 @@ def signer_folder(state: Path) -> Path:
 
 def has_signer(keys: Path) -> bool:
     """Whether keys that sign lie in `keys`, or are named there."""
-    return any((keys / name).exists() for name in (signer_files.FOLDER, RECORD, signer_files.LOG))
+    return any((keys / name).exists() for name in (signer_files.FOLDER, RECORD))
 
 
 def create_signer(keys: Path, origin: str, entropy: Entropy, place: Place) -> None:

@@ -27,7 +27,6 @@ from macroslow.tlog.succession import Retired
 FOLDER: Final = "signer"
 LOG, NEXT, OLD = "log.json", "log.next.json", "log.old.json"
 ANSWER, HISTORY = "answer.json", "history.json"
-_SEEDS: Final = (LOG, ANSWER, HISTORY)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -52,26 +51,6 @@ def create(folder: Path, origin: str, entropy: Entropy) -> None:
     for name, use in ((ANSWER, KeyUse.ANSWER), (HISTORY, KeyUse.HISTORY)):
         durable_files.write_new(folder / name, HybridPrivateKey.generate(use, entropy).to_json().encode())
     durable_files.sync_folder(folder)
-
-
-def is_unparted(keys: Path) -> bool:
-    """Whether seeds lie in `keys` itself, or on the way out of it; see `part`."""
-    return any((keys / name).exists() for name in (*_SEEDS, f"{FOLDER}.new"))
-
-
-def part(keys: Path) -> None:
-    """Move seeds that lie in `keys` itself, as they once did, into their own folder, in one step at last."""
-    folder, moving = keys / FOLDER, keys / f"{FOLDER}.new"
-    beside = [keys / name for name in _SEEDS if (keys / name).exists() or (keys / name).is_symlink()]
-    if folder.exists() or not (beside or moving.exists()):
-        return
-    if not moving.exists():
-        private_files.make_folder(moving)
-    for path in beside:
-        path.rename(moving / path.name)
-    durable_files.sync_folder(moving)
-    moving.rename(folder)
-    durable_files.sync_folder(keys)
 
 
 class SignerFiles:
