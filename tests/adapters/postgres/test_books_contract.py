@@ -21,7 +21,7 @@ BEGIN
         LOOP
             EXECUTE format('DELETE FROM %s', relation);
         END LOOP;
-        INSERT INTO macroslow.store (schema_version, size, root) VALUES (2, 0, sha256(''));
+        INSERT INTO macroslow.store (schema_version, size, root) VALUES (1, 0, sha256(''));
         INSERT INTO macroslow.names VALUES (0, '');
     END IF;
 END $$

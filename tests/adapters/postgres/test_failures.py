@@ -310,12 +310,16 @@ async def test_a_url_that_cannot_be_read_is_not_quoted(password: str) -> None:
     assert refused.value.__suppress_context__ or "hunter2" not in repr(refused.value.__cause__)
 
 
-async def test_another_schema_version_is_not_touched(server: PostgresServer) -> None:
+@pytest.mark.parametrize("version", [0, 99])
+async def test_another_schema_version_is_not_touched(server: PostgresServer, version: int) -> None:
     books = await open_books(server.url)
     await books.close()
-    server.sql("UPDATE macroslow.store SET schema_version = 99")
-    with pytest.raises(ConfigurationError, match="schema 99"):
+    server.sql(f"UPDATE macroslow.store SET schema_version = {version}")
+    before = server.sql("SELECT * FROM macroslow.store, macroslow.owners")
+    with pytest.raises(ConfigurationError, match=f"schema {version};") as refused:
         await open_books(server.url)
+    assert "version of Macroslow that made it" in refused.value.fix
+    assert server.sql("SELECT * FROM macroslow.store, macroslow.owners") == before
 
 
 async def test_a_process_with_other_sealing_keys_is_refused_at_its_start(url: str) -> None:

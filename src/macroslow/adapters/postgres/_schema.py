@@ -1,4 +1,4 @@
-"""The tables are made, or brought to our version, by whichever process comes first; the rest find them so.
+"""The tables are made by whichever process comes first; the rest find them so.
 
 They stand in schemas of their own, so that the database may be shared with other programs. All of it is
 one script, which either happens or does not, and no process waits for another's answer in the middle of it.
@@ -7,7 +7,7 @@ one script, which either happens or does not, and no process waits for another's
 from typing import Final
 
 from macroslow.adapters.postgres._link import FAILURES, SCHEMA, Connection, connect
-from macroslow.adapters.postgres._tables import FROM_1, SUBJECTS, TABLES, VERSION
+from macroslow.adapters.postgres._tables import SUBJECTS, TABLES, VERSION
 from macroslow.errors import ConfigurationError
 
 BATCHES: Final = 0x4D534C57_0000  # "MSLW"
@@ -15,9 +15,6 @@ BATCHES: Final = 0x4D534C57_0000  # "MSLW"
 
 LOCK: Final = f"SELECT pg_advisory_xact_lock({BATCHES})"
 MINIMUM_SERVER: Final = 130_000
-
-MIGRATION_S: Final = 3_600.0
-"""Tables of millions of rows take minutes."""
 
 _PREPARE: Final = f"""
 BEGIN;
@@ -27,8 +24,6 @@ DO $prepare$ BEGIN
         CREATE SCHEMA IF NOT EXISTS {SCHEMA};
         CREATE SCHEMA IF NOT EXISTS macroslow_subjects;
         {TABLES}
-    ELSIF (SELECT schema_version FROM store) = 1 THEN
-        {FROM_1}
     END IF;
     -- An empty schema says that the operator goes on without the keys that were lost.
     IF to_regnamespace('macroslow_subjects') IS NOT NULL AND to_regclass('macroslow_subjects.keys') IS NULL
@@ -37,7 +32,7 @@ DO $prepare$ BEGIN
     END IF;
 END $prepare$;
 COMMIT
-"""  # noqa: S608
+"""
 _FOUND: Final = "SELECT schema_version, size, to_regclass('macroslow_subjects.keys') IS NULL FROM store"
 
 _FIX: Final = (
@@ -52,8 +47,7 @@ async def prepare(url: str) -> None:
     ConfigurationError, with the repair, if the database cannot be reached or used.
     """
     try:
-        # Whoever finds another at it waits until that is done.
-        connection = await connect(url, {"lock_timeout": "0"}, answer_s=MIGRATION_S)
+        connection = await connect(url)
         try:
             await _prepare(connection)
         finally:

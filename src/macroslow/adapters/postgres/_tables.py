@@ -11,9 +11,9 @@ would then mean other people.
 
 from typing import Final
 
-from macroslow.tlog.event import CLASSES, EventClass
+from macroslow.tlog.event import CLASSES
 
-VERSION: Final = 2
+VERSION: Final = 1
 
 TYPE: Final = "substring(e.leaf FROM 13 FOR 2)"
 """The type of the event of an entry `e`, as two bytes."""
@@ -24,30 +24,6 @@ _ROWS_OF_TYPES: Final = ", ".join(f"('\\x{kind:04x}'::bytea, {int(CLASSES[kind])
 TYPES: Final = f"(VALUES {_ROWS_OF_TYPES}) AS types (type, class)"
 """Which class of its subject's keys seals an event of each type."""
 
-_LOG_OF_2: Final = """
-CREATE INDEX entries_held ON entries (subject, n) WHERE length(payload) > 8;
-
-CREATE TABLE parts (
-    entry bigint NOT NULL,
-    position smallint NOT NULL,
-    subject integer NOT NULL,
-    sealed bytea NOT NULL,
-    PRIMARY KEY (entry, position)
-);
-CREATE INDEX parts_of_subjects ON parts (subject, entry);
-
-CREATE TABLE anchors (size bigint PRIMARY KEY, note bytea NOT NULL, token bytea NOT NULL);
-
-CREATE TABLE receipts (
-    request text COLLATE "C" PRIMARY KEY,
-    principal integer NOT NULL REFERENCES names,
-    entry bigint NOT NULL,
-    expires_ns bigint NOT NULL
-);
-CREATE INDEX receipts_by_expiry ON receipts (expires_ns);
-CREATE INDEX receipts_of_principals ON receipts (principal);
-"""
-
 TABLES: Final = f"""
 CREATE TABLE store (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -57,7 +33,7 @@ CREATE TABLE store (
     identities bigint NOT NULL DEFAULT 0, -- grows whenever a client key, a signer or a revocation changes
     erasures bigint NOT NULL DEFAULT 0 -- grows whenever names and keys remembered from before may be wrong
 );
-INSERT INTO store (schema_version, size, root) VALUES (2, 0, sha256(''));
+INSERT INTO store (schema_version, size, root) VALUES ({VERSION}, 0, sha256(''));
 
 CREATE TABLE owners (
     owner text COLLATE "C" PRIMARY KEY,
@@ -129,7 +105,28 @@ CREATE TABLE entries (
     leaf bytea NOT NULL CHECK (length(leaf) = 78),
     payload bytea NOT NULL
 );
-{_LOG_OF_2}
+CREATE INDEX entries_held ON entries (subject, n) WHERE length(payload) > 8;
+
+CREATE TABLE parts (
+    entry bigint NOT NULL,
+    position smallint NOT NULL,
+    subject integer NOT NULL,
+    sealed bytea NOT NULL,
+    PRIMARY KEY (entry, position)
+);
+CREATE INDEX parts_of_subjects ON parts (subject, entry);
+
+CREATE TABLE anchors (size bigint PRIMARY KEY, note bytea NOT NULL, token bytea NOT NULL);
+
+CREATE TABLE receipts (
+    request text COLLATE "C" PRIMARY KEY,
+    principal integer NOT NULL REFERENCES names,
+    entry bigint NOT NULL,
+    expires_ns bigint NOT NULL
+);
+CREATE INDEX receipts_by_expiry ON receipts (expires_ns);
+CREATE INDEX receipts_of_principals ON receipts (principal);
+
 CREATE TABLE tiles (
     level smallint NOT NULL,
     number bigint NOT NULL,
@@ -229,21 +226,3 @@ CREATE TABLE macroslow_subjects.keys (
     PRIMARY KEY (subject, class)
 ) WITH (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0);
 """
-
-FROM_1: Final = f"""
-ALTER TABLE store ADD erasures bigint NOT NULL DEFAULT 0;
-ALTER TABLE owners ADD epoch bigint NOT NULL DEFAULT 0;
-ALTER TABLE owners ALTER epoch DROP DEFAULT;
-{_LOG_OF_2}
-CREATE SCHEMA IF NOT EXISTS macroslow_subjects;
-{SUBJECTS}
-INSERT INTO macroslow_subjects.keys (subject, class, wrapped)
-    SELECT s.name, used.class, k.wrapped
-    FROM subject_keys k JOIN names s ON s.n = k.subject JOIN (
-        SELECT subject, {int(EventClass.ACTIVITY)} AS class FROM subject_keys
-        UNION SELECT e.subject, types.class FROM entries e JOIN {TYPES} ON types.type = {TYPE}
-    ) AS used ON used.subject = k.subject;
-DROP TABLE subject_keys;
-UPDATE store SET schema_version = 2;
-"""  # noqa: S608
-"""Schema 1 had one key of each subject: it goes on in every class that it sealed something of."""
