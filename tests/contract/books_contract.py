@@ -443,7 +443,10 @@ class JournalContract:
 
     async def test_a_run_is_its_owners_to_its_end(self, books: Books) -> None:
         await books.commit(accept("run-1", owner="gateway-1"), append(), accept("run-2"), append())
-        assert {run.id: run.owner for run in await books.running()} == {"run-1": "gateway-1", "run-2": ""}
+        assert {run.id: run.owner for run in await books.running()} == {
+            "run-1": "gateway-1",
+            "run-2": "gateway",
+        }
         await books.commit(FinishRun("run-1", RunEvent.CUT_OFF, 9), append())
         run = await books.run("run-1")
         assert run is not None

@@ -10,11 +10,14 @@ from macroslow.tlog.ports import Append
 from macroslow.workflow.books import Books
 from macroslow.workflow.journal import AcceptRun
 
+LATE_NS = 4 * 10**18  # in the year 2096
+
 
 def reserve(name: str, account: str, usd_micros: int, **facts: Any) -> Reserve:
     """A reservation of alice's; `facts` are fields of it."""
     usual = {"principal": "alice", "key_id": "k1", "provider": "openai", "model": "small", "created_ns": 1}
-    return Reserve(name, account, usd_micros, **{**usual, **facts})
+    owned = {"owner": "gateway", "expires_ns": LATE_NS}
+    return Reserve(name, account, usd_micros, **{**usual, **owned, **facts})
 
 
 def settle(
@@ -27,7 +30,7 @@ def append(number: int = 0, subject: str = "alice") -> Append:
     return Append(Event(EventType.CHAT_COMPLETED, 1_000 + number, subject, {"number": number}))
 
 
-def accept(name: str, principal: str = "alice", owner: str = "") -> AcceptRun:
+def accept(name: str, principal: str = "alice", owner: str = "gateway") -> AcceptRun:
     return AcceptRun(name, principal, 5, "ab" * 32, 120, "agent://tests", None, owner)
 
 

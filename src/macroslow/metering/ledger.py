@@ -128,7 +128,7 @@ class Reserve:
     account is NotFoundError, never a free pass; a closed one, or an `id` that was used before, is
     ConflictError. `team`, `tag` and `run_id` are empty when there is none. Ids that begin with their
     time keep a store's index of them quick; random ones work as well. `owner` is the process that will
-    settle it; it is dead, or past `expires_ns` (0: never), before anybody else may.
+    settle it; it is dead, or past `expires_ns`, before anybody else may.
     """
 
     id: str
@@ -139,12 +139,12 @@ class Reserve:
     provider: str
     model: str
     created_ns: int
+    owner: str
+    expires_ns: int
     tag: str = ""
     run_id: str = ""
     team: str = ""
     budgets: tuple[Budget, ...] = ()
-    owner: str = ""
-    expires_ns: int = 0
     enforced: bool = True
 
 
@@ -177,9 +177,9 @@ class OpenReservation:
     model: str
     tag: str
     run_id: str
-    created_ns: int = 0
-    owner: str = ""
-    expires_ns: int = 0
+    created_ns: int
+    owner: str
+    expires_ns: int
 
 
 @dataclass(frozen=True, slots=True)

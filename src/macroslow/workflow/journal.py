@@ -48,7 +48,7 @@ class Run:
     signer: str | None
     accepted_index: int
     finished_index: int | None
-    owner: str = ""
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class AcceptRun:
     document_bytes: int
     origin: str
     signer: str | None
-    owner: str = ""
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)

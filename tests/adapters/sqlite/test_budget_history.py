@@ -116,7 +116,7 @@ class BudgetHistory(RuleBasedStateMachine):
             await asyncio.gather(*under_way)
             await dying.close()
             self.books = await open_books(self.path)
-            await RecoverAfterCrash(self.books, SystemClock())()
+            await RecoverAfterCrash(self.books, SystemClock(), "again")()
             assert {account.held_usd_micros for account in await self.accounts()} == {0}
             await self.open_run()
 

@@ -109,7 +109,7 @@ async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path:
         books = await open_books(path)
         await check(books, said)
         await check_budgets(books, idle=False)
-        await RecoverAfterCrash(books, SystemClock())()
+        await RecoverAfterCrash(books, SystemClock(), "again")()
         assert await books.open_reservations() == []
         await check_budgets(books, idle=True)
         await books.close()

@@ -185,7 +185,7 @@ async def test_a_checkpoint_of_nothing_with_a_root_of_something_is_refused(house
 async def test_money_that_does_not_add_up_is_refused(house: House, forge) -> None:
     now_ns = CLOCK.now_ns()
     await house.books.commit(
-        Reserve("r1", "key/ann", 500, "ann", "ann0", "openai", "gpt-4o", now_ns),
+        Reserve("r1", "key/ann", 500, "ann", "ann0", "openai", "gpt-4o", now_ns, "me", now_ns),
         Settle("r1", Usage(1, 1, 300), now_ns, CallOutcome.OK),
     )
     assert (await verify(house)).entries == ENTRIES

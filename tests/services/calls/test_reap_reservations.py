@@ -64,7 +64,7 @@ async def test_what_a_dead_owner_left_is_charged_in_full_in_account_and_budgets(
     books = await books_with(
         reserve("r1", "a", 70, owner="dead", budgets=(DAY,), tag="blue", run_id="run-1"),
         reserve("r2", "a", 30, owner="alive", budgets=(DAY,)),
-        reserve("r3", "a", 9),
+        reserve("r3", "a", 9, owner="alive"),
     )
     assert await reaper(books, "alive")() == Reaped(1, 70)
     assert await money(books, "a") == (70, 39)
@@ -81,22 +81,17 @@ async def test_what_a_dead_owner_left_is_charged_in_full_in_account_and_budgets(
 
 
 @pytest.mark.parametrize(
-    ("owner", "expires_ns", "at_start", "is_closed"),
+    ("owner", "expires_ns", "is_closed"),
     [
-        ("alive", 0, False, False),
-        ("alive", NOW_NS + 1, False, False),
-        ("alive", NOW_NS, False, True),
-        ("dead", NOW_NS + 1, False, True),
-        ("", 0, False, False),
-        ("", NOW_NS + 1, False, False),
-        ("", NOW_NS, False, True),
-        ("", 0, True, True),
-        ("alive", 0, True, False),
+        ("alive", NOW_NS + 1, False),
+        ("alive", NOW_NS, True),
+        ("dead", NOW_NS + 1, True),
+        ("dead", NOW_NS, True),
     ],
 )
-async def test_the_dead_are_told_by_owner_time_and_start(owner, expires_ns, at_start, is_closed) -> None:
+async def test_the_dead_are_told_by_owner_and_time(owner, expires_ns, is_closed) -> None:
     books = await books_with(reserve("r", "a", 5, owner=owner, expires_ns=expires_ns))
-    reaped = await reaper(books, "alive")(at_start=at_start)
+    reaped = await reaper(books, "alive")()
     assert reaped == (Reaped(1, 5) if is_closed else Reaped(0, 0))
     assert await money(books, "a") == ((5, 0) if is_closed else (0, 5))
 

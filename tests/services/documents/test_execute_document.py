@@ -372,7 +372,7 @@ async def test_books_that_fail_for_good_leave_the_run_to_the_next_start(tmp_path
             await run(house, PAID)
         assert len(await house.books.running()) == 1
     async with open_house(tmp_path, keys=keys) as again:
-        recovered = await RecoverAfterCrash(again.books, again.execute.record.clock)()
+        recovered = await RecoverAfterCrash(again.books, again.execute.record.clock, "again")()
         assert recovered.runs == 1
         await only_run(again, RunState.INTERRUPTED)
         assert (await again.books.account(ANN.account)).held_usd_micros == 0

@@ -93,23 +93,18 @@ async def test_a_run_without_an_account_is_closed_too(books) -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "mine", "at_start", "is_closed"),
+    ("owner", "mine", "is_closed"),
     [
-        ("alive", False, False, False),
-        ("alive", False, True, False),
-        ("dead", False, False, True),
-        ("", False, False, False),
-        ("", False, True, True),
-        (SELF, True, False, False),
-        (SELF, False, False, True),
+        ("alive", False, False),
+        ("dead", False, True),
+        (SELF, True, False),
+        (SELF, False, True),
     ],
 )
-async def test_the_dead_are_told_by_owner_and_start_and_its_own_by_what_is_open(
-    books, owner, mine, at_start, is_closed
-) -> None:
+async def test_the_dead_are_told_by_owner_and_its_own_by_what_is_open(books, owner, mine, is_closed) -> None:
     await begin(books, "run-1", owner)
     interrupt = interrupter(books, "alive", mine=frozenset({"run-1"} if mine else ()))
-    assert await interrupt(at_start=at_start) == int(is_closed)
+    assert await interrupt() == int(is_closed)
     assert await money(books, "a") == (0, 0 if is_closed else 1_000)
 
 

@@ -42,7 +42,7 @@ async def test_the_loop_goes_on_through_failures_and_rests_only_when_a_round_was
         await sleep(0)
 
     monkeypatch.setattr(asyncio, "sleep", rest)
-    reap = ReapTheDead(reaper(books), InterruptRuns(books, Clock(), nobody))
+    reap = ReapTheDead(reaper(books), InterruptRuns(books, Clock(), nobody, "self"))
     with pytest.raises(Interrupted):
         await reap.run(interval_ns=5)
     assert rests == [(7, 1), (0, 0)], "one rest after the failure, then none between full rounds"

@@ -60,10 +60,14 @@ async def leave_open(books: SqliteBooks) -> None:
         run_id = f"run{number}"
         await books.commit(
             OpenAccount(f"run/{run_id}", 10_000, "key/ann"),
-            AcceptRun(run_id, "ann", now_ns, "00" * 32, 5, "agent://tester", None),
+            AcceptRun(run_id, "ann", now_ns, "00" * 32, 5, "agent://tester", None, "gateway-1"),
             Append(Event(EventType.RUN_ACCEPTED, now_ns, "ann", {"run_id": run_id})),
         )
-    owned: Sequence[tuple[str, str]] = (("run/run0", "gateway-1"), ("run/run0", ""), ("key/ann", "gateway-2"))
+    owned: Sequence[tuple[str, str]] = (
+        ("run/run0", "gateway-1"),
+        ("run/run0", "gateway-1"),
+        ("key/ann", "gateway-2"),
+    )
     for number, (account, owner) in enumerate(owned):
         run_id = "run0" if account.startswith("run/") else ""
         facts = {"principal": "ann", "owner": owner, "expires_ns": now_ns + 10**15, "budgets": BUDGETS}
@@ -96,16 +100,16 @@ async def test_calls_of_any_owner_are_charged_in_full_and_runs_reported_as_inter
 ) -> None:
     async with opened(tmp_path) as books:
         await leave_open(books)
-        assert await RecoverAfterCrash(books, CLOCK)() == Recovered(CALLS, 2, CALLS * 1000)
+        assert await RecoverAfterCrash(books, CLOCK, "gateway-3")() == Recovered(CALLS, 2, CALLS * 1000)
         await assert_all_closed(books)
         size = (await books.head()).size
-        assert await RecoverAfterCrash(books, CLOCK)() == Recovered(0, 0, 0)
+        assert await RecoverAfterCrash(books, CLOCK, "gateway-3")() == Recovered(0, 0, 0)
         assert (await books.head()).size == size
 
 
 async def test_a_clean_stop_leaves_nothing_to_recover(tmp_path: Path) -> None:
     async with opened(tmp_path) as books:
-        assert await RecoverAfterCrash(books, CLOCK)() == Recovered(0, 0, 0)
+        assert await RecoverAfterCrash(books, CLOCK, "gateway-3")() == Recovered(0, 0, 0)
         assert (await books.head()).size == 0
 
 
@@ -113,7 +117,7 @@ async def test_more_than_one_round_of_calls_is_closed(tmp_path: Path) -> None:
     async with opened(tmp_path) as books:
         calls = [reserve(f"call{n}", "key/ann", 2) for n in range(300)]
         await books.commit(OpenAccount("key/ann", None), *calls)
-        assert await RecoverAfterCrash(books, CLOCK)() == Recovered(300, 0, 600)
+        assert await RecoverAfterCrash(books, CLOCK, "gateway-3")() == Recovered(300, 0, 600)
         assert await money(books, "key/ann") == (600, 0)
 
 
@@ -125,9 +129,9 @@ async def test_a_recovery_that_dies_between_commits_is_finished_by_the_next(
         await leave_open(books)
         books.left = commits
         with pytest.raises(LogUnavailableError):
-            await RecoverAfterCrash(books, CLOCK)()
+            await RecoverAfterCrash(books, CLOCK, "gateway-3")()
     async with opened(tmp_path) as books:
-        await RecoverAfterCrash(books, CLOCK)()
+        await RecoverAfterCrash(books, CLOCK, "gateway-3")()
         await assert_all_closed(books)
 
 

@@ -38,8 +38,8 @@ class Spending(KeyHouse):
         name = f"r{self.calls}"
         await self.books.commit(
             Reserve(
-                name, who.account, usd_micros, who.name, who.key_id, "openai", "small", now_ns, tag,
-                team=who.team, budgets=budgets,
+                name, who.account, usd_micros, who.name, who.key_id, "openai", "small", now_ns, "me", now_ns,
+                tag=tag, team=who.team, budgets=budgets,
             )
         )  # fmt: skip
         if settle:

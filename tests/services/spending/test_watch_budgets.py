@@ -205,7 +205,9 @@ async def spend(house: Watched, who: Principal, usd_micros: int) -> None:
     """A call that no budget bounds."""
     house.calls += 1
     name, now_ns = f"free{house.calls}", house.clock.now_ns()
-    reserve = Reserve(name, who.account, usd_micros, who.name, who.key_id, "openai", "small", now_ns)
+    reserve = Reserve(
+        name, who.account, usd_micros, who.name, who.key_id, "openai", "small", now_ns, "me", now_ns
+    )
     await house.books.commit(reserve, Settle(name, Usage(1, 1, usd_micros), now_ns, CallOutcome.OK))
 
 
@@ -249,7 +251,7 @@ async def test_on_a_real_store_a_restart_repeats_nothing(tmp_path: Path) -> None
                 ann = principal_of((await house.keys.create(NewKey("ann", budget_usd_micros=1000))).record)
                 day = Budget("tag/ci/day/2999-01-01", 1000, 32_472_230_400)
                 reserve = Reserve(
-                    "r", ann.account, 900, "ann", ann.key_id, "openai", "small", 1, budgets=(day,)
+                    "r", ann.account, 900, "ann", ann.key_id, "openai", "small", 1, "me", 2, budgets=(day,)
                 )
                 await house.books.commit(reserve, Settle("r", Usage(1, 1, 900), 1, CallOutcome.OK))
             else:

@@ -209,7 +209,8 @@ async def _core(settings: Settings, opened: Opened, *, sound: bool, recovers: bo
     await signers.load()
     await checkpoints.load(signer.last.size if sound else None)
     await books.commit(OpenAccount(OPERATOR.account, None))
-    recovered = await RecoverAfterCrash(books, clock)() if recovers else Recovered(0, 0, 0)
+    recover = RecoverAfterCrash(books, clock, opened.owner)
+    recovered = await recover() if recovers else Recovered(0, 0, 0)
     return Core(
         settings=settings,
         folder=opened.folder,

@@ -59,7 +59,7 @@ class CallModel:
     settle: SettleCall
     clock: Clock
     names: FreshNames
-    owner: str = ""
+    owner: str
     rules: Sequence[BudgetRule] = ()
     enforced: bool = True
     refusals: Sequence[Callable[[BudgetExhaustedError], None]] = ()

@@ -38,17 +38,14 @@ class ReapReservations:
     clock: Clock
     alive: Callable[[str], Awaitable[bool]]
 
-    async def __call__(self, *, at_start: bool = False) -> Reaped:
+    async def __call__(self) -> Reaped:
         """Close up to ROUND reservations, the oldest first; none is left once it returns nothing.
 
-        What has no owner is somebody's, unless this is the start of the only process. Raises
-        LogUnavailableError; what was closed until then stands, and the next round closes the rest.
+        Raises LogUnavailableError; what was closed until then stands, and the next round closes the rest.
         """
         now_ns = self.clock.now_ns()
         found = await self.books.open_reservations()
-        living = {owner for owner in {call.owner for call in found} if owner and await self.alive(owner)}
-        if not at_start:
-            living.add("")
+        living = {owner for owner in {call.owner for call in found} if await self.alive(owner)}
         round_of = list(islice((call for call in found if _is_dead(call, now_ns, living)), ROUND))
         outcomes = await asyncio.gather(*map(self._close, round_of), return_exceptions=True)
         for outcome in outcomes:
@@ -82,4 +79,4 @@ class ReapReservations:
 
 
 def _is_dead(call: OpenReservation, now_ns: int, living: Collection[str]) -> bool:
-    return 0 < call.expires_ns <= now_ns or call.owner not in living
+    return call.expires_ns <= now_ns or call.owner not in living

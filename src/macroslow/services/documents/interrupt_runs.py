@@ -31,20 +31,17 @@ class InterruptRuns:
     books: Books
     clock: Clock
     alive: Callable[[str], Awaitable[bool]]
-    owner: str = ""
+    owner: str
     open_runs: Collection[str] = frozenset()
 
-    async def __call__(self, *, at_start: bool = False) -> int:
+    async def __call__(self) -> int:
         """Close up to ROUND runs, the oldest first; how many were closed.
 
-        What has no owner is somebody's, unless this is the start of the only process. Raises
-        LogUnavailableError; what was closed until then stands, and the next round closes the rest.
+        Raises LogUnavailableError; what was closed until then stands, and the next round closes the rest.
         """
         found = await self.books.running()
-        others = {run.owner for run in found} - {"", self.owner}
+        others = {run.owner for run in found} - {self.owner}
         living = {owner for owner in others if await self.alive(owner)}
-        if not at_start:
-            living.add("")
         dead = (run for run in found if not self._goes_on(run, living))
         outcomes = await asyncio.gather(*map(self._interrupt, islice(dead, ROUND)), return_exceptions=True)
         for outcome in outcomes:

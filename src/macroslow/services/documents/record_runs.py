@@ -67,7 +67,7 @@ class RecordRuns:
     clock: Clock
     entropy: Entropy
     budget_usd_micros: int
-    owner: str = ""
+    owner: str
     enforced: bool = True
     open_runs: set[str] = field(default_factory=set)
 

@@ -2,7 +2,7 @@
 
 A call whose outcome nobody saw is charged in full, since the work may have been done; a run that
 was cut off is reported as interrupted, never as success. Each closing is a log entry of its own.
-For the start of the only process: every other owner is dead.
+For the start of the only process: it owns nothing yet, and every other owner is dead.
 """
 
 from collections.abc import Sequence
@@ -35,27 +35,31 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class RecoverAfterCrash:
-    """Closes open reservations, then run accounts, then runs. Safe to be killed and repeated."""
+    """Closes open reservations, then run accounts, then runs. Safe to be killed and repeated.
+
+    `owner` is this process.
+    """
 
     books: Books
     clock: Clock
+    owner: str
 
     async def __call__(self) -> Recovered:
         """Close everything that is open; each item in a commit of its own."""
         reaped = await self._reap()
         for account in await self.books.open_child_accounts():
             await self.books.commit(CloseAccount(account.id))
-        interrupt = InterruptRuns(self.books, self.clock, alive=_nobody_is)
-        rounds = [await interrupt(at_start=True)]
+        interrupt = InterruptRuns(self.books, self.clock, _nobody_is, self.owner)
+        rounds = [await interrupt()]
         while rounds[-1]:
-            rounds.append(await interrupt(at_start=True))
+            rounds.append(await interrupt())
         return Recovered(reaped.calls, sum(rounds), reaped.usd_micros)
 
     async def _reap(self) -> Reaped:
-        reap = ReapReservations(self.books, self.clock, alive=_nobody_is)
-        rounds = [await reap(at_start=True)]
+        reap = ReapReservations(self.books, self.clock, _nobody_is)
+        rounds = [await reap()]
         while rounds[-1].calls:
-            rounds.append(await reap(at_start=True))
+            rounds.append(await reap())
         return Reaped(sum(each.calls for each in rounds), sum(each.usd_micros for each in rounds))
 
 
