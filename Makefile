@@ -46,9 +46,10 @@ lock:
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@set -e; python="$(PYTHON)"; \
-	test -n "$$python" || { echo "macroslow needs Python 3.11 or newer, which is not here"; exit 1; }; \
+	test -n "$$python" || { echo "macroslow needs Python 3.11 or newer, and found none; set PYTHON=/path/to/python3.11"; exit 1; }; \
+	command -v "$$python" >/dev/null || { echo "PYTHON=$$python: there is no such program (write the path in full, without ~)"; exit 1; }; \
 	"$$python" -c 'import sys; sys.exit("macroslow needs Python 3.11 or newer; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else 0'; \
-	echo "Installing into $(VENV) with $$python (about 85 packages; this takes a minute or more) ..."; \
+	echo "Installing into $(VENV) with $$python ($$("$$python" --version); PYTHON=... takes another): about 85 packages, a minute or more ..."; \
 	"$$python" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

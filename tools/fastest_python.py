@@ -14,7 +14,7 @@ import sys
 
 CANDIDATES = ("/usr/local/bin/python3", "/usr/bin/python3")
 LEAST_GAIN = 0.1
-ROUNDS = 4
+ROUNDS = 6
 PROBE = """
 import ensurepip, sys, time, venv
 sys.version_info >= (3, 11) or sys.exit(1)
@@ -31,18 +31,18 @@ def once():
     began_s = time.process_time()
     size(grow(11))
     return time.process_time() - began_s
-print(min(once() for _ in range(20)))
+print(min(once() for _ in range(40)))
 """
 
 
 def cost(python: str) -> float:
     """Seconds of CPU for the same work; infinity if it cannot serve here."""
-    command = [python, "-c", PROBE]
+    command = [python, "-I", "-c", PROBE]  # isolated: what lies in this folder is not imported
     try:
         run = subprocess.run(command, check=True, capture_output=True, timeout=20)
-    except (OSError, subprocess.SubprocessError):
+        return float(run.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
         return math.inf
-    return float(run.stdout)
 
 
 def fastest() -> str | None:

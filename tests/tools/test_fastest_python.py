@@ -62,6 +62,16 @@ def test_one_that_fails_is_never_taken(chosen: Machine) -> None:
     assert chosen("echo 0.010", "echo 0.001; exit 1", "echo 0.009; kill -9 $$") == "python0"
 
 
+def test_one_that_says_something_else_is_never_taken(chosen: Machine) -> None:
+    assert chosen("echo 0.010", "echo hello; echo 0.001") == "python0"
+
+
+def test_nothing_of_the_folder_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "ensurepip.py").write_text("open('ran', 'w')\n")
+    subprocess.run([sys.executable, str(SCRIPT)], check=True, capture_output=True, cwd=tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_where_all_are_too_old_there_is_none(chosen: Machine) -> None:
     assert chosen(OLD, OLD) is None
 

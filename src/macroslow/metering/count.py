@@ -55,7 +55,7 @@ def count_prompt(prompt: Prompt, model: Model, counters: TextCounters, param: st
     else:
         likely_tokens = -(-(text_tokens + framing_tokens) * model.tokens_per_1000_counted // 1000)
         tokens = likely_tokens + image_tokens
-        most_tokens = upper_bound_tokens("".join(prompt.texts)) + 2 * framing_tokens + most_image_tokens
+        most_tokens = sum(map(upper_bound_tokens, prompt.texts)) + 2 * framing_tokens + most_image_tokens
     most_tokens = max(most_tokens, tokens)
     drift_tokens = max(LEAST_DRIFT_TOKENS, -(-most_tokens // DRIFT_SHARE))
     return Counted(tokens, max(tokens, min(most_tokens + drift_tokens, model.max_input_tokens)))

@@ -60,7 +60,7 @@ class RequestReader:
 
     def __init__(self, scope: Scope, begin: Begin) -> None:
         self._scope = {**scope, **_OF_A_HEAD}  # what a request's begins as
-        self._target = b""  # that these paths are of
+        self._target: bytes | None = None  # that these paths are of
         self._begin = begin
         self._parser: Any = HttpRequestParser(self)
         # What follows a request with `connection: close` is not read, and no reason to refuse that one.

@@ -15,6 +15,7 @@ import pytest
 from macroslow.adapters.sandbox import NATIVE, NoSandbox, ProcessSandbox, choose, probe
 from macroslow.adapters.sandbox._meter import _tree
 from macroslow.adapters.sandbox._profile import folders
+from macroslow.adapters.sandbox._zygote import Zygote
 from macroslow.errors import SandboxUnavailableError
 from macroslow.workflow.sandbox import Block, BlockStatus, Job, Level, Limits, Outcome
 
@@ -200,6 +201,31 @@ async def test_a_sandbox_that_is_closed_while_its_zygote_starts_leaves_none(paus
     await sandbox.close()
     with pytest.raises(SandboxUnavailableError):
         await running
+    assert living() == before
+
+
+async def test_a_zygote_whose_first_taker_leaves_while_the_old_one_ends_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, sandbox = living(), ProcessSandbox(NATIVE, preload=(), runs_per_zygote=1)
+    closing, close = asyncio.Event(), Zygote.close
+
+    async def told(zygote: Zygote) -> None:
+        closing.set()
+        await close(zygote)
+
+    monkeypatch.setattr(Zygote, "close", told)
+    try:
+        await sandbox.run(job("print(1)"))
+        running = asyncio.create_task(sandbox.run(job("print(2)")))
+        await closing.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    except SandboxUnavailableError as error:
+        pytest.skip(error.detail)
+    finally:
+        await sandbox.close()
     assert living() == before
 
 

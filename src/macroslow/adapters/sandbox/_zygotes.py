@@ -64,12 +64,13 @@ class Zygotes:
             current = None
         if current is None or current.runs >= self.runs_each:
             fresh = await Zygote.start(profile_of(self.backend), self.launcher, self.backend)
+            self.current = fresh  # at once: whoever takes it may be cancelled from here on
             if current is not None:
                 current.retired = True
                 await self._close_if_done(current)
-            self.current = current = fresh
             if self.modules:
                 await fresh.warm(self.modules)
+            return fresh
         return current
 
     async def _close_if_done(self, zygote: Zygote) -> None:
