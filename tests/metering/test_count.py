@@ -195,6 +195,24 @@ def test_images_are_part_of_a_prompt():
     assert of_claude.most_tokens >= CLAUDE.images.most_tokens  # the size may be rounded otherwise there
 
 
+def test_a_picture_is_counted_or_refused_and_never_left_out():
+    content = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "https://a.test/b"}}]
+    messages = [{"role": "user", "content": content}]
+    seen = prompt_of(messages, picture=lambda image_url: Image(None, None, image_url["url"]))
+    assert seen.images == (Image(None, None, "https://a.test/b"),)
+    with pytest.raises(ValueError, match="a picture where none can be"):
+        prompt_of(messages)
+
+
+@pytest.mark.parametrize(("sort", "text"), [("function", "arguments"), ("custom", "input")])
+def test_of_a_call_of_a_tool_its_own_text_is_counted_and_no_other(sort, text):
+    other = "input" if text == "arguments" else "arguments"
+    called = {"name": "f", text: "counted", other: "not there by its shape"}
+    assert prompt_of([{"tool_calls": [{"id": "c", sort: called}]}]).texts == ("f", "counted", "c")
+    with pytest.raises(KeyError, match=text):
+        prompt_of([{"tool_calls": [{"id": "c", sort: {"name": "f", other: "a guess"}}]}])
+
+
 def test_images_for_a_model_without_a_price_for_them_are_refused_by_name():
     with pytest.raises(InvalidModelRequestError, match=r"gpt-3\.5-turbo takes no images") as caught:
         count_prompt(Prompt((), 0, (Image(1, 1),)), catalogue().find("gpt-3.5-turbo"), counters(), "input")

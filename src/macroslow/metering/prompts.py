@@ -23,6 +23,10 @@ _TOOL_TOKENS: Final = 7
 _TOOLS_END_TOKENS: Final = 12
 
 
+def _no_picture(_: Mapping[str, Any]) -> Image:
+    raise ValueError("a picture where none can be")
+
+
 @value
 class Prompt:
     """What goes into a model: texts to count, the tokens of the framing around them, and images."""
@@ -36,11 +40,11 @@ def prompt_of(
     messages: Sequence[Mapping[str, Any]],
     tools: Sequence[Mapping[str, Any]] = (),
     response_format: Mapping[str, Any] | None = None,
-    picture: Callable[[Mapping[str, Any]], Image] | None = None,
+    picture: Callable[[Mapping[str, Any]], Image] = _no_picture,
 ) -> Prompt:
     """The countable form of a chat request in OpenAI's shape that has been checked before.
 
-    `picture` tells the image of an `image_url`, where there can be any.
+    `picture` tells the image of an `image_url`; without it one is a ValueError, since it would go uncounted.
     """
     texts: list[str] = []
     pictures: list[Mapping[str, Any]] = []
@@ -58,8 +62,7 @@ def prompt_of(
     if response_format is not None and "json_schema" in response_format:
         framing_tokens += _TOOL_TOKENS
         texts.append(orjson.dumps(response_format["json_schema"]).decode())
-    images = tuple(map(picture, pictures)) if pictures and picture is not None else ()
-    return Prompt(tuple(texts), framing_tokens, images)
+    return Prompt(tuple(texts), framing_tokens, tuple(map(picture, pictures)))
 
 
 def _gather(message: Mapping[str, Any], texts: list[str], pictures: list[Mapping[str, Any]]) -> int:
@@ -73,8 +76,8 @@ def _gather(message: Mapping[str, Any], texts: list[str], pictures: list[Mapping
         elif member == "tool_calls":
             for call in given:
                 framing_tokens += _TOOL_CALL_TOKENS
-                called = call["function"] if "function" in call else call["custom"]
-                texts += (called["name"], called.get("arguments", called.get("input")), call["id"])
+                sort, text = ("function", "arguments") if "function" in call else ("custom", "input")
+                texts += (call[sort]["name"], call[sort][text], call["id"])
         elif member == "name":
             framing_tokens += _NAME_TOKENS
             texts.append(given)
