@@ -350,6 +350,15 @@ async def test_every_failure_settles(stream, outcome, raised, settled, cost):
         assert (f"charged in full: ${usd(RESERVED)}" in caught.value.detail) == (cost > 0)
 
 
+async def test_a_provider_that_answers_a_plain_call_with_a_stream_leaves_no_reservation():
+    world = World()
+    world.provider.script = lambda _: STREAM
+    with pytest.raises(AssertionError, match="a plain call opens no stream"):
+        await world.ask()
+    assert (world.books.last.outcome, world.books.last.usage.usd_micros) == ("unknown", RESERVED)
+    await world.assert_idle()
+
+
 async def test_without_a_log_nothing_is_sent():
     world = World()
     world.books.broken = True

@@ -162,10 +162,7 @@ class CallModel:
 
     async def _send(self, under_way: UnderWay, asked: Asked) -> ModelAnswer | ModelStream:
         if not under_way.call.order.stream:
-            under_way, reached = await self.reach.send(under_way, None)
-            if isinstance(reached, ProviderStream):
-                raise AssertionError("a plain call opens no stream")
-            return await self.settle.whole(under_way, reached)
+            return await self.settle.whole(*await self.reach.send(under_way))
         async with AsyncExitStack() as stack:
             under_way, reached = await self.reach.send(under_way, stack)
             if not isinstance(reached, ProviderStream):

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Collection, Set
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
+from typing import overload
 
 from macroslow.errors import (
     BudgetExhaustedError,
@@ -73,11 +74,20 @@ class ReachProvider:
             raise
         return UnderWay(call, since_ns, place, place.account, waited_ns=place.waited_ns)
 
-    async def send(
-        self, under_way: UnderWay, stack: AsyncExitStack | None
-    ) -> tuple[UnderWay, ProviderAnswer | ProviderStream | NotReached]:
-        """Send the call until its answer is final; an open stream is closed with `stack`, None: a plain call.
+    @overload
+    async def send(self, under_way: UnderWay) -> tuple[UnderWay, ProviderAnswer | NotReached]: ...
 
+    @overload
+    async def send(
+        self, under_way: UnderWay, stack: AsyncExitStack
+    ) -> tuple[UnderWay, ProviderAnswer | ProviderStream | NotReached]: ...
+
+    async def send(
+        self, under_way: UnderWay, stack: AsyncExitStack | None = None
+    ) -> tuple[UnderWay, ProviderAnswer | ProviderStream | NotReached]:
+        """Send the call until its answer is final.
+
+        `stack` closes an open stream; without one the call is a plain one.
         Where no answer came that may be passed on, it is settled and raised: UpstreamRefusedError,
         UpstreamUnavailableError, CancelledError.
         """
@@ -117,6 +127,8 @@ class ReachProvider:
                     await opened.aclose()
             else:
                 reached = await provider.complete(path, body, headers=headers, deadline_s=deadline_s)
+                if isinstance(reached, ProviderStream):  # against its port; then nobody knows what it did
+                    raise AssertionError("a plain call opens no stream")
         except UpstreamRefusedError as error:
             return error
         except UpstreamUnavailableError as error:
