@@ -50,8 +50,14 @@ class Talk:
         self.over = 0
         scope = {"type": "http", "method": method}
         self.exchange = Exchange(
-            scope, self.wire, self.flow, [b"date: now\r\n"], self._over, keep_alive, expects_continue,
-        )  # fmt: skip
+            scope,
+            self.wire,
+            self.flow,
+            [b"date: now\r\n"],
+            self._over,
+            keep_alive=keep_alive,
+            expects_continue=expects_continue,
+        )
 
     def _over(self) -> None:
         self.over += 1
@@ -59,9 +65,9 @@ class Talk:
     async def run(self, app: ASGIApp) -> None:
         """Let an application answer, in a task of its own, which is under way until it has."""
         tasks: set[asyncio.Task[None]] = set()
-        self.exchange.task = asyncio.create_task(self.exchange.run(app, tasks))
-        tasks.add(self.exchange.task)
-        await asyncio.gather(self.exchange.task, return_exceptions=True)
+        task = asyncio.create_task(self.exchange.run(app, tasks))
+        tasks.add(task)
+        await asyncio.gather(task, return_exceptions=True)
         assert not tasks
 
     async def start(self, status: int, *headers: tuple[bytes, bytes]) -> None:

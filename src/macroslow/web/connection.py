@@ -185,8 +185,8 @@ class Connection(asyncio.Protocol):
             self._flow,
             self._served.common,
             self._answered,
-            keep_alive,
-            expects_continue,
+            keep_alive=keep_alive,
+            expects_continue=expects_continue,
         )
         if self._current is None:
             self._start(exchange)
@@ -198,8 +198,7 @@ class Connection(asyncio.Protocol):
     def _start(self, exchange: Exchange) -> None:
         self._current = exchange
         tasks = self._served.tasks
-        exchange.task = self._loop.create_task(exchange.run(self._served.app, tasks))
-        tasks.add(exchange.task)
+        tasks.add(self._loop.create_task(exchange.run(self._served.app, tasks)))
 
     def _answered(self) -> None:
         """The answer is written, though perhaps not taken; or there is none, and the connection closes."""

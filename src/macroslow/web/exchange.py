@@ -56,10 +56,7 @@ class Exchange:
         "more_body",
         "scope",
         "started",
-        "task",
     )
-
-    task: "asyncio.Task[None]"
 
     def __init__(
         self,
@@ -68,6 +65,7 @@ class Exchange:
         flow: Flow,
         common: Sequence[bytes],
         over: Callable[[], None],
+        *,
         keep_alive: bool,
         expects_continue: bool,
     ) -> None:
@@ -89,7 +87,7 @@ class Exchange:
         self._left_bytes = 0
 
     async def run(self, app: ASGIApp, tasks: "set[asyncio.Task[None]]") -> None:
-        """Let the application answer, in `task`, which is one of `tasks` until it has."""
+        """Let the application answer, in a task of its own, which is one of `tasks` until it has."""
         try:
             await app(self.scope, self.receive, self.send)
         except Exception as error:  # noqa: BLE001 - a fault of the application, which answers its own
@@ -98,7 +96,7 @@ class Exchange:
             if not (self.complete or self.gone):
                 self._transport.close()
                 self._over()
-            tasks.discard(self.task)
+            tasks -= {asyncio.current_task()}
 
     def take(self, piece: bytes) -> None:
         """A piece of the body came."""
