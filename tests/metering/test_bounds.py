@@ -51,7 +51,7 @@ def test_what_was_reported_before_the_answer_owes_nothing_above_the_reservation(
 
 @given(bounds(), st.data())
 def test_input_that_was_reported_before_the_answer_owes_its_price(of, data):
-    given_tokens = data.draw(st.integers(0, of.most_input_tokens))
+    given_tokens = data.draw(st.integers(0, of.input.most_tokens))
     read = data.draw(st.integers(0, given_tokens))
     reported = TokenCounts(given_tokens, 0, read, 0, data.draw(st.integers(0, given_tokens - read)))
     assert of.started(reported, 0) == Usage(given_tokens, 0, of.model.price(reported))
@@ -62,7 +62,7 @@ def test_input_that_was_reported_before_the_answer_owes_its_price(of, data):
 
 @given(bounds(), st.data())
 def test_a_report_within_the_bounds_is_believed_as_it_stands(of, data):
-    given_tokens = data.draw(st.integers(0, of.most_input_tokens))
+    given_tokens = data.draw(st.integers(0, of.input.most_tokens))
     cached = data.draw(st.integers(0, given_tokens))
     used = TokenCounts(given_tokens, data.draw(st.integers(0, of.output_tokens)), cached)
     assert of.reported(used) == Usage(used.input_tokens, used.output_tokens, of.model.price(used))

@@ -16,7 +16,10 @@ from macroslow.values import value
 
 @value
 class Bounds:
-    """The most that one call may use: counted input, and allowed output of all its choices together."""
+    """The most that one call may use: counted input, and allowed output of all its choices together.
+
+    The provider may say that the prompt has `input.most_tokens`, and is believed.
+    """
 
     model: Model
     input: Counted
@@ -27,11 +30,6 @@ class Bounds:
     def input_tokens(self) -> int:
         """What the prompt has by our own count."""
         return self.input.tokens
-
-    @property
-    def most_input_tokens(self) -> int:
-        """The most that the provider may say it has, and be believed."""
-        return self.input.most_tokens
 
     @property
     def likely_tokens(self) -> int:

@@ -60,7 +60,7 @@ async def hung_up_after(usage: object):
 
 
 async def test_input_that_was_reported_is_charged_where_it_costs_more_than_our_count():
-    assert BOUNDS.input_tokens < 1500 < BOUNDS.most_input_tokens
+    assert BOUNDS.input_tokens < 1500 < BOUNDS.input.most_tokens
     owed = await hung_up_after(
         {"input_tokens": 0, "cache_creation_input_tokens": 1500, "cache_creation": HOUR, "output_tokens": 1}
     )

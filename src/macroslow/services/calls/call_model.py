@@ -237,4 +237,4 @@ def _least_usd_micros(asked: Asked, target: Target) -> int:
     if asked.request.max_output_tokens is not None or not asked.request.writes:
         return bounds.usd_micros
     least_tokens = min(bounds.output_tokens, LEAST_FILLED_OUTPUT_TOKENS * bounds.choices)
-    return bounds.model.estimate(bounds.most_input_tokens, least_tokens)
+    return bounds.model.estimate(bounds.input.most_tokens, least_tokens)

@@ -88,16 +88,6 @@ class PaidCall:
     over_budget: str = ""
 
     @property
-    def provider(self) -> str:
-        """The name of the provider that is asked."""
-        return self.target.model.provider
-
-    @property
-    def model(self) -> str:
-        """The name under which the model is priced."""
-        return self.target.model.name
-
-    @property
     def trace(self) -> TraceParent:
         """Where the call itself stands: in its client's trace, or in that of its request.
 
@@ -157,7 +147,7 @@ class UnderWay:
     def possible(self) -> Possible:
         """The usage that a provider can report and be believed."""
         bounds = self.call.target.bounds
-        return Possible(bounds.most_input_tokens, bounds.output_tokens)
+        return Possible(bounds.input.most_tokens, bounds.output_tokens)
 
     def sent(self) -> "UnderWay":
         """The same without its request's bytes, which an open stream would hold to its end."""
@@ -198,11 +188,12 @@ class UnderWay:
         """The change that makes the answer's id its principal's own, where the provider keeps the answer."""
         if not ended.kept_id or self.place is None:
             return None
+        model = self.call.target.model
         return BindId(
             id=ended.kept_id,
-            kind=f"{self.call.order.operation.name}/{self.call.model}",
+            kind=f"{self.call.order.operation.name}/{model.name}",
             principal=self.call.order.principal.name,
-            provider=self.call.provider,
+            provider=model.provider,
             account=self.place.account,
             created_ns=now_ns,
             tokens=ended.usage.input_tokens + ended.usage.output_tokens,

@@ -105,18 +105,16 @@ class SettleCall:
         else:
             ended = owed.for_answer(under_way, reached)
             log_index = await self.settle(under_way, ended)
-        call = under_way.call
+        provider, operation = under_way.call.target.model.provider, under_way.call.order.operation
         if isinstance(reached, NotReached):
             raise UpstreamUnavailableError(
-                f"the provider {call.provider} cannot be reached; nothing was sent and nothing is owed",
-                upstream=call.provider,
+                f"the provider {provider} cannot be reached; nothing was sent and nothing is owed",
+                upstream=provider,
                 reason=reached.reason,
                 nothing_done=True,
             )
         if ended.outcome is CallOutcome.UNKNOWN and reached.status < 400:
-            raise charged(
-                ended, unreadable(call.provider, f"its answer is not one of {call.order.operation.name}")
-            )
+            raise charged(ended, unreadable(provider, f"its answer is not one of {operation.name}"))
         headers = {**reached.headers, "x-macroslow-cost-usd": usd(ended.usage.usd_micros)}
         return ModelAnswer(
             reached.status,
@@ -176,7 +174,7 @@ class SettleCall:
                 ended = owed.for_broken_stream(under_way, reader, error, sent.hexdigest(), now_ns)
                 await self.settle_failed(under_way, ended, first_ns)
                 if isinstance(error, (AnswerUnreadableError, EventTooLongError)):
-                    broken = unreadable(under_way.call.provider, str(error))
+                    broken = unreadable(under_way.call.target.model.provider, str(error))
                     raise charged(ended, broken) from error
                 if isinstance(error, UpstreamUnavailableError):
                     raise charged(ended, error) from error
@@ -241,8 +239,9 @@ class SettleCall:
 def marked(under_way: UnderWay, headers: Mapping[str, str]) -> Mapping[str, str]:
     """The headers of an answer: which model it is of, where that was not the name; and of an emulator."""
     call, ours = under_way.call, {}
-    if call.model != call.order.asked_model:
-        ours["x-macroslow-model"] = quote(call.model, safe="/:@+ ")  # an operator's name may be any text
+    name = call.target.model.name
+    if name != call.order.asked_model:
+        ours["x-macroslow-model"] = quote(name, safe="/:@+ ")  # an operator's name may be any text
     if call.emulator:
         ours["x-macroslow-emulator"] = "true"
     return {**headers, **ours} if ours else headers

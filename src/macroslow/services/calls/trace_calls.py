@@ -57,7 +57,7 @@ class TraceCalls:
                 trace_id=here.trace_id,
                 span_id=here.span_id,
                 parent_span_id="" if parent is None else parent.span_id,
-                name=f"{attributes['gen_ai.operation.name']} {call.model}",
+                name=f"{attributes['gen_ai.operation.name']} {call.target.model.name}",
                 start_ns=end_ns - report.duration_ns,
                 end_ns=end_ns,
                 attributes=attributes,
@@ -68,13 +68,13 @@ class TraceCalls:
     def _attributes(self, report: Report, error: str) -> dict[str, str | int | float | bool]:
         under_way, ended = report.under_way, report.ended
         call = under_way.call
-        order = call.order
-        peer = self._peers.get(call.provider) or Peer(call.provider, "", 0)
+        order, model = call.order, call.target.model
+        peer = self._peers.get(model.provider) or Peer(model.provider, "", 0)
         found: dict[str, str | int | float | bool] = {
             "gen_ai.operation.name": operation_name(order.operation.name),
             "gen_ai.provider.name": peer.name,
-            "gen_ai.request.model": call.model,
-            "macroslow.provider": call.provider,
+            "gen_ai.request.model": model.name,
+            "macroslow.provider": model.provider,
             "macroslow.request.id": order.request_id,
             "macroslow.key.id": order.principal.key_id,
             "macroslow.outcome": ended.outcome,
