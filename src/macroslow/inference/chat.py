@@ -58,8 +58,8 @@ class ChatCompletions:
         added = {"stream_options": {**options, "include_usage": True}} if stream else None
         prompt, choices = require_few(_prompt(members), "messages"), members.get("n", 1)
         wants_usage = options.get("include_usage", False)
-        # By place, as is all that each call makes: a keyword costs more than its field.
-        return ParsedRequest(members, prompt, "messages", _BOUNDS, added, choices, "", False, wants_usage)
+        # By place: eight keywords cost as much again as the request itself.
+        return ParsedRequest(members, prompt, "messages", _BOUNDS, added, choices, wants_usage)
 
     def read(self, body: bytes, possible: Possible) -> WholeAnswer:
         """Read a plain answer. Raises AnswerUnreadableError unless it is a JSON object."""

@@ -53,9 +53,9 @@ class ParsedRequest:
         bound_members: tuple[str, ...] = (),
         added: Mapping[str, Any] | None = None,
         choices: int = 1,
+        wants_usage: bool = True,
         continues: str = "",
         stores: bool = False,
-        wants_usage: bool = True,
     ) -> None:
         self.members: Final = members
         self.prompt: Final = prompt
@@ -63,9 +63,9 @@ class ParsedRequest:
         self.bound_members: Final = bound_members
         self.added: Final = added
         self.choices: Final = choices
+        self.wants_usage: Final = wants_usage
         self.continues: Final = continues
         self.stores: Final = stores
-        self.wants_usage: Final = wants_usage
         self.model: Final[str] = members["model"]
         self.bound_member: Final = _first(bound_members, members)
 
