@@ -167,6 +167,13 @@ def test_a_count_is_a_whole_number_that_can_be(operation, member, number):
     assert refused(operation, body(operation, **{member: number})).param == member
 
 
+def test_a_request_compares_and_shows_itself_by_value():
+    one, same = (CHAT_COMPLETIONS.parse(body(CHAT_COMPLETIONS, max_tokens=5)) for _ in range(2))
+    assert one == same
+    assert one != CHAT_COMPLETIONS.parse(body(CHAT_COMPLETIONS, max_completion_tokens=5))
+    assert "bound_member='max_tokens'" in repr(one)
+
+
 def test_a_request_says_what_it_is():
     chat = CHAT_COMPLETIONS.parse(body(CHAT_COMPLETIONS, stream=True, n=3, max_completion_tokens=7))
     assert (chat.stream, chat.choices, chat.writes) == (True, 3, True)

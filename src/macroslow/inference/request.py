@@ -6,6 +6,7 @@ shapes are checked here. Input comes from an adversary.
 """
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Any, Final
 
 import orjson
@@ -13,6 +14,7 @@ import orjson
 from macroslow.errors import InvalidModelRequestError
 from macroslow.inference.shapes import Check, UnfitError
 from macroslow.metering.prompts import Prompt
+from macroslow.values import value
 
 MAX_TEXTS: Final = 32_768
 """Most texts of one prompt: each is counted by itself, and takes time however short it is."""
@@ -24,6 +26,7 @@ MOST_SIGNS: Final[Mapping[bytes, int]] = {b"[": 200_000, b"{": 200_000, b'"': 1_
 _FLAT_BRACKETS: Final = 200  # what has no more of them is not nested deeper than the serialiser goes (254)
 
 
+@value
 class ParsedRequest:
     """A request that can be priced. `members` is what the client gave, `added` what is set over it.
 
@@ -31,43 +34,26 @@ class ParsedRequest:
     `bound_members`, or for a reasoning model under the last of them; with none, nothing is written.
     """
 
-    __slots__ = (
-        "added",
-        "bound_member",
-        "bound_members",
-        "choices",
-        "continues",
-        "members",
-        "model",
-        "prompt",
-        "prompt_member",
-        "stores",
-        "wants_usage",
-    )
+    members: Mapping[str, Any]
+    prompt: Prompt
+    prompt_member: str
+    bound_members: tuple[str, ...] = ()
+    added: Mapping[str, Any] | None = None
+    choices: int = 1
+    wants_usage: bool = True
+    continues: str = ""
+    stores: bool = False
+    model: str = field(init=False)
+    bound_member: str | None = field(init=False)
 
-    def __init__(
-        self,
-        members: Mapping[str, Any],
-        prompt: Prompt,
-        prompt_member: str,
-        bound_members: tuple[str, ...] = (),
-        added: Mapping[str, Any] | None = None,
-        choices: int = 1,
-        wants_usage: bool = True,
-        continues: str = "",
-        stores: bool = False,
-    ) -> None:
-        self.members: Final = members
-        self.prompt: Final = prompt
-        self.prompt_member: Final = prompt_member
-        self.bound_members: Final = bound_members
-        self.added: Final = added
-        self.choices: Final = choices
-        self.wants_usage: Final = wants_usage
-        self.continues: Final = continues
-        self.stores: Final = stores
-        self.model: Final[str] = members["model"]
-        self.bound_member: Final = _first(bound_members, members)
+    def __post_init__(self) -> None:
+        found = None
+        for name in self.bound_members:
+            if name in self.members:
+                found = name
+                break
+        object.__setattr__(self, "model", self.members["model"])
+        object.__setattr__(self, "bound_member", found)
 
     @property
     def stream(self) -> bool:
@@ -117,13 +103,6 @@ def require_few(prompt: Prompt, prompt_member: str) -> Prompt:
             f"{prompt_member} has more than {MAX_TEXTS} pieces of text", param=prompt_member
         )
     return prompt
-
-
-def _first(names: tuple[str, ...], members: Mapping[str, Any]) -> str | None:
-    for name in names:
-        if name in members:
-            return name
-    return None
 
 
 def _object(body: bytes) -> dict[str, Any]:
