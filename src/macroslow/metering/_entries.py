@@ -13,6 +13,7 @@ from macroslow.metering.prices import Prices
 
 _RULES: Final[Mapping[str, Callable[..., ImageRule]]] = {"tiles": Tiles, "patches": Patches, "pixels": Pixels}
 _LISTS: Final = ("operations", "aliases")
+_PRICES: Final = tuple(price.name for price in fields(Prices) if price.init)  # what follows is not given
 _LIMITS: Final = {field.name: _members.COUNT for field in fields(LimitSet)}
 
 
@@ -98,7 +99,7 @@ def _family(name: str, table: Any, rules: Mapping[str, ImageRule]) -> list[Model
 
 def _prices(table: Mapping[str, int]) -> Prices:
     whole = {**dict.fromkeys(_members.CACHE_PRICES, table["input_usd_micros"]), **table}
-    return Prices(**{price.name: whole[price.name] for price in fields(Prices) if price.init})
+    return Prices(**{price: whole[price] for price in _PRICES})
 
 
 def _long_prompts(table: Mapping[str, int] | None) -> LongPrompts | None:
@@ -123,7 +124,7 @@ def _long_prompt_problems(where: str, table: Any, model: Mapping[str, int]) -> l
         return found
     long, short = _prices(table), _prices(model)
     return [
-        Problem("is below the price of shorter prompts", field=f"{where}.{price.name}")
-        for price in fields(Prices)
-        if price.init and getattr(long, price.name) < getattr(short, price.name)
+        Problem("is below the price of shorter prompts", field=f"{where}.{price}")
+        for price in _PRICES
+        if getattr(long, price) < getattr(short, price)
     ]

@@ -39,7 +39,7 @@ class Prices:
     """Micro-dollars for a million tokens of each kind.
 
     `dearest_input_usd_micros` is the most that an input token can cost: fresh, read from a cache or
-    written into one.
+    written into one. It is found once: every call asks it.
     """
 
     input_usd_micros: int
