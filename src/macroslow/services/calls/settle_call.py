@@ -204,7 +204,8 @@ class SettleCall:
             verdict = _VERDICTS.get(ended.outcome, Verdict.UNKNOWN)
             self.admission.leave(under_way.place, Ended(used_tokens, verdict))
         entries = await self.books.commit(*under_way.book(ended, self.clock.now_ns()))
-        if ended.kept_id and (kept := under_way.kept(ended, self.clock.now_ns())) is not None:
+        kept = under_way.kept(ended, self.clock.now_ns())
+        if kept is not None:
             with suppress(ConflictError):  # a provider that gives one id twice: it stays its first owner's
                 await self.books.commit(kept)
         since_ns = under_way.started_ns
