@@ -57,8 +57,7 @@ class Admission:
         """The most tokens that one call could be let in with; None: no limit is known."""
         if self._observe:
             return None
-        line = self._lines.get((provider, model)) or self._line(provider, model)
-        return line.most_tokens()
+        return self._line(provider, model).most_tokens()
 
     def waiting(self) -> int:
         """How many calls wait just now, everywhere."""
@@ -78,7 +77,7 @@ class Admission:
         UpstreamUnavailableError while every such account rests after failures, and OverloadedError if the
         store cannot be reached. Cancelling leaves nothing behind.
         """
-        line = self._lines.get((provider, model)) or self._line(provider, model)
+        line = self._line(provider, model)
         if self._observe and isinstance(line, LocalLine):
             return line.enter_anyway(demand)
         if wait_s is None:
