@@ -69,7 +69,7 @@ def is_count(value: object) -> bool:
 def between(low: float, high: float) -> Check:
     """Numbers from `low` to `high`."""
     return leaf(
-        lambda value: (type(value) is float or type(value) is int) and low <= value <= high,
+        lambda value: type(value) in (int, float) and low <= value <= high,
         f"a number from {low} to {high}",
     )
 
