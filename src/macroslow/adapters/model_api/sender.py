@@ -143,6 +143,7 @@ class Sender:
             return NotReached(f"{self._where}: {error}; see {self._setting} of providers.{self.name}")
         except BrokenOffError as error:
             raise self.broke_off(error) from None
+        # A 200 without a coding is what _refuse never refuses.
         if exchange.status != 200 or b"content-encoding" in exchange.headers:
             try:
                 self._refuse(exchange)
@@ -152,7 +153,10 @@ class Sender:
         return exchange
 
     def _refuse(self, exchange: Exchange) -> None:
-        """Raise for an answer whose body must not be read or passed on."""
+        """Raise for an answer whose body must not be read or passed on.
+
+        Not asked about a 200 without a content-encoding.
+        """
         if exchange.status in (401, 403):
             raise UpstreamRefusedError(
                 f"the provider {self.name} did not accept {self._whose_key}",
