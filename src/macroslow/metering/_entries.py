@@ -9,11 +9,10 @@ from macroslow.metering import _members
 from macroslow.metering.images import ImageRule, Patches, Pixels, Tiles
 from macroslow.metering.limit_sets import CLASSES, LimitSet, LimitSets, OperationClass
 from macroslow.metering.models import LongPrompts, Model
-from macroslow.metering.prices import Prices
+from macroslow.metering.prices import GIVEN, Prices
 
 _RULES: Final[Mapping[str, Callable[..., ImageRule]]] = {"tiles": Tiles, "patches": Patches, "pixels": Pixels}
 _LISTS: Final = ("operations", "aliases")
-_PRICES: Final = tuple(price.name for price in fields(Prices) if price.init)  # what follows is not given
 _LIMITS: Final = {field.name: _members.COUNT for field in fields(LimitSet)}
 
 
@@ -99,7 +98,7 @@ def _family(name: str, table: Any, rules: Mapping[str, ImageRule]) -> list[Model
 
 def _prices(table: Mapping[str, int]) -> Prices:
     whole = {**dict.fromkeys(_members.CACHE_PRICES, table["input_usd_micros"]), **table}
-    return Prices(**{price: whole[price] for price in _PRICES})
+    return Prices(**{price: whole[price] for price in GIVEN})
 
 
 def _long_prompts(table: Mapping[str, int] | None) -> LongPrompts | None:
@@ -125,6 +124,6 @@ def _long_prompt_problems(where: str, table: Any, model: Mapping[str, int]) -> l
     long, short = _prices(table), _prices(model)
     return [
         Problem("is below the price of shorter prompts", field=f"{where}.{price}")
-        for price in _PRICES
+        for price in GIVEN
         if getattr(long, price) < getattr(short, price)
     ]

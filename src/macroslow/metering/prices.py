@@ -3,7 +3,7 @@
 So no sum of calls is charged below its true cost. Pure arithmetic.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 from macroslow.values import value
@@ -73,3 +73,7 @@ class Prices:
         """The most that so many tokens can cost: all input at its dearest."""
         parts = input_tokens * self.dearest_input_usd_micros + output_tokens * self.output_usd_micros
         return -(-parts // TOKENS_PER_PRICE)
+
+
+GIVEN: Final = tuple(price.name for price in fields(Prices) if price.init)
+"""The prices that are given; what else there is follows from them."""

@@ -17,7 +17,7 @@ from macroslow.metering.catalogue import Catalogue
 from macroslow.metering.images import ImageRule
 from macroslow.metering.models import LongPrompts, Model
 from macroslow.metering.money import micros_up
-from macroslow.metering.prices import Prices
+from macroslow.metering.prices import GIVEN, Prices
 from macroslow.settings.model import Settings
 from macroslow.settings.upstream import Model as ModelSettings
 
@@ -144,5 +144,4 @@ def _prices(listed: Prices, said: ModelSettings, usual: Prices) -> Prices:
 
 def _at_least(prices: Prices, least: Prices) -> Prices:
     """No price of a long prompt is below the usual one."""
-    names = Prices.__dataclass_fields__
-    return Prices(**{name: max(getattr(prices, name), getattr(least, name)) for name in names})
+    return Prices(**{name: max(getattr(prices, name), getattr(least, name)) for name in GIVEN})
