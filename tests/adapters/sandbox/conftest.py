@@ -1,6 +1,7 @@
 """Gateways of every kind that this machine can have, each in a process of its own."""
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -93,15 +94,46 @@ class Gateway:
 
 
 @pytest.fixture(scope="session", params=KINDS)
-def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
+def gateway_of_a_kind(request: pytest.FixtureRequest) -> Iterator[Gateway]:
     with started(*request.param) as gateway:
         yield gateway
+
+
+@pytest.fixture
+def gateway(gateway_of_a_kind: Gateway, tasks_lock: Path) -> Iterator[Gateway]:
+    with undisturbed(gateway_of_a_kind, tasks_lock):
+        yield gateway_of_a_kind
 
 
 @pytest.fixture(scope="session", params=KINDS[:2])
-def box_gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
+def box_gateway_of_a_kind(request: pytest.FixtureRequest) -> Iterator[Gateway]:
     with started(*request.param) as gateway:
         yield gateway
+
+
+@pytest.fixture
+def box_gateway(box_gateway_of_a_kind: Gateway, tasks_lock: Path) -> Iterator[Gateway]:
+    with undisturbed(box_gateway_of_a_kind, tasks_lock):
+        yield box_gateway_of_a_kind
+
+
+@pytest.fixture(scope="session")
+def tasks_lock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file in the temporary folder of the run, the same for all its workers."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "sandbox-tasks.lock"
+
+
+@contextlib.contextmanager
+def undisturbed(gateway: Gateway, lock: Path) -> Iterator[None]:
+    """No other worker's sandbox runs beside one of Landlock.
+
+    Without a user namespace of its own, its limit of processes counts all tasks of its user: those of other
+    sandboxes too, of whatever kind.
+    """
+    with lock.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if gateway.backend == LANDLOCK else fcntl.LOCK_SH)
+        yield
 
 
 @contextlib.contextmanager
