@@ -49,7 +49,8 @@ async def test_a_start_tells_where_it_listens_and_with_which_sandbox(tmp_path: P
 
 async def test_a_start_that_takes_no_work_says_so_first(tmp_path: Path) -> None:
     file = tmp_path / "macroslow.toml"
-    file.write_text('[sandbox]\nbackend = "none"\n[log]\ndisk_reserve_mib = 1048576\n')
+    listen = '[server]\nlisten = "127.0.0.1:0"\n'
+    file.write_text(f'{listen}[sandbox]\nbackend = "none"\n[log]\ndisk_reserve_mib = 1048576\n')
     first, *_ = (await started(file)).notes
     assert first.startswith("no new work is taken: ")
     assert "[log] disk_reserve_mib" in first
