@@ -119,8 +119,14 @@ def test_problems_carry_line_field_and_fix() -> None:
     )
     body = json.loads(render(error, "id", Style.PROBLEM).body)  # type: ignore[arg-type]
     assert body["problems"] == [{"line": 3, "field": "id", "message": "bad id", "fix": "urn:uuid:…"}]
-    told = json.loads(render(error, "id", Style.OPENAI).body)["error"]["message"]  # type: ignore[arg-type]
-    assert "bad id" in told
+
+
+@pytest.mark.parametrize("style", [Style.OPENAI, Style.ANTHROPIC])
+def test_a_message_in_a_providers_words_names_the_field_of_each_problem_that_has_one(style: Style) -> None:
+    problems = [Problem("not known here", field="by"), Problem("too much of it")]
+    error = errors.BadRequestError("the query is not understood", problems)
+    told = json.loads(render(error, "id", style).body)["error"]["message"]  # type: ignore[arg-type]
+    assert told == "the query is not understood; by: not known here; too much of it"
 
 
 def test_an_unforeseen_error_says_nothing_about_itself() -> None:

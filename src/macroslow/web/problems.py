@@ -243,13 +243,17 @@ def _problems(error: MacroslowError) -> list[dict[str, Any]]:
 def _provider_body(error: MacroslowError) -> dict[str, Any]:
     message = error.detail
     if isinstance(error, errors.ProblemsError):
-        message = "; ".join([message, *(problem.message for problem in error.problems)])
+        message = "; ".join([message, *map(_in_words, error.problems)])
     if error.fix:
         message = f"{message} ({error.fix})"
     facts = _facts(error)
     param = facts.pop("param", None) or None
     fixed = {"message": message, "type": _shape(error).provider_type, "param": param, "code": error.code}
     return facts | fixed
+
+
+def _in_words(problem: errors.Problem) -> str:
+    return f"{problem.field}: {problem.message}" if problem.field else problem.message
 
 
 def json_rpc_error(error: MacroslowError, message_id: str | int | None) -> bytes:
