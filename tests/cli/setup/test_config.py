@@ -97,6 +97,15 @@ def test_check_tells_all_problems_of_the_file_at_once_and_exits_78(process, good
     ]
 
 
+def test_where_settings_are_wrong_the_last_line_says_that_no_secret_was_looked_for(macroslow, good):
+    (good / ".env").write_text("")
+    missing = macroslow("config", "check").stderr
+    assert missing == "1 problem: `macroslow serve` would not start\n"
+    (good / "macroslow.toml").write_text(GOOD + "[server]\nlisten = 8000\n")
+    hidden = macroslow("config", "check").stderr
+    assert hidden == f"{missing.strip()}; secrets were not looked for: mend that first\n"
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "OPENAI_API_KEY=\n", "OPENAI_API_KEY=your_api_key_here\n", "OPENAI_API_KEY=msk_4f9a77c1b2d3\n"],

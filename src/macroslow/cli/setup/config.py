@@ -50,13 +50,15 @@ def show(config_file: Path | None, as_json: bool) -> None:
 def check(config_file: Path | None, as_json: bool) -> int:
     """Check the configuration and its secrets as a start does.
 
-    Reports all problems at once. Exit code 78 if there is one. Nothing is asked over a network: a
-    database, a rate store and the providers are not tried; nor is the state opened.
+    Reports all problems at once, but secrets only once the settings are right. Exit code 78 if there is
+    one. Nothing is asked over a network: a database, a rate store and the providers are not tried; nor is
+    the state opened.
     """
     try:
         settings = settings_of(config_file)
     except ConfigurationError as error:
-        return _bad(error.problems or [Problem(error.detail, error.fix)], as_json=as_json)
+        problems = error.problems or [Problem(error.detail, error.fix)]
+        return _bad(problems, as_json=as_json, then="; secrets were not looked for: mend that first")
     if problems := problems_of(settings):
         return _bad(problems, as_json=as_json)
     unread = usage_problems(settings)
@@ -80,7 +82,7 @@ def schema_() -> None:
     click.echo(json.dumps(schema(), indent=2))
 
 
-def _bad(problems: Sequence[Problem], *, as_json: bool) -> int:
+def _bad(problems: Sequence[Problem], *, as_json: bool, then: str = "") -> int:
     if as_json:
         listed = [
             {"file": one.file, "line": one.line, "field": one.field, "message": one.message, "fix": one.fix}
@@ -90,7 +92,7 @@ def _bad(problems: Sequence[Problem], *, as_json: bool) -> int:
         return BAD_CONFIGURATION
     for line in problem_lines(problems):
         click.echo(line)
-    click.echo(f"{_count(len(problems), 'problem')}: `macroslow serve` would not start", err=True)
+    click.echo(f"{_count(len(problems), 'problem')}: `macroslow serve` would not start{then}", err=True)
     return BAD_CONFIGURATION
 
 
