@@ -153,7 +153,7 @@ def test_the_launcher_ends_with_a_server_that_is_killed(site: Site) -> None:
         ('keys = "state"', "they lie in the state folder (fix: [log] keys = a folder outside of it)"),
         (
             'keys = "../around/site-keys"',
-            "lie one in the other; that is the folder for temporary files, TMPDIR (fix: [log] keys = ",
+            "around, where the gateway works; that is the folder for temporary files, TMPDIR (fix: [log] keys",
         ),
     ],
     ids=["in the state folder", "below the temporary folder"],
@@ -164,6 +164,6 @@ def test_where_it_cannot_be_the_start_says_why_and_goes_on(setting: str, why: st
     with (site.folder / "macroslow.toml").open("a") as file:
         file.write(f"[log]\n{setting}\n")
     site.start()
-    (note,) = [note for note in site.notes if "nothing keeps the keys that sign" in note]
+    (note,) = [note for note in site.notes if "nothing keeps the signing keys" in note]
     assert why in note
     assert site.ask("audit.checkpoint")["note"]

@@ -100,7 +100,7 @@ def _hindrance(settings: Settings, hidden: list[Path]) -> str:
         return why
     for needed, use in _needed(settings).items():
         if why := sandbox.hindrance(hidden, [needed]):
-            return f"{why}; that is {use} (fix: [log] keys = a folder outside of it)"
+            return f"{why}; that is {use} (fix: [log] keys = a folder neither inside nor around it)"
     return ""
 
 
@@ -111,7 +111,11 @@ def _inside(folder: StateFolder, base: Path) -> str:
 
 
 def _said(why: str) -> str:
-    return f"nothing keeps the keys that sign from the serving process: {why}" if why else ""
+    return (
+        f"nothing keeps the signing keys from the serving process, which could read them: {why}"
+        if why
+        else ""
+    )
 
 
 def _hidden(settings: Settings, folder: StateFolder, base: Path) -> list[Path]:

@@ -99,12 +99,20 @@ def test_the_same_attempts_succeed_where_nothing_was_denied(uid: int, folder: Pa
 
 
 @pytest.mark.parametrize(
-    "needed", ["outside", "outside/above", "outside/above/signer", "outside/above/signer/x"]
+    ("needed", "told"),
+    [
+        ("outside", "{keys} lies inside {needed}, where the gateway works"),
+        ("outside/above", "{keys} lies inside {needed}, where the gateway works"),
+        ("outside/above/signer", "the gateway works in {keys}"),
+        ("outside/above/signer/x", "{keys} lies around {needed}, where the gateway works"),
+    ],
 )
-def test_where_the_work_lies_around_or_within_it_the_reason_is_told(needed: str, tmp_path: Path) -> None:
+def test_where_the_work_lies_around_or_within_it_the_reason_is_told(
+    needed: str, told: str, tmp_path: Path
+) -> None:
     (tmp_path / "outside/above/signer/x").mkdir(parents=True)
     why = hindrance([tmp_path / "outside/above/signer"], [tmp_path / needed])
-    assert str(tmp_path / needed) in why
+    assert why == told.format(keys=tmp_path / "outside/above/signer", needed=tmp_path / needed)
     assert hindrance([tmp_path / "outside/above/signer"], [tmp_path / "work"]) == ""
 
 

@@ -30,8 +30,12 @@ def hindrance(hidden: Sequence[Path], needed: Sequence[Path]) -> str:
         return _words(error)
     for folder in (path.resolve() for path in needed):
         for path in closed:
-            if path.is_relative_to(folder) or folder.is_relative_to(path):
-                return f"{path} and {folder}, in which the gateway works, lie one in the other"
+            if path == folder:
+                return f"the gateway works in {path}"
+            if path.is_relative_to(folder):
+                return f"{path} lies inside {folder}, where the gateway works"
+            if folder.is_relative_to(path):
+                return f"{path} lies around {folder}, where the gateway works"
     return ""
 
 
