@@ -137,6 +137,47 @@ def test_what_is_written_serves_every_name_once_the_missing_prices_stand_there(m
     assert mini.images is not None
 
 
+TWICE = """model_list:
+  - model_name: gpt-4o
+    litellm_params:
+      model: openai/gpt-4o
+      api_key: os.environ/OPENAI
+  - model_name: gpt-4o
+    litellm_params:
+      model: azure/my-gpt4o
+      api_base: https://x.openai.azure.com
+      api_key: os.environ/AZURE
+"""
+
+
+def priced(toml: str) -> str:
+    """The file after what its end says was done: both prices written, and the marks taken away."""
+    head, said, waiting = toml.partition("# marks away: then they are served.\n")
+    waiting = waiting.replace("input_usd =", "input_usd = 1").replace("output_usd =", "output_usd = 2")
+    return head + said + "\n".join(line.removeprefix("# ") for line in waiting.splitlines())
+
+
+@pytest.mark.parametrize(("served_first", "has_table"), [("gpt-4o", False), ("gpt-4.1", True)])
+def test_a_name_of_two_providers_stays_with_the_one_that_has_a_price_and_falls_back_on_the_other(
+    macroslow, tmp_path: Path, served_first: str, has_table: bool
+) -> None:
+    (tmp_path / "config.yaml").write_text(TWICE.replace("openai/gpt-4o", f"openai/{served_first}"))
+    ran = macroslow("import", "litellm", "config.yaml", "--write", "new")
+    told = f"config.yaml:6: gpt-4o: no price of 'my-gpt4o' is known: '{served_first}' serves the name"
+    assert told in ran.stderr
+    file = tmp_path / "new" / "macroslow.toml"
+    assert ("# # In [models.gpt-4o], which stands above" in file.read_text()) == has_table
+    file.write_text(priced(file.read_text()))
+    environ = {"AZURE": "azure-canary-0a1b2c3d4e5f", "OPENAI": "sk-canary-0a1b2c3d4e5f"}
+    checked = macroslow("config", "check", at=file.parent, environ=environ)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    if has_table:
+        table = "[models.gpt-4o]\n"
+        file.write_text(file.read_text().replace(table, f'{table}fallbacks = ["my-gpt4o"]\n', 1))
+    chain = complete_catalogue(load(file, {})).chain("gpt-4o")
+    assert [(one.name, one.provider) for one in chain] == [(served_first, "openai"), ("my-gpt4o", "azure")]
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

@@ -149,18 +149,43 @@ def test_what_has_no_price_is_said_and_not_served_under_another_name() -> None:
     found = read("model_list:\n" + deployment("mine", "openai/my-finetune"))
     assert "models" not in found.settings
     assert "no price" in whys(found)["mine"]
-    assert found.unpriced == {"my-finetune": Unpriced(2, ["mine"])}
+    assert found.unpriced == Unpriced({"my-finetune": 2}, {"mine": {"alias_of": "my-finetune"}})
 
 
-def test_a_name_that_a_priced_model_has_too_waits_for_no_price() -> None:
+def test_a_deployment_without_a_price_is_a_fallback_of_a_name_that_another_serves_and_told_as_such() -> None:
+    azure = deployment("gpt-4o", "azure/my-gpt4o", "api_base: https://x.openai.azure.com")
+    for both in (
+        [deployment("gpt-4o", "openai/gpt-4o"), azure],
+        [azure, deployment("gpt-4o", "openai/gpt-4o")],
+        [azure, deployment("fast", "openai/gpt-4o")],
+    ):
+        found = read("model_list:\n" + "".join(both))
+        assert found.unpriced.models == {"gpt-4o": {"fallbacks": ["my-gpt4o"]}}
+        assert "'gpt-4o' serves the name, and this is a fall-back" in whys(found)["gpt-4o"]
+
+
+def test_a_name_of_two_deployments_without_a_price_has_one_table() -> None:
+    found = read(
+        "model_list:\n"
+        + deployment("mine", "openai/tune-1")
+        + deployment("mine", "openai/tune-2")
+        + deployment("mine", "openai/tune-2", "api_key: os.environ/B")
+        + deployment("mine", "anthropic/claude-unknown")
+    )
+    assert found.unpriced.models == {"mine": {"alias_of": "tune-1", "fallbacks": ["tune-2"]}}
+    assert "in another API: not carried" in whys(found)["mine"]
+
+
+def test_a_name_that_a_priced_model_has_too_keeps_it_and_its_fallbacks() -> None:
     found = read(
         "model_list:\n"
         + deployment("mine", "openai/my-finetune")
         + deployment("my-finetune", "openai/my-finetune")
         + deployment("mine", "openai/gpt-4o")
+        + deployment("mine", "openai/gpt-4.1")
     )
-    assert found.settings["models"] == {"mine": {"alias_of": "gpt-4o"}}
-    assert found.unpriced == {"my-finetune": Unpriced(2, [])}
+    assert found.settings["models"] == {"mine": {"alias_of": "gpt-4o", "fallbacks": ["gpt-4.1"]}}
+    assert found.unpriced == Unpriced({"my-finetune": 2}, {"mine": {"fallbacks": ["gpt-4.1", "my-finetune"]}})
 
 
 def test_group_aliases_fallbacks_budget_and_patience_are_carried() -> None:

@@ -14,7 +14,6 @@ from macroslow.cli._operator import ask_with
 from macroslow.cli.console.errors import CHECKED_IS_BAD
 from macroslow.cli.console.output import emit, json_option
 from macroslow.cli.setup._toml import annotated
-from macroslow.services.litellm.deployments import Unpriced
 from macroslow.services.litellm.import_litellm import Imported, import_config
 from macroslow.services.litellm.import_litellm_keys import KeyRow, read_keys
 from macroslow.settings import FILE_NAME, dotted, load
@@ -100,23 +99,38 @@ def _config(path: Path) -> Imported:
 def _toml(found: Imported, name: str) -> Sequence[str]:
     origins = {path: f"{name}:{line}" for path, line in found.lines.items()}
     told = list(annotated(found.settings, origins))[1:]  # no empty line at the top
-    return [*told, *_without_price(found.unpriced, name)]
+    return [*told, *_without_price(found, name)]
 
 
-def _without_price(unpriced: Mapping[str, Unpriced], name: str) -> Iterator[str]:
+def _without_price(found: Imported, name: str) -> Iterator[str]:
     """Models to be priced by hand, as comments: a name without a price would stop the start."""
-    if unpriced:
+    lines, models = found.unpriced.lines, found.unpriced.models
+    if lines:
         yield ""
         yield "# No price of these is known. Write both, in US dollars for a million tokens, and take the"
         yield "# marks away: then they are served."
-    for upstream, one in unpriced.items():
+    for upstream, line in lines.items():
         yield "#"
-        yield f"# [{dotted(('models', upstream))}]  # {name}:{one.line}"
+        yield f"# [{dotted(('models', upstream))}]  # {name}:{line}"
         yield "# input_usd ="
         yield "# output_usd ="
-        for other in one.names:
+        yield from _members(models.get(upstream, {}), "# ")
+    carried = found.settings.get("models", {})
+    assert isinstance(carried, dict)  # noqa: S101 - made by the import
+    for other, table in models.items():
+        if other in carried:
+            yield f"# # In [{dotted(('models', other))}], which stands above, write:"
+            yield from _members(table, "# #   ")
+        elif other not in lines:
             yield f"# [{dotted(('models', other))}]"
-            yield f"# alias_of = {quoted(upstream)}"
+            yield from _members(table, "# ")
+
+
+def _members(table: Mapping[str, object], mark: str) -> Iterator[str]:
+    """What a name asks for: a text, or a list of them."""
+    for member, value in table.items():
+        told = f"[{', '.join(map(quoted, value))}]" if isinstance(value, list) else quoted(str(value))
+        yield f"{mark}{member} = {told}"
 
 
 def _write(folder: Path, toml: str) -> tuple[list[str], list[str]]:

@@ -25,10 +25,22 @@ _ENVIRON: Final = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
 
 @dataclass(frozen=True, slots=True)
 class Unpriced:
-    """A deployment whose model has no price: its line, and the other names that it is asked for by."""
+    """Models without a price, and what holds of names once they have one.
+
+    `lines` are those of the models, by the provider's own name; `models` is what [models] gets then.
+    """
+
+    lines: dict[str, int]
+    models: dict[str, dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A deployment whose model has no price."""
 
     line: int
-    names: list[str]
+    name: str
+    upstream: str
 
 
 class Deployments:
@@ -37,7 +49,7 @@ class Deployments:
     def __init__(self, found: Found) -> None:
         self._found = found
         self._providers = Providers(found.note)
-        self._unpriced: dict[str, Unpriced] = {}
+        self._waiting: list[_Waiting] = []
         self._in_clear: dict[str, str] = {}
         """References for keys that stand in the file, by the key. Of these only references leave here."""
 
@@ -45,14 +57,36 @@ class Deployments:
         """[providers] by name, of all that was taken."""
         return self._providers.tables(self._found.lines)
 
-    def without_price(self) -> dict[str, Unpriced]:
-        """The models without a price, each with those of its names that no other model has."""
-        return {
-            upstream: Unpriced(
-                one.line, [n for n in one.names if n != upstream and n not in self._found.models]
-            )
-            for upstream, one in self._unpriced.items()
-        }
+    def without_price(self) -> Unpriced:
+        """What waits for a price, each told of. To be asked once everything else is taken."""
+        unpriced = Unpriced({}, {})
+        for one in self._waiting:
+            unpriced.lines.setdefault(one.upstream, one.line)
+            why = f"no price of {one.upstream!r} is known: {self._wait(one, unpriced.models)}"
+            self._found.note(one.line, one.name, why)
+        return unpriced
+
+    def _wait(self, one: _Waiting, models: dict[str, dict[str, object]]) -> str:
+        """What the name gets: the model, if nothing else serves it; else a fall-back, as with a price."""
+        first = self._server_of(one.name, models)
+        if first is None:
+            models[one.name] = {"alias_of": one.upstream}
+        if first is None or first == one.upstream:
+            return "it is served once the lines for it at the end have one"
+        if self._found.dialect(first) is not self._found.dialect(one.upstream):
+            return f"{first!r} serves the name, in another API: not carried under it"
+        table = models.setdefault(one.name, {})
+        known = table.get("fallbacks", self._found.models.get(one.name, {}).get("fallbacks", []))
+        assert isinstance(known, list)  # noqa: S101 - made here alone
+        table["fallbacks"] = known if one.upstream in known else [*known, one.upstream]
+        return f"{first!r} serves the name, and this is a fall-back once the lines at the end have a price"
+
+    def _server_of(self, name: str, waiting: dict[str, dict[str, object]]) -> str | None:
+        """The provider's own name of what a name asks for first; None if it asks for nothing yet."""
+        alias = self._found.models.get(name, waiting.get(name, {})).get("alias_of")
+        if isinstance(alias, str):
+            return alias
+        return name if self._providers.owner_of(name) else None
 
     def take(self, node: Node) -> None:
         """Carry one entry, or say what of it is not carried."""
@@ -90,11 +124,11 @@ class Deployments:
         deployed = destination.models.setdefault(upstream, Deployed(node.line))
         login = deployed.logins.setdefault(key, Login(key, node.line))
         login.limits.add((self._count(params, "rpm"), self._count(params, "tpm")))
+        self._found.dialects[upstream] = vendor.kind
         if not self._price(node, params, name, upstream):
             return
         if vendor.kind is Dialect.ANTHROPIC:
             self._found.note(node.line, name, ANTHROPIC_ALONE)
-        self._found.dialects[upstream] = vendor.kind
         self._found.dialects.setdefault(name, vendor.kind)
         first = self._found.upstream_of.setdefault(name, upstream)
         if self._found.dialects[name] is not vendor.kind:
@@ -176,9 +210,7 @@ class Deployments:
             self._found.models.pop(upstream, None)
         if priced or self._found.catalogue.find(upstream) is not None:
             return True
-        self._unpriced.setdefault(upstream, Unpriced(node.line, [])).names.append(name)
-        why = f"no price of {upstream!r} is known: it is served once the lines for it at the end have one"
-        self._found.note(node.line, name, why)
+        self._waiting.append(_Waiting(node.line, name, upstream))
         return False
 
     def _leftovers(self, name: str, node: Mapping, params: Mapping) -> None:

@@ -25,14 +25,13 @@ SECTIONS: Final = ("router_settings", "litellm_settings", "general_settings")
 class Imported:
     """Settings as tables of macroslow.toml, the line of the file behind each value, and the rest.
 
-    `unpriced` are the models without a price by the provider's own name: they are served once they have
-    one.
+    `unpriced` are the models without a price: they are served once they have one.
     """
 
     settings: dict[str, object]
     lines: dict[Path, int]
     notes: tuple[Note, ...]
-    unpriced: dict[str, Unpriced]
+    unpriced: Unpriced
 
 
 def import_config(text: str, catalogue: Catalogue) -> tuple[Imported | None, list[Problem]]:
@@ -67,5 +66,6 @@ def _imported(root: Mapping, found: Found) -> Imported:
         found.settings["providers"] = providers
     if found.models:
         found.settings["models"] = found.models
+    unpriced = deployments.without_price()
     notes = tuple(sorted(found.notes, key=lambda one: one.line))
-    return Imported(found.settings, found.lines, notes, deployments.without_price())
+    return Imported(found.settings, found.lines, notes, unpriced)
