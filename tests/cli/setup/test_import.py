@@ -50,6 +50,7 @@ def test_without_write_nothing_is_made_and_all_is_shown(macroslow, files: Path) 
     assert "key 2 (agent-8): refused; is restricted by models" in ran.stderr
     assert "budgets of teams and users stand in other tables" in ran.stderr
     assert '[[budgets]] with for = "principal", name = "agent-7", period = "month" and usd' in ran.stderr
+    assert ran.stderr.endswith("\nNothing was written, and no key taken: --write DIR does that.\n")
     assert "canary" not in ran.stdout + ran.stderr
     assert TOKEN not in ran.stdout + ran.stderr
     assert ran.returncode == 1
@@ -82,8 +83,9 @@ def test_what_is_written_is_a_configuration_and_the_keys_are_its_gateways(macros
 def test_what_was_written_and_what_comes_next_is_told(macroslow, files: Path) -> None:
     (files / "new").mkdir()
     (files / "new" / ".gitignore").write_text(".env\n")
-    told = macroslow("import", "litellm", "config.yaml", "--write", "new").stdout
-    assert told == (
+    ran = macroslow("import", "litellm", "config.yaml", "--write", "new")
+    assert "Nothing was written" not in ran.stderr
+    assert ran.stdout == (
         "wrote  new/macroslow.toml\nwrote  new/.env.template\n"
         "kept   new/.gitignore (it was there already)\n\nNext:\n  cd new\n"
         "  cp .env.template .env && chmod 600 .env   # and write the keys into it\n"

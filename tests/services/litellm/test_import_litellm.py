@@ -218,6 +218,20 @@ def test_a_period_that_does_not_exist_here_becomes_a_total_and_is_said(duration,
     assert len(found.notes) == said
 
 
+def test_a_budget_in_the_wrong_section_is_told_where_it_belongs() -> None:
+    found = read("general_settings:\n  max_budget: 5\n  budget_duration: 30d\n")
+    assert "budgets" not in found.settings
+    assert whys(found) == {
+        "general_settings.max_budget": "stands in the wrong section; in litellm_settings it is carried"
+    }
+
+
+def test_a_file_with_nothing_of_litellm_in_it_is_asked_whether_it_is_one() -> None:
+    found = read("x: 1\n")
+    assert [(note.line, note.what) for note in found.notes] == [(1, "no model_list"), (1, "x")]
+    assert whys(found)["no model_list"] == "is this a LiteLLM configuration?"
+
+
 def test_every_line_without_a_counterpart_is_named_with_its_line_and_why() -> None:
     text = (
         "model_list:\n"  # 1

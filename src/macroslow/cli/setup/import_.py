@@ -78,6 +78,8 @@ def litellm(
     if folder and found:
         print_files(folder, wrote, kept)
         _print_next(folder, toml)
+    if not folder:
+        click.echo("Nothing was written, and no key taken: --write DIR does that.", err=True)
     return CHECKED_IS_BAD if "refused" in outcomes else 0
 
 

@@ -46,6 +46,8 @@ def import_config(text: str, catalogue: Catalogue) -> tuple[Imported | None, lis
 
 def _imported(root: Mapping, found: Found) -> Imported:
     deployments, sections = Deployments(found), Sections(found)
+    if root.entries.keys().isdisjoint({"model_list", *SECTIONS}):
+        found.note(1, "no model_list", "is this a LiteLLM configuration?")
     for key, node in root.entries.items():
         line = root.key_lines[key]
         match key, node:

@@ -33,6 +33,9 @@ class Sections:
                     self._deadline(value, line)
                 case "max_budget" if section == "litellm_settings":
                     self._budget(value, node, line)
+                case "max_budget":
+                    why = "stands in the wrong section; in litellm_settings it is carried"
+                    self._found.note(line, f"{section}.max_budget", why)
                 case "budget_duration" if "max_budget" in node.entries:
                     continue  # told with max_budget
                 case _:
