@@ -153,7 +153,7 @@ def test_the_launcher_ends_with_a_server_that_is_killed(site: Site) -> None:
         ('keys = "state"', "they lie in the state folder (fix: [log] keys = a folder outside of it)"),
         (
             'keys = "../around/site-keys"',
-            "around, where the gateway works; that is the folder for temporary files, TMPDIR (fix: [log] keys",
+            "around, where the gateway works; that is the folder for temporary files, TMPDIR (fix: [log] ",
         ),
     ],
     ids=["in the state folder", "below the temporary folder"],
