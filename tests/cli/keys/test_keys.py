@@ -70,6 +70,22 @@ def test_ended_keys_are_listed_when_asked_for_and_always_for_programs(macroslow)
     assert "reason=msk… was seen" in macroslow("audit", "tail", "--wide").stdout
 
 
+def test_a_key_that_was_revoked_already_is_said_to_be_with_the_time_of_the_first(macroslow) -> None:
+    key_id = json.loads(macroslow("keys", "create", "ann", "--json").stdout)["id"]
+    first = json.loads(macroslow("keys", "revoke", key_id, "--json").stdout)
+    again = json.loads(macroslow("keys", "revoke", key_id, "--json").stdout)
+    assert (first["revoked_before"], again["revoked_before"]) == (False, True)
+    assert again["revoked_at"] == first["revoked_at"]
+    told = macroslow("keys", "revoke", key_id)
+    assert f"Key {key_id} of ann was revoked already, at 20" in told.stdout
+    assert (told.returncode, told.stderr) == (0, "")
+
+
+def test_rotation_says_that_streams_of_the_old_secret_end_with_it(macroslow) -> None:
+    said = " ".join(macroslow("keys", "rotate", "--help").stdout.split())
+    assert "still works (0s: no more); then streams that run under it end too" in said
+
+
 def test_errors_name_what_was_typed(macroslow) -> None:
     key_id = json.loads(macroslow("keys", "create", "ann", "--json").stdout)["id"]
     for typed, told in [

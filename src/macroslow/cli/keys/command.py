@@ -132,7 +132,7 @@ def show(key_id: str, config_file: Path | None, as_json: bool) -> None:
     type=Span(),
     default="24h",
     show_default=True,
-    help="How long the secret that it has still works; 0s: no more.",
+    help="How long the secret that it has still works (0s: no more); then streams that run under it end too.",
 )
 @click.option("--export", is_flag=True, help="Print the two shell lines that make SDKs use it.")
 @config_option
@@ -161,9 +161,12 @@ def revoke(key_id: str, reason: str, config_file: Path | None, as_json: bool) ->
     revoked = ask(config_file, "keys.revoke", key_id=key_id, reason=reason)
     if as_json:
         emit(revoked)
+        return
+    named, since = f"Key {revoked['id']} of {revoked['principal']}", in_utc(revoked["revoked_at"])
+    if revoked["revoked_before"]:
+        click.echo(f"{named} was revoked already, at {since}: nothing was changed.")
     else:
-        since = in_utc(revoked["revoked_at"])
-        click.echo(f"Key {revoked['id']} of {revoked['principal']} is revoked since {since}.")
+        click.echo(f"{named} is revoked since {since}.")
 
 
 def _print_new(made: Mapping[str, Any], config_file: Path | None, *, export: bool) -> None:

@@ -64,7 +64,9 @@ class KeyVerbs:
         return {"key": rotated.text, **self._told(rotated.record)}
 
     async def revoke(self, key_id: str, reason: Reason = "") -> object:
-        return self._told(await self.keys.revoke(self._own(key_id).id, reason, self._by))
+        before = self._own(key_id)
+        after = await self.keys.revoke(before.id, reason, self._by)
+        return {**self._told(after), "revoked_before": before.revoked_ns is not None}
 
     async def revoke_all(self, reason: GivenReason) -> object:
         return {"revoked": [record.id for record in await self.keys.revoke_all(reason)]}
