@@ -436,7 +436,7 @@ def test_what_is_wrong_with_a_budget_is_told_with_its_own_line(write):
     )
     problems = told(file)
     assert problems["budgets[0]"][:2] == (1, 'a budget for "all" has no name')
-    assert problems["budgets[1].usd"][:2] == (9, "not an amount in US dollars")
+    assert problems["budgets[1].usd"][:2] == (9, "is not an amount of 0 or more")
     assert problems["budgets[1].periode"] == (8, "there is no such setting", 'did you mean "period"?')
     assert problems["budgets[1].period"][:2] == (6, "is not set, and has no default")
 

@@ -162,6 +162,8 @@ def _usd(value: object) -> Decimal:
             amount = Decimal("NaN")
         if amount.is_finite() and 0 <= amount < 10**9:
             return amount
+        if amount.is_finite() and amount < 0:
+            raise refuse("is not an amount of 0 or more", "write for example 2.50")
     raise refuse("not an amount in US dollars", "write for example 2.50")
 
 
