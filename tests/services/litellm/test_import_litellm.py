@@ -164,6 +164,26 @@ def test_a_deployment_without_a_price_is_a_fallback_of_a_name_that_another_serve
         assert "'gpt-4o' serves the name, and this is a fall-back" in whys(found)["gpt-4o"]
 
 
+def test_a_name_that_is_another_providers_model_takes_no_calls_from_it() -> None:
+    price = ("input_cost_per_token: 0.000001", "output_cost_per_token: 0.000001")
+    azure = deployment("gpt-4o", "azure/mine", "api_base: https://x.openai.azure.com", *price)
+    fast = deployment("fast", "openai/gpt-4o")
+    for both in (fast + azure, azure + fast):
+        models = read("model_list:\n" + both).settings["models"]
+        assert models["fast"] == {"alias_of": "gpt-4o"}  # type: ignore[index]
+        assert models["gpt-4o"] == {"fallbacks": ["mine"]}  # type: ignore[index]
+    assert "keeps it: 'mine' is its fall-back" in whys(read("model_list:\n" + azure + fast))["gpt-4o"]
+    found = read("model_list:\n" + deployment("gpt-4o", "openai/gpt-4o") + azure + fast)
+    assert found.settings["models"]["gpt-4o"] == {"fallbacks": ["mine"]}  # type: ignore[index]
+    claude = deployment("gpt-4o", "anthropic/claude-haiku-4-5")
+    for both in (fast + claude, claude + fast):
+        assert read("model_list:\n" + both).settings["models"] == {"fast": {"alias_of": "gpt-4o"}}
+    alias = "router_settings:\n  model_group_alias: {gpt-4o: big}\n"
+    found = read("model_list:\n" + fast + deployment("big", "openai/gpt-4.1") + alias)
+    assert "gpt-4o" not in found.settings["models"]  # type: ignore[operator]
+    assert whys(found)["model_group_alias.gpt-4o"] == "is a model of its own too"
+
+
 def test_a_name_of_two_deployments_without_a_price_has_one_table() -> None:
     found = read(
         "model_list:\n"

@@ -57,6 +57,27 @@ class Deployments:
         """[providers] by name, of all that was taken."""
         return self._providers.tables(self._found.lines)
 
+    def settle(self) -> None:
+        """Leave a name that is a served model's own to that model: an alias would take all its calls along.
+
+        To be asked when every deployment is taken, and before anything that names them.
+        """
+        waiting = {one.upstream for one in self._waiting}
+        for name, upstream in self._found.upstream_of.items():
+            owner = self._providers.owner_of(name)
+            if owner is None or name in waiting or "alias_of" not in self._found.models.get(name, {}):
+                continue
+            line = self._found.lines["models", name, "alias_of"]
+            others = [one for one in (upstream, *self._found.fallbacks_of(name)) if one != name]
+            self._found.unset_model(name, "alias_of", "fallbacks")
+            self._found.upstream_of[name] = name
+            why = f"a model of {owner.name} has this name and keeps it: {upstream!r} is"
+            if self._found.dialect(upstream) is self._found.dialect(name):
+                self._found.fall_back(name, others, line)
+                self._found.note(line, name, f"{why} its fall-back")
+            else:
+                self._found.note(line, name, f"{why} not carried under it, as it is in another API")
+
     def without_price(self) -> Unpriced:
         """What waits for a price, each told of. To be asked once everything else is taken."""
         unpriced = Unpriced({}, {})
@@ -76,7 +97,7 @@ class Deployments:
         if self._found.dialect(first) is not self._found.dialect(one.upstream):
             return f"{first!r} serves the name, in another API: not carried under it"
         table = models.setdefault(one.name, {})
-        known = table.get("fallbacks", self._found.models.get(one.name, {}).get("fallbacks", []))
+        known = table.get("fallbacks", self._found.fallbacks_of(one.name))
         assert isinstance(known, list)  # noqa: S101 - made here alone
         table["fallbacks"] = known if one.upstream in known else [*known, one.upstream]
         return f"{first!r} serves the name, and this is a fall-back once the lines at the end have a price"
@@ -207,7 +228,7 @@ class Deployments:
                     self._found.set_model(upstream, setting, usd, table.key_lines[member])
         priced = {"input_usd", "output_usd"} <= self._found.models.get(upstream, {}).keys()
         if not priced:
-            self._found.models.pop(upstream, None)
+            self._found.unset_model(upstream, *PRICES.values())
         if priced or self._found.catalogue.find(upstream) is not None:
             return True
         self._waiting.append(_Waiting(node.line, name, upstream))

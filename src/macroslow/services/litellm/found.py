@@ -49,11 +49,25 @@ class Found:
         self.models.setdefault(name, {})[member] = value
         self.lines["models", name, member] = line
 
-    def fall_back(self, model: str, names: list[str], line: int) -> None:
-        """Add fall-backs of a model, after those that it has."""
+    def fallbacks_of(self, model: str) -> list[str]:
+        """The fall-backs that a model has so far."""
         known = self.models.get(model, {}).get("fallbacks", [])
         assert isinstance(known, list)  # noqa: S101 - made here alone
+        return known
+
+    def fall_back(self, model: str, names: list[str], line: int) -> None:
+        """Add fall-backs of a model, after those that it has."""
+        known = self.fallbacks_of(model)
         self.set_model(model, "fallbacks", [*known, *(name for name in names if name not in known)], line)
+
+    def unset_model(self, name: str, *members: str) -> None:
+        """Take members of [models.name] back, and the table if nothing is left of it."""
+        table = self.models.get(name, {})
+        for member in members:
+            table.pop(member, None)
+            self.lines.pop(("models", name, member), None)
+        if not table:
+            self.models.pop(name, None)
 
     def is_served(self, name: str) -> bool:
         """Whether the name is carried, or known without that."""

@@ -60,6 +60,7 @@ def _imported(root: Mapping, found: Found) -> Imported:
                 found.note(line, key, "put them into .env, or the environment of the process")
             case _:
                 found.note(line, key, NOTHING_LIKE_IT)
+    deployments.settle()
     for key in SECTIONS:
         section = root.entries.get(key)
         if isinstance(section, Mapping):

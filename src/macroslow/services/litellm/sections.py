@@ -96,7 +96,7 @@ class Sections:
                 self._found.note(
                     node.key_lines[alias], f"model_group_alias.{alias[:60]}", "names no other model"
                 )
-            elif alias in self._found.models or alias in self._found.upstream_of:
+            elif alias in self._found.models or alias in self._found.dialects:
                 self._found.note(
                     node.key_lines[alias], f"model_group_alias.{alias[:60]}", "is a model of its own too"
                 )
