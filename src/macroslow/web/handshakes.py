@@ -8,7 +8,8 @@ all connections. Who finds none is cut off without a word: to say why would cost
 import asyncio
 import errno
 import socket
-from typing import Final, NoReturn
+from collections.abc import Collection
+from typing import Any, Final, NoReturn
 
 from macroslow.web.connection import Connection, Served
 from macroslow.web.tls import GOODBYE_S, HANDSHAKE_S, ServerTLS
@@ -33,11 +34,8 @@ class Handshakes:
 
     async def close(self) -> None:
         """Take none any more, and give up the handshakes. The sockets are closed."""
-        tasks = {*self._accepting, *self._under_way}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await _ended(self._accepting)
+        await _ended(self._under_way)  # each has begun by now, or it would not give its place back
         for sock in self._accepting.values():
             sock.close()
 
@@ -78,3 +76,10 @@ class Handshakes:
         finally:
             if not connection.made:
                 self._served.crowd.leave(connection)
+
+
+async def _ended(tasks: Collection[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait([*tasks])
