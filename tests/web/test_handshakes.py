@@ -131,9 +131,7 @@ async def test_the_end_waits_for_no_handshake(house: House, files: Files) -> Non
         await until(lambda: is_cut_off(begun))
 
 
-async def test_a_handshake_that_had_not_begun_at_the_end_leaves_nothing(
-    house: House, files: Files
-) -> None:
+async def test_a_handshake_that_had_not_begun_at_the_end_leaves_nothing(house: House, files: Files) -> None:
     listener = await listening(house.gate, Bounds(), house.gate.refused, ServerTLS(files))
     with connect(listener, HELLO) as one:
         while not taken(listener):  # the loop goes on by single steps: its handshake has not begun
