@@ -114,6 +114,7 @@ async def besieged(site: Site, key: str) -> None:
         await writer.wait_closed()
 
 
+@pytest.mark.sweep
 def test_connections_that_never_finish_do_not_stop_others_and_are_sent_away(warm):
     site, key = warm
     said = len(site.said)

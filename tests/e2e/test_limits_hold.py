@@ -118,6 +118,7 @@ def in_line(site: Site, key: str) -> int:
     return sum(int(float(line.rsplit(" ", 1)[1])) for line in waiting)
 
 
+@pytest.mark.sweep
 def test_a_greedy_client_takes_nothing_from_others_and_weight_three_is_three_parts(
     tmp_path, clean_environment
 ):
@@ -180,6 +181,7 @@ def test_a_greedy_client_takes_nothing_from_others_and_weight_three_is_three_par
         assert told["requests"] <= len(order) + 25, "who left the queue was not sent"
 
 
+@pytest.mark.sweep
 def test_who_may_not_wait_so_long_is_told_a_time_that_holds(tmp_path, clean_environment):
     told = "rpm=20\nwindow='bucket'\npace='minute'"
     with limited(tmp_path / "told", clean_environment, "rpm=20", told, "max_wait_s = 0.2") as (site, url):

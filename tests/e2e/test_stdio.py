@@ -221,6 +221,7 @@ def test_n16_a_gateway_that_is_killed_is_followed_by_the_next(alone: Site) -> No
         assert again["result"]["tools"]
 
 
+@pytest.mark.sweep
 def test_n16_a_gateway_that_listens_takes_the_place_of_a_clients_own(alone: Site) -> None:
     with piped(alone) as first, piped(alone) as second:
         first.begin()

@@ -165,6 +165,7 @@ def test_one_budget_holds_for_calls_through_both(shared):
     assert shared.two.log()[: len(seen_by_one)] == seen_by_one  # refusals may be told a little later
 
 
+@pytest.mark.sweep
 def test_one_limit_of_the_provider_holds_for_calls_through_both(shared):
     key = shared.two.client("max")
     wait_until(lambda: shared.one.call("GET", "/v1/models", headers={"x-api-key": key}).status == 200)

@@ -31,6 +31,7 @@ def test_a_second_server_exits_78_and_names_the_process_that_holds_the_folder(si
     assert site.call("GET", "/health/ready").status == 200
 
 
+@pytest.mark.sweep
 def test_commands_say_the_same_beside_the_running_server_and_without_one(stopped):
     stopped.start()
     key = stopped.client("ada", budget_usd_micros=5_000_000)
@@ -58,7 +59,13 @@ def slow_emulator_url(clean_environment) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGTERM, id="SIGTERM"),
+        pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.sweep),
+    ],
+)
 def test_a_signal_lets_running_requests_end_takes_no_new_ones_and_exits_0(
     tmp_path, slow_emulator_url, clean_environment, number
 ):

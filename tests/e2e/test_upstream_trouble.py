@@ -279,6 +279,7 @@ def kind(event: bytes) -> list[str]:
     return sorted(json.loads(data)) if data.startswith(b"{") else [data.decode()]
 
 
+@pytest.mark.sweep
 def test_a_provider_that_never_answers_is_left_at_the_deadline(tmp_path_factory, clean_environment):
     with fielding(tmp_path_factory.mktemp("late"), clean_environment, 2, 3) as late:
         late.provider.switch.set(always=Trouble(timeout=True))
