@@ -44,9 +44,8 @@ def _serve(settings: Settings, mode: Mode, *, as_json: bool) -> None:
             state = str(settings.state_folder)
             emit({"url": started.url, "state": state, "sandbox": started.sandbox, "notes": [*started.notes]})
             return
-        click.echo(f"macroslow listens on {started.url}  (Ctrl-C ends it)")
-        for line in started.notes:
-            click.echo(f"  {line}")
+        lines = (f"macroslow listens on {started.url}  (Ctrl-C ends it)", *started.notes)
+        click.echo("\n  ".join(lines))  # at once: whoever reads the first line has them all
 
     _allow_connections()
     _share_one_heap()
