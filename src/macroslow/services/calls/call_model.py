@@ -88,12 +88,8 @@ class CallModel:
         UpstreamRefusedError, UpstreamUnavailableError and LogUnavailableError.
         """
         require_scope(principal, INFERENCE_CHAT)
-        if tag and not _TAG.fullmatch(tag):
-            raise InvalidModelRequestError(
-                "a tag has 1 to 64 of letters, digits and . _ : / -, a letter or digit first",
-                param="x-macroslow-tag",
-                fix="send another x-macroslow-tag, or none",
-            )
+        if tag:
+            _require_tag(tag)
         asked = await self.quote.read(operation, body, principal.name, principal.own_key)
         models = asked.models if providers is None else _granted(asked.models, providers)
         now_ns = self.clock.now_ns()
@@ -217,6 +213,15 @@ def _after(tried: Sequence[str], error: UpstreamUnavailableError) -> UpstreamUna
         nothing_done=error.nothing_done,
         retry_after_s=error.retry_after_s,
     )
+
+
+def _require_tag(tag: str) -> None:
+    if not _TAG.fullmatch(tag):
+        raise InvalidModelRequestError(
+            "a tag has 1 to 64 of letters, digits and . _ : / -, a letter or digit first",
+            param="x-macroslow-tag",
+            fix="send another x-macroslow-tag, or none",
+        )
 
 
 def _granted(models: Sequence[Model], providers: Collection[str]) -> Sequence[Model]:
