@@ -69,10 +69,10 @@ class Line(ABC):
         """The most tokens that one call could be let in with, as far as is known."""
         most_tokens = 0
         for each in self.allowances:
-            limit = each.tokens.limit
-            if limit is None:
+            most = each.most_tokens
+            if most is None:
                 return None
-            most_tokens = max(most_tokens, limit.burst)
+            most_tokens = max(most_tokens, most)
         return most_tokens
 
     @abstractmethod
